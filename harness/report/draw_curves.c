@@ -116,13 +116,15 @@ static void set_title(drawing *g, const char *shorter, const char *format, ...) 
 }
 
 /* Any speed-up before any slow-down. */
-static bool is_clearer(double speedup, double than) {
-  if (speedup > 1) return than <= 1 || speedup > than;
-  return than <= 1 && speedup < than;
+static bool is_clearer(const data_iso *a, const data_iso *than) {
+  bool is_slower = than->at.speedup <= 1;
+  if (a->at.speedup > 1) return is_slower || a->at.speedup > than->at.speedup;
+  return is_slower && a->at.accuracy > than->at.accuracy;
 }
 
 /* The row that a title tells of: the one with the greatest speed-up among those whose interval
- * excludes 1, or if all of these are slow-downs, the one with the greatest of them. */
+ * excludes 1, or if all of these are slow-downs, the one that reaches the highest accuracy: factors
+ * are greatest where little has been learnt. */
 static err find_clearest(drawing *g, data_iso *best, size_t *best_row, bool *is_compared) {
   err error = NULL;
   *best = (data_iso){{NAN, NAN, NAN, NAN}, NAN, NAN, 0, 0};
@@ -134,7 +136,7 @@ static err find_clearest(drawing *g, data_iso *best, size_t *best_row, bool *is_
     *is_compared = *is_compared || !isnan(iso.low);
     finding clear = findings_of(iso.low, iso.high, 1);
     if (clear != FINDING_ABOVE && clear != FINDING_BELOW) continue;
-    if (!isnan(best->at.speedup) && !is_clearer(iso.at.speedup, best->at.speedup)) continue;
+    if (!isnan(best->at.speedup) && !is_clearer(&iso, best)) continue;
     *best = iso;
     *best_row = row;
   }
