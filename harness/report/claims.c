@@ -160,6 +160,12 @@ static bool is_probe(const column *c) {
   return c && strncmp(c->argument, "probe.", 6) == 0;
 }
 
+/* Is it the tuning that continues its parent's curve? A speed-up is of whole curves. */
+static bool continues_curve(const report_data *d, size_t cell) {
+  ptrdiff_t parent = d->e->cells[cell].parent;
+  return parent != SPEC_NO_PARENT && d->cells[parent].tuned == (ptrdiff_t)cell;
+}
+
 static void name_missing(const report_data *d, const spec_claim *c, bool is_of_all, strbuf *out) {
   enum { MOST_NAMED = 3 };
   size_t count = 0;
@@ -176,8 +182,10 @@ static void name_missing(const report_data *d, const spec_claim *c, bool is_of_a
     bool is_unused_probe = data_is_measurement(cell) && !is_of_probe;
     bool is_used = is_of_all || spec_cell_matches(at, &c->of) ||
                    (c->against.count && spec_cell_matches(at, &c->against));
-    if (d->cells[i].is_finished || !is_used || (cell->tuning && !is_tuned) ||
-        (is_classifier && !is_fine) || is_unused_probe)
+    bool is_unused_tuning =
+        cell->tuning && !is_tuned && !(c->compare == CLAIM_SPEEDUP && continues_curve(d, i));
+    if (d->cells[i].is_finished || !is_used || is_unused_tuning || (is_classifier && !is_fine) ||
+        is_unused_probe)
       continue;
     if (++count <= MOST_NAMED) strbuf_format(out, "%s%s", count > 1 ? "; " : "", cell->label);
   }

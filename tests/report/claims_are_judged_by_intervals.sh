@@ -91,3 +91,24 @@ done
 awk -v v="$(of_two "value ->> 'value'" tuned)" -v d="$half $tuned" '
   BEGIN { split(d, o, " "); exit !((o[2] - o[1] - v) ^ 2 < 1e-12) }' || fail "tuned less untuned"
 [ "$(of_two "value ->> 'verdict', value ->> 'seeds'" tuned)" = 'holds|3' ] || fail "tuned: verdict"
+
+# A speed-up is of whole curves: while a tuning has not run, there is none to judge.
+cat > experiments/three.yaml <<'E'
+name: three
+settings: {samples: 60k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 6}
+matrix: {mask_ratio: [0, 0.75]}
+report: {rows: mask_ratio, baseline: {mask_ratio: 0}, iso: retrieval_i2t_r1, columns: [retrieval_i2t_r1]}
+claims:
+  - {claim: sooner, compare: speedup, of: {mask_ratio: 0.75}, against: {mask_ratio: 0}, expect: greater}
+  - {claim: better, metric: retrieval_i2t_r1, of: {mask_ratio: 0.75}, against: {mask_ratio: 0}, expect: greater, than: -99}
+E
+expect_status 0 bench run experiments/three.yaml --no-progress
+expect_status 0 bench report three
+! grep -q 'not run:' out.txt || { cat out.txt; fail "claims of finished cells are not judged"; }
+cat >> experiments/three.yaml <<'E'
+tuning:
+  unmasked: {from: "${cell}", unless: {mask_ratio: 0}, mask_ratio: 0, samples: 8k, eval.points: 1}
+E
+expect_status 0 bench report experiments/three.yaml
+expect_line out.txt '^- sooner: .*not run: mask_ratio=0.75 · unmasked tuning$'
+expect_line out.txt '^- better: .*; holds$'
