@@ -31,11 +31,14 @@ static ptrdiff_t find_row(const report_data *d, const spec_pairs *where) {
   return -1;
 }
 
-static size_t count_disturbed(const report_data *d, size_t row) {
+/* The row's disturbed runs, or those of its seeds whose whole curve has one. */
+static size_t count_disturbed(const report_data *d, size_t row, bool is_of_curves) {
   size_t count = 0;
   for (size_t i = 0; i < d->rows[row].count; i++) {
-    const data_cell *c = &d->cells[d->rows[row].cells[i]];
-    count += c->is_finished && data_is_disturbed(c);
+    size_t cell = d->rows[row].cells[i];
+    const data_cell *c = &d->cells[cell];
+    count +=
+        c->is_finished && (is_of_curves ? data_is_curve_disturbed(d, cell) : data_is_disturbed(c));
   }
   return count;
 }
@@ -125,8 +128,10 @@ static err compare_rows(report_data *d, const spec_claim *c, size_t row, size_t 
                         claim_result *j) {
   data_difference x;
   err error = NULL;
+  bool is_of_curves = c->compare == CLAIM_SPEEDUP;
   *j = nothing_known(c);
-  j->disturbed = count_disturbed(d, row) + (row == other ? 0 : count_disturbed(d, other));
+  j->disturbed = count_disturbed(d, row, is_of_curves);
+  if (row != other) j->disturbed += count_disturbed(d, other, is_of_curves);
   if (c->compare == CLAIM_DIFFERENCE) {
     const column *of = c->against_metric ? c->against_metric : c->metric;
     error = measure_columns_difference(d, row, c->metric, other, of, &x);

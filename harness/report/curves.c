@@ -66,11 +66,12 @@ static err run_points(const report_data *d, size_t cell, const column *c, points
     const data_cell *own = &d->cells[cell];
     err error = add_points(d, cell, c, depth, samples, seconds, out);
     if (error) return error;
-    if (own->tuned < 0 || !d->cells[own->tuned].is_finished) return NULL;
+    ptrdiff_t next = data_continued_by(d, cell);
+    if (next < 0) return NULL;
     double time = data_number_of(own, "steady_seconds");
     samples += data_number_of(own, "samples");
     seconds += isnan(time) ? data_number_of(own, "train_seconds") : time;
-    cell = (size_t)own->tuned;
+    cell = (size_t)next;
   }
 }
 
@@ -239,7 +240,7 @@ cleanup:
 err curves_iso(report_data *d, size_t row, data_iso *iso) {
   *iso = (data_iso){{NAN, NAN, NAN, NAN}, NAN, NAN, 0, 0};
   if (d->baseline < 0 || (size_t)d->baseline == row) return NULL;
-  if (!data_is_comparable(d, row, (size_t)d->baseline, true)) return NULL;
+  if (!data_has_comparable_curves(d, row, (size_t)d->baseline)) return NULL;
   size_t room = d->rows[row].count, *own = mem_zeroed(room, sizeof *own);
   size_t *base = mem_zeroed(room, sizeof *base);
   err error = own && base ? NULL : mem_error(0, "a comparison");

@@ -156,6 +156,21 @@ bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_
   return true;
 }
 
+/* Were the runs of the row's curves trained as `like` was? */
+static bool has_curves_like(const report_data *d, size_t row, const data_cell *like) {
+  for (size_t i = 0; i < d->rows[row].count; i++)
+    for (ptrdiff_t at = (ptrdiff_t)d->rows[row].cells[i]; at >= 0;
+         at = data_continued_by(d, (size_t)at))
+      if (!has_comparable_times(&d->cells[at], like)) return false;
+  return true;
+}
+
+bool data_has_comparable_curves(const report_data *d, size_t row, size_t other) {
+  const data_cell *like = &d->cells[d->rows[other].cells[0]];
+  return data_is_comparable(d, row, other, true) && has_curves_like(d, row, like) &&
+         has_curves_like(d, other, like);
+}
+
 err data_load(const spec_experiment *e, store *s, report_data *d) {
   *d = (report_data){.e = e, .s = s, .baseline = -1};
   err error = NULL;
@@ -243,6 +258,23 @@ bool data_has_mixed_ranks(const data_cell *c) {
 bool data_has_pace(const data_cell *c) {
   static const double most_disturbed = 0.9; /* of the rows: the remaining steps are not typical */
   return !data_is_disturbed(c) || data_number_of(c, "disturbed_share") < most_disturbed;
+}
+
+ptrdiff_t data_continued_by(const report_data *d, size_t cell) {
+  ptrdiff_t tuned = d->cells[cell].tuned;
+  return tuned >= 0 && d->cells[tuned].is_finished ? tuned : -1;
+}
+
+bool data_is_curve_disturbed(const report_data *d, size_t cell) {
+  for (ptrdiff_t at = (ptrdiff_t)cell; at >= 0; at = data_continued_by(d, (size_t)at))
+    if (data_is_disturbed(&d->cells[at])) return true;
+  return false;
+}
+
+bool data_has_curve_pace(const report_data *d, size_t cell) {
+  for (ptrdiff_t at = (ptrdiff_t)cell; at >= 0; at = data_continued_by(d, (size_t)at))
+    if (!data_has_pace(&d->cells[at])) return false;
+  return true;
 }
 
 data_metric data_parse_metric(const char *argument) {

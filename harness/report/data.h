@@ -68,6 +68,12 @@ bool data_is_disturbed(const data_cell *c);
  * bounded: undisturbed it would have been no slower. */
 bool data_has_pace(const data_cell *c);
 
+/* The finished run that continues a cell's curve: the first one tuned from it; -1: none. */
+ptrdiff_t data_continued_by(const report_data *d, size_t cell);
+/* Was a run of a cell's whole curve disturbed? Does each of them have a pace? */
+bool data_is_curve_disturbed(const report_data *d, size_t cell);
+bool data_has_curve_pace(const report_data *d, size_t cell);
+
 /* A tuning at rate 0, which changes no weight: it only measures the cell that it starts from, with
  * evaluations that are not part of that cell (a linear probe). */
 bool data_is_measurement(const spec_cell *cell);
@@ -107,6 +113,8 @@ size_t data_pair_seeds(const report_data *d, size_t row, size_t other, size_t *o
 /* May the rows' results be compared, and their times? Results not if their inputs differ; times not
  * across machines. */
 bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_of_time);
+/* The same for the times of the rows' whole curves, which tunings continue. */
+bool data_has_comparable_curves(const report_data *d, size_t row, size_t other);
 /* The number of finished cells of a row. */
 size_t data_finished(const report_data *d, size_t row, size_t *cells);
 

@@ -70,8 +70,8 @@ static void new_line(strbuf *out) {
 /* Is there a disturbed row in which no run had enough undisturbed steps? */
 static bool is_without_pace(const report_data *d, size_t row) {
   for (size_t i = 0; i < d->rows[row].count; i++) {
-    const data_cell *c = &d->cells[d->rows[row].cells[i]];
-    if (c->is_finished && !data_has_pace(c)) return true;
+    size_t cell = d->rows[row].cells[i];
+    if (d->cells[cell].is_finished && !data_has_curve_pace(d, cell)) return true;
   }
   return false;
 }

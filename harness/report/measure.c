@@ -53,6 +53,14 @@ bool measure_is_of_time(const column *c) {
   return c->kind == COLUMN_SUMMARY && (is_speed(c->argument) || is_steady_time(c->argument));
 }
 
+bool measure_is_comparable(const report_data *d, size_t row, size_t other, const column *c) {
+  if (c->kind == COLUMN_ISO) return data_has_comparable_curves(d, row, other);
+  if (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE)
+    return measure_is_comparable(d, row, other, columns_find(c->argument));
+  return measure_is_exact(c) ||
+         data_is_comparable(d, row, other, measure_is_of_time(c) || is_wall_time(c));
+}
+
 /* A cell's number, with the interval over its steps if it is a steady-pace number. */
 static paired_value paced(const report_data *d, size_t cell, const column *c) {
   const data_cell *own = &d->cells[cell];
@@ -93,9 +101,7 @@ static err make_pairing(size_t room, pairing *p) {
 static err pair_columns(const report_data *d, size_t row, const column *c, size_t other,
                         const column *of, pairing *p) {
   err error = make_pairing(d->rows[row].count, p);
-  bool is_of_time = measure_is_of_time(c) || is_wall_time(c);
-  if (error || (!measure_is_exact(c) && !data_is_comparable(d, row, other, is_of_time)))
-    return error;
+  if (error || !measure_is_comparable(d, row, other, c)) return error;
   size_t found = data_pair_seeds(d, row, other, p->own, p->other);
   for (size_t i = 0; i < found; i++) {
     paired_value a = paced(d, p->own[i], c), b = paced(d, p->other[i], of);
@@ -112,16 +118,23 @@ static err pair_rows(const report_data *d, size_t row, size_t other, const colum
   return pair_columns(d, row, c, other, c, p);
 }
 
+/* A cell's pace; its curve's time is unbounded below when a tuning that continues it lacks one. */
+static paired_value paced_curve(const report_data *d, size_t cell) {
+  static const column pace = {.kind = COLUMN_SUMMARY, .argument = "steady_step_seconds"};
+  paired_value v = paced(d, cell, &pace);
+  if (!data_has_curve_pace(d, cell)) v.low = 0;
+  return v;
+}
+
 err measure_pace_ratio(const report_data *d, const size_t *above, const size_t *below, size_t count,
                        paired_result *ratio) {
-  static const column pace = {.kind = COLUMN_SUMMARY, .argument = "steady_step_seconds"};
   pairing p;
   *ratio = (paired_result){NAN, NAN, NAN};
   err error = make_pairing(count, &p);
   if (error) return error;
   for (size_t i = 0; i < count; i++) {
-    p.own_values[i] = paced(d, above[i], &pace);
-    p.other_values[i] = paced(d, below[i], &pace);
+    p.own_values[i] = paced_curve(d, above[i]);
+    p.other_values[i] = paced_curve(d, below[i]);
   }
   *ratio = paired_ratio(p.own_values, p.other_values, count);
   free_pairing(&p);

@@ -42,9 +42,14 @@ err measure_columns_difference(report_data *d, size_t row, const column *c, size
 err measure_is_above(report_data *d, size_t row, size_t other, const column *c,
                      bool *is_above) ERR_MUST_CHECK;
 
-/* The ratio of the steady step times of two lists of cells, paired. */
+/* The ratio of the steady step times of two lists of cells, paired; unbounded where a run of their
+ * curves has no pace. */
 err measure_pace_ratio(const report_data *d, const size_t *above, const size_t *below, size_t count,
                        paired_result *ratio) ERR_MUST_CHECK;
+
+/* May a column's numbers of two rows be compared? What follows from the settings always; times only
+ * on one machine, those of an iso-accuracy speed-up along the whole curves. */
+bool measure_is_comparable(const report_data *d, size_t row, size_t other, const column *c);
 
 /* Follows from the settings and has no uncertainty. */
 bool measure_is_exact(const column *c);

@@ -207,7 +207,7 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
       c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE || c->kind == COLUMN_ISO;
   if (needs_baseline && d->baseline < 0) return "the experiment names no baseline";
   if (c->kind == COLUMN_ISO && d->baseline == (ptrdiff_t)row) return "this is the baseline";
-  if (needs_baseline && !data_is_comparable(d, row, (size_t)d->baseline, measure_is_of_time(c)))
+  if (needs_baseline && !measure_is_comparable(d, row, (size_t)d->baseline, c))
     return "the baseline had other inputs, or ran on another machine or number of ranks or threads";
   if (c->kind == COLUMN_ISO) return "no accuracy above zero that both reach";
   if (needs_baseline) return "the baseline, or this row, did not record it";
@@ -273,12 +273,15 @@ static err explain_missing(const report_data *d, size_t row, report_row *made) {
   return why.length ? keep(&why, &made->missing) : NULL;
 }
 
+/* A seed's run and those that continue its curve count as one. */
 static void find_disturbed(const report_data *d, size_t row, report_row *made) {
   for (size_t i = 0; i < d->rows[row].count; i++) {
-    const data_cell *c = &d->cells[d->rows[row].cells[i]];
-    if (!c->is_finished || !data_is_disturbed(c)) continue;
+    ptrdiff_t at = (ptrdiff_t)d->rows[row].cells[i];
+    if (!d->cells[at].is_finished || !data_is_curve_disturbed(d, (size_t)at)) continue;
     made->disturbed++;
-    made->lost_share = fmax(made->lost_share, data_number_of(c, "lost_share"));
+    for (; at >= 0; at = data_continued_by(d, (size_t)at))
+      if (data_is_disturbed(&d->cells[at]))
+        made->lost_share = fmax(made->lost_share, data_number_of(&d->cells[at], "lost_share"));
   }
 }
 

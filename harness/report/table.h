@@ -45,7 +45,7 @@ typedef struct {
   int64_t *runs;          /* one per cell, 0: not run; owned */
   char **labels;          /* of the cells; owned */
   char *missing;          /* why cells have no result; NULL when all have */
-  size_t disturbed;       /* runs disturbed by other load on the machine: marked † */
+  size_t disturbed;       /* seeds with a run disturbed by other load on the machine: marked † */
   double lost_share;      /* the greatest share of time that one of them lost */
   bool has_other_inputs;  /* inputs differ from the other rows (notes.mixed): marked ‡ */
 } report_row;

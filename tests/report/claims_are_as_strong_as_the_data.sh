@@ -100,6 +100,21 @@ expect_line out.txt '^ ?0 % ‡'
 expect_line out.txt '^‡ other training data than the newest run'
 expect_line out.txt 'the baseline had other inputs, or ran on another machine'
 
+# An iso-accuracy speed-up counts the time of the tunings that continue its curves: it needs their
+# steady pace, and the machine and threads of the others.
+rm -rf results
+expect_status 0 bench run experiments/small.yaml --no-progress
+sqlite3 results/flipbench.db "INSERT OR REPLACE INTO summary SELECT run_id, name, 0.99 FROM v_cell_latest,
+  (SELECT value AS name FROM json_each('[\"disturbed\", \"disturbed_share\", \"lost_share\"]')) WHERE label LIKE '%=0.75 %tuning'"
+bench report small --format json > tuned.json
+says tuned.json "(r ->> '\$[2].disturbed') = 1 AND (r ->> '\$[2].lost_share') = 0.99 AND (r ->> '\$[1].disturbed') = 0" "a disturbed tuning is not marked"
+says tuned.json "(r ->> '\$[2].values.iso_speedup.unbounded') = 1 AND (r ->> '\$[2].values.speedup.unbounded') IS NULL" "a speed-up without the pace of the tuning"
+sed -i 's/"threads":2/"threads":7/' results/small/mask_ratio=0.75*tuning*/events.jsonl
+expect_status 0 bench db rebuild
+bench report small --format json > tuned.json
+says tuned.json "(r ->> '\$[2].values.iso_speedup.value') IS NULL AND (r ->> '\$[1].values.iso_speedup.value') > 0 AND (r ->> '\$[2].values.speedup.value') > 0" "times of other threads are added to the curve"
+says tuned.json "(r ->> '\$[2].values.iso_speedup.missing') LIKE '%ran on another machine or number of ranks or threads'" "no reason for the missing speed-up"
+
 # Nor are times on other numbers of threads compared; accuracies are.
 rm -rf results
 expect_status 0 bench run experiments/small.yaml --no-progress
