@@ -258,7 +258,7 @@ static err judge(report_data *d, const spec_claim *c, claim_result *j, strbuf *m
   }
   if (missing->length) j->verdict = CLAIM_NOT_RUN;
   j->is_of_time =
-      c->compare == CLAIM_SPEEDUP || (c->compare == CLAIM_RATIO && measure_is_of_time(c->metric));
+      c->compare == CLAIM_SPEEDUP || (c->compare == CLAIM_RATIO && measure_is_timed(c->metric));
   if (!error && other >= 0) name_quantity(d, c, (size_t)row, (size_t)other, quantity);
   return error;
 }

@@ -41,11 +41,6 @@ static bool is_steady_time(const char *name) {
   return is_one_of(name, times, sizeof times / sizeof *times);
 }
 
-static bool is_wall_time(const column *c) {
-  return c->kind == COLUMN_SUMMARY && (strcmp(c->argument, "train_seconds") == 0 ||
-                                       strcmp(c->argument, "samples_per_second_run") == 0);
-}
-
 bool measure_is_of_time(const column *c) {
   if (c->kind == COLUMN_ISO) return true;
   if (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE)
@@ -53,12 +48,21 @@ bool measure_is_of_time(const column *c) {
   return c->kind == COLUMN_SUMMARY && (is_speed(c->argument) || is_steady_time(c->argument));
 }
 
+bool measure_is_timed(const column *c) {
+  static const char *const elapsed[] = {"train_seconds", "samples_per_second_run",
+                                        "start_seconds_total", "cpu_seconds"};
+  if (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE)
+    return measure_is_timed(columns_find(c->argument));
+  return measure_is_of_time(c) ||
+         (c->kind == COLUMN_SUMMARY &&
+          is_one_of(c->argument, elapsed, sizeof elapsed / sizeof *elapsed));
+}
+
 bool measure_is_comparable(const report_data *d, size_t row, size_t other, const column *c) {
   if (c->kind == COLUMN_ISO) return data_has_comparable_curves(d, row, other);
   if (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE)
     return measure_is_comparable(d, row, other, columns_find(c->argument));
-  return measure_is_exact(c) ||
-         data_is_comparable(d, row, other, measure_is_of_time(c) || is_wall_time(c));
+  return measure_is_exact(c) || data_is_comparable(d, row, other, measure_is_timed(c));
 }
 
 /* A cell's number, with the interval over its steps if it is a steady-pace number. */

@@ -57,5 +57,8 @@ bool measure_is_exact(const column *c);
 bool measure_is_accuracy(const column *c);
 /* Is it a time or a speed at the steady pace? */
 bool measure_is_of_time(const column *c);
+/* Is it a time or a speed of any kind, also elapsed or of the CPU? Other load on the machine
+ * changes it, and it is not compared across machines. */
+bool measure_is_timed(const column *c);
 
 #endif

@@ -75,7 +75,7 @@ bool plot_is_known(const char *name) {
 static bool has_times(const char *name) {
   const char *x;
   const column *y = parse_against(name, &x), *of_x = y ? columns_find(x) : NULL;
-  if (y) return measure_is_of_time(y) || (of_x && measure_is_of_time(of_x));
+  if (y) return measure_is_timed(y) || (of_x && measure_is_timed(of_x));
   return strcmp(name, "throughput") == 0 || strstr(name, "time");
 }
 

@@ -11,6 +11,8 @@ report:
   columns: [samples_per_second, speedup, time_ratio, wall_time_ratio, zero_shot_top1,
             retrieval_i2t_r1, iso_speedup]
   plots: [accuracy_vs_time]
+claims:
+  - {claim: elapsed, compare: ratio, metric: train_seconds, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: smaller}
 Y
 expect_status 0 env FAKE_DISTURB=mask_ratio=0.5 "$FLIPBENCH" run experiments/one.yaml --no-progress
 expect_status 0 bench report one
@@ -18,6 +20,7 @@ expect_line out.txt 'a speed-up of .*95 % interval .*one seed, 790 images\), not
 expect_line out.txt 'image→text R@1 .*of mask 50 % minus that of mask 0 %: .*no significant difference; it would take about [0-9,]+ images'
 expect_line out.txt "^one seed, 790 evaluation images of 'openclipart' · 95 % intervals cover these runs only"
 ! grep -q 'sooner' out.txt || fail "a difference is claimed that 790 images cannot tell"
+expect_line out.txt '^- elapsed: .* one seed †; '
 grep -q "against training time: no significant difference" results/one/plots/accuracy_vs_time.gp || fail "the figure's title claims more"
 # An accuracy has an interval from one seed, and the best of a column is best by more than that.
 bench report one --format json > one.json
@@ -128,9 +131,21 @@ bench report small --format json > mixed.json
 expect_status 0 bench plot small --figure accuracy_vs_time --format svg --out mixed
 expect_status 0 bench plot small --figure memory --format svg --out mixed
 expect_status 0 bench plot small --figure throughput --format svg --out mixed
+expect_status 0 bench plot small --figure 'train_seconds against mask_ratio' --format svg --out mixed
 awk '/^\$ideal/ { on = 1; next } /^EOD/ { on = 0 } on { print $1 }' mixed/throughput.gp | diff - <(echo 1) || fail "a speed by FLOPs of a baseline with other threads"
-grep -q '^source_line = .times not comparable: runs differ in their threads' mixed/accuracy_vs_time.gp || fail "the figure compares times of other threads in silence"
+for figure in accuracy_vs_time train_seconds_against_mask_ratio; do
+  grep -q '^source_line = .times not comparable: runs differ in their threads' mixed/$figure.gp || fail "$figure compares times of other threads in silence"
+done
 ! grep -q 'not comparable' mixed/memory.gp || fail "memory is said to be a time"
 compared() { sqlite3 -batch :memory: "SELECT sum(json_extract(value, '\$.values.speedup.value') IS NOT NULL), sum(json_extract(value, '\$.values.samples_per_second.value') IS NOT NULL) FROM json_each(readfile('$1'), '\$.rows')"; }
 [ "$(compared whole.json)" != "$(compared mixed.json)" ] && [ "$(compared whole.json | cut -d'|' -f2)" = "$(compared mixed.json | cut -d'|' -f2)" ] ||
   fail "speed-ups: $(compared whole.json) with the same threads, $(compared mixed.json) with others"
+cat >> experiments/small.yaml <<'Y'
+claims:
+  - {claim: CPU, compare: ratio, metric: cpu_seconds, of: {mask_ratio: 0.75}, against: {mask_ratio: 0}, expect: smaller}
+  - {claim: CPU alike, compare: ratio, metric: cpu_seconds, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: equal, than: 1, within: 9}
+Y
+sqlite3 results/flipbench.db "INSERT OR REPLACE INTO summary SELECT run_id, 'cpu_seconds', 3 FROM v_cell_latest"
+expect_status 0 bench report experiments/small.yaml
+expect_line out.txt '^- CPU: not run: the runs did not record it, or cannot be compared$'
+expect_line out.txt '^- CPU alike: .*: 1\.00, one seed; '
