@@ -156,6 +156,20 @@ bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_
   return true;
 }
 
+static bool has_comparable_memory(const data_cell *a, const data_cell *b) {
+  const char *own = a->environment.device, *other = b->environment.device;
+  bool is_known = a->is_finished && b->is_finished && *own && *other;
+  return a->ranks == b->ranks && (!is_known || strcmp(own, other) == 0);
+}
+
+bool data_has_comparable_memory(const report_data *d, size_t row, size_t other) {
+  const data_row *a = &d->rows[row], *b = &d->rows[other];
+  for (size_t i = 0; i < a->count; i++)
+    for (size_t k = 0; k < b->count; k++)
+      if (!has_comparable_memory(&d->cells[a->cells[i]], &d->cells[b->cells[k]])) return false;
+  return true;
+}
+
 /* Were the runs of the row's curves trained as `like` was? */
 static bool has_curves_like(const report_data *d, size_t row, const data_cell *like) {
   for (size_t i = 0; i < d->rows[row].count; i++)

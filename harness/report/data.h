@@ -113,7 +113,9 @@ size_t data_pair_seeds(const report_data *d, size_t row, size_t other, size_t *o
 /* May the rows' results be compared, and their times? Results not if their inputs differ; times not
  * across machines. */
 bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_of_time);
-/* The same for the times of the rows' whole curves, which tunings continue. */
+/* May their peak memory? A device's is not a process's, and each of several ranks has a part. */
+bool data_has_comparable_memory(const report_data *d, size_t row, size_t other);
+/* May the times of the rows' whole curves, which tunings continue? */
 bool data_has_comparable_curves(const report_data *d, size_t row, size_t other);
 /* The number of finished cells of a row. */
 size_t data_finished(const report_data *d, size_t row, size_t *cells);

@@ -62,7 +62,10 @@ bool measure_is_comparable(const report_data *d, size_t row, size_t other, const
   if (c->kind == COLUMN_ISO) return data_has_comparable_curves(d, row, other);
   if (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE)
     return measure_is_comparable(d, row, other, columns_find(c->argument));
-  return measure_is_exact(c) || data_is_comparable(d, row, other, measure_is_timed(c));
+  bool is_memory = c->kind == COLUMN_SUMMARY && strcmp(c->argument, "peak_bytes") == 0;
+  if (measure_is_exact(c)) return true;
+  if (is_memory && !data_has_comparable_memory(d, row, other)) return false;
+  return data_is_comparable(d, row, other, measure_is_timed(c));
 }
 
 /* A cell's number, with the interval over its steps if it is a steady-pace number. */

@@ -48,7 +48,8 @@ err measure_pace_ratio(const report_data *d, const size_t *above, const size_t *
                        paired_result *ratio) ERR_MUST_CHECK;
 
 /* May a column's numbers of two rows be compared? What follows from the settings always; times only
- * on one machine, those of an iso-accuracy speed-up along the whole curves. */
+ * on one machine, those of an iso-accuracy speed-up along the whole curves; memory only of one kind
+ * of device and number of ranks. */
 bool measure_is_comparable(const report_data *d, size_t row, size_t other, const column *c);
 
 /* Follows from the settings and has no uncertainty. */

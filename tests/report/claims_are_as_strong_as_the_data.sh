@@ -149,3 +149,19 @@ sqlite3 results/flipbench.db "INSERT OR REPLACE INTO summary SELECT run_id, 'cpu
 expect_status 0 bench report experiments/small.yaml
 expect_line out.txt '^- CPU: not run: the runs did not record it, or cannot be compared$'
 expect_line out.txt '^- CPU alike: .*: 1\.00, one seed; '
+
+# Memory of a GPU is not compared with that of a process, nor that of runs on other numbers of ranks;
+# threads and processors make no difference to it.
+sed -i '/claim: CPU/d' experiments/small.yaml
+echo '  - {claim: memory, compare: ratio, metric: peak_memory, of: {mask_ratio: 0.75}, against: {mask_ratio: 0}, expect: smaller}' >> experiments/small.yaml
+expect_status 0 bench report experiments/small.yaml
+expect_line out.txt '^- memory: .*: 0\.[0-9]+, one seed; '
+sed -i 's/"device":"cpu"/"device":"cpu","ranks":1/' results/small/*/events.jsonl
+sed 's/"ranks":1/"ranks":2/' results/small/mask_ratio=0.75-*/events.jsonl > ranks.jsonl
+sed 's/"device":"cpu"/"device":"cuda"/' results/small/mask_ratio=0.75-*/events.jsonl > cuda.jsonl
+for other in ranks cuda; do
+  cp $other.jsonl results/small/mask_ratio=0.75-*/events.jsonl
+  expect_status 0 bench db rebuild
+  expect_status 0 bench report experiments/small.yaml
+  expect_line out.txt '^- memory: not run: the runs did not record it, or cannot be compared$'
+done
