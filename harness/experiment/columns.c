@@ -40,11 +40,11 @@
   COLUMN("planned_memory", "planned", "MiB", 0, MIB, LOWER, SUMMARY, "planned_bytes",              \
          "memory planned before the first step")                                                   \
   COLUMN("energy_per_sample", "energy", "J/sample", 3, 1, LOWER, SUMMARY, "energy_per_sample",     \
-         "energy per training sample, as reported by the device")                                  \
+         "energy per training sample, as reported by the device (runs on one rank)")               \
   COLUMN("device_utilisation", "utilisation", "%", 0, PERCENT, HIGHER, SUMMARY, "utilisation",     \
-         "device utilisation at the last evaluation")                                              \
+         "device utilisation, mean of the readings at evaluations")                                \
   COLUMN("device_power", "power", "W", 0, 1, LOWER, SUMMARY, "power_watts",                        \
-         "power drawn by the device at the last evaluation")                                       \
+         "power drawn by the device, mean of the readings at evaluations")                         \
   COLUMN("data_wait_share", "data wait", "%", 1, PERCENT, LOWER, SUMMARY, "data_wait_share",       \
          "share of training time spent waiting for data")                                          \
   COLUMN("final_loss", "loss", "", 3, 1, LOWER, SUMMARY, "final_loss",                             \

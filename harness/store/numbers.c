@@ -273,7 +273,7 @@ static err add_memory(store *s, int64_t run_id, numbers *n) {
  * one pace: then the run has none. */
 static err add_ranks(store *s, int64_t run_id, numbers *n) {
   sqlite3_stmt *rows;
-  double v[4];
+  double v[5];
   err error =
       sql_query(s, &rows,
                 "SELECT (SELECT ranks FROM process WHERE run_id = ?1 ORDER BY number DESC LIMIT 1),"
@@ -283,12 +283,14 @@ static err add_ranks(store *s, int64_t run_id, numbers *n) {
                 " (SELECT count(DISTINCT json_extract(value, '$.host')) FROM attempt,"
                 "  json_each(rank_records) WHERE run_id = ?1 GROUP BY number"
                 "  ORDER BY 1 DESC LIMIT 1),"
-                " (SELECT max(nodes) FROM attempt WHERE run_id = ?1)",
+                " (SELECT max(nodes) FROM attempt WHERE run_id = ?1),"
+                " (SELECT max(ranks) FROM process WHERE run_id = ?1)",
                 "i", run_id);
-  if (!error) error = read_reals(s, rows, v, 4);
+  if (!error) error = read_reals(s, rows, v, 5);
   if (error) return error;
   n->ranks = v[0];
   n->has_one_pace = !(v[1] > 1);
+  if (v[4] > 1) n->energy_per_sample = NAN; /* of rank 0's meter, but samples of all */
   n->nodes = !isnan(v[2]) ? v[2] : !isnan(v[3]) ? v[3] : v[0] == 1 ? 1 : (double)NAN;
   return NULL;
 }

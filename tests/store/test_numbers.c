@@ -491,11 +491,12 @@ static void write_ranks(int last_ranks) {
                   "\"conditions\":{\"cpus\":1},\"total_steps\":20,\"first_step\":%d}\n",
                   i, ranks, 10 * i);
     for (int step = 10 * i + 1; step <= 10 * i + 10; step++)
-      strbuf_format(&events,
-                    "{\"event\":\"step\",\"time\":\"2026-01-01T00:%02d:10.000Z\",\"step\":%d,"
-                    "\"samples\":%d,\"loss\":1,\"seconds\":0.5,\"steps\":1,\"comm_seconds\":0.1,"
-                    "\"comm_bytes\":1000,\"rank_spread\":%g,\"slowest_rank\":%d}\n",
-                    i, step, 64 * step, i ? 0.3 : 0.1, step % 3 ? 1 : 0);
+      strbuf_format(
+          &events,
+          "{\"event\":\"step\",\"time\":\"2026-01-01T00:%02d:10.000Z\",\"step\":%d,"
+          "\"samples\":%d,\"loss\":1,\"seconds\":0.5,\"steps\":1,\"comm_seconds\":0.1,"
+          "\"energy_joules\":2,\"comm_bytes\":1000,\"rank_spread\":%g,\"slowest_rank\":%d}\n",
+          i, step, 64 * step, i ? 0.3 : 0.1, step % 3 ? 1 : 0);
     add_memory(&events, i, 2000);
   }
   add_end(&events, 1, "finished");
@@ -525,6 +526,21 @@ static void numbers_of_ranks_are_those_of_all_of_them(void **state) {
   assert_near(summary(s, "samples_per_second"), 128);
   assert_near(summary(s, "samples_per_second_per_rank"), 64);
   store_close(s);
+}
+
+/* The meter is rank 0's; the samples are those of all ranks. */
+static void the_energy_of_a_sample_is_unknown_for_several_ranks(void **state) {
+  (void)state;
+  for (int last_ranks = 1; last_ranks <= 2; last_ranks++) {
+    store *s;
+    int64_t run_id;
+    write_ranks(last_ranks);
+    assert_ok(store_open(last_ranks == 1 ? "one.db" : "two.db", &s));
+    assert_ok(store_ingest(s, "results", "e/r", &run_id));
+    assert_near(summary(s, "energy_joules"), 40);
+    assert_true(isnan(summary(s, "energy_per_sample")));
+    store_close(s);
+  }
 }
 
 static void a_run_on_two_numbers_of_ranks_has_no_steady_pace(void **state) {
@@ -559,6 +575,7 @@ int main(void) {
       IN_FOLDER(rows_of_the_old_stream_cover_the_steps_between_them),
       IN_FOLDER(a_migrated_record_has_numbers_of_its_rows),
       IN_FOLDER(numbers_of_ranks_are_those_of_all_of_them),
+      IN_FOLDER(the_energy_of_a_sample_is_unknown_for_several_ranks),
       IN_FOLDER(a_run_on_two_numbers_of_ranks_has_no_steady_pace),
       IN_FOLDER(run_folders_beside_a_migrated_record_are_read_anew),
   };
