@@ -48,36 +48,6 @@ static err put_into_row(report_data *d, size_t cell) {
   return NULL;
 }
 
-/* Opens a group for cells that differ in one kind of input: takes the cells not yet in a group. */
-static err name_group(report_data *d, input_kind kind, size_t *group) {
-  enum { MOST = sizeof d->group_names / sizeof *d->group_names };
-  if (d->group_count == MOST) { /* when full, the last group takes the rest */
-    *group = MOST;
-    return NULL;
-  }
-  d->group_names[d->group_count] = mem_copy_string(store_input_name(kind));
-  if (!d->group_names[d->group_count]) return mem_error(0, "the report");
-  *group = ++d->group_count;
-  return NULL;
-}
-
-static err group_kind(report_data *d, input_kind kind, const int64_t *runs, const size_t *cells,
-                      size_t count, size_t *groups) {
-  size_t made[INPUT_KINDS * 4] = {0};
-  err error = store_group_inputs(d->s, runs, count, kind, groups, &d->is_mixed[kind]);
-  for (size_t i = 0; i < count && !error; i++) {
-    data_cell *c = &d->cells[cells[i]];
-    if (kind == INPUT_MACHINE) c->machine = groups[i];
-    if (kind == INPUT_RANKS) c->ranks = groups[i];
-    if (kind == INPUT_THREADS) c->threads = groups[i];
-    if (!groups[i] || !store_input_decides(kind) || c->group) continue;
-    size_t *own = &made[groups[i] % (sizeof made / sizeof *made)];
-    if (!*own) error = name_group(d, kind, own);
-    c->group = *own;
-  }
-  return error;
-}
-
 /* The classifier trained from a cell, or from what was tuned from it; -1: none. */
 static ptrdiff_t fine_tuned_from(const report_data *d, size_t cell) {
   const data_cell *own = &d->cells[cell];
@@ -105,8 +75,56 @@ static ptrdiff_t probed_cell(const report_data *d, ptrdiff_t cell) {
   return *d->e->cells[other].settings.eval_probe_train ? other : cell;
 }
 
+/* Which inputs a row's numbers come from: those of its cell, and others among those of the cells
+ * trained from it, as a set of bits. All 0: the newest. */
+typedef struct {
+  size_t own[INPUT_KINDS];
+  uint64_t others[INPUT_KINDS];
+} input_key;
+
+static input_key key_of(const report_data *d, size_t cell) {
+  const data_cell *own = &d->cells[cell];
+  const ptrdiff_t children[] = {own->tuned, probed_cell(d, own->tuned), fine_tuned_from(d, cell)};
+  input_key key = {0};
+  for (input_kind k = 0; k < INPUT_KINDS; k++) {
+    if (!store_input_decides(k)) continue;
+    key.own[k] = own->inputs[k];
+    for (size_t i = 0; i < sizeof children / sizeof *children; i++) {
+      size_t input = children[i] < 0 ? 0 : d->cells[children[i]].inputs[k];
+      if (input && input != own->inputs[k]) key.others[k] |= (uint64_t)1 << input % 64;
+    }
+  }
+  return key;
+}
+
+/* "training data and evaluation sets". */
+static char *name_group(const input_key *key) {
+  strbuf name = {0};
+  for (input_kind k = 0; k < INPUT_KINDS; k++)
+    if (key->own[k] || key->others[k])
+      strbuf_format(&name, "%s%s", name.length ? " and " : "", store_input_name(k));
+  return strbuf_take(&name);
+}
+
+/* The group of the key, a new one if no cell before had it. When there are too many, the last takes
+ * the rest. */
+static err find_group(report_data *d, const input_key *key, input_key *keys, size_t *group) {
+  static const input_key newest = {0};
+  *group = 0;
+  if (memcmp(key, &newest, sizeof newest) == 0) return NULL;
+  for (size_t i = 0; i < d->group_count && !*group; i++)
+    if (memcmp(key, &keys[i], sizeof *key) == 0) *group = i + 1;
+  if (!*group && d->group_count == DATA_MOST_GROUPS) *group = DATA_MOST_GROUPS;
+  if (*group) return NULL;
+  d->group_names[d->group_count] = name_group(key);
+  if (!d->group_names[d->group_count]) return mem_error(0, "the report");
+  keys[d->group_count] = *key;
+  *group = ++d->group_count;
+  return NULL;
+}
+
 /* Compares the inputs of each finished run with those of the newest run with the same settings. */
-static err group_cells(report_data *d) {
+static err compare_inputs(report_data *d) {
   size_t room = d->e->cell_count, count = 0;
   int64_t *runs = mem_zeroed(room, sizeof *runs);
   size_t *cells = mem_zeroed(room, sizeof *cells), *groups = mem_zeroed(room, sizeof *groups);
@@ -116,19 +134,23 @@ static err group_cells(report_data *d) {
     cells[count] = i;
     runs[count++] = d->cells[i].run_id;
   }
-  for (input_kind k = 0; k < INPUT_KINDS && count && !error; k++)
-    error = group_kind(d, k, runs, cells, count, groups);
-  for (size_t i = 0; i < room && !error; i++) { /* a row also shows the cells fine-tuned from it */
-    data_cell *c = &d->cells[i];
-    if (!c->group && c->tuned >= 0) c->group = d->cells[c->tuned].group;
-    ptrdiff_t probed = probed_cell(d, c->tuned);
-    if (!c->group && probed >= 0) c->group = d->cells[probed].group;
-    ptrdiff_t classifier = fine_tuned_from(d, i);
-    if (!c->group && classifier >= 0) c->group = d->cells[classifier].group;
+  for (input_kind k = 0; k < INPUT_KINDS && count && !error; k++) {
+    error = store_group_inputs(d->s, runs, count, k, groups, &d->is_mixed[k]);
+    for (size_t i = 0; i < count && !error; i++) d->cells[cells[i]].inputs[k] = groups[i];
   }
   free(runs);
   free(cells);
   free(groups);
+  return error;
+}
+
+static err group_cells(report_data *d) {
+  input_key keys[DATA_MOST_GROUPS];
+  err error = compare_inputs(d);
+  for (size_t i = 0; i < d->e->cell_count && !error; i++) {
+    input_key key = key_of(d, i);
+    if (!d->e->cells[i].tuning) error = find_group(d, &key, keys, &d->cells[i].group);
+  }
   return error;
 }
 
@@ -143,8 +165,10 @@ static void find_baseline(report_data *d) {
 }
 
 static bool has_comparable_times(const data_cell *a, const data_cell *b) {
-  return a->machine == b->machine && a->ranks == b->ranks && a->threads == b->threads &&
-         !data_has_mixed_ranks(a) && !data_has_mixed_ranks(b);
+  static const input_kind kinds[] = {INPUT_MACHINE, INPUT_RANKS, INPUT_THREADS};
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (a->inputs[kinds[i]] != b->inputs[kinds[i]]) return false;
+  return !data_has_mixed_ranks(a) && !data_has_mixed_ranks(b);
 }
 
 bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_of_time) {
@@ -159,7 +183,7 @@ bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_
 static bool has_comparable_memory(const data_cell *a, const data_cell *b) {
   const char *own = a->environment.device, *other = b->environment.device;
   bool is_known = a->is_finished && b->is_finished && *own && *other;
-  return a->ranks == b->ranks && (!is_known || strcmp(own, other) == 0);
+  return a->inputs[INPUT_RANKS] == b->inputs[INPUT_RANKS] && (!is_known || strcmp(own, other) == 0);
 }
 
 bool data_has_comparable_memory(const report_data *d, size_t row, size_t other) {

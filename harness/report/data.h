@@ -31,10 +31,8 @@ typedef struct {
   size_t number_count;
   data_evaluation *evaluations; /* by ordinal of the set, then step */
   size_t evaluation_count;
-  size_t group;   /* by inputs that affect the result: 0 as the newest runs, else 1, 2, … */
-  size_t machine; /* likewise, by machine */
-  size_t ranks;   /* likewise, of how many ranks it ran on */
-  size_t threads; /* likewise, of each of them */
+  size_t inputs[INPUT_KINDS]; /* by kind: 0 as the newest run's, else 1, 2, … */
+  size_t group; /* of a matrix cell, by all its inputs that affect the result: likewise */
   store_outcome *outcomes; /* those that were requested */
   size_t outcome_count;
 } data_cell;
@@ -45,6 +43,8 @@ typedef struct {
   size_t group; /* of its cells: cells with different inputs form separate rows */
 } data_row;
 
+enum { DATA_MOST_GROUPS = 36 };
+
 typedef struct {
   const spec_experiment *e;
   store *s;
@@ -54,7 +54,7 @@ typedef struct {
   ptrdiff_t baseline; /* row; -1: none given */
   bool is_mixed[INPUT_KINDS];
   size_t group_count;
-  char *group_names[INPUT_KINDS * 4]; /* of group 1, 2, …: how its inputs differ */
+  char *group_names[DATA_MOST_GROUPS]; /* of group 1, 2, …: the inputs that differ */
 } report_data;
 
 err data_load(const spec_experiment *e, store *s, report_data *d) ERR_MUST_CHECK;

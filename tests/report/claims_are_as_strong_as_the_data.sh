@@ -103,6 +103,15 @@ expect_line out.txt '^ ?0 % ‡'
 expect_line out.txt '^‡ other training data than the newest run'
 expect_line out.txt 'the baseline had other inputs, or ran on another machine'
 
+# Those that had other evaluation sets, too, differ from these as well.
+sed -i 's/"data_fingerprint":"[^"]*"/"data_fingerprint":"0000000000"/; s/"c1a551f1ca710n"/"0000000000"/' results/small/mask_ratio=0.5-*/events.jsonl
+expect_status 0 bench db rebuild
+expect_status 0 bench report small
+expect_line out.txt '^‡ other training data than the newest run .*: mask 0 %$'
+expect_line out.txt '^‡ other training data and evaluation sets than the newest run .*: mask 50 %$'
+bench report small --format json > small.json
+says small.json "(r ->> '\$[1].values.speedup.value') IS NULL AND (r ->> '\$[1].values.zero_shot_top1.from_baseline') IS NULL" "rows on other evaluation sets are compared"
+
 # An iso-accuracy speed-up counts the time of the tunings that continue its curves: it needs their
 # steady pace, and the machine and threads of the others.
 rm -rf results
