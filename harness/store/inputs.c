@@ -30,6 +30,7 @@ void store_free_inputs(store_inputs *given) {
     free(given->asked[k]);
     free(given->got[k]);
   }
+  free(given->started);
   *given = (store_inputs){0};
 }
 
@@ -72,7 +73,7 @@ static const char inputs_sql[] =
     " coalesce(cell.ranks, ''), coalesce((SELECT group_concat(ranks, ', then ') FROM"
     "  (SELECT ranks, min(number) AS first FROM process AS all_of WHERE all_of.run_id = run.id"
     "   GROUP BY ranks ORDER BY first)), ''),"
-    " coalesce(data_samples, 0)"
+    " coalesce(data_samples, 0), run.started"
     " FROM run JOIN cell ON cell.id = run.cell_id"
     " LEFT JOIN environment ON environment.id = run.environment_id"
     " LEFT JOIN process ON process.run_id = run.id AND process.number ="
@@ -93,6 +94,8 @@ err store_load_inputs(store *s, int64_t run_id, store_inputs *given) {
     if (!given->asked[k] || !given->got[k]) error = mem_error(0, "a run's inputs");
   }
   given->data_samples = sqlite3_column_int64(rows, 2 * INPUT_KINDS);
+  given->started = mem_copy_string(sql_text(rows, 2 * INPUT_KINDS + 1));
+  if (!given->started) error = mem_error(0, "a run's inputs");
   sql_stop(rows);
   if (error) store_free_inputs(given);
   return error;
@@ -103,12 +106,18 @@ bool store_inputs_differ(const store_inputs *a, const store_inputs *b, input_kin
          strcmp(a->got[kind], b->got[kind]) != 0;
 }
 
+/* Ids are in the order of recording: in a merged record not that of the runs. */
+static bool is_newer(const store_inputs *a, const store_inputs *b) {
+  int order = strcmp(a->started, b->started);
+  return order > 0 || (order == 0 && a->run_id > b->run_id);
+}
+
 /* The newest of the runs with the same request and a recorded input. */
 static const store_inputs *newest_alike(const store_inputs *all, size_t count, size_t index,
                                         input_kind kind) {
   const store_inputs *newest = &all[index];
   for (size_t i = 0; i < count; i++)
-    if (*all[i].got[kind] && all[i].run_id > newest->run_id &&
+    if (*all[i].got[kind] && is_newer(&all[i], newest) &&
         strcmp(all[i].asked[kind], all[index].asked[kind]) == 0)
       newest = &all[i];
   return newest;

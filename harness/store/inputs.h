@@ -27,6 +27,7 @@ typedef enum {
 
 typedef struct {
   int64_t run_id;
+  char *started;            /* time stamp; "": not recorded; never NULL */
   char *asked[INPUT_KINDS]; /* the settings that request it; never NULL */
   char *got[INPUT_KINDS];   /* its digest or name; "": not recorded; never NULL */
   int64_t data_samples;     /* 0: not recorded */
@@ -51,8 +52,8 @@ void store_free_inputs(store_inputs *given);
 bool store_inputs_differ(const store_inputs *a, const store_inputs *b, input_kind kind);
 
 /* Which of these runs differ in `kind`. groups[i]: 0 for runs with the same input as the newest run
- * with the same settings (or without a recorded one), else 1, 2, … for each other input. *is_mixed:
- * some group is not 0. */
+ * (the one that started last) with the same settings (or without a recorded one), else 1, 2, … for
+ * each other input. *is_mixed: some group is not 0. */
 err store_group_inputs(store *s, const int64_t *run_ids, size_t count, input_kind kind,
                        size_t *groups, bool *is_mixed) ERR_MUST_CHECK;
 

@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "store/export.h"
+#include "store/inputs.h"
 #include "store/old_database.h"
 #include "store/runs.h"
 #include "store/sql.h"
@@ -262,6 +263,27 @@ static void a_finished_run_of_a_cell_counts_before_a_newer_failed_one(void **sta
   store_close(s);
 }
 
+/* Merged after it, an older run has the higher number. */
+static void the_newest_inputs_are_those_of_the_run_that_started_last(void **state) {
+  (void)state;
+  store *s;
+  int64_t runs[2];
+  size_t groups[2];
+  bool is_mixed;
+  write_run("e/new", "cell1", "2026-01-02T00:00:00.000Z", 5, 5);
+  write_run("e/old", "cell2", "2026-01-01T00:00:00.000Z", 5, 5);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/new", &runs[0]));
+  assert_ok(store_ingest(s, "results", "e/old", &runs[1]));
+  assert_true(runs[1] > runs[0]);
+  assert_ok(sql_script(s, "UPDATE process SET data_fingerprint = 'data' || run_id"));
+  assert_ok(store_group_inputs(s, runs, 2, INPUT_DATA, groups, &is_mixed));
+  assert_true(is_mixed);
+  assert_int_equal(groups[0], 0);
+  assert_int_equal(groups[1], 1);
+  store_close(s);
+}
+
 static void an_export_holds_every_row_in_either_format(void **state) {
   (void)state;
   store *s;
@@ -297,6 +319,7 @@ int main(void) {
       IN_FOLDER(a_long_run_keeps_a_bounded_number_of_steps),
       IN_FOLDER(many_processes_record_into_one_database),
       IN_FOLDER(a_finished_run_of_a_cell_counts_before_a_newer_failed_one),
+      IN_FOLDER(the_newest_inputs_are_those_of_the_run_that_started_last),
       IN_FOLDER(an_export_holds_every_row_in_either_format),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
