@@ -154,11 +154,12 @@ static err compare_rows(report_data *d, const spec_claim *c, size_t row, size_t 
 }
 
 /* Which of two comparisons is worse for the claim: failures first, then undecided ones. */
-static bool is_weaker(const claim_result *a, const claim_result *b, claim_relation relation) {
+static bool is_weaker(const claim_result *a, const claim_result *b, const spec_claim *c) {
   static const int rank[CLAIM_VERDICTS] = {
       [CLAIM_NOT_RUN] = 0, [CLAIM_FAILS] = 1, [CLAIM_UNSURE] = 2, [CLAIM_HOLDS] = 3};
   if (rank[a->verdict] != rank[b->verdict]) return rank[a->verdict] < rank[b->verdict];
-  return relation == CLAIM_SMALLER ? a->value > b->value : a->value < b->value;
+  if (c->relation == CLAIM_EQUAL) return fabs(a->value - c->than) > fabs(b->value - c->than);
+  return c->relation == CLAIM_SMALLER ? a->value > b->value : a->value < b->value;
 }
 
 static bool is_probe(const column *c) {
@@ -250,7 +251,7 @@ static err judge(report_data *d, const spec_claim *c, claim_result *j, strbuf *m
       claim_result one;
       if ((ptrdiff_t)r == row || d->rows[r].group) continue;
       error = compare_rows(d, c, (size_t)row, r, &one);
-      if (error || (!is_first && !is_weaker(&one, j, c->relation))) continue;
+      if (error || (!is_first && !is_weaker(&one, j, c))) continue;
       *j = one;
       other = (ptrdiff_t)r;
       is_first = false;
