@@ -98,12 +98,14 @@ void store_select_samples(const char *text, sample_series *series, size_t *count
   *count = kept;
 }
 
-/* All samples, series by series and commit by commit: in order of commit date (with time zones),
- * then of their first measurement; the positive ones first, ascending. */
+/* All samples, series by series and commit by commit: in order of commit date (with time zones; of
+ * an unknown one, the first measurement), then of their first measurement; the positive ones first,
+ * ascending. */
 static const char samples_sql[] =
     "SELECT series, metric, words, build, machine, commit_id, dirty, substr(committed, 1, 10),"
     " value, is_disturbed, value > 0 AND value < 9e999 AS is_number,"
-    " max(julianday(committed)) OVER one AS day, min(time) OVER one AS first"
+    " coalesce(max(julianday(committed)) OVER one, julianday(min(time) OVER one)) AS day,"
+    " min(time) OVER one AS first"
     " FROM benchmark_sample WHERE metric = ?1"
     " WINDOW one AS (PARTITION BY series, metric, words, build, machine, commit_id, dirty)"
     " ORDER BY series, metric, machine, words, build, day, first, commit_id, dirty,"

@@ -78,6 +78,15 @@ expect_line out.txt '^  build  gcc 12.2.0, -O0$'
 expect_status 0 bench history --results words --only a=2
 [ "$(grep -c '^mask_ratio=0.5 ' out.txt)" = 2 ] || fail "not only these"
 
+# A commit measured outside of its repository has no date: it is placed by its first measurement.
+mkdir -p dates/benchmarks
+for i in 1 2 3; do
+  [ $i = 3 ] && date= || date=2026-01-0${i}T00:00:00Z
+  printf '{"ordinal":1,"series":"s","metric":"samples_per_second","words":"","build":"","machine":"m","side":"new","round":%d,"commit":"%040d","dirty":"","committed":"%s","time":"2026-01-0%dT09:00:00.000Z","value":1000%d}\n' $i $i "$date" $i $i > dates/benchmarks/$i.jsonl
+done
+expect_status 0 bench history --results dates
+[ "$(grep -oE '1000[123]' out.txt | tr '\n' ' ')" = '10001 10002 10003 ' ] || { cat out.txt; fail "a commit without a date comes before those with one"; }
+
 # Fewer than five rounds claim nothing.
 expect_status 2 bench compare ./program ./program --rounds 4 --results ab
 expect_line err.txt '4 rounds cannot separate a difference from noise; at least 5 are needed'
