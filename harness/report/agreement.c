@@ -77,9 +77,32 @@ static void write_pair(const report_table *t, size_t row, const report_column *c
   strbuf_format(out, "%s%s (%s)\n", *c->unit ? " " : "", c->unit, verdict);
 }
 
+static bool is_alike(const report_table *t, const report_row *a, const report_row *b) {
+  bool is_same = a->has_other_inputs == b->has_other_inputs;
+  for (size_t k = 0; k < t->key_count && is_same; k++)
+    is_same = strcmp(a->key_values[k], b->key_values[k]) == 0;
+  return is_same;
+}
+
+const report_row *agreement_find_row(const report_table *first, size_t row,
+                                     const report_table *again) {
+  size_t before = 0;
+  for (size_t r = 0; r < row; r++) before += is_alike(first, &first->rows[r], &first->rows[row]);
+  for (size_t r = 0; r < again->row_count; r++)
+    if (is_alike(first, &first->rows[row], &again->rows[r]) && before-- == 0)
+      return &again->rows[r];
+  return NULL;
+}
+
+const report_value *agreement_value(const report_row *row, size_t index) {
+  static const report_value none = {
+      .value = NAN, .half_width = NAN, .low = NAN, .high = NAN, .reference = NAN};
+  return row ? &row->values[index] : &none;
+}
+
 agreement agreement_judge(const report_column *c, const report_row *first, const report_row *again,
                           size_t index) {
-  const report_value *a = &first->values[index], *b = &again->values[index];
+  const report_value *a = &first->values[index], *b = agreement_value(again, index);
   if (!c->known || a->text || isnan(a->value)) return AGREEMENT_NONE;
   if (is_of_machine(c->known)) return AGREEMENT_MACHINE;
   if (isnan(b->value)) return AGREEMENT_MISSING;
@@ -100,8 +123,8 @@ void agreement_add(agreement kind, agreement_count *count) {
 static void compare_value(const report_table *first, const report_table *again, size_t row,
                           size_t index, strbuf *out, agreement_count *count) {
   const report_column *c = &first->columns[index];
-  const report_row *x = &first->rows[row], *y = &again->rows[row];
-  const report_value *a = &x->values[index], *b = &y->values[index];
+  const report_row *x = &first->rows[row], *y = agreement_find_row(first, row, again);
+  const report_value *a = &x->values[index], *b = agreement_value(y, index);
   agreement kind = agreement_judge(c, x, y, index);
   agreement_add(kind, count);
   if (kind == AGREEMENT_MACHINE && !isnan(b->value) && !do_overlap(c, x, a, y, b) &&
@@ -114,7 +137,7 @@ static void compare_value(const report_table *first, const report_table *again, 
 void agreement_write(const report_table *first, const report_table *again, strbuf *out,
                      agreement_count *count) {
   *count = (agreement_count){0};
-  for (size_t r = 0; r < first->row_count && r < again->row_count; r++)
+  for (size_t r = 0; r < first->row_count; r++)
     for (size_t c = 0; c < first->column_count && c < again->column_count; c++)
       compare_value(first, again, r, c, out, count);
 }

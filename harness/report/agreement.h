@@ -21,14 +21,20 @@ typedef enum {
   AGREEMENT_MISSING,
   AGREEMENT_MACHINE
 } agreement;
-/* The values at `index` of two rows with the same keys. */
+/* The row of `again` with the same keys as a row of `first`, and other inputs (‡) if that has; of
+ * several the one in the same place among them. NULL: there is none. */
+const report_row *agreement_find_row(const report_table *first, size_t row,
+                                     const report_table *again);
+/* A value of a row that may be NULL: then no number. */
+const report_value *agreement_value(const report_row *row, size_t index);
+
+/* The values at `index` of two rows that belong together; `again` may be NULL. */
 agreement agreement_judge(const report_column *c, const report_row *first, const report_row *again,
                           size_t index);
 
 void agreement_add(agreement kind, agreement_count *count);
 
-/* Compares two tables of one experiment (same rows and columns). Appends the numbers that do not
- * agree. */
+/* Compares two tables of one experiment (same columns). Appends the numbers that do not agree. */
 void agreement_write(const report_table *first, const report_table *again, strbuf *out,
                      agreement_count *count);
 

@@ -29,8 +29,8 @@ static void write_change(double a, double b, strbuf *out) {
 static void write_name(const report_table *t, size_t row, const report_column *c, strbuf *out) {
   for (size_t k = 0; k < t->key_count; k++)
     strbuf_format(out, "%s%s %s", k ? ", " : "", t->key_headings[k], t->rows[row].keys[k]);
-  strbuf_format(out, "%s%s%s%s", t->key_count ? " · " : "", c->heading, *c->unit ? ", " : "",
-                c->unit);
+  strbuf_format(out, "%s%s%s%s%s", t->rows[row].has_other_inputs ? " ‡" : "",
+                t->key_count ? " · " : "", c->heading, *c->unit ? ", " : "", c->unit);
 }
 
 static line *add_line(lines *all) {
@@ -50,8 +50,9 @@ static err add_number(lines *all, const report_table *first, const report_table 
                                          [AGREEMENT_MISSING] = "MISSING",
                                          [AGREEMENT_MACHINE] = "depends on the machine"};
   const report_column *c = &first->columns[index];
-  const report_value *a = &first->rows[row].values[index], *b = &again->rows[row].values[index];
-  agreement kind = agreement_judge(c, &first->rows[row], &again->rows[row], index);
+  const report_row *x = &first->rows[row], *y = agreement_find_row(first, row, again);
+  const report_value *a = &x->values[index], *b = agreement_value(y, index);
+  agreement kind = agreement_judge(c, x, y, index);
   agreement_add(kind, count);
   if (kind == AGREEMENT_NONE) return NULL;
   line *l = add_line(all);
@@ -97,7 +98,7 @@ err agreement_write_table(const report_table *first, const report_table *again, 
   err error = head ? NULL : mem_error(sizeof *head, "a table");
   for (int c = 0; head && c < CELL_COUNT; c++) strbuf_append(&head->cells[c], headings[c]);
   *count = (agreement_count){0};
-  for (size_t r = 0; r < first->row_count && r < again->row_count; r++)
+  for (size_t r = 0; r < first->row_count && !error; r++)
     for (size_t c = 0; c < first->column_count && c < again->column_count && !error; c++)
       error = add_number(&all, first, again, r, c, count);
   if (!error) write_lines(&all, out);

@@ -5,7 +5,7 @@
 
 #include "report/agreement.h"
 
-/* One line per number, in the order of the tables. */
+/* One line per recorded number, in the order of the first table. */
 err agreement_write_table(const report_table *first, const report_table *again, strbuf *out,
                           agreement_count *count) ERR_MUST_CHECK;
 

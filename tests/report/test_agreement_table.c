@@ -42,9 +42,10 @@ static void each_number_is_compared_with_the_recorded_one(void **state) {
       {"final_loss", "loss", "", columns_find("final_loss"), 3, false, false},
       {"samples_per_second", "speed", "samples/s", columns_find("samples_per_second"), 0, false,
        false}};
-  char *heading = "mask", *name = "0 %";
+  char *heading = "mask", *name = "0 %", *key = "0";
   report_value before[] = {number(3.4621), number(1000)}, after[] = {number(3.5), number(500)};
-  report_row rows[] = {{.keys = &name, .values = before}, {.keys = &name, .values = after}};
+  report_row rows[] = {{.keys = &name, .key_values = &key, .values = before},
+                       {.keys = &name, .key_values = &key, .values = after}};
   report_table first = {.key_headings = &heading,
                         .key_count = 1,
                         .columns = columns,
@@ -69,10 +70,45 @@ static void each_number_is_compared_with_the_recorded_one(void **state) {
   strbuf_free(&out);
 }
 
+/* Recorded: a row on older data more than there is here. */
+static void rows_are_compared_by_their_keys(void **state) {
+  (void)state;
+  report_column columns[] = {
+      {"final_loss", "loss", "", columns_find("final_loss"), 3, false, false}};
+  char *heading = "mask", *names[] = {"0 %", "50 %"}, *keys[] = {"0", "0.5"};
+  report_value older = number(3), dense = number(2), half = number(1);
+  report_row rows[] = {
+      {.keys = &names[0], .key_values = &keys[0], .values = &older, .has_other_inputs = true},
+      {.keys = &names[0], .key_values = &keys[0], .values = &dense},
+      {.keys = &names[1], .key_values = &keys[1], .values = &half}};
+  report_table first = {.key_headings = &heading,
+                        .key_count = 1,
+                        .columns = columns,
+                        .column_count = 1,
+                        .rows = rows,
+                        .row_count = 3};
+  report_table again = first;
+  agreement_count n;
+  strbuf out = {0};
+  again.rows = rows + 1;
+  again.row_count = 2;
+  assert_ok(agreement_write_table(&first, &again, &out, &n));
+  assert_int_equal(n.same, 2);
+  assert_int_equal(n.missing, 1);
+  assert_int_equal(n.differing, 0);
+  assert_non_null(strstr(strbuf_string(&out), "mask 0 % ‡ · loss"));
+  strbuf_clear(&out);
+  assert_ok(agreement_write_table(&again, &first, &out, &n));
+  assert_int_equal(n.same, 2);
+  assert_int_equal(n.missing + n.differing, 0);
+  strbuf_free(&out);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(tables_are_the_same_whatever_their_runs_are_numbered),
       cmocka_unit_test(each_number_is_compared_with_the_recorded_one),
+      cmocka_unit_test(rows_are_compared_by_their_keys),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
