@@ -168,7 +168,7 @@ static bool has_comparable_times(const data_cell *a, const data_cell *b) {
   static const input_kind kinds[] = {INPUT_MACHINE, INPUT_RANKS, INPUT_THREADS};
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (a->inputs[kinds[i]] != b->inputs[kinds[i]]) return false;
-  return !data_has_mixed_ranks(a) && !data_has_mixed_ranks(b);
+  return !data_has_mixed_paces(a) && !data_has_mixed_paces(b);
 }
 
 bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_of_time) {
@@ -288,7 +288,7 @@ bool data_is_disturbed(const data_cell *c) {
   return data_number_of(c, "disturbed") > 0;
 }
 
-bool data_has_mixed_ranks(const data_cell *c) {
+bool data_has_mixed_paces(const data_cell *c) {
   return c->is_finished && data_number_of(c, "ranks") > 0 &&
          data_number_of(c, "train_seconds") > 0 && isnan(data_number_of(c, "steady_step_seconds"));
 }

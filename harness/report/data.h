@@ -80,9 +80,9 @@ bool data_is_measurement(const spec_cell *cell);
 
 /* The cell that a column refers to: itself, or one trained from it; -1: none. */
 ptrdiff_t data_shown_cell(const report_data *d, size_t cell, const column *c);
-/* Was a finished run trained on different numbers of ranks? Then it has a time, but no steady pace
- * (store/numbers.c). */
-bool data_has_mixed_ranks(const data_cell *c);
+/* Was a finished run trained on different machines or numbers of ranks or threads? Then it has a
+ * time, but no steady pace (store/numbers.c). */
+bool data_has_mixed_paces(const data_cell *c);
 
 /* The last evaluation of what a column shows for a cell, finished or not; NULL: none. */
 const data_evaluation *data_find_evaluation(const report_data *d, size_t cell, const column *c);

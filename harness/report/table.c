@@ -186,10 +186,10 @@ static err make_number(report_data *d, size_t row, const column *c, report_value
   return error || c->kind == COLUMN_ISO ? error : list_parts(d, row, c, v);
 }
 
-static bool has_mixed_ranks(const report_data *d, size_t row) {
+static bool has_mixed_paces(const report_data *d, size_t row) {
   bool is_mixed = false;
   for (size_t i = 0; i < d->rows[row].count; i++)
-    is_mixed = is_mixed || data_has_mixed_ranks(&d->cells[d->rows[row].cells[i]]);
+    is_mixed = is_mixed || data_has_mixed_paces(&d->cells[d->rows[row].cells[i]]);
   return is_mixed;
 }
 
@@ -217,8 +217,9 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
   }
   if (c->kind == COLUMN_FINE_TUNED && !tuned) return "no classifier is trained from this row";
   if (c->kind == COLUMN_FINE_TUNED) return "the classifier has no such evaluation yet";
-  if (measure_is_of_time(c) && has_mixed_ranks(d, row))
-    return "its steps were trained on different numbers of ranks, so it has no single steady pace";
+  if (measure_is_of_time(c) && has_mixed_paces(d, row))
+    return "its steps were trained on different numbers of ranks or threads, or different "
+           "machines, so it has no single steady pace";
   if (c->kind == COLUMN_TUNED && !tuned) return "no tuning starts from this row";
   if (c->kind == COLUMN_TUNED) return "the tuned run has no such evaluation yet";
   if (c->kind == COLUMN_SUMMARY) return "the run did not record it";

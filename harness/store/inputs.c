@@ -45,7 +45,17 @@ void store_vocabulary_input(const json_t *start, char words[INPUT_WORDS_SIZE]) {
  * labelled set instead of pairs, and reads evaluation sets as labelled images, too; a run with a
  * linear probe counts its set among them. */
 static const char inputs_sql[] =
-    "SELECT CASE WHEN coalesce(json_extract(settings, '$.\"classification.classes\"'), 0) > 0 THEN"
+    "WITH of_run AS (" /* the processes of which some step was kept, and where they ran */
+    "  SELECT number, host, threads,"
+    "   substr(commit_id, 1, 10) || CASE WHEN dirty = '' THEN '' ELSE"
+    "    '+' || substr(dirty, 1, 8) END AS program,"
+    "   host || ' (' || coalesce(nullif(device_name, ''), cpu) || ')' AS machine"
+    "  FROM run LEFT JOIN process ON process.run_id = run.id AND first_step <"
+    "   coalesce((SELECT min(first_step) FROM process AS later WHERE later.run_id = run.id"
+    "    AND later.number > process.number), 9e18)"
+    "  JOIN environment ON environment.id = coalesce(process.environment_id, run.environment_id)"
+    "  WHERE run.id = ?1)"
+    " SELECT CASE WHEN coalesce(json_extract(settings, '$.\"classification.classes\"'), 0) > 0 THEN"
     "  'classification: ' || coalesce(json_extract(settings, '$.\"classification.train\"'), '') "
     "ELSE"
     "  coalesce(json_extract(settings, '$.\"data.train\"'), '') END,"
@@ -62,14 +72,18 @@ static const char inputs_sql[] =
     "  coalesce(evaluation_fingerprints, '') END,"
     " coalesce(cell.parent, json_extract(settings, '$.init_from'), ''),"
     "  coalesce(init_fingerprint, ''),"
-    " '', coalesce(substr(commit_id, 1, 10) || CASE WHEN dirty = '' THEN '' ELSE"
-    "  '+' || substr(dirty, 1, 8) END, ''),"
-    " '', coalesce(host || ' (' || coalesce(nullif(device_name, ''), cpu) || ')' ||"
+    " '', coalesce((SELECT group_concat(program, ', then ') FROM"
+    "  (SELECT program, min(number) AS first FROM of_run GROUP BY program ORDER BY first)), ''),"
+    " '', coalesce((SELECT group_concat(machine, ', then ') FROM"
+    "  (SELECT machine, min(number) AS first FROM of_run GROUP BY machine ORDER BY first)) ||"
     "  coalesce((SELECT ' and ' || group_concat(other, ', ') FROM (SELECT DISTINCT"
     "   json_extract(value, '$.host') AS other FROM attempt, json_each(rank_records)"
-    "   WHERE attempt.run_id = run.id AND other <> host ORDER BY other)), ''), ''),"
+    "   WHERE attempt.run_id = run.id AND other NOT IN (SELECT host FROM of_run)"
+    "   ORDER BY other)), ''), ''),"
     " coalesce(json_extract(settings, '$.precision'), ''), coalesce(precision, ''),"
-    " coalesce(json_extract(settings, '$.threads'), ''), coalesce(threads, ''),"
+    " coalesce(json_extract(settings, '$.threads'), ''), "
+    "  coalesce((SELECT group_concat(threads, ', then ') FROM"
+    "  (SELECT threads, min(number) AS first FROM of_run GROUP BY threads ORDER BY first)), ''),"
     " coalesce(cell.ranks, ''), coalesce((SELECT group_concat(ranks, ', then ') FROM"
     "  (SELECT ranks, min(number) AS first FROM process AS all_of WHERE all_of.run_id = run.id"
     "   GROUP BY ranks ORDER BY first)), ''),"
@@ -78,7 +92,7 @@ static const char inputs_sql[] =
     " LEFT JOIN environment ON environment.id = run.environment_id"
     " LEFT JOIN process ON process.run_id = run.id AND process.number ="
     "  (SELECT max(number) FROM process AS newest WHERE newest.run_id = run.id)"
-    " WHERE run.id = ?";
+    " WHERE run.id = ?1";
 
 err store_load_inputs(store *s, int64_t run_id, store_inputs *given) {
   sqlite3_stmt *rows;

@@ -45,8 +45,8 @@ const char *store_input_name(input_kind kind);
  * machine are allowed and reported. */
 bool store_input_decides(input_kind kind);
 
-/* The inputs of the newest process of a run. ERR_INPUT when there is no such run. Free with
- * store_free_inputs. */
+/* The inputs of the newest process of a run; program, machine, threads and ranks of all: "2, then
+ * 1". ERR_INPUT when there is no such run. Free with store_free_inputs. */
 err store_load_inputs(store *s, int64_t run_id, store_inputs *given) ERR_MUST_CHECK;
 void store_free_inputs(store_inputs *given);
 bool store_inputs_differ(const store_inputs *a, const store_inputs *b, input_kind kind);

@@ -54,7 +54,7 @@ typedef struct {
 #define FIELD(name) double name;
   NUMBERS(FIELD)
 #undef FIELD
-  bool has_one_pace; /* all steps were trained by the same number of ranks */
+  bool has_one_pace; /* all steps were trained on the same machine, ranks and threads */
 } numbers;
 
 static numbers nothing_known(void) {
@@ -269,23 +269,24 @@ static err add_memory(store *s, int64_t run_id, numbers *n) {
 
 /* ---- ranks ---- */
 
-/* What the processes of the run had, as each reported. Steps on different numbers of ranks have no
- * one pace: then the run has none. */
+/* What the processes of the run had, as each reported. Steps on different machines or numbers of
+ * ranks or threads have no one pace: then the run has none. */
 static err add_ranks(store *s, int64_t run_id, numbers *n) {
   sqlite3_stmt *rows;
   double v[5];
-  err error =
-      sql_query(s, &rows,
-                "SELECT (SELECT ranks FROM process WHERE run_id = ?1 ORDER BY number DESC LIMIT 1),"
-                " (SELECT count(DISTINCT coalesce(ranks, 1)) FROM process WHERE run_id = ?1"
-                "  AND EXISTS (SELECT 1 FROM step WHERE step.run_id = ?1"
-                "   AND step.attempt = process.attempt)),"
-                " (SELECT count(DISTINCT json_extract(value, '$.host')) FROM attempt,"
-                "  json_each(rank_records) WHERE run_id = ?1 GROUP BY number"
-                "  ORDER BY 1 DESC LIMIT 1),"
-                " (SELECT max(nodes) FROM attempt WHERE run_id = ?1),"
-                " (SELECT max(ranks) FROM process WHERE run_id = ?1)",
-                "i", run_id);
+  err error = sql_query(
+      s, &rows,
+      "SELECT (SELECT ranks FROM process WHERE run_id = ?1 ORDER BY number DESC LIMIT 1),"
+      " (SELECT count(*) FROM (SELECT DISTINCT coalesce(ranks, 1), threads, host, cpu,"
+      "   device_name FROM process LEFT JOIN environment ON environment.id = environment_id"
+      "  WHERE run_id = ?1 AND EXISTS (SELECT 1 FROM step WHERE step.run_id = ?1"
+      "   AND step.attempt = process.attempt))),"
+      " (SELECT count(DISTINCT json_extract(value, '$.host')) FROM attempt,"
+      "  json_each(rank_records) WHERE run_id = ?1 GROUP BY number"
+      "  ORDER BY 1 DESC LIMIT 1),"
+      " (SELECT max(nodes) FROM attempt WHERE run_id = ?1),"
+      " (SELECT max(ranks) FROM process WHERE run_id = ?1)",
+      "i", run_id);
   if (!error) error = read_reals(s, rows, v, 5);
   if (error) return error;
   n->ranks = v[0];

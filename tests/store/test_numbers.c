@@ -57,14 +57,15 @@ static void write_attempts(int count) {
 }
 
 static void add_start(strbuf *text, int minute, int first_step, int64_t total_steps) {
-  strbuf_format(text,
-                "{\"event\":\"start\",\"time\":\"2026-01-01T00:%02d:01.000Z\",\"version\":2,"
-                "\"settings\":{\"batch_size\":64},\"threads\":2,\"conditions\":{\"cpus\":2},"
-                "\"data_fingerprint\":\"d%d\",\"vocabulary_fingerprint\":\"v\","
-                "\"evaluation_fingerprints\":{\"b\":\"2\",\"a\":\"1\"},\"init_fingerprint\":\"\","
-                "\"flops_per_sample\":{\"total\":1e6},\"gemm_flops_per_second\":1e9,"
-                "\"total_steps\":%lld,\"first_step\":%d}\n",
-                minute, minute, (long long)total_steps, first_step);
+  strbuf_format(
+      text,
+      "{\"event\":\"start\",\"time\":\"2026-01-01T00:%02d:01.000Z\",\"version\":2,"
+      "\"settings\":{\"batch_size\":64},\"host\":\"h1\",\"cpu\":\"c\",\"threads\":2,"
+      "\"conditions\":{\"cpus\":2},\"data_fingerprint\":\"d%d\",\"vocabulary_fingerprint\":\"v\","
+      "\"evaluation_fingerprints\":{\"b\":\"2\",\"a\":\"1\"},\"init_fingerprint\":\"\","
+      "\"flops_per_sample\":{\"total\":1e6},\"gemm_flops_per_second\":1e9,"
+      "\"total_steps\":%lld,\"first_step\":%d}\n",
+      minute, minute, (long long)total_steps, first_step);
 }
 
 static void add_step(strbuf *text, int minute, int64_t step, int steps, double seconds) {
@@ -561,6 +562,38 @@ static void a_run_on_two_numbers_of_ranks_has_no_steady_pace(void **state) {
   store_close(s);
 }
 
+/* The second of three processes had other threads, or was on another machine. */
+static void a_run_that_continued_elsewhere_has_no_steady_pace(void **state) {
+  (void)state;
+  static const struct {
+    const char *before, *database, *got;
+    char other;
+    input_kind kind;
+  } cases[] = {{"\"threads\":", "threads.db", "2, then 7", '7', INPUT_THREADS},
+               {"\"host\":\"h", "host.db", "h1 (c), then h2 (c)", '2', INPUT_MACHINE}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    store *s;
+    int64_t run_id;
+    store_inputs given;
+    strbuf text = {0};
+    write_attempts(3);
+    write_interrupted_run(&text);
+    char *at = strstr(text.data, cases[i].before);
+    at = strstr(at + 1, cases[i].before);
+    at[strlen(cases[i].before)] = cases[i].other;
+    write_file("results/e/r/events.jsonl", &text);
+    assert_ok(store_open(cases[i].database, &s));
+    assert_ok(store_ingest(s, "results", "e/r", &run_id));
+    assert_near(summary(s, "train_seconds"), 3 * 0.5 + 0.8 + 4 * 0.4 + 0.6);
+    assert_true(isnan(summary(s, "steady_seconds")) && isnan(summary(s, "samples_per_second")));
+    assert_ok(store_load_inputs(s, run_id, &given));
+    assert_string_equal(given.got[cases[i].kind], cases[i].got);
+    store_free_inputs(&given);
+    strbuf_free(&text);
+    store_close(s);
+  }
+}
+
 int main(void) {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
   const struct CMUnitTest tests[] = {
@@ -577,6 +610,7 @@ int main(void) {
       IN_FOLDER(numbers_of_ranks_are_those_of_all_of_them),
       IN_FOLDER(the_energy_of_a_sample_is_unknown_for_several_ranks),
       IN_FOLDER(a_run_on_two_numbers_of_ranks_has_no_steady_pace),
+      IN_FOLDER(a_run_that_continued_elsewhere_has_no_steady_pace),
       IN_FOLDER(run_folders_beside_a_migrated_record_are_read_anew),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
