@@ -9,17 +9,8 @@
 
 /* Depends on the machine rather than on the method. */
 static bool is_of_machine(const column *c) {
-  static const char *const names[] = {"samples_per_second",
-                                      "samples_per_second_median",
-                                      "samples_per_second_run",
-                                      "steady_seconds",
-                                      "lost_share",
-                                      "train_seconds",
-                                      "peak_bytes",
-                                      "data_wait_share",
-                                      "flops_per_second",
-                                      "mfu"};
-  if (c->kind == COLUMN_ISO) return true;
+  static const char *const names[] = {"lost_share", "peak_bytes", "data_wait_share"};
+  if (measure_is_timed(c)) return true;
   if (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE)
     return is_of_machine(columns_find(c->argument));
   for (size_t i = 0; c->kind == COLUMN_SUMMARY && i < sizeof names / sizeof *names; i++)

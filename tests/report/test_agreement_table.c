@@ -70,6 +70,28 @@ static void each_number_is_compared_with_the_recorded_one(void **state) {
   strbuf_free(&out);
 }
 
+static void times_of_every_kind_are_the_machines_own(void **state) {
+  (void)state;
+  static const char *const names[] = {"samples_per_second",
+                                      "samples_per_second_run",
+                                      "steady_seconds",
+                                      "train_seconds",
+                                      "start_seconds",
+                                      "cpu_seconds",
+                                      "mfu",
+                                      "wall_time_ratio",
+                                      "iso_speedup",
+                                      "lost_share",
+                                      "memory_ratio",
+                                      "samples_per_second_per_rank"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    report_column c = {"", "", "", columns_find(names[i]), 0, false, false};
+    report_value before = number(1), after = number(2);
+    report_row first = {.values = &before}, again = {.values = &after};
+    assert_int_equal(agreement_judge(&c, &first, &again, 0), AGREEMENT_MACHINE);
+  }
+}
+
 /* Recorded: a row on older data more than there is here. */
 static void rows_are_compared_by_their_keys(void **state) {
   (void)state;
@@ -108,6 +130,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(tables_are_the_same_whatever_their_runs_are_numbered),
       cmocka_unit_test(each_number_is_compared_with_the_recorded_one),
+      cmocka_unit_test(times_of_every_kind_are_the_machines_own),
       cmocka_unit_test(rows_are_compared_by_their_keys),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
