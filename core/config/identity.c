@@ -58,6 +58,8 @@ bool setting_is_idle(const setting *row, const settings *s) {
     return s->text_mask_mode == TEXT_MASK_NONE || s->text_mask_mode == TEXT_MASK_TRUNCATE;
   if (strcmp(row->key, "text_mask_lexicon") == 0) return s->text_mask_mode != TEXT_MASK_SYNTAX;
   if (strncmp(row->key, "attentive.", 10) == 0) return !settings_is_attentive(s);
+  /* an evaluation's batch decides how its operands are rounded to 8 bits, and nothing else */
+  if (strcmp(row->key, "eval.batch_size") == 0) return s->precision != PRECISION_FP8;
   if (strcmp(row->key, "fp8_scaling") == 0) return s->precision != PRECISION_FP8;
   bool is_decoder = strncmp(row->key, "reconstruction.", 15) == 0;
   if (is_decoder) return s->reconstruction_weight == 0;

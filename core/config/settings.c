@@ -306,14 +306,14 @@ static bool is_group(const char *prefix) {
 }
 
 /* Alternative settings: one set by a later layer resets the other. Both in one map are kept, for
- * settings_check to reject. */
+ * settings_check to reject; of the two rates the later one counts, as a profile's is merged into
+ * the map of its file, and recorded settings have both, base_learning_rate first. */
 static void take_back_alternative(settings *s, const yml_node *map, const char *key) {
   if (strcmp(key, "samples") == 0 && !yml_get(map, "epochs")) s->epochs = 0;
   if (strcmp(key, "epochs") == 0 && !yml_get(map, "samples")) s->samples = 0;
   if (strcmp(key, "warmup_samples") == 0 && !yml_get(map, "warmup_epochs")) s->warmup_epochs = 0;
   if (strcmp(key, "warmup_epochs") == 0 && !yml_get(map, "warmup_samples")) s->warmup_samples = 0;
-  if (strcmp(key, "base_learning_rate") == 0 && !yml_get(map, "learning_rate"))
-    s->learning_rate = 0;
+  if (strcmp(key, "base_learning_rate") == 0) s->learning_rate = 0;
 }
 
 /* given [ROW_COUNT]: the key that gave each setting in this map, NULL: none yet. */

@@ -501,7 +501,11 @@ err weights_load(const char *const *paths, size_t count, const char *const *sets
   TRY(check_combination(sources, count));
   w->format = sources[0].format;
   for (size_t i = 0; i < count; i++) TRY(read_settings(&sources[i], w));
-  for (size_t i = 0; i < set_count; i++) TRY(settings_set(&w->s, sets[i]));
+  for (size_t i = 0; i < set_count; i++) {
+    TRY(settings_set(&w->s, sets[i]));
+    if (strncmp(sets[i], "precision=", 10) == 0 && w->s.precision != PRECISION_AUTO)
+      w->precision = w->s.precision;
+  }
   if (w->s.classification_classes > 0)
     FAIL(ERR_UNSUPPORTED,
          "%s is a classifier of %ld classes (classification.classes): it has no text tower and no "

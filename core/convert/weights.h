@@ -33,7 +33,7 @@ typedef struct {
   int64_t vocabulary;  /* rows of the word embeddings */
   bool is_padded;      /* there may be more of them than tokens: foreign tables are padded */
   int64_t end_of_text; /* required of the tokenizer if the end of text is pooled */
-  int precision;       /* PRECISION_FP32, or what a checkpoint was trained in */
+  int precision;       /* that of `sets`, or what a checkpoint was trained in, or PRECISION_FP32 */
   param_table table;
   float *values; /* [table.total], tensors at their offsets */
 } weights;

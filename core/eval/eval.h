@@ -71,6 +71,7 @@ void eval_set_close(eval_set *set);
  * first evaluated. Row i is image i, so every model sees the same images. */
 err eval_set_corrupt(eval_set *set, const image_corruption *corruption) ERR_MUST_CHECK;
 const char *eval_set_name(const eval_set *set);
+bool eval_set_is_corrupted(const eval_set *set);
 /* What was skipped since the last call, one line each ("" for nothing); valid until the set is used
  * again. */
 const char *eval_set_new_warnings(eval_set *set);

@@ -400,6 +400,10 @@ void eval_set_close(eval_set *set) {
   free(set);
 }
 
+bool eval_set_is_corrupted(const eval_set *set) {
+  return set->corruption.kind != 0;
+}
+
 const char *eval_set_name(const eval_set *set) {
   return set->name;
 }

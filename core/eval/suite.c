@@ -199,7 +199,7 @@ static err pick_metric(const eval_result *result, suite_row *row) {
   json_t *root = json_loads(strbuf_string(&text), 0, NULL);
   const json_t *value = json_object_get(json_object_get(root, "task"), row->metric);
   err error = value ? NULL : err_new(ERR_INPUT, "has no metric '%s'", row->metric);
-  if (value) row->value = json_number_value(value);
+  if (json_is_number(value)) row->value = json_number_value(value); /* null: it is not defined */
   json_decref(root);
   strbuf_free(&text);
   return error;

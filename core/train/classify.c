@@ -47,13 +47,12 @@ err run_open_classes(run *r) {
   err error = NULL;
   TRY(eval_set_open(s->classification_train, "probe", s, NULL, &r->train_set));
   TRY(check_classes(r));
+  if (eval_set_is_corrupted(r->train_set))
+    FAIL(ERR_INPUT, "%s: corruption: classifiers are trained on images as they are: leave it out",
+         s->classification_train);
   TRY(choose_rows(r));
   if (comm_rank(r->ranks)) eval_set_new_warnings(r->train_set); /* rank 0 gives them */
-  for (size_t i = 0; i < s->eval_sets.count; i++) {
-    TRY(eval_set_open(s->eval_sets.items[i], "probe", s, NULL, &r->sets[i]));
-    r->set_count++;
-    if (comm_rank(r->ranks)) eval_set_new_warnings(r->sets[i]);
-  }
+  for (size_t i = 0; i < s->eval_sets.count; i++) TRY(run_open_set(r, "probe", NULL));
   r->mixed = mem_aligned(pixels);
   r->classes = mem_zeroed(batch, sizeof *r->classes);
   if (!r->mixed || !r->classes) error = mem_error(pixels, "mixed images");

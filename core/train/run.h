@@ -97,6 +97,8 @@ typedef struct {
 
 /* classify.c. A classifier's data, after settings_check: its sets, and the rows to train on. */
 err run_open_classes(run *r) ERR_MUST_CHECK;
+/* Opens the next of eval.sets, as eval_set_open; ERR_INPUT if an earlier one has its name. */
+err run_open_set(run *r, const char *use, const tokenizer *words) ERR_MUST_CHECK;
 /* Mixes the batch that the loader gave into r->mixed, and fills r->targets. */
 void run_mix_batch(run *r);
 /* The linear probe of the finished model, by all ranks; rank 0 records it. */
@@ -144,6 +146,8 @@ err run_check_folder(run *r) ERR_MUST_CHECK;
 err run_find_checkpoint(run *r, char **path, int *precision) ERR_MUST_CHECK;
 /* The file of init_from; NULL when there is none. The caller frees. */
 err run_find_init(const run *r, char **path) ERR_MUST_CHECK;
+/* Initial values, or the weights of init_from, which must be of a model that computes the same. */
+err run_start_weights(run *r) ERR_MUST_CHECK;
 /* Records the run's inputs, after comparing them with the checkpoint's (or NULL). */
 err run_take_given(run *r, const char *checkpoint) ERR_MUST_CHECK;
 /* A checkpoint beyond the end of the run was trained on more data than there is now. */

@@ -17,6 +17,27 @@
 #include "train/fit.h"
 #include "train/run.h"
 
+err run_open_set(run *r, const char *use, const tokenizer *words) {
+  const char *path = r->s->eval_sets.items[r->set_count];
+  eval_set *set;
+  err error = eval_set_open(path, use, r->s, words, &set);
+  if (error) return error;
+  for (size_t i = 0; i < r->set_count && !error; i++)
+    if (strcmp(eval_set_name(r->sets[i]), eval_set_name(set)) == 0)
+      error = err_new(ERR_INPUT,
+                      "eval.sets: %s and %s have the same name, '%s', under which results are "
+                      "recorded: give one of them another `name:`",
+                      r->s->eval_sets.items[i], path, eval_set_name(set));
+  if (error) {
+    eval_set_close(set);
+    return error;
+  }
+  r->sets[r->set_count++] = set;
+  /* what it left out is the same on every rank, and rank 0 gives it */
+  if (comm_rank(r->ranks)) eval_set_new_warnings(set);
+  return NULL;
+}
+
 static err open_pairs(run *r) {
   const settings *s = r->s;
   err error = tokenizer_open_for(s, &r->words);
@@ -27,12 +48,7 @@ static err open_pairs(run *r) {
   if (error) return error;
   if (!is_stream && dataset_count(r->data) == 0)
     return err_new(ERR_INPUT, "data.train: no samples in the shards");
-  for (size_t i = 0; i < s->eval_sets.count && !error; i++) {
-    error = eval_set_open(s->eval_sets.items[i], NULL, s, r->words, &r->sets[i]);
-    if (!error) r->set_count++;
-    /* what it left out is the same on every rank, and rank 0 gives it */
-    if (!error && comm_rank(r->ranks)) eval_set_new_warnings(r->sets[i]);
-  }
+  for (size_t i = 0; i < s->eval_sets.count && !error; i++) error = run_open_set(r, NULL, r->words);
   if (!error && *s->eval_probe_train)
     error = eval_set_open(s->eval_probe_train, "probe", s, r->words, &r->probe_set);
   if (!error && r->probe_set && comm_rank(r->ranks)) eval_set_new_warnings(r->probe_set);
@@ -141,24 +157,6 @@ static err make_model(run *r) {
   return make_step(r);
 }
 
-static err start_weights(run *r) {
-  const char *from = r->s->init_from;
-  char *path = NULL;
-  err error = NULL;
-  if (!*from || run_is_classifier(r)) /* its head is new in any case */
-    error = clip_initialise(r->model, (uint64_t)r->s->seed);
-  if (error || !*from) return error;
-  error = run_find_init(r, &path);
-  if (!error && !path)
-    error = fs_is_folder(from) ? err_new(ERR_INPUT, "%s has no checkpoint", from)
-                               : err_new(ERR_INPUT, "%s: no such file", from);
-  if (!error)
-    error = run_is_classifier(r) ? checkpoint_load_image(path, r->model)
-                                 : checkpoint_load(path, r->model, NULL);
-  free(path);
-  return err_context(error, "init_from");
-}
-
 static err open_loader(run *r) {
   const settings *s = r->s;
   loader_config c = {.data = run_data(r),
@@ -203,7 +201,7 @@ static err open_loader(run *r) {
 
 static err load_weights(run *r, const char *resume_path) {
   if (resume_path) return checkpoint_load(resume_path, r->model, &r->moments);
-  err error = start_weights(r);
+  err error = run_start_weights(r);
   return error || !clip_is_attentive(r->model) ? error : clip_average_begin(r->model);
 }
 

@@ -169,6 +169,11 @@ err spec_apply_changes(spec_reader *r, spec_cell *cell) {
     if (cell->tuning && !spec_pairs_get(&change->where, "tuning")) continue;
     if (!spec_cell_matches(cell, &change->where)) continue;
     change->is_used = true;
+    if (cell->tuning && strcmp(change->row->key, "init_from") == 0)
+      return err_new(ERR_INPUT,
+                     "--set-cell %s: a tuning starts from the weights of its own cell, so "
+                     "init_from would have no effect",
+                     r->options->set_cell[i]);
     error = settings_set(&cell->settings, change->assignment);
     if (!error) error = name_change(r, cell, change);
   }

@@ -72,6 +72,12 @@ static err read_one_tuning(tunings *t, const yml_node *key, const yml_node *map,
   nodes_pool *pool = &t->r->pool;
   err error = nodes_without(pool, map, own_keys, &rest);
   if (!error) error = nodes_flatten(pool, rest, &one->overrides);
+  const yml_node *init = error ? NULL : yml_get_key(one->overrides, "init_from");
+  if (init)
+    yml_problem(&t->r->problems, init, NULL, 0,
+                "tuning '%s' starts from the weights of the cell that `from` names, so init_from "
+                "would have no effect",
+                key->scalar);
   if (!error) settings_apply(&t->r->scratch, rest, NULL, &t->r->problems);
   if (!error) error = spec_read_conditions(t->r, when, "when", &one->when);
   if (!error) error = spec_read_conditions(t->r, unless, "unless", &one->unless);

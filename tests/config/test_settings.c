@@ -184,7 +184,7 @@ static void only_what_can_change_a_result_changes_the_fingerprint(void **state) 
       assert_ok(settings_set(&s, "classification.augment_magnitude=3"));
     } else if (strncmp(row->key, "eval.probe_", 11) == 0 && setting_is_idle(row, &s))
       assert_ok(settings_set(&s, "eval.probe_train=set.yaml"));
-    else if (strcmp(row->key, "fp8_scaling") == 0)
+    else if (strcmp(row->key, "fp8_scaling") == 0 || strcmp(row->key, "eval.batch_size") == 0)
       assert_ok(settings_set(&s, "precision=fp8"));
     else if (strncmp(row->key, "attentive.", 10) == 0) {
       assert_ok(settings_set(&s, "mask_mode=attentive"));
