@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "comm/socket.h"
 
-enum { REPLY = 240, RETRY_MS = 200 };
+enum { REPLY = 240, RETRY_MS = 200, PATIENCE_SECONDS = 120 };
 static const char greeting[16] = "flip rank 1";
 
 /* A rank's first message. run: a hash of torchrun's id of the run. */
@@ -28,10 +28,10 @@ typedef struct {
   char refusal[REPLY];
 } reply;
 
-static double patience(void) {
+double rendezvous_seconds(void) {
   const char *text = getenv("FLIP_RENDEZVOUS_SECONDS");
   double seconds = text ? atof(text) : 0;
-  return seconds > 0 ? seconds : RENDEZVOUS_SECONDS;
+  return seconds > 0 ? seconds : PATIENCE_SECONDS;
 }
 
 /* torchrun's agent may itself listen on MASTER_PORT, for PyTorch's own rendezvous. */
@@ -93,7 +93,7 @@ static void welcome(const launch *l, int *sockets, int fd, int *found) {
 }
 
 static err gather_here(const launch *l, int *sockets) {
-  double seconds = patience(), deadline = clock_seconds() + seconds;
+  double seconds = rendezvous_seconds(), deadline = clock_seconds() + seconds;
   int port = port_of(l), found = 1;
   int listener = socket_listen(htons((uint16_t)port));
   if (listener < 0 && errno == EADDRINUSE)
@@ -145,7 +145,7 @@ static bool reach(const launch *l, double seconds, int *fd, const char **why) {
 
 /* Rank 0 may start later: a refused connection is tried again. */
 static err connect_there(const launch *l, int *fd) {
-  double seconds = patience(), deadline = clock_seconds() + seconds;
+  double seconds = rendezvous_seconds(), deadline = clock_seconds() + seconds;
   const char *why = "";
   while (clock_seconds() < deadline) {
     if (reach(l, deadline - clock_seconds(), fd, &why)) return NULL;

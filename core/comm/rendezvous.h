@@ -6,8 +6,8 @@
 #include "base/err.h"
 #include "base/launch.h"
 
-/* Seconds to wait for all ranks; the variable FLIP_RENDEZVOUS_SECONDS changes it. */
-enum { RENDEZVOUS_SECONDS = 120 };
+/* Seconds to wait for all ranks: 120, or the variable FLIP_RENDEZVOUS_SECONDS. */
+double rendezvous_seconds(void);
 
 /* Collective. sockets [size]: on rank 0 one to every other rank, on the others one to rank 0; -1
  * where there is none. The caller closes them, after an error too. */

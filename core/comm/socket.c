@@ -39,11 +39,21 @@ bool socket_receive(int fd, void *bytes, size_t count) {
   while (count > 0) {
     ssize_t got = recv(fd, at, count, 0);
     if (got < 0 && errno == EINTR) continue;
+    if (got == 0) errno = 0;
     if (got <= 0) return false;
     at += got;
     count -= (size_t)got;
   }
   return true;
+}
+
+bool socket_await(int fd, double seconds) {
+  struct pollfd waiting = {.fd = fd, .events = POLLIN};
+  double deadline = clock_seconds() + seconds;
+  for (double left = seconds; left > 0; left = deadline - clock_seconds())
+    if (poll(&waiting, 1, (int)(1000 * (left < 1 ? left : 1)) + 1) > 0) return true;
+  errno = ETIMEDOUT;
+  return false;
 }
 
 /* Port 0: any free one. IPv6 sockets accept IPv4 too, if the machine supports IPv6. */

@@ -34,7 +34,12 @@ err socket_connect(const socket_address *to, double seconds, const char *who,
 err socket_peer(int fd, socket_address *out) ERR_MUST_CHECK;
 bool socket_is_loopback(const socket_address *a);
 
-/* All bytes; false when the other end is gone, or silent for ten seconds. */
+/* Waits for the first byte; false when none has arrived after `seconds`. True when the other end is
+ * gone, which socket_receive then reports. */
+bool socket_await(int fd, double seconds);
+
+/* All bytes; false when the other end is gone (errno is 0 if it closed the connection), or silent
+ * for ten seconds. */
 bool socket_send(int fd, const void *bytes, size_t count);
 bool socket_receive(int fd, void *bytes, size_t count);
 

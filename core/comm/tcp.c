@@ -15,7 +15,8 @@
 #include "comm/sums.h"
 #include "comm/watch.h"
 
-enum { BLOCK = 1 << 18, MESH_SECONDS = 60 }; /* BLOCK: elements of a slice summed at once */
+/* BLOCK: elements of a slice summed at once */
+enum { BLOCK = 1 << 18, MESH_SECONDS = 60, ANSWER_SECONDS = 10 };
 
 /* What remains to be sent to a rank and received from it. */
 typedef struct {
@@ -250,13 +251,15 @@ static err connect_mesh(comm *c, int listener, const socket_address *seen, const
   return error;
 }
 
-/* Rank 0 gathers the addresses of all ranks and sends them to all. */
+/* Rank 0 gathers the addresses of all ranks and sends them to all, once the last has arrived: until
+ * then the others wait, as long as rank 0 itself waits for ranks, and a little for its answer. */
 static err share_addresses(comm *c, uint16_t own, socket_address *seen, uint16_t *ports) {
   tcp_state *t = c->state;
   size_t size = (size_t)c->size;
   err error = NULL;
   if (c->rank > 0) {
     if (!socket_send(t->sockets[0], &own, sizeof own) ||
+        !socket_await(t->sockets[0], rendezvous_seconds() + ANSWER_SECONDS) ||
         !socket_receive(t->sockets[0], seen, size * sizeof *seen) ||
         !socket_receive(t->sockets[0], ports, size * sizeof *ports))
       return lost(c, 0, errno);

@@ -12,6 +12,14 @@ ranks() {
   start "$n" "$FLIP" train --config run.yaml --no-progress --set threads=1 "$@"
   finish
 }
+# ranks that start far apart wait for the last, longer than the ten seconds after which a silent
+# connection counts as broken; meanwhile the rest of this test runs
+late() {
+  sleep "$2"
+  RANK=$1 WORLD_SIZE=3 MASTER_ADDR=localhost MASTER_PORT=$((port + 90)) timeout 60 "$BINARY/tests/mpi_calls" >/dev/null 2>"late$1"
+}
+apart=()
+for when in 0:0 1:0 2:12; do late "${when%:*}" "${when#*:}" & apart+=($!); done
 losses() { field step loss "$1/events.jsonl"; }
 
 for n in 1 2 3; do
@@ -65,6 +73,7 @@ RANK=2 WORLD_SIZE=4 MASTER_ADDR=localhost MASTER_PORT=$((port + 52)) "$BINARY/te
 expect_line err 'rejected rank 2: it was started with WORLD_SIZE=4, rank 0 with 3'
 refused 'rank 0 cannot listen on port [0-9]+: another program uses it; choose another MASTER_PORT' \
   RANK=0 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$((port + 52))
+for rank in 0 1 2; do wait "${apart[rank]}" || { cat "late$rank"; fail "rank $rank of three that started 12 seconds apart"; }; done
 wait
 
 # a rank that is killed, or hangs, ends all of them soon, and is named once
