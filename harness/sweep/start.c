@@ -1,10 +1,12 @@
 /* Starts cells once their parent has finished, a slot is free and their directory is locked. */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "store/facts.h"
 #include "store/runs.h"
 #include "sweep/memory.h"
 #include "sweep/runner.h"
@@ -107,11 +109,38 @@ static err look_at_memory(runner *r, run_cell *c, bool *is_ready) {
   return error;
 }
 
+/* With the lock taken: another sweep, or the trainer that an earlier one left behind, may have
+ * finished the cell after run_plan looked. An orphan has recorded no attempt_end, so the database
+ * is asked, which knows its last event. */
+static err look_again(runner *r, run_cell *c, bool *is_finished) {
+  store_run run;
+  *is_finished = false;
+  err error = store_ingest(r->s, r->options->results, c->directory, &c->run_id);
+  if (!error) error = store_find_run_in(r->s, c->directory, &run);
+  if (error) return error;
+  *is_finished = run.run_id && strcmp(run.status, "finished") == 0;
+  store_free_run(&run);
+  if (!*is_finished) return NULL;
+  c->state = CELL_FINISHED;
+  c->has_begun = true;
+  display_say(&r->shown, "%s: has finished meanwhile in another sweep", c->cell->label);
+  return store_find_lost_share(r->s, c->run_id, &c->lost_share);
+}
+
+/* The lock is held. */
+static err start_or_take_result(runner *r, size_t index, const char *init_from, int lock_fd) {
+  bool is_finished, has_started;
+  err error = look_again(r, &r->sweep->cells[index], &is_finished);
+  if (!error && !is_finished) return start_process(r, index, init_from, lock_fd, &has_started);
+  close(lock_fd);
+  return error;
+}
+
 /* *is_full: only cores or GPUs are missing for it to start. */
 static err start_cell(runner *r, size_t index, bool *is_full) {
   run_cell *c = &r->sweep->cells[index];
   char *init_from = NULL, *path = NULL;
-  bool is_ready, has_started;
+  bool is_ready;
   int lock_fd = -1;
   lock_state lock;
   pid_t holder;
@@ -136,9 +165,7 @@ static err start_cell(runner *r, size_t index, bool *is_full) {
                   c->cell->label);
     r->waits_for_orphan = true;
   } else {
-    /* an orphan may have written its last events after run_plan looked */
-    if (c->has_begun) TRY(store_ingest(r->s, r->options->results, c->directory, &c->run_id));
-    error = start_process(r, index, init_from, lock_fd, &has_started);
+    error = start_or_take_result(r, index, init_from, lock_fd);
   }
 cleanup:
   free(init_from);
