@@ -78,7 +78,8 @@ static err copy_folder(const char *from, const char *to, const char *last) {
 }
 
 /* The first line of attempts.jsonl: two directories with the same one contain the same run.
- * `closed`: every started process has ended. */
+ * `closed`: the last process that was started has ended. An earlier one may have no recorded end:
+ * its flipbench was killed, and the trainer survived it. */
 typedef struct {
   char *first_line;
   bool is_closed;
@@ -88,19 +89,18 @@ typedef struct {
 static err read_story(const char *results, const char *directory, run_story *story) {
   char *path = directory_path(results, directory, "attempts.jsonl"), *text = NULL;
   size_t length = 0;
-  int open_attempts = 0;
+  int open_attempt;
   *story = (run_story){0};
   err error = path ? NULL : mem_error(0, "a path");
   if (error || !fs_exists(path)) goto cleanup;
   TRY(fs_read(path, &text, &length));
-  for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
+  for (char *rest = text, *line; !story->first_line && (line = strsep(&rest, "\n"));) {
     json_t *object = json_loads(line, 0, NULL);
-    const char *event = json_string_value(json_object_get(object, "event"));
-    if (event) open_attempts += strcmp(event, "attempt_start") == 0 ? 1 : -1;
-    if (event && !story->first_line) story->first_line = mem_copy_string(line);
+    if (json_is_string(json_object_get(object, "event"))) story->first_line = mem_copy_string(line);
     json_decref(object);
   }
-  story->is_closed = open_attempts <= 0;
+  TRY(directory_open_attempt(results, directory, &open_attempt));
+  story->is_closed = !open_attempt;
   story->bytes = length;
 cleanup:
   free(path);

@@ -32,6 +32,19 @@ sed -i '$d' third/small/mask_ratio=0-*/attempts.jsonl
 expect_status 0 bench db merge third --results fresh
 expect_line out.txt '3 runs merged, 0 already known, 1 still running there'
 
+# Its last process decides, not the number of lines: a note does not end it, and a process without a recorded
+# end, whose flipbench was killed, does not keep back the result of the next one.
+run=$(echo third/small/mask_ratio=0-*)
+echo '{"event":"note","time":"2026-01-01T00:00:00Z","text":"a note"}' >> "$run/attempts.jsonl"
+expect_status 0 bench db merge third --results fresh
+expect_line out.txt '0 runs merged, 3 already known, 1 still running there'
+start=$(head -n 1 "$run/attempts.jsonl")
+sed 's/"attempt":1,/"attempt":2,/' <<< "$start" >> "$run/attempts.jsonl"
+echo '{"event":"attempt_end","time":"2026-01-01T00:00:01Z","attempt":2,"status":"finished","exit_code":0,"signal":0,"kind":"","message":"","log_tail":""}' >> "$run/attempts.jsonl"
+expect_status 0 bench db merge third --results fresh
+expect_line out.txt '1 runs? merged, 3 already known'
+DB=fresh/flipbench.db expect_answer "SELECT count(*) FROM run WHERE status = 'finished' AND directory LIKE 'small/mask_ratio=0-%'" 1
+
 expect_status 2 bench db merge here --results here
 expect_line err.txt 'is the destination results folder itself'
 expect_status 2 bench db merge experiments --results here
