@@ -23,6 +23,8 @@ typedef struct {
   const char *results, *from;
   bool with_checkpoints;
   run_merged *count;
+  char **ours; /* the folders of our experiment before the merge */
+  size_t our_count;
 } merge;
 
 static err copy_bytes(int in, const char *from, fs_writer *to) {
@@ -108,25 +110,58 @@ cleanup:
   return error;
 }
 
-/* The name of the run in our results: its own, or NAME.merged-N if another run of the same cell has
- * it. `known`: the run exists here already, with as many attempts or more. */
-static err find_name(const merge *m, const char *directory, const run_story *theirs, strbuf *name,
-                     bool *is_known) {
+/* The length of a folder's name without the endings of renamed runs (.merged-N, .failed-N,
+ * .archived-N, in any order): the cell's own name. */
+static size_t length_of_cell(const char *name) {
+  static const char *const endings[] = {".merged-", ".failed-", ".archived-"};
+  size_t length = strlen(name), before = 0;
+  while (before != length) {
+    before = length;
+    size_t digits = 0;
+    while (digits < length && strchr("0123456789", name[length - digits - 1])) digits++;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings && digits && before == length; i++) {
+      size_t end = length - digits, own = strlen(endings[i]);
+      if (end > own && memcmp(name + end - own, endings[i], own) == 0) length = end - own;
+    }
+  }
+  return length;
+}
+
+/* Looks for the run among our runs of its cell: it may have been renamed, here or there, since it
+ * was merged. *name is empty when it is new. *is_known: as many attempts or more are here, or it
+ * was archived here, which merging does not undo. */
+static err find_run(const merge *m, const char *experiment, const char *folder,
+                    const run_story *theirs, strbuf *name, bool *is_known) {
+  size_t length = length_of_cell(folder);
   err error = NULL;
   *is_known = false;
-  for (int n = 0; n < MOST_NAMES && !error; n++) {
+  for (size_t i = 0; i < m->our_count && !error && !name->length; i++) {
     run_story ours;
+    const char *candidate = m->ours[i];
+    if (strncmp(candidate, folder, length) != 0 || length_of_cell(candidate) != length) continue;
+    strbuf_format(name, "%s/%s", experiment, candidate);
+    error = read_story(m->results, strbuf_string(name), &ours);
+    bool is_same = ours.first_line && strcmp(ours.first_line, theirs->first_line) == 0;
+    *is_known = is_same && (ours.bytes >= theirs->bytes || strstr(candidate, ".archived-"));
+    if (!is_same) strbuf_clear(name);
+    free(ours.first_line);
+  }
+  return error;
+}
+
+/* A new run keeps its name, or is NAME.merged-N if another run of the same cell has it. */
+static err find_free_name(const merge *m, const char *directory, strbuf *name) {
+  for (int n = 0; n < MOST_NAMES; n++) {
     strbuf_clear(name);
     strbuf_append(name, directory);
     if (n) strbuf_format(name, ".merged-%d", n);
-    error = read_story(m->results, strbuf_string(name), &ours);
-    bool is_free = !ours.first_line;
-    bool is_same = !is_free && strcmp(ours.first_line, theirs->first_line) == 0;
-    *is_known = is_same && ours.bytes >= theirs->bytes;
-    free(ours.first_line);
-    if (is_free || is_same) return error;
+    char *path = directory_path(m->results, strbuf_string(name), "attempts.jsonl");
+    bool is_free = path && !fs_exists(path);
+    if (!path) return mem_error(0, "a path");
+    free(path);
+    if (is_free) return NULL;
   }
-  return error ? error : err_new(ERR_INPUT, "%s: too many runs of one cell", directory);
+  return err_new(ERR_INPUT, "%s: too many runs of one cell", directory);
 }
 
 /* A directory counts as a run once it contains attempts.jsonl, which is copied last: a killed merge
@@ -149,18 +184,20 @@ cleanup:
   return error;
 }
 
-static err merge_run(const merge *m, const char *directory) {
-  run_story theirs;
+static err merge_run(const merge *m, const char *experiment, const char *folder) {
+  run_story theirs = {0};
   strbuf name = {0};
   bool is_known = false;
   int64_t run_id;
-  err error = read_story(m->from, directory, &theirs);
+  char *directory = fs_join(experiment, folder);
+  err error = directory ? read_story(m->from, directory, &theirs) : mem_error(0, "a path");
   if (error || !theirs.first_line) goto cleanup; /* not a run's directory */
   if (!theirs.is_closed) {
     m->count->running++;
     goto cleanup;
   }
-  TRY(find_name(m, directory, &theirs, &name, &is_known));
+  TRY(find_run(m, experiment, folder, &theirs, &name, &is_known));
+  if (!name.length) TRY(find_free_name(m, directory, &name));
   if (is_known) {
     m->count->known++;
     goto cleanup;
@@ -169,13 +206,14 @@ static err merge_run(const merge *m, const char *directory) {
   TRY(store_ingest(m->s, m->results, strbuf_string(&name), &run_id));
   m->count->merged++;
 cleanup:
+  free(directory);
   free(theirs.first_line);
   strbuf_free(&name);
   return error;
 }
 
 /* Ours is kept when both have the experiment: their cells are added through their runs. */
-static err merge_experiment(const merge *m, const char *name) {
+static err merge_experiment(merge *m, const char *name) {
   char *theirs = directory_path(m->from, name, "experiment.json"), *text = NULL;
   char *ours = directory_path(m->results, name, "experiment.json");
   char *folder = directory_path(m->results, name, NULL), *their_folder = NULL, **runs = NULL;
@@ -192,15 +230,14 @@ static err merge_experiment(const merge *m, const char *name) {
   }
   their_folder = directory_path(m->from, name, NULL);
   if (!their_folder) FAIL(ERR_MEMORY, "out of memory: a path");
+  TRY(fs_list(folder, &m->ours, &m->our_count));
   TRY(fs_list(their_folder, &runs, &count));
-  for (size_t i = 0; i < count; i++) {
-    char *directory = fs_join(name, runs[i]);
-    error = directory ? merge_run(m, directory) : mem_error(0, "a path");
-    free(directory);
-    if (error) goto cleanup;
-  }
+  for (size_t i = 0; i < count; i++) TRY(merge_run(m, name, runs[i]));
 cleanup:
   fs_free_names(runs, count);
+  fs_free_names(m->ours, m->our_count);
+  m->ours = NULL;
+  m->our_count = 0;
   free(theirs);
   free(ours);
   free(folder);
@@ -278,7 +315,11 @@ static err merge_sessions(const merge *m) {
 err run_merge(store *s, const char *results, const char *from, bool with_checkpoints,
               run_merged *count) {
   struct stat a, b;
-  merge m = {s, results, from, with_checkpoints, count};
+  merge m = {.s = s,
+             .results = results,
+             .from = from,
+             .with_checkpoints = with_checkpoints,
+             .count = count};
   char **names = NULL;
   size_t name_count = 0;
   if (!fs_is_folder(from)) return err_new(ERR_INPUT, "%s: no such results folder", from);

@@ -25,6 +25,13 @@ expect_status 0 bench report small --results here --format csv
 cmp out.txt merged.csv || fail "the rebuilt table differs from the merged one"
 expect_answer "SELECT count(*) FROM run" 6
 
+# A run is known by its first process, also where it has another name since: archived here, set aside there.
+expect_status 0 bench runs archive "$(ask "SELECT id FROM run WHERE directory GLOB 'small/mask_ratio=0.5-????????'")" --results here
+for failed in there/small/mask_ratio=0.75-*; do mv "$failed" "$failed.failed-1"; done
+expect_status 0 bench db merge there --results here
+expect_line out.txt '0 runs merged, 4 already known'
+expect_answer "SELECT count(*), sum(archived) FROM run" '6|1'
+
 # A run in progress on the other machine is skipped until it has ended.
 cp -r there third
 tail -n 1 third/small/mask_ratio=0-*/attempts.jsonl | grep -q attempt_end
