@@ -85,23 +85,29 @@ static err mark_archived(store *s, const char *results, const kept_run *run, boo
 
 /* ---- archive and restore ---- */
 
-/* The first unused "DIRECTORY.archived-N"; the caller frees. */
-static char *free_name(const char *results, const char *directory) {
+/* The first "DIRECTORY.archived-N" of which no run is recorded; nor is there a folder, unless the
+ * run's own is missing. The caller frees. */
+static err find_name(store *s, const char *results, const kept_run *run, char **name) {
   enum { MOST = 100000 };
+  *name = NULL;
   for (int n = 1; n < MOST; n++) {
-    strbuf name = {0};
-    strbuf_format(&name, "%s.archived-%d", directory, n);
-    char *path = directory_path(results, strbuf_string(&name), NULL);
-    bool is_free = path && !fs_exists(path);
+    strbuf text = {0};
+    store_run other = {0};
+    strbuf_format(&text, "%s.archived-%d", run->directory, n);
+    char *path = directory_path(results, strbuf_string(&text), NULL);
+    err error = path ? store_find_run_in(s, strbuf_string(&text), &other) : mem_error(0, "a path");
+    bool is_free = !error && !other.run_id && !(run->is_there && fs_exists(path));
+    if (!error) store_free_run(&other);
     free(path);
-    if (is_free) return strbuf_take(&name);
-    strbuf_free(&name);
+    if (is_free) *name = strbuf_take(&text);
+    strbuf_free(&text);
+    if (error || is_free) return error;
   }
-  return NULL;
+  return err_new(ERR_INPUT, "%s: too many archived runs of one cell", run->directory);
 }
 
-/* In this order, being killed in between leaves a folder that the next call finds under its old
- * name. */
+/* In this order, being killed in between leaves a run recorded in a folder that is missing, which
+ * run_archive finds under its new name. */
 static err rename_folder(store *s, const char *results, const kept_run *run, const char *name) {
   char *to = name ? directory_path(results, name, NULL) : NULL;
   if (!to) return mem_error(0, "a path");
@@ -120,12 +126,15 @@ err run_archive(store *s, const char *results, int64_t run_id) {
   err error = NULL;
   TRY(find_kept(s, results, run_id, &run));
   bool is_away = strstr(run.directory, ".archived-") != NULL;
-  if (run.is_archived && (is_away || !run.is_there)) goto cleanup;
+  if (run.is_archived && is_away) goto cleanup;
   TRY(refuse_alive(results, &run, "archive"));
   if (!run.is_archived) TRY(mark_archived(s, results, &run, true));
-  if (!run.is_there || is_away) goto cleanup;
-  name = free_name(results, run.directory);
-  error = rename_folder(s, results, &run, name);
+  if (is_away) goto cleanup;
+  TRY(find_name(s, results, &run, &name));
+  if (run.is_there)
+    error = rename_folder(s, results, &run, name);
+  else /* so that the cell's next run is not taken for this one */
+    error = store_move_run(s, run.id, name);
 cleanup:
   free(name);
   free_kept(&run);

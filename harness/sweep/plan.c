@@ -205,8 +205,8 @@ static bool has_unread(const char *results, const store_run *run) {
   return there > run->bytes_read;
 }
 
-/* A run that is archived but still in the cell's directory: flipbench was killed before renaming
- * the folder. */
+/* A run that is archived but still recorded in the cell's directory: flipbench was killed before it
+ * renamed the folder or recorded that. */
 static err finish_archiving(store *s, const run_options *options, const char *directory) {
   store_run run;
   err error = store_find_run_in(s, directory, &run);
