@@ -1,5 +1,6 @@
 /* Rebuilds the database from the run directories: experiments first, then runs in the order of
  * their start. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,24 @@ static void remove_database(const char *path) {
   }
 }
 
+/* With its log, which has recent changes if a process was killed: SQLite finds it by its name. */
+static err keep_old(const char *path, const char *old) {
+  strbuf log = {0}, old_log = {0};
+  strbuf_format(&log, "%s-wal", path);
+  strbuf_format(&old_log, "%s-wal", old);
+  err error = log.is_broken || old_log.is_broken ? mem_error(0, "a path") : NULL;
+  if (error) goto cleanup;
+  remove_database(old);
+  if (rename(path, old) != 0) FAIL(ERR_IO, "%s: cannot be renamed", path);
+  if (rename(strbuf_string(&log), strbuf_string(&old_log)) != 0 && errno != ENOENT)
+    FAIL(ERR_IO, "%s: cannot be renamed", strbuf_string(&log));
+  remove_database(path);
+cleanup:
+  strbuf_free(&log);
+  strbuf_free(&old_log);
+  return error;
+}
+
 err run_rebuild(const char *path, const char *results, size_t *runs) {
   strbuf fresh = {0}, old = {0};
   store *s = NULL;
@@ -146,13 +165,7 @@ err run_rebuild(const char *path, const char *results, size_t *runs) {
   if (!error && (mem_library_lacked() || strbuf_any_broken())) error = mem_error(0, "the record");
   if (!error) error = store_check(s);
   store_close(s); /* closing the last connection merges the log into the file */
-  if (!error && fs_exists(path)) {
-    remove_database(strbuf_string(&old));
-    if (rename(path, strbuf_string(&old)) != 0)
-      error = err_new(ERR_IO, "%s: cannot be renamed", path);
-    else
-      remove_database(path);
-  }
+  if (!error && fs_exists(path)) error = keep_old(path, strbuf_string(&old));
   if (!error && rename(strbuf_string(&fresh), path) != 0)
     error = err_new(ERR_IO, "%s: cannot be renamed", strbuf_string(&fresh));
   if (error) remove_database(strbuf_string(&fresh));

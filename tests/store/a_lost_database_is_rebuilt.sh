@@ -16,6 +16,13 @@ cmp before.txt after.txt || fail "the rebuilt database differs"
 bench report small --format json > after.json
 cmp before.json after.json || fail "the rebuilt table differs"
 
+# After a kill the last changes are only in the database's log, which the old one keeps.
+sqlite3 results/flipbench.db "UPDATE run SET note = 'only in the log' WHERE id = 1" '.system kill -KILL $PPID' > killed.txt 2>&1 && fail "sqlite3 was not killed"
+[ -s results/flipbench.db-wal ] || fail "there is no log"
+expect_status 0 bench db rebuild
+[ "$(sqlite3 results/flipbench.db.old 'SELECT note FROM run WHERE id = 1')" = 'only in the log' ] || fail "the old database lost its last change"
+[ ! -s results/flipbench.db-wal ] || fail "the new database has the old one's log"
+
 # Gone altogether: a run finds its cells finished all the same.
 rm results/flipbench.db*
 expect_status 0 bench db rebuild
