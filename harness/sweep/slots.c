@@ -58,12 +58,13 @@ static const char *name_ranks(int64_t ranks, char text[32]) {
 
 spec_requires slots_needs(const spec_experiment *e, int64_t *fewest) {
   spec_requires needs = e->requires;
-  needs.ranks = 1;
+  needs.ranks = needs.nodes = 1;
   *fewest = 0;
   for (size_t i = 0; i < e->cell_count; i++) {
     const spec_ranks *own = &e->cells[i].ranks;
     int64_t here = own->ranks / own->nodes;
     if (here > needs.ranks) needs.ranks = here;
+    if (own->nodes > needs.nodes) needs.nodes = own->nodes;
     if (!*fewest || here < *fewest) *fewest = here;
   }
   return needs;
@@ -96,8 +97,22 @@ static int64_t count_places(const slots *s, const spec_requires *needs) {
   return s->is_by_rank ? least(by_gpus, by_cores) : 0;
 }
 
+/* Only this machine's cores and GPUs are divided: two cells that use others too would share those.
+ */
+static err choose_one(slots *s, const run_options *options) {
+  s->count = 1;
+  if (options->jobs <= 1) return NULL;
+  return err_new(
+      ERR_INPUT,
+      "--jobs %d: cells that use several machines run one at a time, since flipbench "
+      "divides only this machine's cores and GPUs: leave --jobs out, or submit the cells "
+      "to a cluster ('flipbench submit --slurm')",
+      options->jobs);
+}
+
 static err choose_count(slots *s, const run_options *options, const spec_requires *needs,
                         int64_t fewest) {
+  if (needs->nodes > 1) return choose_one(s, options);
   int64_t most = count_places(s, needs) / fewest;
   int64_t count = options->jobs ? options->jobs : most ? most : 1;
   s->count = (int)least(count, SLOTS_MOST);

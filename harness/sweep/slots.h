@@ -34,11 +34,12 @@ typedef struct {
   const slot *core_owners[CPU_SETSIZE], **gpu_owners; /* the slot of each; NULL: it is free */
 } slots;
 
-/* What an experiment requires, with `ranks` the most that a cell has on one machine; *fewest: the
- * fewest. A shallow copy. */
+/* What an experiment requires, with `ranks` the most that a cell has on one machine and `nodes` the
+ * most machines of a cell; *fewest: the fewest ranks. A shallow copy. */
 spec_requires slots_needs(const spec_experiment *e, int64_t *fewest);
 /* According to options->jobs, options->gpus and what each rank requires, for cells of `fewest` to
- * needs->ranks ranks; ERR_INPUT if this machine does not have enough for the largest. */
+ * needs->ranks ranks; one slot if a cell uses several machines. ERR_INPUT if this machine does not
+ * have enough for the largest. */
 err slots_make(const run_options *options, const spec_requires *needs, int64_t fewest,
                slots *made) ERR_MUST_CHECK;
 void slots_free(slots *s);

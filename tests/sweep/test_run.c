@@ -119,6 +119,22 @@ static void one_cell_at_a_time_has_the_whole_machine(void **state) {
   slots_free(&s);
 }
 
+/* The cores and GPUs of the other machines are not divided among cells. */
+static void cells_on_several_machines_run_one_at_a_time(void **state) {
+  (void)state;
+  slots s;
+  int64_t fewest;
+  spec_cell cells[] = {{.ranks = {.ranks = 1, .nodes = 1}}, {.ranks = {.ranks = 4, .nodes = 2}}};
+  spec_experiment e = {.cells = cells, .cell_count = 2, .requires = {.gpus = 1}};
+  run_options options = {.gpus = "0,1,2,3"}, two = {.gpus = "0,1,2,3", .jobs = 2};
+  spec_requires needs = slots_needs(&e, &fewest);
+  assert_int_equal(needs.nodes, 2);
+  assert_ok(slots_make(&options, &needs, fewest, &s));
+  assert_int_equal(s.count, 1);
+  slots_free(&s);
+  assert_fails_with(slots_make(&two, &needs, fewest, &s), "several machines run one at a time");
+}
+
 static void runs_that_do_not_fit_are_reported(void **state) {
   (void)state;
   slots s;
@@ -404,6 +420,7 @@ int main(void) {
       cmocka_unit_test(slots_share_cores_and_gpus_without_overlap),
       cmocka_unit_test(small_cells_run_next_to_a_large_one),
       cmocka_unit_test(one_cell_at_a_time_has_the_whole_machine),
+      cmocka_unit_test(cells_on_several_machines_run_one_at_a_time),
       cmocka_unit_test(runs_that_do_not_fit_are_reported),
       cmocka_unit_test(retries_wait_twice_as_long_each_time_up_to_an_hour),
       cmocka_unit_test(deterministic_failures_are_not_retried),
