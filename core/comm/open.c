@@ -63,8 +63,24 @@ const char *comm_launched(void) {
   return l.ranks;
 }
 
-err comm_open(comm **out) {
+/* If the launcher belongs to another MPI than the plugin, each process starts MPI alone. */
+static err open_mpi(const launch *l, comm **out) {
   const comm_plugin *plugin;
+  err error = load(&mpi, RTLD_GLOBAL, &plugin);
+  if (!error) error = plugin->open(out);
+  if (error || (*out)->size == l->size) return error;
+  error =
+      err_new(ERR_UNSUPPORTED,
+              "the launcher started %d ranks, but MPI (%s) connects this process with %d: use "
+              "the mpirun of the MPI that flip was built with (with srun: --mpi=pmix), or start "
+              "the ranks with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT (docs/clusters.md)",
+              l->size, (*out)->library, (*out)->size);
+  comm_close(*out);
+  *out = NULL;
+  return error;
+}
+
+err comm_open(comm **out) {
   bool is_wanted;
   launch l;
   *out = NULL;
@@ -73,8 +89,7 @@ err comm_open(comm **out) {
   if (error) return error;
   if (l.kind == LAUNCH_VARIABLES) return tcp_open(&l, out);
   if (l.kind == LAUNCH_ALONE) return is_wanted ? self_open(out) : NULL;
-  error = load(&mpi, RTLD_GLOBAL, &plugin);
-  return error ? error : plugin->open(out);
+  return open_mpi(&l, out);
 }
 
 /* With device: auto each rank chooses for itself. */

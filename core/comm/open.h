@@ -14,7 +14,8 @@ const char *comm_launched(void);
 
 /* *out is NULL for a process that was started alone, unless the variable FLIP_COMM is "nccl", which
  * sends the sums of one rank through NCCL too. ERR_UNSUPPORTED, in a sentence that says what
- * to install or to build, when a launcher started several ranks and this build cannot connect them.
+ * to install or to build, when a launcher started several ranks and this build cannot connect them,
+ * or not all of them.
  * To be called before anything else uses the network. */
 err comm_open(comm **out) ERR_MUST_CHECK;
 void comm_close(comm *c); /* NULL is allowed */

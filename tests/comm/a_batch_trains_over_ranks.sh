@@ -55,6 +55,11 @@ ranks 5 --out five 2>err && fail "24 samples over 5 ranks"
 FLIP_PLUGINS=$PWD ranks 2 --out none 2>err && fail "without the plugin"
 grep -q 'libflip_mpi.so is missing. Install MPI (apt install libopenmpi-dev openmpi-bin)' err || { cat err; fail "the missing plugin is not named"; }
 
+# started by the launcher of another MPI, whose variables are set: ours would connect each process with itself
+PMI_SIZE=2 "$FLIP" train --config run.yaml --no-progress --out foreign 2>err && fail "ranks that are not connected"
+grep -q 'the launcher started 2 ranks, but MPI (.*) connects this process with 1: use the mpirun' err || { cat err; fail "a foreign launcher is not named"; }
+[ ! -e foreign ] || fail "a rank that is not connected began a run"
+
 # a rank that is killed, or hangs, ends all of them soon, and is named
 ends_all() {
   ranks_behind 3 --out "$1" 2>err
