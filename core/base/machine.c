@@ -140,6 +140,10 @@ static void read_clock(const char *root, machine_state *m) {
   if (file) fclose(file);
 }
 
+void machine_boot(const char *root, char *id, size_t size) {
+  read_line(root, "/proc/sys/kernel/random/boot_id", id, size);
+}
+
 void machine_processor(const char *root, char *name, size_t size) {
   char line[256], *colon = NULL;
   FILE *file = open_under(root, "/proc/cpuinfo");

@@ -30,6 +30,9 @@ machine_state machine_look(const char *root);
 
 /* The processor's model from /proc/cpuinfo; "unknown" when it is not listed. */
 void machine_processor(const char *root, char *name, size_t size);
+/* The id of the running kernel, in 36 characters: differs between machines, also those of one name;
+ * "" where it is not known. */
+void machine_boot(const char *root, char *id, size_t size);
 /* The version of NVIDIA's kernel driver, "580.159.04"; "" where none is loaded. */
 void machine_gpu_driver(const char *root, char *version, size_t size);
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/machine.h"
 #include "base/mem.h"
 #include "comm/nccl.h"
 #include "comm/watch.h"
@@ -84,15 +85,17 @@ err nccl_check(nccl_state *n) {
   return err_new(ERR_IO, "NCCL: %s", ncclGetErrorString(code));
 }
 
-/* The machine and GPU of a rank. */
+/* The machine and GPU of a rank. Containers on several machines may all have one host name, and
+ * their GPUs the same bus ids. */
 typedef struct {
-  char host[64], bus[32];
+  char host[64], boot[40], bus[32];
 } seat;
 
 static err take_seat(seat *out) {
   int device = 0;
-  *out = (seat){{0}, {0}};
+  *out = (seat){{0}, {0}, {0}};
   (void)gethostname(out->host, sizeof out->host - 1);
+  machine_boot("", out->boot, sizeof out->boot);
   err error = nccl_cuda(cudaGetDevice(&device), "querying the device");
   if (!error)
     error = nccl_cuda(cudaDeviceGetPCIBusId(out->bus, sizeof out->bus, device),

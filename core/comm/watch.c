@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/mem.h"
 
 enum { MOST_ADDRESSES = 16, BEAT_MS = 500, CONNECT_SECONDS = 30, TEXT = 200 };
@@ -343,14 +343,9 @@ typedef struct {
 static residence find_residence(void) {
   residence here = {.process = getpid()};
   struct stat space;
-  char *text = NULL;
-  size_t length = 0;
   gethostname(here.host, sizeof here.host - 1);
   if (stat("/proc/self/ns/pid", &space) == 0) here.space = space.st_ino;
-  err error = fs_read("/proc/sys/kernel/random/boot_id", &text, &length);
-  if (!error) snprintf(here.boot, sizeof here.boot, "%s", text);
-  err_free(error); /* unknown: no neighbours */
-  free(text);
+  machine_boot("", here.boot, sizeof here.boot); /* unknown: no neighbours */
   return here;
 }
 

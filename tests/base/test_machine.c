@@ -48,6 +48,17 @@ static void a_machine_is_read_from_proc_and_sys(void **state) {
   remove_machine(root);
 }
 
+static void the_running_kernel_has_an_id(void **state) {
+  (void)state;
+  char *root = make_machine("performance\n", "acpi-cpufreq\n", "max 100000\n"), id[40];
+  machine_boot(root, id, sizeof id);
+  assert_string_equal(id, "");
+  put(root, "proc/sys/kernel/random", "boot_id", "5c9d1b84-4b1f-4f6e-9c3f-0f1f6f3c2a10\n");
+  machine_boot(root, id, sizeof id);
+  assert_string_equal(id, "5c9d1b84-4b1f-4f6e-9c3f-0f1f6f3c2a10");
+  remove_machine(root);
+}
+
 static void the_gpus_driver_is_read(void **state) {
   (void)state;
   static const char *const lines[][2] = {
@@ -149,6 +160,7 @@ static void free_memory_ends_where_a_control_group_does(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_machine_is_read_from_proc_and_sys),
+      cmocka_unit_test(the_running_kernel_has_an_id),
       cmocka_unit_test(the_gpus_driver_is_read),
       cmocka_unit_test(free_memory_ends_where_a_control_group_does),
       cmocka_unit_test(doubtful_timings_are_reported),

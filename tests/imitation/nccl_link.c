@@ -25,7 +25,7 @@ struct link_segment {
   atomic_int joined, left;
   struct {
     atomic_int pid;
-    char bus[32];
+    char gpu[80];
   } ranks[MOST_RANKS];
   channel channels[]; /* [size, size]: from, to */
 };
@@ -38,6 +38,15 @@ static double now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* NCCL tells machines apart by the kernel's boot id, not by the host name alone. */
+static void name_gpu(const char *bus, char gpu[80]) {
+  char boot[40] = "";
+  FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+  if (file && !fgets(boot, sizeof boot, file)) boot[0] = '\0';
+  if (file) fclose(file);
+  snprintf(gpu, 80, "%s %s", bus, boot);
 }
 
 bool link_open(nccl_link *l, const char *id, int size, int rank, const char *bus) {
@@ -58,7 +67,7 @@ bool link_open(nccl_link *l, const char *id, int size, int rank, const char *bus
   close(fd);
   if (shared == MAP_FAILED) return false;
   l->shared = shared;
-  snprintf(l->shared->ranks[rank].bus, sizeof l->shared->ranks[rank].bus, "%s", bus);
+  name_gpu(bus, l->shared->ranks[rank].gpu);
   atomic_store(&l->shared->ranks[rank].pid, (int)getpid());
   atomic_fetch_add(&l->shared->joined, 1);
   return true;
@@ -90,7 +99,7 @@ bool link_has_everyone_left(const nccl_link *l) {
 
 int link_duplicate(const nccl_link *l) {
   for (int r = 0; l->shared && r < l->size; r++)
-    if (r != l->rank && strcmp(l->shared->ranks[r].bus, l->shared->ranks[l->rank].bus) == 0)
+    if (r != l->rank && strcmp(l->shared->ranks[r].gpu, l->shared->ranks[l->rank].gpu) == 0)
       return r;
   return -1;
 }

@@ -60,6 +60,17 @@ devices=1
 rm -f ranks.err
 ranks 2 --out one "${tiny[@]}" && fail "two ranks on one GPU"
 expect_line ranks.err 'ranks 0 and 1 have the same GPU \(host .*, 0000:01:00.0\): NCCL supports one rank per GPU'
+# of two machines that have one host name, which differ in the kernel's boot id
+echo 00000000-0000-4000-8000-000000000000 > boot_id
+if [ "$(id -u)" = 0 ] && unshare --mount mount --bind boot_id /proc/sys/kernel/random/boot_id 2> mount.txt; then
+  one_gpu_each() {
+    start 2 bash -c '[ $RANK = 0 ] || exec unshare --mount bash -c "mount --bind boot_id /proc/sys/kernel/random/boot_id && exec \"\$@\"" - "$@"; exec "$@"' - \
+      "$FLIP" train --config run.yaml --no-progress --set device=cuda --out two_machines "${tiny[@]}"
+    finish
+  }
+  must_run one_gpu_each
+  same_tensors on2 two_machines "two ranks on two machines give other bits"
+fi
 devices=2
 rm -f ranks.err
 ranks 3 --out three "${tiny[@]}" --set batch_size=9 && fail "three ranks on two GPUs"
