@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -108,6 +109,25 @@ err socket_listen_anywhere(int *listener, uint16_t *port) {
       !address_of(&own, &address))
     return err_errno(errno, "cannot listen for the other ranks");
   *port = address.port;
+  return NULL;
+}
+
+err socket_list_addresses(socket_address *out, int most, int *count) {
+  static const sa_family_t families[] = {AF_INET, AF_INET6};
+  struct ifaddrs *all = NULL;
+  *count = 0;
+  if (getifaddrs(&all) != 0) return err_errno(errno, "cannot list this machine's addresses");
+  for (int f = 0; f < 2; f++)
+    for (const struct ifaddrs *a = all; a && *count < most; a = a->ifa_next) {
+      if (!a->ifa_addr || a->ifa_addr->sa_family != families[f]) continue;
+      struct sockaddr_storage own = {0};
+      size_t length = f ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+      memcpy(&own, a->ifa_addr, length);
+      const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&own;
+      if (f && IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr)) continue;
+      if (address_of(&own, &out[*count])) ++*count;
+    }
+  freeifaddrs(all);
   return NULL;
 }
 

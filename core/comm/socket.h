@@ -30,6 +30,10 @@ int socket_connect_once(const struct sockaddr *to, socklen_t length, double seco
 err socket_connect(const socket_address *to, double seconds, const char *who,
                    int *fd) ERR_MUST_CHECK;
 
+/* This machine's addresses, at most `most` of them: IPv4 first, then IPv6 without those that are
+ * valid on one link only. Their port is 0. *count: how many. */
+err socket_list_addresses(socket_address *out, int most, int *count) ERR_MUST_CHECK;
+
 /* The address of the other end of a connected socket. */
 err socket_peer(int fd, socket_address *out) ERR_MUST_CHECK;
 bool socket_is_loopback(const socket_address *a);

@@ -1,8 +1,6 @@
 #include "comm/watch.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <ifaddrs.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
@@ -21,8 +19,9 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/mem.h"
+#include "comm/socket.h"
 
-enum { MOST_ADDRESSES = 16, BEAT_MS = 500, CONNECT_SECONDS = 30, TEXT = 200 };
+enum { MOST_ADDRESSES = 32, BEAT_MS = 500, CONNECT_SECONDS = 30, ANSWER_SECONDS = 5, TEXT = 200 };
 typedef enum { BEAT, BYE, ABORT } message_kind;
 
 /* All messages have this one size. */
@@ -33,12 +32,11 @@ typedef struct {
   char text[TEXT]; /* BEAT: the sender, "host node3, process 4711"; ABORT: the reason */
 } message;
 
-/* Rank 0's addresses. */
+/* Where rank 0 listens. */
 typedef struct {
   uint64_t token;
-  uint32_t addresses[MOST_ADDRESSES]; /* IPv4, as sent */
-  int32_t count;
-  uint16_t port;
+  socket_address addresses[MOST_ADDRESSES];
+  int count;
 } place;
 
 typedef struct {
@@ -236,51 +234,33 @@ static void *run(void *argument) {
 /* ---- connections ---- */
 
 static err listen_here(watch *w, place *here, int *listener) {
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_ANY)};
-  socklen_t length = sizeof address;
-  struct ifaddrs *all = NULL;
+  uint16_t port = 0;
   if (getrandom(&here->token, sizeof here->token, 0) < 0) here->token = (uint64_t)getpid();
   w->token = here->token;
-  *listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (*listener < 0 || bind(*listener, (struct sockaddr *)&address, length) != 0 ||
-      listen(*listener, w->c->size) != 0 ||
-      getsockname(*listener, (struct sockaddr *)&address, &length) != 0)
-    return err_errno(errno, "cannot listen for the other ranks");
-  here->port = address.sin_port;
-  if (getifaddrs(&all) != 0) return err_errno(errno, "cannot list this machine's addresses");
-  for (struct ifaddrs *a = all; a && here->count < MOST_ADDRESSES; a = a->ifa_next)
-    if (a->ifa_addr && a->ifa_addr->sa_family == AF_INET)
-      here->addresses[here->count++] = ((struct sockaddr_in *)a->ifa_addr)->sin_addr.s_addr;
-  freeifaddrs(all);
-  return NULL;
+  err error = socket_listen_anywhere(listener, &port);
+  if (!error) error = socket_list_addresses(here->addresses, MOST_ADDRESSES, &here->count);
+  for (int i = 0; i < here->count; i++) here->addresses[i].port = port;
+  return error;
 }
 
-static bool read_whole(int fd, message *m) {
-  size_t filled = 0;
-  struct timeval patience = {.tv_sec = 5};
-  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  while (filled < sizeof *m) {
-    ssize_t got = recv(fd, (char *)m + filled, sizeof *m - filled, 0);
-    if (got <= 0) return false;
-    filled += (size_t)got;
-  }
-  return true;
+/* What connects, or listens, may be another program that sends nothing. */
+static bool receive_first(int fd, message *m) {
+  return socket_await(fd, ANSWER_SECONDS) && socket_receive(fd, m, sizeof *m);
 }
 
 static err accept_all(watch *w, int listener) {
-  double start = clock_seconds();
+  double deadline = clock_seconds() + CONNECT_SECONDS;
   for (int found = 1; found < w->c->size;) {
-    struct pollfd waiting = {.fd = listener, .events = POLLIN};
+    int fd;
     message m;
-    if (clock_seconds() - start > CONNECT_SECONDS)
+    err error = socket_accept(listener, deadline, &fd);
+    if (error) return error;
+    if (fd < 0)
       return err_new(ERR_IO,
                      "%d of %d ranks did not reach rank 0 over the network within %d seconds",
                      w->c->size - found, w->c->size, CONNECT_SECONDS);
-    if (poll(&waiting, 1, 1000) <= 0) continue;
-    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    if (fd < 0) continue;
-    bool is_ours = read_whole(fd, &m) && m.token == w->token && m.rank > 0 && m.rank < w->c->size &&
-                   w->peers[m.rank].fd < 0;
+    bool is_ours = receive_first(fd, &m) && m.token == w->token && m.rank > 0 &&
+                   m.rank < w->c->size && w->peers[m.rank].fd < 0;
     if (!is_ours) {
       close(fd);
       continue;
@@ -297,20 +277,18 @@ static err accept_all(watch *w, int listener) {
 /* The first of rank 0's addresses that answers with the token. */
 static err connect_to(watch *w, const place *there) {
   for (int i = 0; i < there->count; i++) {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = there->port, .sin_addr.s_addr = there->addresses[i]};
-    struct timeval patience = {.tv_sec = 5};
     message m;
-    peer p = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .heard = clock_seconds()};
-    if (p.fd < 0) continue;
-    setsockopt(p.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    if (connect(p.fd, (struct sockaddr *)&address, sizeof address) == 0) {
-      send_to(w, &p, BEAT, w->who);
-      if (read_whole(p.fd, &m) && m.token == w->token) {
-        snprintf(p.who, sizeof p.who, "%.*s", TEXT - 1, m.text);
-        w->peers[0] = p;
-        return NULL;
-      }
+    peer p = {.heard = clock_seconds()};
+    err error = socket_connect(&there->addresses[i], ANSWER_SECONDS, "rank 0", &p.fd);
+    if (error) {
+      err_free(error);
+      continue;
+    }
+    send_to(w, &p, BEAT, w->who);
+    if (receive_first(p.fd, &m) && m.token == w->token) {
+      snprintf(p.who, sizeof p.who, "%.*s", TEXT - 1, m.text);
+      w->peers[0] = p;
+      return NULL;
     }
     close(p.fd);
   }
