@@ -152,5 +152,9 @@ err run_start_weights(run *r) ERR_MUST_CHECK;
 err run_take_given(run *r, const char *checkpoint) ERR_MUST_CHECK;
 /* A checkpoint beyond the end of the run was trained on more data than there is now. */
 err run_check_length(const run *r, const char *checkpoint) ERR_MUST_CHECK;
+/* Collective, after the inputs were opened: all ranks have found the same settings, inputs, place
+ * to start and length. Else ERR_INPUT on all, with the first rank that differs from rank 0, and in
+ * what. */
+err run_compare_ranks(const run *r) ERR_MUST_CHECK;
 
 #endif

@@ -289,6 +289,7 @@ err run_open(run *r) {
   int precision = r->s->precision;
   err error = ranks_agree(r->ranks, ranks_load_open(&r->load, r->ranks));
   if (!error) error = ranks_agree(r->ranks, open_inputs(r, &resume_path, &precision));
+  if (!error) error = run_compare_ranks(r);
   if (!error) error = open_devices(r, precision);
   note_start(r, START_DEVICE);
   if (!error) error = ranks_agree(r->ranks, begin(r, resume_path));
