@@ -16,7 +16,8 @@
 enum { REPLY = 240, RETRY_MS = 200, PATIENCE_SECONDS = 120 };
 static const char greeting[16] = "flip rank 1";
 
-/* A rank's first message. run: a hash of torchrun's id of the run. */
+/* A rank's first message. run: a hash of torchrun's id of the run, or else of
+ * Slurm's job. */
 typedef struct {
   char greeting[16];
   int32_t rank, size;
@@ -40,8 +41,10 @@ static int port_of(const launch *l) {
   return l->port + (is_taken && strcmp(is_taken, "True") == 0 && l->port < 65535 ? 1 : 0);
 }
 
+/* Not of Slurm's step: the ranks of one run may be started by several sruns. */
 static void run_of(char digest[HASH_SIZE]) {
   const char *id = getenv("TORCHELASTIC_RUN_ID");
+  if (!id) id = getenv("SLURM_JOB_ID");
   if (!id) id = "";
   hash_bytes(id, strlen(id), digest);
 }
@@ -71,7 +74,7 @@ static void judge(const launch *l, const int *sockets, const hello *h, reply *ou
   else if (sockets[h->rank] >= 0)
     snprintf(out->refusal, REPLY, "another process already has RANK=%d", h->rank);
   else if (memcmp(h->run, run, HASH_SIZE) != 0)
-    snprintf(out->refusal, REPLY, "it belongs to another run (TORCHELASTIC_RUN_ID)");
+    snprintf(out->refusal, REPLY, "it belongs to another run (TORCHELASTIC_RUN_ID, SLURM_JOB_ID)");
 }
 
 /* A connection with another first message is not a rank: a port scanner, another program. */

@@ -71,6 +71,8 @@ RANK=1 WORLD_SIZE=3 MASTER_ADDR=localhost MASTER_PORT=$((port + 52)) "$BINARY/te
 expect_line err 'rejected rank 1: another process already has RANK=1'
 RANK=2 WORLD_SIZE=4 MASTER_ADDR=localhost MASTER_PORT=$((port + 52)) "$BINARY/tests/mpi_calls" 2>err && fail "another WORLD_SIZE"
 expect_line err 'rejected rank 2: it was started with WORLD_SIZE=4, rank 0 with 3'
+SLURM_JOB_ID=7 RANK=2 WORLD_SIZE=3 MASTER_ADDR=localhost MASTER_PORT=$((port + 52)) "$BINARY/tests/mpi_calls" 2>err && fail "another Slurm job"
+expect_line err 'rejected rank 2: it belongs to another run \(TORCHELASTIC_RUN_ID, SLURM_JOB_ID\)'
 refused 'rank 0 cannot listen on port [0-9]+: another program uses it; choose another MASTER_PORT' \
   RANK=0 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$((port + 52))
 for rank in 0 1 2; do wait "${apart[rank]}" || { cat "late$rank"; fail "rank $rank of three that started 12 seconds apart"; }; done
