@@ -76,6 +76,10 @@ static void the_last_word_on_the_length_of_a_run_wins(void **state) {
   apply(&s, "learning_rate: 1e-3\n");
   apply(&s, "base_learning_rate: 4e-6\nepochs: 1\n");
   assert_true(s.samples == 0 && s.epochs == 1 && s.learning_rate == 0);
+  apply(&s, "learning_rate: 1e-3\nbase_learning_rate: 4e-6\n"); /* as of a file and its profile */
+  assert_true(s.learning_rate == 0);
+  apply(&s, "base_learning_rate: 4e-6\nlearning_rate: 1e-3\n"); /* as recorded */
+  assert_true(s.learning_rate > 0);
   settings_free(&s);
 }
 

@@ -1,0 +1,51 @@
+# What a file or a command asks for happens, or it is refused: nothing is replaced without a word.
+. "$SOURCE/tests/support/training.sh"
+make_data
+sed 's/"{}"/"some {}"/' held.yaml > shifted.yaml
+
+# Results are recorded by a set's name.
+expect_status 2 "$FLIP" train --config run.yaml --no-progress --out two -s 'eval.sets=[held.yaml, shifted.yaml]'
+expect_line err.txt "eval.sets: held.yaml and shifted.yaml have the same name, 'scenes'"
+sed -i 's/^name: .*/name: shifted/' shifted.yaml
+train --out two -s 'eval.sets=[held.yaml, shifted.yaml]' -s samples=64 -s warmup_samples=0 -s eval.points=1
+
+# Weights go on in a model that computes the same from them.
+for other in image.heads=4 image.activation=gelu_erf text.pool=mean text.causal=true; do
+  expect_status 2 "$FLIP" train --config run.yaml --no-progress --out other -s init_from=two/checkpoints -s $other
+  expect_line err.txt "init_from: .*is of a model with ${other%=*}: .*, and this run has ${other#*=}, .*set ${other%=*}:"
+done
+train --out again -s init_from=two/checkpoints -s mask_ratio=0 -s loss_direction=image_to_text -s samples=64 -s warmup_samples=0 -s eval.points=1
+
+# --set precision decides the type in which a model is evaluated.
+expect_status 0 "$FLIP" embed -m two -i 'data/heldout-*.tar' -o fp32.npy
+expect_status 0 "$FLIP" embed -m two -i 'data/heldout-*.tar' -o bf16.npy -s precision=bf16
+cmp -s fp32.npy bf16.npy && fail "--set precision=bf16 changed no embedding"
+
+# A classifier's training images are what the set's file says, or it is refused.
+cat > classes.yaml <<'Y'
+name: classes
+images: [data/train-*.tar]
+tasks: [zeroshot]
+label: shape
+templates: ["{}"]
+corruption: {kind: jpeg, strength: 3}
+Y
+expect_status 2 "$FLIP" train --config run.yaml --no-progress --out head -s classification.classes=12 \
+  -s classification.train=classes.yaml -s mask_ratio=0
+expect_line err.txt 'classes.yaml: corruption: classifiers are trained on images as they are'
+
+# A tuning starts from its own cell.
+cat > tuned.yaml <<'Y'
+name: tuned
+base: run.yaml
+matrix: {seed: [0]}
+tuning:
+  whole: {from: "${cell}", mask_ratio: 0, init_from: two/checkpoints}
+report: {columns: [final_loss]}
+Y
+expect_status 2 "$FLIPBENCH" check tuned.yaml
+expect_line err.txt "tuned.yaml:5:.*tuning 'whole' starts from the weights of the cell that .from. names, so init_from"
+sed -i 's/, init_from: [^}]*}/}/' tuned.yaml
+expect_status 0 "$FLIPBENCH" check tuned.yaml
+expect_status 2 "$FLIPBENCH" run tuned.yaml --dry-run --set-cell 'tuning=whole:init_from=two/checkpoints'
+expect_line err.txt "a tuning starts from the weights of its own cell, so init_from would have no effect"
