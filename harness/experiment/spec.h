@@ -170,6 +170,11 @@ bool spec_claim_is_judged(const spec_experiment *e, const spec_claim *claim);
 /* The value of a cell under `key`: an axis value, or else a setting (formatted into `scratch`).
  * NULL when there is no such key. */
 const char *spec_cell_value(const spec_cell *cell, const char *key, strbuf *scratch);
+/* What a cell that starts from another's weights does: trains a classifier, measures them (at a
+ * rate of 0), or continues the training. A row of a table shows one cell of each kind. */
+typedef enum { SPEC_CLASSIFIES, SPEC_MEASURES, SPEC_CONTINUES, SPEC_USES } spec_use;
+spec_use spec_use_of(const spec_cell *cell);
+
 /* True when the cell has every value of `where`. */
 bool spec_cell_matches(const spec_cell *cell, const spec_pairs *where);
 

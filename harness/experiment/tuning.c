@@ -143,6 +143,39 @@ static err make_tuning(tunings *t, tuning *one) {
   return error;
 }
 
+spec_use spec_use_of(const spec_cell *cell) {
+  const settings *s = &cell->settings;
+  if (s->classification_classes > 0) return SPEC_CLASSIFIES;
+  bool is_still = s->base_learning_rate == 0 && s->learning_rate == 0;
+  return is_still ? SPEC_MEASURES : SPEC_CONTINUES;
+}
+
+/* Cells of two tunings that use one cell in the same way: a table would show the first alone. */
+static err refuse_rivals(tunings *t) {
+  static const char *const uses[] = {"train a classifier from", "measure", "continue"};
+  const spec_experiment *e = t->r->e;
+  ptrdiff_t(*first)[SPEC_USES] = mem_zeroed(e->cell_count, sizeof *first);
+  if (!first) return mem_error(e->cell_count * sizeof *first, "the experiment");
+  for (size_t k = 0; k < t->count; k++) {
+    const tuning *one = &t->items[k];
+    for (size_t i = one->first; i < one->first + one->count; i++) {
+      spec_use use = spec_use_of(&e->cells[i]);
+      ptrdiff_t *place = &first[e->cells[i].parent][use]; /* index + 1; 0: none yet */
+      if (*place) {
+        yml_problem(
+            &t->r->problems, one->key, NULL, 0,
+            "tunings '%s' and '%s' both %s '%s', and a table shows one per row: put one of "
+            "them into an experiment of its own (the cells that both have are trained once)",
+            e->cells[*place - 1].tuning, one->name, uses[use], e->cells[e->cells[i].parent].label);
+        break;
+      }
+      *place = (ptrdiff_t)i + 1;
+    }
+  }
+  free(first);
+  return NULL;
+}
+
 err spec_make_tunings(spec_reader *r) {
   const yml_node *node = yml_get(r->root, "tuning");
   if (yml_is_null(node)) return NULL;
@@ -162,6 +195,7 @@ err spec_make_tunings(spec_reader *r) {
   }
   for (size_t i = 0; i < t.count && !error; i++) read_from(&t, &t.items[i]);
   for (size_t i = 0; i < t.count && !error; i++) error = make_tuning(&t, &t.items[i]);
+  if (!error && !r->problems.count) error = refuse_rivals(&t);
   free(t.items);
   return error;
 }

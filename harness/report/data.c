@@ -56,16 +56,14 @@ static ptrdiff_t fine_tuned_from(const report_data *d, size_t cell) {
 }
 
 bool data_is_measurement(const spec_cell *cell) {
-  const settings *s = &cell->settings;
-  return cell->parent != SPEC_NO_PARENT && s->classification_classes == 0 &&
-         s->base_learning_rate == 0 && s->learning_rate == 0;
+  return cell->parent != SPEC_NO_PARENT && spec_use_of(cell) == SPEC_MEASURES;
 }
 
 static ptrdiff_t *place_of_child(const report_data *d, size_t child) {
   const spec_cell *cell = &d->e->cells[child];
   data_cell *parent = &d->cells[cell->parent];
-  if (cell->settings.classification_classes > 0) return &parent->fine_tuned;
-  return data_is_measurement(cell) ? &parent->measured : &parent->tuned;
+  ptrdiff_t *const places[SPEC_USES] = {&parent->fine_tuned, &parent->measured, &parent->tuned};
+  return places[spec_use_of(cell)];
 }
 
 /* The cell that has a cell's linear probe: itself, or the one that measures it. */

@@ -211,6 +211,22 @@ static void empty_axes_and_useless_entries_are_refused(void **state) {
                  "      |            ^~~ did you mean 'seed'?");
 }
 
+/* One that measures and one that continues are two columns of a row; of two that continue a table
+ * would show the first. */
+static void tunings_that_a_row_has_no_place_for_are_refused(void **state) {
+  (void)state;
+  assert_message(SETTINGS "matrix: {seed: [1]}\n"
+                          "tuning:\n"
+                          "  probe: {from: \"${cell}\", base_learning_rate: 0}\n"
+                          "  short: {from: \"${cell}\", mask_ratio: 0.1}\n"
+                          "  long: {from: \"${cell}\", mask_ratio: 0.2}\n",
+                 "test.yaml:6:3: tunings 'short' and 'long' both continue 'seed=1', and a table "
+                 "shows one per row: put one of them into an experiment of its own (the cells that "
+                 "both have are trained once)\n"
+                 "    6 |   long: {from: \"${cell}\", mask_ratio: 0.2}\n"
+                 "      |   ^~~~");
+}
+
 static void duplicate_cells_are_refused(void **state) {
   (void)state;
   assert_message(SETTINGS "matrix: {mask_ratio: [0.5, 0.50]}\n",
@@ -537,6 +553,7 @@ int main(void) {
       cmocka_unit_test(every_problem_of_a_file_is_reported_at_once),
       cmocka_unit_test(empty_axes_and_useless_entries_are_refused),
       cmocka_unit_test(duplicate_cells_are_refused),
+      cmocka_unit_test(tunings_that_a_row_has_no_place_for_are_refused),
       cmocka_unit_test(tunings_that_depend_on_themselves_are_refused),
       cmocka_unit_test(a_cell_whose_settings_contradict_each_other_is_named),
       cmocka_unit_test(the_report_is_checked_too),
