@@ -382,6 +382,29 @@ static err index_member(indexing *x, struct archive *tar, struct archive_entry *
   return NULL;
 }
 
+static bool is_zero(const char *bytes, size_t size) {
+  return !size || (!*bytes && memcmp(bytes, bytes + 1, size - 1) == 0);
+}
+
+/* Checks the end that libarchive takes for that of the archive: the end of the file, wherever that
+ * is between two members, or the first block of zeros, whatever follows. */
+static void check_end(indexing *x, size_t at) {
+  enum { MOST_PADDING = 1 << 20 }; /* tar pads to 10 KiB, or what -b says */
+  const shard *s = x->s;
+  if (!s->size) return;
+  if (s->size - at < TAR_BLOCK || !is_zero(s->map + at, TAR_BLOCK)) {
+    strbuf_format(&x->notes->warnings,
+                  "%s: ends after %zu %s without an end-of-archive mark: truncated?\n", s->path,
+                  s->count, text_plural((int64_t)s->count, "sample", "samples"));
+    return;
+  }
+  size_t rest = s->size - at;
+  if (rest > MOST_PADDING || !is_zero(s->map + at, rest))
+    strbuf_format(&x->notes->warnings,
+                  "%s: the archive ends after %zu %s; the file's last %zu bytes are not read\n",
+                  s->path, s->count, text_plural((int64_t)s->count, "sample", "samples"), rest);
+}
+
 static err index_members(indexing *x, struct archive *tar) {
   struct archive_entry *entry;
   shard *s = x->s;
@@ -399,6 +422,8 @@ static err index_members(indexing *x, struct archive *tar) {
   if (status != ARCHIVE_EOF)
     strbuf_format(&x->notes->warnings, "%s: damaged after %zu %s: %s\n", s->path, s->count,
                   text_plural((int64_t)s->count, "sample", "samples"), archive_error_string(tar));
+  else
+    check_end(x, (size_t)archive_read_header_position(tar));
   err error = end_group(x);
   if (!error && status == ARCHIVE_EOF && !s->count)
     strbuf_format(&x->notes->warnings, "%s: %s\n", s->path,

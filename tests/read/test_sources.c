@@ -296,6 +296,48 @@ static void a_shard_that_is_cut_gives_its_whole_samples(void **state) {
   dataset_close(d);
 }
 
+static void expect_cut(const char *name, int64_t samples, const char *warning) {
+  char pattern[64];
+  snprintf(pattern, sizeof pattern, "%%s/%s", name);
+  dataset *d = open_one(pattern);
+  const char *warnings = dataset_warnings(d, NULL);
+  assert_int_equal(dataset_count(d), samples);
+  if (warning)
+    assert_non_null(strstr(warnings, warning));
+  else
+    assert_string_equal(warnings, "");
+  dataset_close(d);
+}
+
+/* A sample of write_shard has three members of two blocks each. */
+static void a_shard_that_ends_between_members_is_reported(void **state) {
+  (void)state;
+  char path[128];
+  write_shard("early");
+  snprintf(path, sizeof path, "%s/early-00000.tar", folder);
+  assert_int_equal(truncate(path, 512 * (18 + 1)), 0); /* half of the mark is a mark */
+  expect_cut("early-00000.tar", 3, NULL);
+  assert_int_equal(truncate(path, 512 * (18 + 200)), 0); /* padding */
+  expect_cut("early-00000.tar", 3, NULL);
+  assert_int_equal(truncate(path, 3 << 20), 0);
+  expect_cut("early-00000.tar", 3, "the file's last 3136512 bytes are not read");
+  assert_int_equal(truncate(path, 512 * 12), 0);
+  expect_cut("early-00000.tar", 2, "ends after 2 samples without an end-of-archive mark");
+}
+
+static void what_follows_the_end_of_a_shard_is_reported(void **state) {
+  (void)state;
+  char command[512];
+  write_shard("gap");
+  snprintf(command, sizeof command,
+           "cd %s && cat gap-00000.tar gap-00000.tar > two.tar &&"
+           " dd if=/dev/zero of=gap-00000.tar bs=512 seek=6 count=6 conv=notrunc 2>/dev/null",
+           folder);
+  assert_int_equal(system(command), 0);
+  expect_cut("gap-00000.tar", 1, "ends after 1 sample; the file's last 7168 bytes are not read");
+  expect_cut("two.tar", 3, "ends after 3 samples; the file's last");
+}
+
 static void pipes_run_only_when_they_are_allowed(void **state) {
   (void)state;
   char name[256], *names[] = {name};
@@ -586,6 +628,8 @@ int main(void) {
       cmocka_unit_test(open_images_labels_and_narratives_become_captions),
       cmocka_unit_test(shards_may_be_listed_and_take_captions_from_json),
       cmocka_unit_test(a_shard_that_is_cut_gives_its_whole_samples),
+      cmocka_unit_test(a_shard_that_ends_between_members_is_reported),
+      cmocka_unit_test(what_follows_the_end_of_a_shard_is_reported),
       cmocka_unit_test(pipes_run_only_when_they_are_allowed),
       cmocka_unit_test(keys_of_any_length_are_those_of_their_members),
       cmocka_unit_test(the_fingerprint_covers_file_contents),
