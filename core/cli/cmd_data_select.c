@@ -1,21 +1,63 @@
 /* `flip data filter` and `flip data balance`. */
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/options.h"
 #include "cli/cmd_data.h"
 #include "cli/data_score.h"
+#include "read/shard.h"
+#include "read/source.h"
 #include "select/image_hash.h"
 #include "select/select.h"
+
+/* Would the output replace this shard, whatever links lead to it? */
+static bool is_replaced(const char *path, const char *out) {
+  char *real = realpath(path, NULL), *folder = realpath(out, NULL);
+  size_t length = real ? (size_t)(fs_name(real) - real) : 0; /* with the slash */
+  bool is_there = length && folder && strlen(folder) == length - 1 &&
+                  memcmp(real, folder, length - 1) == 0 &&
+                  fnmatch("kept-*.tar", fs_name(real), 0) == 0;
+  free(real);
+  free(folder);
+  return is_there;
+}
+
+/* What a selection removes exists only in its sources. */
+static err refuse_output_as_source(const char *name, const char *out) {
+  source_request r = {0};
+  const source_format *format;
+  char *copy = NULL, **paths = NULL;
+  size_t count = 0;
+  err error = NULL;
+  TRY(source_take_apart(name, &r, &format, &copy));
+  if (format->open == source_open_shards) TRY(shard_expand(&r.location, 1, &paths, &count));
+  for (size_t i = 0; i < count && !error; i++)
+    if (is_replaced(paths[i], out))
+      error = err_new(ERR_INPUT,
+                      "%s: is in the output folder, where it would be replaced: choose another "
+                      "--out",
+                      paths[i]);
+cleanup:
+  if (paths) fs_free_names(paths, count);
+  free(copy);
+  return error;
+}
 
 static err open_sources(const option_list *sources, const select_output *output, dataset **data) {
   if (!sources->count)
     return err_new(ERR_INPUT, "give the data: shards, or FORMAT:LOCATION (flip data formats)");
   if (output->shard_size < 1) return err_new(ERR_INPUT, "--shard-size: at least 1");
-  err error = dataset_open_to_read((char *const *)(void *)sources->items, sources->count,
-                                   DATASET_PAIR, data);
+  err error = NULL;
+  for (size_t i = 0; i < sources->count && !error; i++)
+    error = refuse_output_as_source(sources->items[i], output->out);
+  if (!error)
+    error = dataset_open_to_read((char *const *)(void *)sources->items, sources->count,
+                                 DATASET_PAIR, data);
   if (!error && *dataset_warnings(*data, NULL)) fputs(dataset_warnings(*data, NULL), stderr);
   if (!error && !dataset_count(*data))
     error = err_new(ERR_INPUT, "%s: contains no samples", sources->items[0]);

@@ -1,0 +1,21 @@
+# A selection writes OUT/kept-*.tar: read from there, what it removes would be lost.
+"$FLIP" data scenes --out raw --count 6 --size 16 --no-progress > /dev/null
+"$FLIP" data filter -o out --shard-size 2 --no-progress 'raw/*.tar' > /dev/null
+sha256sum out/kept-*.tar > before.txt
+ln -s out same; mkdir linked; ln -s ../out/kept-00000.tar linked/a.tar
+echo 'out/kept-{00000..00002}.tar' > list.txt
+refused() {
+  expect_status 2 "$@"
+  expect_line err.txt 'kept-0000.\.tar|a\.tar'
+  expect_line err.txt 'is in the output folder, where it would be replaced: choose another --out'
+}
+refused "$FLIP" data filter -o out --no-progress --max-words 1 'out/kept-*.tar'
+refused "$FLIP" data filter -o out/ --no-progress --max-words 1 raw/train-00000.tar @list.txt
+refused "$FLIP" data filter -o same --no-progress --max-words 1 './out/kept-*.tar#weight=2'
+refused "$FLIP" data filter -o out --no-progress --max-words 1 shards:linked/a.tar
+refused "$FLIP" data balance -o out --per-term 1 --no-progress 'out/kept-*.tar'
+sha256sum -c --quiet before.txt || fail "a source was changed"
+# Another folder, and another file of this one, are no hindrance.
+expect_status 0 "$FLIP" data filter -o more --no-progress 'out/kept-*.tar'
+cp raw/train-00000.tar out
+expect_status 0 "$FLIP" data filter -o out --no-progress out/train-00000.tar
