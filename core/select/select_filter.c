@@ -145,7 +145,7 @@ static err take(void *context, int64_t row, void *place) {
     return error;
   }
   reason why = judge(f->rules, m, row, &detail);
-  if (why == REASONS && f->seen) {
+  if (why == REASONS && f->seen && !m->unwritable) { /* only what is kept has copies */
     TRY(hash_index_meet(f->seen, &m->hash, row, &met));
     if (met >= 0) {
       dataset_sample first;

@@ -114,6 +114,37 @@ static void filtering_keeps_what_the_rules_let_through_and_says_why_not(void **s
   free(out);
 }
 
+static void a_copy_is_kept_when_the_first_one_cannot_be_written(void **state) {
+  (void)state;
+  char *prefix = in_folder("copies"), *out = in_folder("written");
+  shard_writer *w;
+  int64_t shards;
+  uint8_t *bytes;
+  size_t size;
+  image picture = draw(1, 80, 80);
+  select_result r;
+  assert_ok(shrink_encode_png(&picture, &bytes, &size));
+  assert_ok(shard_writer_open(prefix, 100, &w));
+  assert_ok(shard_writer_add(w, "first", "png", bytes, size, "blobs", "{\"cut"));
+  assert_ok(shard_writer_add(w, "second", "png", bytes, size, "blobs", "{}"));
+  assert_ok(shard_writer_add(w, "third", "png", bytes, size, "blobs", "{}"));
+  assert_ok(shard_writer_finish(w, &shards));
+  shard_writer_close(w);
+  dataset *d = open_in_folder("copies-*.tar");
+  const filter_rules rules = {.duplicates = 3};
+  const select_output output = {.out = out, .shard_size = 10};
+  assert_ok(select_filter(d, &rules, &output, &r));
+  dataset_close(d);
+  assert_int_equal(r.kept, 1);
+  assert_int_equal(reason_count(&r, "unreadable"), 1);
+  assert_int_equal(reason_count(&r, "duplicate"), 1);
+  strbuf_free(&r.report);
+  free(bytes);
+  image_free(&picture);
+  free(prefix);
+  free(out);
+}
+
 static void near_hashes_are_found_in_any_band(void **state) {
   (void)state;
   for (int distance = 0; distance <= IMAGE_HASH_FARTHEST; distance++) {
@@ -254,6 +285,7 @@ static int remove_folder(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(filtering_keeps_what_the_rules_let_through_and_says_why_not),
+      cmocka_unit_test(a_copy_is_kept_when_the_first_one_cannot_be_written),
       cmocka_unit_test(near_hashes_are_found_in_any_band),
       cmocka_unit_test(balancing_cuts_the_head_and_keeps_the_tail),
       cmocka_unit_test(the_seed_alone_decides_which_samples_stay),
