@@ -205,7 +205,7 @@ err fs_list(const char *folder, char ***names, size_t *count) {
   size_t used = 0, capacity = 0;
   bool is_short = false;
   struct dirent *entry;
-  while (!is_short && (entry = readdir(open_folder))) {
+  while (!is_short && (errno = 0, entry = readdir(open_folder))) {
     if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
     if (used == capacity) {
       size_t larger = capacity ? capacity * 2 : 64;
@@ -221,10 +221,12 @@ err fs_list(const char *folder, char ***names, size_t *count) {
     else
       is_short = true;
   }
+  int code = errno;
   closedir(open_folder);
-  if (is_short) {
+  if (is_short || code) {
     fs_free_names(list, used);
-    return mem_error(capacity * sizeof *list, "a folder's names");
+    return is_short ? mem_error(capacity * sizeof *list, "a folder's names")
+                    : err_errno(code, "%s: cannot read folder", folder);
   }
   if (used) qsort(list, used, sizeof *list, compare_names);
   *names = list;

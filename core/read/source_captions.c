@@ -1,4 +1,5 @@
 /* Captions in JSON for a folder of images: COCO's annotations and localized narratives. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +199,7 @@ err source_open_narratives(const source_request *r, data_source **out) {
     free(text);
     text = NULL;
   }
+  if (!error && ferror(file)) error = err_errno(errno, "%s: cannot read", r->location);
   fclose(file);
   free(line);
   strbuf_free(&name);

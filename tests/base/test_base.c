@@ -1,5 +1,7 @@
 #include "support/test.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -269,6 +271,36 @@ static void an_atomic_write_replaces_the_whole_file(void **state) {
   folder_remove(folder);
 }
 
+/* readdir for fs_list: after so many more names the disk fails; negative: never. */
+static int names_before_a_fault = -1;
+
+struct dirent *readdir(DIR *from) {
+  if (names_before_a_fault == 0) {
+    errno = EIO;
+    return NULL;
+  }
+  if (names_before_a_fault > 0) names_before_a_fault--;
+  return (struct dirent *)(void *)readdir64(from);
+}
+
+static void a_folder_that_cannot_be_read_to_its_end_is_an_error(void **state) {
+  (void)state;
+  char folder[FOLDER_SIZE], **names;
+  size_t count;
+  folder_make(folder);
+  char *path = fs_join(folder, "file");
+  assert_ok(fs_write_atomic(path, "", 0));
+  names_before_a_fault = 2;
+  err error = fs_list(folder, &names, &count);
+  names_before_a_fault = -1;
+  assert_fails_with(error, "cannot read folder");
+  assert_ok(fs_list(folder, &names, &count));
+  assert_int_equal(count, 1);
+  fs_free_names(names, count);
+  free(path);
+  folder_remove(folder);
+}
+
 /* As when its process is stopped in between. */
 static void a_file_that_is_not_committed_never_has_its_name(void **state) {
   (void)state;
@@ -419,6 +451,7 @@ int main(void) {
       cmocka_unit_test(a_lack_of_memory_is_reported_with_what_would_fit),
       cmocka_unit_test(integers_are_parsed_alike_everywhere),
       cmocka_unit_test(the_median_of_many_lies_between_the_middle_two),
+      cmocka_unit_test(a_folder_that_cannot_be_read_to_its_end_is_an_error),
       cmocka_unit_test(a_file_that_is_not_committed_never_has_its_name),
       cmocka_unit_test(the_nearest_name_is_suggested_only_when_it_is_near),
       cmocka_unit_test(numbers_are_written_for_people),

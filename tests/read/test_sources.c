@@ -243,6 +243,7 @@ static void open_images_labels_and_narratives_become_captions(void **state) {
   d = open_one("%s/oi.jsonl#images=%s/oi");
   expect(d, 0, "In this image", 7);
   dataset_close(d);
+  refuse_one("narratives:%s/oi", "/oi: cannot read");
 }
 
 /* OUT-00000.tar in the folder: three samples, "alt" in the JSON of the first two alone. */
