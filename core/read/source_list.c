@@ -20,6 +20,7 @@ typedef struct {
   /* Open Images: the image whose labels are being collected, and names of labels */
   json_t *names;
   char *current;
+  long current_line; /* its first */
   strbuf labels;
 } list_reading;
 
@@ -125,9 +126,14 @@ static err take_name(void *context, const csv_place *at, char *const *fields, si
              : err_new(ERR_INPUT, "'%.40s' is not UTF-8", fields[1]);
 }
 
+/* An image of which every label is verified as absent has none. */
 static err end_image(list_reading *l) {
+  char place[32];
   err error = NULL;
-  if (l->current && l->labels.length)
+  snprintf(place, sizeof place, ":%ld", l->current_line);
+  if (l->current && !l->labels.length && source_needs_caption(l->list.r))
+    error = list_rows_leave_out(&l->list, place, "the image has no label");
+  else if (l->current)
     error = list_rows_add(&l->list, l->current, ".jpg", strbuf_string(&l->labels), "{}");
   free(l->current);
   l->current = NULL;
@@ -154,6 +160,7 @@ static err take_label(void *context, const csv_place *at, char *const *fields, s
   if (!l->current || strcmp(l->current, fields[l->image]) != 0) {
     err error = end_image(l);
     if (error) return error;
+    l->current_line = at->line;
     l->current = mem_copy_string(fields[l->image]);
     if (!l->current) return mem_error(strlen(fields[l->image]), "an image's name");
   }

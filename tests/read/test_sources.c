@@ -246,6 +246,27 @@ static void open_images_labels_and_narratives_become_captions(void **state) {
   refuse_one("narratives:%s/oi", "/oi: cannot read");
 }
 
+static void an_image_without_a_positive_label_is_counted(void **state) {
+  (void)state;
+  write_picture("oi/none.jpg", 8);
+  write_picture("oi/some.jpg", 9);
+  write_text("absent.csv", "ImageID,Source,LabelName,Confidence\nnone,verification,/m/01,0\n"
+                           "none,verification,/m/02,0\nsome,verification,/m/01,1\n");
+  int64_t left_out;
+  dataset *d = open_one("openimages:%s/absent.csv#images=%s/oi");
+  assert_int_equal(dataset_count(d), 1);
+  assert_non_null(strstr(dataset_warnings(d, &left_out), "absent.csv:2: the image has no label"));
+  assert_int_equal(left_out, 1);
+  expect(d, 0, "/m/01", 9);
+  dataset_close(d);
+  char name[256], *names[] = {name};
+  snprintf(name, sizeof name, "openimages:%s/absent.csv#images=%s/oi", folder, folder);
+  assert_ok(dataset_open_for(names, 1, DATASET_IMAGE, &d)); /* no caption is needed */
+  assert_int_equal(dataset_count(d), 2);
+  expect(d, 0, "", 8);
+  dataset_close(d);
+}
+
 /* OUT-00000.tar in the folder: three samples, "alt" in the JSON of the first two alone. */
 static void write_shard(const char *out) {
   shard_writer *w;
@@ -627,6 +648,7 @@ int main(void) {
       cmocka_unit_test(scenes_are_drawn_while_they_are_read),
       cmocka_unit_test(coco_has_a_row_a_caption_or_a_row_an_image),
       cmocka_unit_test(open_images_labels_and_narratives_become_captions),
+      cmocka_unit_test(an_image_without_a_positive_label_is_counted),
       cmocka_unit_test(shards_may_be_listed_and_take_captions_from_json),
       cmocka_unit_test(a_shard_that_is_cut_gives_its_whole_samples),
       cmocka_unit_test(a_shard_that_ends_between_members_is_reported),
