@@ -37,8 +37,18 @@ static void append_spoken(strbuf *out, const char *folder) {
   for (; *folder; folder++) strbuf_append_char(out, *folder == '_' ? ' ' : *folder);
 }
 
+static void leave_out(walk *w, const char *path, const char *what) {
+  data_source *base = (data_source *)w->rows;
+  base->left_outs++;
+  strbuf_format(&base->left_out, "%s: %s\n", path, what);
+}
+
 /* class: the first folder below the root on the image's path, NULL for images in the root. */
 static err add_image(walk *w, const char *path, const char *class) {
+  if (w->is_imagenet && !class) {
+    leave_out(w, path, "is in no class's folder");
+    return NULL;
+  }
   const char *name = class ? json_string_value(json_object_get(w->names, class)) : NULL;
   if (class && w->names && !name && json_object_set_new(w->unnamed, class, json_true()) != 0)
     return mem_error(strlen(class), "a list of folders");
@@ -55,9 +65,7 @@ static err add_image(walk *w, const char *path, const char *class) {
   } else if (has_text || !w->needs_caption) {
     error = file_rows_add(w->rows, path, NULL, json);
   } else {
-    data_source *base = (data_source *)w->rows;
-    base->left_outs++;
-    strbuf_format(&base->left_out, "%s: has no caption (.txt)\n", path);
+    leave_out(w, path, "has no caption (.txt)");
   }
   free(json);
   strbuf_free(&spoken);
@@ -82,7 +90,7 @@ static err walk_folder(walk *w, const char *folder, const char *class, int depth
     if (!path)
       error = mem_error(strlen(folder), "a path");
     else if (file_rows_is_image(names[i]))
-      error = w->is_imagenet && !class ? NULL : add_image(w, path, class);
+      error = add_image(w, path, class);
     else if (fs_is_folder(path))
       error = walk_folder(w, path, class ? class : names[i], depth + 1);
     else

@@ -113,8 +113,11 @@ static void imagenets_folders_are_named_by_a_list(void **state) {
   write_picture("in/n01443537/y.png", 50);
   write_picture("in/loose.png", 60);
   write_text("names.txt", "n01440764 tench, Tinca tinca\nn01443537\tgoldfish, Carassius auratus\n");
+  int64_t left_out;
   dataset *d = open_one("imagenet:%s/in#names=%s/names.txt");
   assert_int_equal(dataset_count(d), 2);
+  assert_non_null(strstr(dataset_warnings(d, &left_out), "loose.png: is in no class's folder"));
+  assert_int_equal(left_out, 1);
   expect(d, 0, "a photo of a tench", 40);
   expect(d, 1, "a photo of a goldfish", 50);
   expect_label(d, 1, "class", "goldfish");
