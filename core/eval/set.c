@@ -131,9 +131,11 @@ static err add_list(const eval_set *set, row_place *p, const set_description *d)
   return error;
 }
 
+/* Sources give a row without a caption an empty one where none is required: it is no text. */
 static err add_captions(const eval_set *set, const set_description *d, row_place *p) {
   bool is_list = strcmp(d->captions, "text") != 0 && strcmp(d->captions, "lines") != 0;
-  if (!set->has_retrieval || (!is_list && !p->sample.caption)) return NULL;
+  bool is_empty = !p->sample.caption || !*p->sample.caption;
+  if (!set->has_retrieval || (!is_list && is_empty)) return NULL;
   if (strcmp(d->captions, "text") == 0) return add_text(set, p, p->sample.caption);
   if (strcmp(d->captions, "lines") == 0)
     return add_lines(set, p, p->sample.caption, d->captions_per_image);

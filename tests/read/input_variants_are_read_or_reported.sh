@@ -68,6 +68,14 @@ for name in latin utf16 silent; do
   expect_status 0 "$FLIP" tokenizer train -o v.txt --min-count 1 $name.tar
   grep -q '00000003' err.txt || fail "$name: the tokenizer's training does not name it"
 done
+# An empty caption is no text to retrieve, whatever else the set measures.
+changed empty ": > 00000003.txt"
+for tasks in 'zeroshot, retrieval' retrieval; do
+  set_of empty | sed "s/zeroshot/$tasks/" > set.yaml
+  expect_status 0 "$FLIP" eval retrieval -m run -f set.yaml --json
+  expect_line out.txt '"texts":7'
+  expect_line err.txt '1 sample has no readable caption \(captions: text\) and is skipped in retrieval'
+done
 changed nul "printf 'a red\0 apple tree' > 00000003.txt; rm 0000000[0124567]*"
 "$FLIP" data stats nul.tar | grep -qE 'caption +4 … 4 … 4 words' || fail "what follows a NUL is lost"
 
