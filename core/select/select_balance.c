@@ -22,10 +22,31 @@ typedef enum { TERM_FULL, NO_TERM, UNREADABLE, REASONS } reason;
 static const char *const reason_names[REASONS] = {"term_full", "no_term", "unreadable"};
 
 typedef struct {
-  json_t *counts; /* {term: number of captions that contain it} */
-  bool is_open;   /* every word is a term; else those of the file */
-  int longest;    /* length in words of the longest term */
+  int64_t captions; /* that contain the term */
+  int64_t last;     /* row of the last one counted */
+} term_count;
+
+typedef struct {
+  json_t *places; /* {term: its place in counts} */
+  term_count *counts;
+  size_t count, capacity;
+  bool is_open; /* every word is a term; else those of the file */
+  int longest;  /* length in words of the longest term */
 } term_table;
+
+static err add_term(term_table *t, const char *term) {
+  if (t->count == t->capacity) {
+    size_t larger = t->capacity ? 2 * t->capacity : 1024;
+    term_count *counts = mem_resize(t->counts, larger, sizeof *counts);
+    if (!counts) return mem_error(larger * sizeof *counts, "terms");
+    t->counts = counts;
+    t->capacity = larger;
+  }
+  if (json_object_set_new(t->places, term, json_integer((json_int_t)t->count)) != 0)
+    return mem_error(strlen(term), "terms");
+  t->counts[t->count++] = (term_count){.last = -1};
+  return NULL;
+}
 
 /* A text as lower-case words without accents and punctuation, separated by single spaces. */
 static err normalise(const char *text, strbuf *words, strbuf *out, size_t starts[MOST_WORDS],
@@ -48,10 +69,17 @@ static err normalise(const char *text, strbuf *words, strbuf *out, size_t starts
 }
 
 /* Called with each term of a caption, including repetitions. */
-typedef err (*take_term)(void *context, json_t *count, const char *term);
+typedef err (*take_term)(void *context, term_count *count, const char *term);
+
+static err take_one_term(term_table *t, const char *term, take_term take, void *context) {
+  const json_t *place = json_object_get(t->places, term);
+  size_t at = place ? (size_t)json_integer_value(place) : t->count;
+  err error = !place && t->is_open ? add_term(t, term) : NULL;
+  return error || at >= t->count ? error : take(context, &t->counts[at], term);
+}
 
 /* caption: normalised; temporarily modified while its parts are looked up. */
-static err each_term(const term_table *t, strbuf *caption, const size_t *starts, size_t count,
+static err each_term(term_table *t, strbuf *caption, const size_t *starts, size_t count,
                      take_term take, void *context) {
   for (size_t first = 0; first < count; first++)
     for (int words = 1; words <= t->longest && first + (size_t)words <= count; words++) {
@@ -59,11 +87,7 @@ static err each_term(const term_table *t, strbuf *caption, const size_t *starts,
       size_t end = after < count ? starts[after] - 1 : caption->length;
       char behind = caption->data[end];
       caption->data[end] = '\0';
-      const char *term = caption->data + starts[first];
-      json_t *known = json_object_get(t->counts, term);
-      if (!known && t->is_open && json_object_set_new(t->counts, term, json_integer(0)) == 0)
-        known = json_object_get(t->counts, term);
-      err error = known ? take(context, known, term) : NULL;
+      err error = take_one_term(t, caption->data + starts[first], take, context);
       caption->data[end] = behind;
       if (error) return error;
     }
@@ -81,12 +105,11 @@ static err read_terms(const char *path, term_table *t) {
     if (count > LONGEST_TERM)
       error = err_new(ERR_INPUT, "%s:%ld: a term may have at most %d words", path, lines.numbers[i],
                       LONGEST_TERM);
-    else if (json_object_set_new(t->counts, term.data, json_integer(0)) != 0)
-      error = mem_error(term.length, "terms");
+    else if (!json_object_get(t->places, term.data))
+      error = add_term(t, term.data);
     if ((int)count > t->longest) t->longest = (int)count;
   }
-  if (!error && json_object_size(t->counts) == 0)
-    error = err_new(ERR_INPUT, "%s: contains no terms", path);
+  if (!error && !t->count) error = err_new(ERR_INPUT, "%s: contains no terms", path);
   text_lines_free(&lines);
   strbuf_free(&words);
   strbuf_free(&term);
@@ -171,17 +194,17 @@ static err each_caption(balancing *b, bool is_drawn, take_caption take) {
   return in_order(&work);
 }
 
-static err count_term(void *context, json_t *count, const char *term) {
-  (void)context;
+static err count_term(void *context, term_count *count, const char *term) {
+  const int64_t *row = context;
   (void)term;
-  json_integer_set(count, json_integer_value(count) + 1);
+  count->captions += count->last != *row;
+  count->last = *row;
   return NULL;
 }
 
 static err count_row(balancing *b, int64_t row, bool is_read, strbuf *caption, const size_t *starts,
                      size_t count) {
-  (void)row;
-  return is_read ? each_term(&b->table, caption, starts, count, count_term, NULL) : NULL;
+  return is_read ? each_term(&b->table, caption, starts, count, count_term, &row) : NULL;
 }
 
 /* The rarest term; of equally rare ones the first alphabetically. */
@@ -190,9 +213,9 @@ typedef struct {
   strbuf term;
 } rarest;
 
-static err keep_rarest(void *context, json_t *count, const char *term) {
+static err keep_rarest(void *context, term_count *count, const char *term) {
   rarest *r = context;
-  int64_t seen = json_integer_value(count);
+  int64_t seen = count->captions;
   bool is_rarer = !r->term.length || seen < r->count ||
                   (seen == r->count && strcmp(term, strbuf_string(&r->term)) < 0);
   if (!is_rarer) return NULL;
@@ -280,7 +303,7 @@ err select_balance(const dataset *data, const balance_rules *rules, const select
   select_writer w = {0};
   balancing b = {.data = data,
                  .rules = rules,
-                 .table = {json_object(), !rules->terms, 1},
+                 .table = {.places = json_object(), .is_open = !rules->terms, .longest = 1},
                  .kept = json_object(),
                  .verdicts = mem_zeroed((size_t)rows, sizeof *b.verdicts),
                  .writer = &w,
@@ -289,7 +312,7 @@ err select_balance(const dataset *data, const balance_rules *rules, const select
                                      make_output, take_output, release_row};
   err error = NULL;
   *result = (select_result){0};
-  if (!b.table.counts || !b.kept || !b.verdicts) FAIL(ERR_MEMORY, "out of memory: terms");
+  if (!b.table.places || !b.kept || !b.verdicts) FAIL(ERR_MEMORY, "out of memory: terms");
   if (rules->terms) TRY(read_terms(rules->terms, &b.table));
   TRY(each_caption(&b, false, count_row));
   TRY(each_caption(&b, true, judge_row));
@@ -299,7 +322,8 @@ err select_balance(const dataset *data, const balance_rules *rules, const select
   TRY(select_writer_finish(&w, output, strbuf_string(&text), reason_names, counts, REASONS,
                            result));
 cleanup:
-  json_decref(b.table.counts);
+  json_decref(b.table.places);
+  free(b.table.counts);
   json_decref(b.kept);
   free(b.verdicts);
   strbuf_free(&text);
