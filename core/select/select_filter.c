@@ -61,9 +61,10 @@ static err measure_image(measured *m, bool has_hash, bool has_pixels) {
   m->height = h.height;
   if (!has_hash && !has_pixels && h.width > 0) return NULL;
   image picture;
-  err error = image_decode(s->image, s->image_bytes, HASHED_SIDE, &picture);
+  /* a header that we cannot parse: decoded at full size, which is the picture's */
+  err error = image_decode(s->image, s->image_bytes, h.width > 0 ? HASHED_SIDE : 0, &picture);
   if (error) return error;
-  if (h.width <= 0) { /* a format whose header we cannot parse: decoded completely */
+  if (h.width <= 0) {
     m->width = picture.width;
     m->height = picture.height;
   }
