@@ -300,7 +300,8 @@ static err sample_of_group(indexing *x, shard_sample **sample) {
   return NULL;
 }
 
-/* libarchive reads from our mapping without copying, so a member's data is a pointer into it. */
+/* libarchive reads from our mapping without copying, so a member's data is a pointer into it. data
+ * NULL, although whole: without data, as only a sparse member that is all hole is. */
 static err find_data(shard *s, struct archive *tar, int64_t size, shard_bytes *bytes,
                      bool *is_whole) {
   /* an empty member has no data to point at: where they would be */
@@ -309,7 +310,8 @@ static err find_data(shard *s, struct archive *tar, int64_t size, shard_bytes *b
   la_int64_t offset;
   int status = size > 0 ? archive_read_data_block(tar, &block, &length, &offset) : ARCHIVE_OK;
   const char *data = block;
-  *is_whole = false;
+  *bytes = (shard_bytes){0};
+  *is_whole = status == ARCHIVE_EOF;
   if (status != ARCHIVE_OK) return NULL; /* truncated: the caller reports it */
   if (data < s->map || data > s->map + s->size)
     return err_new(ERR_INPUT,
@@ -374,9 +376,15 @@ static err index_member(indexing *x, struct archive *tar, struct archive_entry *
       strbuf_format(&x->others, "%s.%s", x->others.length ? ", " : "", ending);
     return NULL;
   }
-  shard_bytes bytes;
-  error = find_data(x->s, tar, archive_entry_size(entry), &bytes, is_whole);
+  shard_bytes bytes = {0};
+  bool is_sparse = archive_entry_sparse_count(entry) > 0;
+  if (!is_sparse) error = find_data(x->s, tar, archive_entry_size(entry), &bytes, is_whole);
   if (error) return error;
+  if (is_sparse || (*is_whole && !bytes.data)) { /* its data lie there without their holes */
+    strbuf_format(&x->notes->warnings, "%s: member %s is sparse (tar -S) and skipped\n", x->s->path,
+                  name);
+    return NULL;
+  }
   if (*is_whole) return take_member(x, name, suffix, bytes);
   strbuf_format(&x->notes->warnings, "%s: truncated in member %s\n", x->s->path, name);
   return NULL;

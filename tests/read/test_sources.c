@@ -363,6 +363,35 @@ static void what_follows_the_end_of_a_shard_is_reported(void **state) {
   expect_cut("two.tar", 3, "ends after 3 samples; the file's last");
 }
 
+/* Without their holes in the tar, they are no longer their files. */
+static void sparse_members_are_skipped_and_named(void **state) {
+  (void)state;
+  static const char *const formats[] = {"gnu", "pax"};
+  char command[512], name[16];
+  for (int i = 0; i < 4; i++) {
+    snprintf(name, sizeof name, "holes/%d.png", i);
+    write_picture(name, (uint8_t)i);
+    snprintf(name, sizeof name, "holes/%d.txt", i);
+    write_text(name, "text");
+  }
+  for (int f = 0; f < 2; f++) {
+    snprintf(command, sizeof command,
+             "cd %s/holes && truncate -s 32K 0.png && : > 1.png && truncate -s 32K 1.png &&"
+             " head -c 64K /dev/zero | tr '\\0' x > 2.txt &&"
+             " tar cSf ../sparse.tar --format=%s 0.png 0.txt 1.png 1.txt 2.png 2.txt 3.png 3.txt",
+             folder, formats[f]);
+    assert_int_equal(system(command), 0);
+    dataset *d = open_one("%s/sparse.tar");
+    const char *warnings = dataset_warnings(d, NULL);
+    assert_int_equal(dataset_count(d), 2);
+    expect(d, 1, "text", 3);
+    assert_non_null(strstr(warnings, "sparse.tar: member 0.png is sparse (tar -S) and skipped"));
+    assert_non_null(strstr(warnings, "sparse.tar: member 1.png is sparse (tar -S) and skipped"));
+    assert_non_null(strstr(warnings, "sparse.tar: sample 0 has no image"));
+    dataset_close(d);
+  }
+}
+
 static void pipes_run_only_when_they_are_allowed(void **state) {
   (void)state;
   char name[256], *names[] = {name};
@@ -656,6 +685,7 @@ int main(void) {
       cmocka_unit_test(a_shard_that_is_cut_gives_its_whole_samples),
       cmocka_unit_test(a_shard_that_ends_between_members_is_reported),
       cmocka_unit_test(what_follows_the_end_of_a_shard_is_reported),
+      cmocka_unit_test(sparse_members_are_skipped_and_named),
       cmocka_unit_test(pipes_run_only_when_they_are_allowed),
       cmocka_unit_test(keys_of_any_length_are_those_of_their_members),
       cmocka_unit_test(the_fingerprint_covers_file_contents),
