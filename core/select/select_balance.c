@@ -225,6 +225,20 @@ static err keep_rarest(void *context, term_count *count, const char *term) {
   return r->term.is_broken ? mem_error(strlen(term), "a term") : NULL;
 }
 
+/* A row that cannot be written must not take another's place under its term. */
+static err check_writable(const balancing *b, int64_t row, bool *is_writable) {
+  dataset_sample sample;
+  select_prepared prepared = {0};
+  err error = dataset_read(b->data, row, &sample);
+  if (!error) error = select_prepare(&sample, &prepared);
+  *is_writable = !error;
+  select_prepared_free(&prepared);
+  dataset_sample_free(&sample);
+  if (!error || err_kind_of(error) != ERR_INPUT) return error;
+  err_free(error); /* set when the row is written */
+  return NULL;
+}
+
 /* Rows are visited in the seed's order, so that the samples kept for a full term are a random
  * draw. */
 static err judge_row(balancing *b, int64_t row, bool is_read, strbuf *caption, const size_t *starts,
@@ -234,10 +248,9 @@ static err judge_row(balancing *b, int64_t row, bool is_read, strbuf *caption, c
   if (is_read) error = each_term(&b->table, caption, starts, count, keep_rarest, &least);
   const char *term = strbuf_string(&least.term);
   int64_t used = *term ? json_integer_value(json_object_get(b->kept, term)) : 0;
-  b->verdicts[row] = !is_read                     ? UNREADABLE
-                     : !*term                     ? NO_TERM
-                     : used >= b->rules->per_term ? TERM_FULL
-                                                  : REASONS;
+  bool is_full = used >= b->rules->per_term, is_writable = is_read;
+  if (!error && is_read && *term && !is_full) error = check_writable(b, row, &is_writable);
+  b->verdicts[row] = !is_writable ? UNREADABLE : !*term ? NO_TERM : is_full ? TERM_FULL : REASONS;
   if (!error && b->verdicts[row] == REASONS &&
       json_object_set_new(b->kept, term, json_integer(used + 1)) != 0)
     error = mem_error((size_t)dataset_count(b->data), "terms");

@@ -302,6 +302,36 @@ static void a_word_that_a_caption_repeats_counts_once(void **state) {
   strbuf_free(&r.report);
 }
 
+static void what_cannot_be_written_takes_no_place_of_its_term(void **state) {
+  (void)state;
+  char *prefix = in_folder("half");
+  shard_writer *w;
+  int64_t shards;
+  uint8_t *bytes;
+  size_t size;
+  image picture = draw(9, 8, 8);
+  assert_ok(shrink_encode_png(&picture, &bytes, &size));
+  assert_ok(shard_writer_open(prefix, 100, &w));
+  for (int i = 0; i < 15; i++) { /* five whole ones, five with other bytes, five with cut JSON */
+    char key[16];
+    snprintf(key, sizeof key, "%d", i);
+    assert_ok(shard_writer_add(w, key, "png", i % 3 == 1 ? (void *)"GIF8" : bytes,
+                               i % 3 == 1 ? 4 : size, "dog", i % 3 == 2 ? "{\"cut" : "{}"));
+  }
+  assert_ok(shard_writer_finish(w, &shards));
+  shard_writer_close(w);
+  for (uint64_t seed = 0; seed < 3; seed++) {
+    select_result r;
+    balance("half-*.tar", "five", NULL, seed, &r);
+    assert_int_equal(r.kept, 5);
+    assert_int_equal(r.left_out, 10);
+    strbuf_free(&r.report);
+  }
+  free(bytes);
+  image_free(&picture);
+  free(prefix);
+}
+
 static void the_seed_alone_decides_which_samples_stay(void **state) {
   (void)state;
   select_result r;
@@ -341,6 +371,7 @@ int main(void) {
       cmocka_unit_test(near_hashes_are_found_in_any_band),
       cmocka_unit_test(balancing_cuts_the_head_and_keeps_the_tail),
       cmocka_unit_test(a_word_that_a_caption_repeats_counts_once),
+      cmocka_unit_test(what_cannot_be_written_takes_no_place_of_its_term),
       cmocka_unit_test(the_seed_alone_decides_which_samples_stay),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
