@@ -254,6 +254,7 @@ static err each_line(const char *results, const char *directory, const char *fil
     if (object) take(object, context);
     json_decref(object);
   }
+  if (!error && stream && ferror(stream)) error = err_errno(errno, "%s: cannot read", path);
   if (stream) fclose(stream);
   free(line);
   free(path);
