@@ -45,6 +45,8 @@ typedef struct {
   watch *lives; /* barrier that detects dead ranks */
   ranks_load load;
   double busy_seconds, comm_seconds; /* of this rank's steps: computing; waiting in calls */
+  /* where the next step begins, for several ranks: with the wait for the others after the last */
+  double step_began, comm_before;
   int64_t comm_bytes;                /* sent in them */
   settings own;      /* *s with this rank's share of the batch; only numbers are read from it */
   char *checkpoints; /* folder */

@@ -228,11 +228,23 @@ cleanup:
   return error;
 }
 
+/* Between two steps ranks meet once more (next_act), and wait there for the slowest, whose update
+ * or next batch took longer: that time is of the next step. */
+static void begin_step(run *r) {
+  r->step_began = clock_seconds();
+  r->comm_before = r->ranks ? r->ranks->seconds : 0;
+}
+
+static void begin_steps(run *r) {
+  rows_begin(r->rows);
+  begin_step(r);
+}
+
 static err take_step(run *r) {
   const settings *s = r->s;
-  double start = clock_seconds(), waited = 0, waited_after = 0;
+  double start = r->ranks ? r->step_began : clock_seconds(), waited = 0, waited_after = 0;
   double rate = schedule_rate(schedule_peak(s), r->at.step, r->warmup_steps, r->total_steps);
-  const comm before = r->ranks ? *r->ranks : (comm){0};
+  const int64_t bytes_before = r->ranks ? r->ranks->bytes_moved : 0;
   err error = NULL;
   if (!r->is_staged) TRY(stage_batch(r, &waited));
   clip_inputs in = inputs_of(r);
@@ -255,9 +267,10 @@ static err take_step(run *r) {
                   .grad_norm = r->result.grad_norm,
                   .seconds = clock_seconds() - start,
                   .data_wait_seconds = waited + waited_after,
-                  .comm_seconds = r->ranks ? r->ranks->seconds - before.seconds : (double)NAN,
-                  .comm_bytes = r->ranks ? (double)(r->ranks->bytes_moved - before.bytes_moved)
-                                         : (double)NAN};
+                  .comm_seconds = r->ranks ? r->ranks->seconds - r->comm_before : (double)NAN,
+                  .comm_bytes =
+                      r->ranks ? (double)(r->ranks->bytes_moved - bytes_before) : (double)NAN};
+  begin_step(r);
   rows_add(r->rows, &row);
   r->at.step = row.step;
   r->at.samples = row.samples;
@@ -326,7 +339,7 @@ static err run_steps(run *r) {
   err error = NULL;
   course_act act;
   r->checkpoint_time = clock_seconds();
-  rows_begin(r->rows);
+  begin_steps(r);
   for (;;) {
     TRY(next_act(r, &act));
     if (act == COURSE_FINISH) break;
@@ -344,7 +357,7 @@ static err run_steps(run *r) {
     if (act == COURSE_STOP) TRY(stop(r));
     if (act == COURSE_SAVE) TRY(save_checkpoint(r));
     if (act == COURSE_EVALUATE) TRY(evaluate(r));
-    rows_begin(r->rows);
+    begin_steps(r);
   }
 cleanup:
   return error;
