@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -39,7 +40,7 @@ typedef struct {
 
 static err open_rig(const bench_request *request, eval_rig *r) {
   const settings *s = &request->s;
-  settings own = *s; /* shallow: only a number is changed */
+  settings own = *s; /* shallow: only numbers are changed */
   clip_config config;
   *r = (eval_rig){.request = request, .precision = s->precision};
   err error = NULL;
@@ -51,12 +52,16 @@ static err open_rig(const bench_request *request, eval_rig *r) {
     TRY(ops_open(s, &opened)); /* measures which is faster */
     r->o = opened.o;
     r->precision = opened.precision;
+    if (*opened.note) log_info("%s", opened.note);
   } else {
     TRY(ops_open_as(s, s->precision, &r->o));
   }
   clip_config_from(s, request->vocabulary, &config);
   clip_limits limits = model_limits(s);
-  own.mask_ratio = s->eval_mask_ratio;
+  own.mask_ratio = s->eval_mask_ratio; /* evaluation drops patches, whatever training does */
+  own.mask_mode = MASK_RANDOM;
+  own.text_mask_mode = TEXT_MASK_NONE;
+  own.text_mask_ratio = 0;
   TRY(model_count(&own, request->vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts));
   TRY(clip_create(r->o, &config, &limits, false, &r->model));
   TRY(clip_initialise(r->model, 0));
@@ -169,8 +174,13 @@ cleanup:
   return error;
 }
 
+/* Without a rate of its own, bf16 is computed in fp32. */
+static double rate_of(const eval_rig *r, double fp32, double bf16) {
+  return r->precision == PRECISION_FP32 || !(bf16 > 0) ? fp32 : bf16;
+}
+
 static err print_json(const eval_rig *r, const eval_row *row, double fp32, double bf16) {
-  const double rate = r->precision == PRECISION_FP32 ? fp32 : bf16;
+  const double rate = rate_of(r, fp32, bf16);
   strbuf out = {0};
   json_writer w = jsonw_start(&out);
   jsonw_object(&w, NULL);
@@ -179,6 +189,7 @@ static err print_json(const eval_rig *r, const eval_row *row, double fp32, doubl
   jsonw_integer(&w, "prompts", row->prompts);
   jsonw_integer(&w, "prompts_measured", row->measured);
   jsonw_string(&w, "precision", precision_name(r->precision));
+  if (*r->o->device) jsonw_string(&w, "device_name", r->o->device);
   jsonw_number(&w, "mask_ratio", r->request->s.eval_mask_ratio);
   jsonw_integer(&w, "image_batch", r->batch);
   jsonw_integer(&w, "text_batch", r->text_batch);
@@ -198,7 +209,7 @@ static err print_json(const eval_rig *r, const eval_row *row, double fp32, doubl
 }
 
 static void print_header(const eval_rig *r, double fp32, double bf16) {
-  const double rate = r->precision == PRECISION_FP32 ? fp32 : bf16;
+  const double rate = rate_of(r, fp32, bf16);
   char memory[TEXT_NUMBER_SIZE];
   printf("matrix products on this machine, measured now: fp32 %.0f GFLOP/s, bf16 %.0f GFLOP/s; the "
          "model computes in %s, %s of memory\n\n",
@@ -211,7 +222,7 @@ static void print_header(const eval_rig *r, double fp32, double bf16) {
 }
 
 static void print_row(const eval_rig *r, const eval_row *row, double fp32, double bf16) {
-  const double rate = r->precision == PRECISION_FP32 ? fp32 : bf16;
+  const double rate = rate_of(r, fp32, bf16);
   printf("%7ld  %9ld  %9.1f  %9.1f %%  %10.2f s  %15.0f  %15.1f s%s\n", (long)r->request->classes,
          (long)row->templates, row->prompts_per_second,
          100 * row->prompts_per_second * r->counts.forward_text / rate, row->prompt_seconds,

@@ -52,8 +52,7 @@ static err measure(const settings *s, const dataset *data, int64_t count, const 
   static const stream_position beginning = {0};
   loader_config c = config_of(s, data, words);
   loader *l = NULL;
-  int64_t batches = count / s->batch_size;
-  if (batches < 1) batches = 1;
+  int64_t batches = (count + s->batch_size - 1) / s->batch_size; /* every image is decoded */
   c.total_samples = 2 * batches * s->batch_size;
   c.cache_bytes = is_cached ? (size_t)s->data_cache_mib << 20 : 0;
   double start = clock_seconds();
@@ -96,6 +95,9 @@ err bench_loader(const bench_request *request) {
   double eaten = 0;
   err error = settings_check(s);
   if (error) return error;
+  if (s->data_resample)
+    return err_new(ERR_UNSUPPORTED, "data.resample: the benchmark reads every image once, then all "
+                                    "of them from the cache; set it to false");
   TRY(tokenizer_open_for(s, &words));
   TRY(dataset_open_with(s->data_train.items, s->data_train.count, s->data_allow_pipes, &data));
   if (dataset_count(data) == 0) FAIL(ERR_INPUT, "data.train: no samples in the shards");

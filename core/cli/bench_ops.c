@@ -188,6 +188,7 @@ static err measure(bench *b, const char *name, operation run, double flops, doub
     jsonw_string(&w, "op", name);
     if (*b->o->kernels) jsonw_string(&w, "kernels", b->o->kernels);
     if (*b->isa) jsonw_string(&w, "onednn_isa", b->isa);
+    if (*b->o->device) jsonw_string(&w, "device_name", b->o->device);
     jsonw_number(&w, "seconds", median);
     jsonw_number(&w, "flops_per_second", flops / median);
     jsonw_number(&w, "bytes_per_second", bytes / median);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/clock.h"
 #include "base/machine.h"
 #include "base/mem.h"
@@ -45,6 +46,7 @@ err bench_rig_make(const settings *s, int64_t vocabulary, bench_rig *r) {
     if (error) return error;
     r->o = opened.o;
     r->precision = opened.precision;
+    if (*opened.note) log_info("%s", opened.note);
   } else {
     err error = ops_open_as(s, s->precision, &r->o);
     if (error) return error;

@@ -1,5 +1,6 @@
 #include "cli/bench_rows.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -18,7 +19,8 @@ typedef struct {
   settings s; /* shallow: only numbers differ between rows */
   bench_rig rig;
   int64_t number, done; /* steps so far; timed ones */
-  double *times, turns[BENCH_ROUNDS], parts[PARTS][PARTS_STEPS], joules;
+  double *times, turns[BENCH_ROUNDS], parts[PARTS][PARTS_STEPS];
+  double joules; /* of a step; -1: not measured */
 } timed_model;
 
 static err open_model(const settings *s, int64_t vocabulary, int64_t steps, timed_model *m) {
@@ -41,7 +43,6 @@ static void close_model(timed_model *m) {
 }
 
 static err take_turn(timed_model *m, int round, int64_t steps) {
-  double joules = ops_read_usage(m->rig.o).energy_joules;
   err error = NULL;
   for (int64_t i = 0; i < steps && !error; i++) {
     double start = clock_seconds();
@@ -49,8 +50,21 @@ static err take_turn(timed_model *m, int round, int64_t steps) {
     m->times[m->done] = clock_seconds() - start;
     m->turns[round] += m->times[m->done++] / (double)steps;
   }
-  if (joules < 0) m->joules = -1;
-  if (m->joules >= 0) m->joules += ops_read_usage(m->rig.o).energy_joules - joules;
+  return error;
+}
+
+/* Of a span of its own: the meter counts in steps of up to some tenths of a second, longer than a
+ * turn. */
+static err take_energy(timed_model *m) {
+  enum { SPAN_SECONDS = 2 };
+  double before = ops_read_usage(m->rig.o).energy_joules, start = clock_seconds();
+  int64_t steps = 0;
+  err error = NULL;
+  m->joules = -1; /* no meter */
+  if (before < 0) return NULL;
+  for (; !error && clock_seconds() - start < SPAN_SECONDS; steps++)
+    error = bench_rig_step(&m->rig, ++m->number);
+  m->joules = (ops_read_usage(m->rig.o).energy_joules - before) / (double)steps;
   return error;
 }
 
@@ -86,12 +100,14 @@ static err take_stock(timed_model *m, bench_row *row) {
       .samples_per_second = samples / seconds,
       .flops_per_second = m->rig.counts.train_sample * samples / seconds,
       .image_flops = 3 * m->rig.counts.forward_image * samples,
-      .joules_per_sample = m->joules < 0 ? -1 : m->joules / (samples * (double)m->done),
+      .joules_per_sample = m->joules < 0 ? -1 : m->joules / samples,
       .peak_bytes = m->rig.counts.planned_bytes,
       .batch = m->s.batch_size,
+      .micro_batch = m->s.micro_batch_size < m->s.batch_size ? m->s.micro_batch_size : 0,
       .precision = m->rig.precision,
       .delays_scales = clip_get_config(m->rig.model)->delays_scales,
   };
+  snprintf(row->device, sizeof row->device, "%s", m->rig.o->device);
   row->rest = numbers_median(m->parts[WHOLE], PARTS_STEPS) - row->image - row->text - row->loss -
               row->reconstruction - row->scoring;
   if (!m->rig.o->call->memory) return NULL;
@@ -123,6 +139,7 @@ static err measure_group(const settings *runs, int count, int64_t vocabulary, in
   for (int k = 0; k < rounds; k++)
     for (int i = 0; i < count; i++)
       TRY(take_turn(&models[i], k, steps * (k + 1) / rounds - steps * k / rounds));
+  for (int i = 0; i < count; i++) TRY(take_energy(&models[i]));
   for (int k = 0; k < PARTS_STEPS; k++)
     for (int i = 0; i < count; i++) TRY(take_parts(&models[i], k));
   for (int i = 0; i < count; i++) {

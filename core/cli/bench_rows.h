@@ -22,9 +22,10 @@ typedef struct {
                       * over the rounds */
   double joules_per_sample; /* negative: the device has no meter */
   uint64_t peak_bytes;      /* of the device, or as planned */
-  int64_t batch;
+  int64_t batch, micro_batch; /* micro_batch 0: the whole batch at once */
   int precision;
   bool delays_scales; /* of 8-bit products */
+  char device[128];   /* the device's own name, "" for the CPU */
 } bench_row;
 
 /* rows [count] of runs with these settings, `steps` timed steps each: alternating, in at most

@@ -28,6 +28,8 @@ static err print_json(const bench_row *row, const bench_row *whole, bool is_in_t
   jsonw_number(&w, "mask_ratio", row->mask_ratio);
   jsonw_integer(&w, "batch_size", row->batch);
   jsonw_string(&w, "precision", precision_name(row->precision));
+  if (*row->device) jsonw_string(&w, "device_name", row->device);
+  if (row->micro_batch) jsonw_integer(&w, "micro_batch_size", row->micro_batch);
   if (row->precision == PRECISION_FP8)
     jsonw_string(&w, "fp8_scaling", row->delays_scales ? "delayed" : "current");
   jsonw_number(&w, "samples_per_second", row->samples_per_second);
@@ -44,7 +46,8 @@ static err print_json(const bench_row *row, const bench_row *whole, bool is_in_t
   jsonw_number(&w, "flops_per_second", row->flops_per_second);
   jsonw_number(&w, "gemm_fp32_flops_per_second", fp32);
   jsonw_number(&w, "gemm_bf16_flops_per_second", bf16);
-  jsonw_number(&w, "mfu", row->flops_per_second / (row->precision == PRECISION_FP32 ? fp32 : bf16));
+  const double rate = row->precision == PRECISION_FP32 || !(bf16 > 0) ? fp32 : bf16;
+  jsonw_number(&w, "mfu", row->flops_per_second / rate);
   jsonw_integer(&w, "peak_bytes", (int64_t)row->peak_bytes);
   if (row->joules_per_sample >= 0) jsonw_number(&w, "joules_per_sample", row->joules_per_sample);
   jsonw_number(&w, "image_speedup",

@@ -69,9 +69,10 @@ err forecast_make(const settings *s, int64_t vocabulary, int64_t chunk_bytes,
   double pace = row->sample_seconds / row->flops_per_sample; /* seconds per FLOP */
   double sample = c.train_sample * pace;
   f->is_far = fabs(log(c.train_sample / row->flops_per_sample)) > log(3);
-  bool is_cached = f->micro < f->own;
-  f->encode = (double)f->own * sample * (is_cached ? 4. / 3 : 1);
-  f->loss = loss_flops(s->batch_size, f->own, s->embed_dim, ranks) * pace;
+  bool is_classifier = s->classification_classes > 0; /* its loss needs no other sample */
+  bool is_cached = f->micro < f->own && !is_classifier;
+  f->encode = (double)f->own * sample * (is_cached ? FORECAST_CACHE : 1);
+  f->loss = is_classifier ? 0 : loss_flops(s->batch_size, f->own, s->embed_dim, ranks) * pace;
   f->update = row->update_seconds;
   if (row->parameters > 0) f->update *= (double)c.parameters_total / row->parameters;
   traffic_shape shape = traffic_shape_of(&c, s, ranks, compute, m->wire);

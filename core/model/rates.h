@@ -12,12 +12,17 @@
 #include "config/settings.h"
 #include "model/count.h"
 
+/* The time of a sample that the gradient cache encodes twice, by that of one encoded once: forward
+ * and backward are 3 forwards. */
+#define FORECAST_CACHE (4.0 / 3)
+
 /* One measured training step. Times that were not measured separately are 0 and are part of
  * sample_seconds. */
 typedef struct {
   double mask_ratio, batch;
   double samples_per_second, flops_per_sample;
-  double sample_seconds; /* of a sample, without the update and the loss */
+  double sample_seconds; /* of a sample encoded once, without the update and the loss */
+  double micro_batch;    /* samples; 0: the whole batch was encoded at once */
   double update_seconds; /* of the optimizer's update */
   double parameters;     /* that were updated; 0: not known */
   double watts;          /* mean, measured; 0: not measured */

@@ -112,8 +112,8 @@ void timing_describe_disturbance(const timing_disturbance *d, strbuf *out) {
 
 /* ---- samples ---- */
 
-/* The identity of a row: its name, or its mask ratio. */
-static void name_series(const json_t *row, size_t number, char *name, size_t size) {
+/* A row's name, or its mask ratio. */
+static void name_row(const json_t *row, size_t number, char *name, size_t size) {
   static const char *const keys[] = {"name", "op", "series"};
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
     const char *text = json_string_value(json_object_get(row, keys[i]));
@@ -127,6 +127,18 @@ static void name_series(const json_t *row, size_t number, char *name, size_t siz
     snprintf(name, size, "mask_ratio=%g", json_number_value(mask));
   else
     snprintf(name, size, "row %zu", number);
+}
+
+/* The identity of a row: its name, and where it names them the device, and a precision other than
+ * fp32, which `auto` may have chosen: numbers of two of them are not compared. */
+static void name_series(const json_t *row, size_t number, char *name, size_t size) {
+  const char *device = json_string_value(json_object_get(row, "device_name"));
+  const char *precision = json_string_value(json_object_get(row, "precision"));
+  name_row(row, number, name, size);
+  size_t used = strlen(name);
+  if (precision && strcmp(precision, "fp32") != 0)
+    used += (size_t)snprintf(name + used, size - used, ", %s", precision);
+  if (device && used < size) snprintf(name + used, size - used, ", %s", device);
 }
 
 static double *empty_rounds(size_t count) {

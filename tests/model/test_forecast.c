@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "model/forecast.h"
 
@@ -117,6 +118,50 @@ static void a_gradient_cache_encodes_twice(void **state) {
   settings_free(&s);
 }
 
+/* A rate measured with the cache has the second encoding in it already; a classifier has neither
+ * cache nor a loss among samples. */
+static void what_was_measured_with_a_cache_is_predicted_with_one(void **state) {
+  (void)state;
+  settings s;
+  model_counts c;
+  device_rates rates;
+  forecast f;
+  strbuf text = {0};
+  char path[] = "/tmp/flip-rates-XXXXXX";
+  set_up(&s);
+  assert_ok(settings_set(&s, "batch_size=256"));
+  assert_ok(settings_set(&s, "micro_batch_size=64"));
+  assert_ok(model_count(&s, VOCABULARY, OPS_BF16, 0, &c));
+  for (int has_cache = 0; has_cache < 2; has_cache++) {
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    strbuf_clear(&text);
+    strbuf_format(&text,
+                  "{\"mask_ratio\":0.75,\"batch_size\":256,\"micro_batch_size\":%d,"
+                  "\"samples_per_second\":1000,\"flops_per_second\":%.17g,"
+                  "\"precision\":\"bf16\"}\n",
+                  has_cache ? 64 : 0, 1000 * c.train_sample);
+    assert_int_equal(write(fd, text.data, text.length), text.length);
+    close(fd);
+    assert_ok(rates_open(path, NULL, NULL, &rates));
+    forecast_machine m = machine_of(&rates);
+    assert_ok(forecast_make(&s, VOCABULARY, 0, &m, 1, &f));
+    assert_true(near(f.encode, has_cache ? 0.256 : 0.256 * 4 / 3));
+    assert_ok(settings_set(&s, "classification.classes=10"));
+    assert_ok(forecast_make(&s, VOCABULARY, 0, &m, 1, &f));
+    const double once = 256 * f.row->sample_seconds / f.row->flops_per_sample;
+    model_counts head;
+    assert_ok(model_count(&s, 0, OPS_BF16, 0, &head));
+    assert_true(near(f.encode, once * head.train_sample) && f.loss == 0);
+    assert_ok(settings_set(&s, "classification.classes=0"));
+    rates_free(&rates);
+    unlink(path);
+    memcpy(path + strlen(path) - 6, "XXXXXX", 6);
+  }
+  strbuf_free(&text);
+  settings_free(&s);
+}
+
 static void measured_rows_are_taken_where_they_are_nearest(void **state) {
   (void)state;
   settings s;
@@ -149,6 +194,7 @@ int main(void) {
       cmocka_unit_test(a_step_on_256_devices_is_as_by_hand),
       cmocka_unit_test(overlap_hides_gradients_up_to_the_backward_pass),
       cmocka_unit_test(a_gradient_cache_encodes_twice),
+      cmocka_unit_test(what_was_measured_with_a_cache_is_predicted_with_one),
       cmocka_unit_test(measured_rows_are_taken_where_they_are_nearest),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

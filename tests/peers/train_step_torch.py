@@ -15,6 +15,7 @@ import json
 import math
 import queue
 import resource
+import statistics
 import subprocess
 import sys
 import threading
@@ -114,7 +115,7 @@ def measure(step, inputs, device, steps):
         step(*inputs)
         synchronize(device)
         times.append(time.perf_counter() - start)
-    return sorted(times)[len(times) // 2]
+    return statistics.median(times)
 
 
 class Masters:
