@@ -48,10 +48,10 @@ static void without_special_tokens_a_text_is_its_bare_pieces(void **state) {
   (void)state;
   tokenizer *framed, *bare;
   int32_t with[34], without[32], count, bare_count;
-  static const char *const texts[] = {
-      "a red bird", "", "unbelievable typography",
-      "a red bird and a blue bird and a green bird and a red bird and a blue bird and a green bird "
-      "and a red bird and a blue bird and a green bird"};
+  static const char *const texts[] = {"a red bird", "", "unbelievable typography",
+                                      ("a red bird and a blue bird and a green bird and a red bird "
+                                       "and a blue bird and a green bird "
+                                       "and a red bird and a blue bird and a green bird")};
   assert_ok(
       tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_BOTH, FIXTURES "vocab.txt", &framed));
   assert_ok(tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_NONE, FIXTURES "vocab.txt", &bare));
