@@ -31,5 +31,7 @@ err bench_step_rate(const bench_request *request, double *samples_per_second) ER
 
 /* Both matrix-product rates of this machine in FLOP/s; bf16 0 where the processor has none. */
 err bench_gemm_rates(const settings *s, double *fp32, double *bf16) ERR_MUST_CHECK;
+/* That of a model's precision: without a rate of its own, bf16 is computed in fp32. */
+double bench_rate_of(int precision, double fp32, double bf16);
 
 #endif

@@ -174,13 +174,8 @@ cleanup:
   return error;
 }
 
-/* Without a rate of its own, bf16 is computed in fp32. */
-static double rate_of(const eval_rig *r, double fp32, double bf16) {
-  return r->precision == PRECISION_FP32 || !(bf16 > 0) ? fp32 : bf16;
-}
-
 static err print_json(const eval_rig *r, const eval_row *row, double fp32, double bf16) {
-  const double rate = rate_of(r, fp32, bf16);
+  const double rate = bench_rate_of(r->precision, fp32, bf16);
   strbuf out = {0};
   json_writer w = jsonw_start(&out);
   jsonw_object(&w, NULL);
@@ -209,7 +204,7 @@ static err print_json(const eval_rig *r, const eval_row *row, double fp32, doubl
 }
 
 static void print_header(const eval_rig *r, double fp32, double bf16) {
-  const double rate = rate_of(r, fp32, bf16);
+  const double rate = bench_rate_of(r->precision, fp32, bf16);
   char memory[TEXT_NUMBER_SIZE];
   printf("matrix products on this machine, measured now: fp32 %.0f GFLOP/s, bf16 %.0f GFLOP/s; the "
          "model computes in %s, %s of memory\n\n",
@@ -222,7 +217,7 @@ static void print_header(const eval_rig *r, double fp32, double bf16) {
 }
 
 static void print_row(const eval_rig *r, const eval_row *row, double fp32, double bf16) {
-  const double rate = rate_of(r, fp32, bf16);
+  const double rate = bench_rate_of(r->precision, fp32, bf16);
   printf("%7ld  %9ld  %9.1f  %9.1f %%  %10.2f s  %15.0f  %15.1f s%s\n", (long)r->request->classes,
          (long)row->templates, row->prompts_per_second,
          100 * row->prompts_per_second * r->counts.forward_text / rate, row->prompt_seconds,

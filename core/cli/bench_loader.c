@@ -30,7 +30,7 @@ static loader_config config_of(const settings *s, const dataset *data, const tok
                          .text_length = s->text_length,
                          .text_mask_mode = s->text_mask_mode,
                          .text_mask_lexicon = s->text_mask_lexicon,
-                         .text_mask_is_in_place = s->text_mask_positions == TEXT_POSITIONS_ORIGINAL,
+                         .text_mask_is_in_place = settings_masks_in_place(s),
                          .text_tokens = settings_text_tokens(s),
                          .seed = (uint64_t)s->seed,
                          .crop_min = s->data_crop_min,

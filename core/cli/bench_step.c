@@ -46,8 +46,7 @@ static err print_json(const bench_row *row, const bench_row *whole, bool is_in_t
   jsonw_number(&w, "flops_per_second", row->flops_per_second);
   jsonw_number(&w, "gemm_fp32_flops_per_second", fp32);
   jsonw_number(&w, "gemm_bf16_flops_per_second", bf16);
-  const double rate = row->precision == PRECISION_FP32 || !(bf16 > 0) ? fp32 : bf16;
-  jsonw_number(&w, "mfu", row->flops_per_second / rate);
+  jsonw_number(&w, "mfu", row->flops_per_second / bench_rate_of(row->precision, fp32, bf16));
   jsonw_integer(&w, "peak_bytes", (int64_t)row->peak_bytes);
   if (row->joules_per_sample >= 0) jsonw_number(&w, "joules_per_sample", row->joules_per_sample);
   jsonw_number(&w, "image_speedup",

@@ -22,6 +22,10 @@ err bench_gemm_rates(const settings *s, double *fp32, double *bf16) {
   return error;
 }
 
+double bench_rate_of(int precision, double fp32, double bf16) {
+  return precision == PRECISION_FP32 || !(bf16 > 0) ? fp32 : bf16;
+}
+
 /* The model for which the project's speed goals are stated (docs/benchmarks.md). */
 static err reference_settings(settings *s) {
   static const char *const changes[] = {"image.width=192", "image.layers=6", "image.heads=3",

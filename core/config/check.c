@@ -16,6 +16,14 @@ int64_t settings_text_tokens(const settings *s) {
   return (int64_t)((double)s->text_length * (1 - s->text_mask_ratio));
 }
 
+bool settings_draws_text(const settings *s) {
+  return s->text_mask_mode != TEXT_MASK_NONE && s->text_mask_mode != TEXT_MASK_TRUNCATE;
+}
+
+bool settings_masks_in_place(const settings *s) {
+  return settings_draws_text(s) && s->text_mask_positions == TEXT_POSITIONS_ORIGINAL;
+}
+
 static err check_text_mask(const settings *s) {
   int64_t tokens = settings_text_tokens(s);
   if (s->text_mask_mode == TEXT_MASK_NONE && s->text_mask_ratio > 0)

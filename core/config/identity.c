@@ -54,8 +54,7 @@ bool setting_is_idle(const setting *row, const settings *s) {
   if (is_classifier && is_contrastive(row->key)) return true;
   if (strcmp(row->key, "eval.probe_epochs") == 0 || strcmp(row->key, "eval.probe_features") == 0)
     return !*s->eval_probe_train;
-  if (strcmp(row->key, "text_mask_positions") == 0)
-    return s->text_mask_mode == TEXT_MASK_NONE || s->text_mask_mode == TEXT_MASK_TRUNCATE;
+  if (strcmp(row->key, "text_mask_positions") == 0) return !settings_draws_text(s);
   if (strcmp(row->key, "text_mask_lexicon") == 0) return s->text_mask_mode != TEXT_MASK_SYNTAX;
   if (strncmp(row->key, "attentive.", 10) == 0) return !settings_is_attentive(s);
   /* an evaluation's batch decides how its operands are rounded to 8 bits, and nothing else */

@@ -170,6 +170,10 @@ err settings_check_model(const settings *s) ERR_MUST_CHECK;
 /* Tokens of a caption that enter the text tower in training: text.length minus those dropped by
  * text masking, int(length * (1 - ratio)). */
 int64_t settings_text_tokens(const settings *s);
+/* Are these tokens drawn, so that their positions may be chosen; and are the positions their own?
+ */
+bool settings_draws_text(const settings *s);
+bool settings_masks_in_place(const settings *s);
 
 /* Updates of a run and of its warm-up: `epochs` are whole updates of epoch_samples, rounded down;
  * without epoch_samples an epoch is `data_samples`, and the run rounded. Zero where the settings

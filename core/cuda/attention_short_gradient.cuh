@@ -130,20 +130,14 @@ DEVICE void store_rounded(const ops_narrow *to, gradient_memory *m, const uint16
   const float factor = ((const float *)to->scale.data)[OPS_SCALE_FACTOR];
   UNROLL for (int i = lane_index(); i < WARP_ROWS * pieces; i += LANES) {
     int row = i / pieces, column = i % pieces * PACK;
-    uint8_t bytes[PACK];
-    uint2 words;
     if (row >= left) continue;
     pack x = pack_load(tile, OPS_BF16, row * pitch + column, PACK, true);
     fp8_record record = {float_of_bits(m->most << 16), m->saturated};
     record_pack(&record, &x, factor, fp8_largest(to->format));
     m->most = bits_of_float(record.most) >> 16;
     m->saturated = record.saturated;
-    UNROLL for (int j = 0; j < PACK; j++) {
-      bytes[j] = fp8_of_float(to->format, x.v[j] * factor);
-    }
-    words.x = word_of(bytes);
-    words.y = word_of(bytes + 4);
-    *(uint2 *)((uint8_t *)to->values.data + at + (int64_t)row * stride + column) = words;
+    *(uint2 *)((uint8_t *)to->values.data + at + (int64_t)row * stride + column) =
+        rounded_pack(to->format, &x, factor);
   }
 }
 

@@ -50,6 +50,16 @@ DEVICE uint32_t word_of(const uint8_t *bytes) {
   return word;
 }
 
+/* A pack times the factor, rounded. */
+DEVICE uint2 rounded_pack(ops_fp8 format, const pack *x, float factor) {
+  uint8_t bytes[PACK];
+  uint2 words;
+  UNROLL for (int j = 0; j < PACK; j++) bytes[j] = fp8_of_float(format, x->v[j] * factor);
+  words.x = word_of(bytes);
+  words.y = word_of(bytes + 4);
+  return words;
+}
+
 /* What delayed scaling records of the values that a thread rounds. */
 typedef struct {
   float most;

@@ -126,16 +126,10 @@ DEVICE void round_rows(const norm_forward *a, int64_t top, uint32_t *tile) {
     normalize_row(a, top + i, type, false, x);
     UNROLL for (int k = 0; k < NORM_PACKS; k++) {
       int64_t column = pack_column(k, false);
-      uint8_t bytes[PACK];
-      uint2 words;
       if (column >= width) continue;
       UNROLL for (int j = 0; j < PACK; j++) x[k].v[j] = rounded_to(type, x[k].v[j]);
       record_pack(&record, &x[k], factor, fp8_largest(to->format));
-      UNROLL for (int j = 0; j < PACK; j++) {
-        bytes[j] = fp8_of_float(to->format, x[k].v[j] * factor);
-      }
-      words.x = word_of(bytes);
-      words.y = word_of(bytes + 4);
+      uint2 words = rounded_pack(to->format, &x[k], factor);
       if (values) *(uint2 *)(values + (top + i) * width + column) = words;
       *(uint2 *)(tile + (i * NORM_NARROW + column) / 4) = words;
     }

@@ -60,8 +60,7 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
       .has_pre_norm = s->image_pre_norm,
       .has_patch_bias = s->image_patch_bias,
       .text_length = s->text_length,
-      .has_text_places = s->text_mask_positions == TEXT_POSITIONS_ORIGINAL &&
-                         s->text_mask_mode > TEXT_MASK_TRUNCATE,
+      .has_text_places = settings_masks_in_place(s),
       .vocabulary = settings_vocabulary_rows(s, vocabulary),
       .text_pool = s->text_pool,
       .image = {.width = s->image_width,

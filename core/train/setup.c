@@ -169,7 +169,7 @@ static err open_loader(run *r) {
                      .text_length = s->text_length,
                      .text_mask_mode = s->text_mask_mode,
                      .text_mask_lexicon = s->text_mask_lexicon,
-                     .text_mask_is_in_place = s->text_mask_positions == TEXT_POSITIONS_ORIGINAL,
+                     .text_mask_is_in_place = settings_masks_in_place(s),
                      .text_tokens = settings_text_tokens(s),
                      .total_samples = r->total_samples,
                      .seed = (uint64_t)s->seed,

@@ -111,10 +111,10 @@ void agreement_add(agreement kind, agreement_count *count) {
   count->machine += kind == AGREEMENT_MACHINE;
 }
 
-static void compare_value(const report_table *first, const report_table *again, size_t row,
-                          size_t index, strbuf *out, agreement_count *count) {
+static void compare_value(const report_table *first, size_t row, const report_row *y, size_t index,
+                          strbuf *out, agreement_count *count) {
   const report_column *c = &first->columns[index];
-  const report_row *x = &first->rows[row], *y = agreement_find_row(first, row, again);
+  const report_row *x = &first->rows[row];
   const report_value *a = &x->values[index], *b = agreement_value(y, index);
   agreement kind = agreement_judge(c, x, y, index);
   agreement_add(kind, count);
@@ -128,7 +128,9 @@ static void compare_value(const report_table *first, const report_table *again, 
 void agreement_write(const report_table *first, const report_table *again, strbuf *out,
                      agreement_count *count) {
   *count = (agreement_count){0};
-  for (size_t r = 0; r < first->row_count; r++)
+  for (size_t r = 0; r < first->row_count; r++) {
+    const report_row *row = agreement_find_row(first, r, again);
     for (size_t c = 0; c < first->column_count && c < again->column_count; c++)
-      compare_value(first, again, r, c, out, count);
+      compare_value(first, r, row, c, out, count);
+  }
 }

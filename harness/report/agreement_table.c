@@ -41,7 +41,7 @@ static line *add_line(lines *all) {
   return &grown[all->count++];
 }
 
-static err add_number(lines *all, const report_table *first, const report_table *again, size_t row,
+static err add_number(lines *all, const report_table *first, size_t row, const report_row *y,
                       size_t index, agreement_count *count) {
   static const char *const verdicts[] = {[AGREEMENT_SAME] = "equal",
                                          [AGREEMENT_PRINTED] = "equal as printed",
@@ -50,7 +50,7 @@ static err add_number(lines *all, const report_table *first, const report_table 
                                          [AGREEMENT_MISSING] = "MISSING",
                                          [AGREEMENT_MACHINE] = "depends on the machine"};
   const report_column *c = &first->columns[index];
-  const report_row *x = &first->rows[row], *y = agreement_find_row(first, row, again);
+  const report_row *x = &first->rows[row];
   const report_value *a = &x->values[index], *b = agreement_value(y, index);
   agreement kind = agreement_judge(c, x, y, index);
   agreement_add(kind, count);
@@ -98,9 +98,11 @@ err agreement_write_table(const report_table *first, const report_table *again, 
   err error = head ? NULL : mem_error(sizeof *head, "a table");
   for (int c = 0; head && c < CELL_COUNT; c++) strbuf_append(&head->cells[c], headings[c]);
   *count = (agreement_count){0};
-  for (size_t r = 0; r < first->row_count && !error; r++)
+  for (size_t r = 0; r < first->row_count && !error; r++) {
+    const report_row *row = agreement_find_row(first, r, again);
     for (size_t c = 0; c < first->column_count && c < again->column_count && !error; c++)
-      error = add_number(&all, first, again, r, c, count);
+      error = add_number(&all, first, r, row, c, count);
+  }
   if (!error) write_lines(&all, out);
   for (size_t i = 0; i < all.count; i++)
     for (int c = 0; c < CELL_COUNT; c++) strbuf_free(&all.items[i].cells[c]);
