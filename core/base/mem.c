@@ -101,10 +101,29 @@ void *mem_plain(size_t bytes) {
 
 static atomic_bool library_lacked;
 
+enum { RESERVED_BLOCKS = 16, RESERVED_BYTES = 4096 };
+static atomic_uintptr_t reserve[RESERVED_BLOCKS];
+
+__attribute__((constructor)) static void fill_reserve(void) {
+  for (size_t i = 0; i < RESERVED_BLOCKS; i++) reserve[i] = (uintptr_t)malloc(RESERVED_BYTES);
+}
+
+static void *from_reserve(size_t bytes) {
+  void *block = NULL;
+  for (size_t i = 0; i < RESERVED_BLOCKS && bytes <= RESERVED_BYTES && !block; i++)
+    block = (void *)atomic_exchange(&reserve[i], 0);
+  return block;
+}
+
+void mem_note_lack(void) {
+  atomic_store(&library_lacked, true);
+}
+
 void *mem_for_library(size_t bytes) {
   void *block = mem_plain(bytes);
-  if (!block) atomic_store(&library_lacked, true);
-  return block;
+  if (block) return block;
+  mem_note_lack();
+  return from_reserve(bytes);
 }
 
 bool mem_library_lacked(void) {

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/mem_library.h"
 #include "base/shipped.h"
 
 enum { DEEPEST_BASE = 16, LONGEST_KEY = 128 };
@@ -348,6 +349,7 @@ static void apply_pairs(settings *s, const yml_node *map, const char *prefix,
 
 static bool try_path(char **path) {
   if (*path && fs_exists(*path)) return true;
+  if (!*path) mem_note_lack();
   free(*path);
   *path = NULL;
   return false;
@@ -356,6 +358,7 @@ static bool try_path(char **path) {
 static char *find_shipped_base(const char *name) {
   char *in_experiments = fs_join("experiments", name);
   char *path = in_experiments ? shipped_find(in_experiments) : NULL;
+  if (!in_experiments) mem_note_lack();
   free(in_experiments);
   return path;
 }
@@ -367,7 +370,10 @@ char *settings_find_base(const char *origin, const char *name) {
     return try_path(&path) ? path : NULL;
   }
   char *folder = mem_copy_string(origin);
-  if (!folder) return NULL;
+  if (!folder) {
+    mem_note_lack();
+    return NULL;
+  }
   char *parent = dirname(folder);
   path = fs_join(parent, name);
   if (!try_path(&path)) {

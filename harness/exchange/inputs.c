@@ -177,6 +177,10 @@ err inputs_list(const char *flip, const spec_experiment *e, json_t **inputs) {
       err refused =
           flip ? ask(flip, &e->cells[i].settings, list) : err_new(ERR_INPUT, "no trainer found");
       can_ask = !refused;
+      if (refused && err_kind_of(refused) == ERR_MEMORY) {
+        error = refused;
+        refused = NULL;
+      }
       if (refused)
         log_warning(
             "the runs' inputs are recorded by name only, without sizes and fingerprints: %s",
