@@ -2,7 +2,7 @@
 # flip_NAME. Each time CPU_VARIANT is the suffix of the symbols, and the sources keep all else static.
 # core/base/processor.h lists the same levels, and processor.c asks the processor for the same features.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  set(flip_variants v2 v3 v4 v4_bf16)
+  set(flip_variants v2 v3 v4 v4_bf16 v4_amx)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")
   set(flip_variants neon)
 else()
@@ -13,6 +13,7 @@ set(flip_variant_name_v2 x86-64-v2)
 set(flip_variant_name_v3 x86-64-v3)
 set(flip_variant_name_v4 x86-64-v4)
 set(flip_variant_name_v4_bf16 x86-64-v4-bf16)
+set(flip_variant_name_v4_amx x86-64-v4-amx)
 set(flip_variant_name_neon neon)
 set(flip_variant_name_portable portable)
 set(flip_variant_v2 -msse4.2 -mpopcnt)
@@ -20,6 +21,7 @@ set(flip_variant_v3 ${flip_variant_v2} -mavx2 -mfma -mbmi -mbmi2)
 set(flip_variant_v4 ${flip_variant_v3} -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl
                     -mprefer-vector-width=512)
 set(flip_variant_v4_bf16 ${flip_variant_v4} -mavx512bf16)
+set(flip_variant_v4_amx ${flip_variant_v4_bf16} -mamx-tile -mamx-bf16)
 
 function(flip_variants name)
   foreach(variant IN LISTS flip_variants)

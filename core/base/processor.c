@@ -2,6 +2,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __x86_64__
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 const char *processor_name(int variant) {
 #define NAME(suffix, name) name,
@@ -10,10 +15,24 @@ const char *processor_name(int variant) {
   return names[variant];
 }
 
+#ifdef __x86_64__
+/* AMX's tiles with bf16 products. Linux (5.16 on) gives a process their registers on request. */
+static bool has_tiles(void) {
+  enum { REQUEST_STATE = 0x1023, TILE_DATA = 18, BF16 = 1 << 22, TILES = 1 << 24 };
+  unsigned a, b, c, d;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & (BF16 | TILES)) != (BF16 | TILES))
+    return false;
+  return syscall(SYS_arch_prctl, REQUEST_STATE, TILE_DATA) == 0;
+}
+#endif
+
 /* Must match what flip_variants.cmake compiles for. */
 bool processor_has(int variant) {
 #ifdef __x86_64__
   switch (variant) {
+  case PROCESSOR_v4_amx:
+    if (!has_tiles()) return false;
+    __attribute__((fallthrough));
   case PROCESSOR_v4_bf16:
     if (!__builtin_cpu_supports("avx512bf16")) return false;
     __attribute__((fallthrough));

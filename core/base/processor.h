@@ -10,7 +10,8 @@
 #if defined __x86_64__
 #define PROCESSOR_VARIANTS(X)                                                                      \
   X(v2, "x86-64-v2")                                                                               \
-  X(v3, "x86-64-v3") X(v4, "x86-64-v4") X(v4_bf16, "x86-64-v4-bf16")
+  X(v3, "x86-64-v3")                                                                               \
+  X(v4, "x86-64-v4") X(v4_bf16, "x86-64-v4-bf16") X(v4_amx, "x86-64-v4-amx")
 #elif defined __aarch64__
 #define PROCESSOR_VARIANTS(X) X(neon, "neon")
 #else

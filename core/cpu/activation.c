@@ -2,6 +2,9 @@
  *
  * Bound: memory beyond the caches, exp within them; the gemm calls it on chunks still in cache. */
 #include "cpu/kernel.h"
+#ifdef __AVX512F__
+#include "cpu/wide.h"
+#endif
 
 enum { STRIP = 512 };
 
@@ -58,10 +61,55 @@ static inline float quick_gelu_slope(float x) {
   FOR_STRIPS(float *y = cpu_write(c, at, own_y); const float *dy = cpu_read(c, at, n, own_y);      \
              _Pragma("omp simd") for (int64_t i = 0; i < n; i++) y[i] = dy[i] * function(x[i]);)
 
+#ifdef __AVX512F__
+/* Elements from `at` on, of constant type and activation: c = act(pre), or c *= act'(pre). */
+WIDE_INLINE void wide_strip(const ops_type type, const ops_activation activation,
+                            const bool is_gradient, ops_buffer pre, ops_buffer c, int64_t at,
+                            int64_t count) {
+  const bool is_rough = type == OPS_BF16;
+  for (int64_t i = at; i < at + count; i += 16) {
+    const __mmask16 lanes = wide_first(at + count - i);
+    __m512 x = wide_read(type, pre, i, lanes);
+    __m512 y = is_gradient ? _mm512_mul_ps(wide_read(type, c, i, lanes),
+                                           wide_activation_slope(activation, is_rough, x))
+                           : wide_activation(activation, is_rough, x);
+    wide_write(type, c, i, lanes, y);
+  }
+}
+
+static void activate_wide(const ops_activation activation, const bool is_gradient, int64_t count,
+                          ops_buffer pre, ops_buffer c) {
+#define WIDE_STRIPS(type, activation)                                                              \
+  _Pragma("omp parallel for schedule(static)") for (int64_t at = 0; at < count; at += STRIP) {     \
+    const int64_t n = count - at < STRIP ? count - at : STRIP;                                     \
+    if (is_gradient)                                                                               \
+      wide_strip(type, activation, true, pre, c, at, n);                                           \
+    else                                                                                           \
+      wide_strip(type, activation, false, pre, c, at, n);                                          \
+  }
+  const bool is_quick = activation == OPS_QUICK_GELU;
+  if (pre.type == OPS_BF16 && is_quick) {
+    WIDE_STRIPS(OPS_BF16, OPS_QUICK_GELU)
+  } else if (pre.type == OPS_BF16) {
+    WIDE_STRIPS(OPS_BF16, OPS_GELU_TANH)
+  } else if (is_quick) {
+    WIDE_STRIPS(OPS_F32, OPS_QUICK_GELU)
+  } else {
+    WIDE_STRIPS(OPS_F32, OPS_GELU_TANH)
+  }
+}
+#endif
+
 err CPU_KERNEL(activate)(ops *o, const ops_activate *a) {
   const int64_t count = a->count;
   const ops_buffer pre = a->pre, c = a->c;
   (void)o;
+#ifdef __AVX512F__
+  if (wide_has(a->activation)) {
+    activate_wide(a->activation, false, count, pre, c);
+    return NULL;
+  }
+#endif
   switch (a->activation) {
   case OPS_GELU_TANH:
     FORWARD(gelu_tanh) break;
@@ -75,6 +123,12 @@ err CPU_KERNEL(activate)(ops *o, const ops_activate *a) {
 
 void CPU_KERNEL(activate_gradient)(ops_activation activation, int64_t count, ops_buffer pre,
                                    ops_buffer c) {
+#ifdef __AVX512F__
+  if (wide_has(activation)) {
+    activate_wide(activation, true, count, pre, c);
+    return;
+  }
+#endif
   switch (activation) {
   case OPS_GELU_TANH:
     BACKWARD(gelu_tanh_slope) break;

@@ -7,6 +7,7 @@
  * multiply-add rate through tile_gemm, and exp. */
 #include <omp.h>
 
+#include "cpu/attention_amx.h"
 #include "cpu/tile.h"
 
 enum { QUERY_BLOCK = 96, ROWS_AT_ONCE = 6 /* of tile_gemm, mostly */ };
@@ -246,11 +247,17 @@ static err for_each_head(ops *o, const ops_attention *a,
 }
 
 err CPU_KERNEL(attention)(ops *o, const ops_attention *a) {
+#ifdef __AMX_BF16__
+  if (CPU_KERNEL(attends_in_tiles)(a)) return CPU_KERNEL(attention_in_tiles)(o, a);
+#endif
   return for_each_head(o, a, attend_head);
 }
 
 err CPU_KERNEL(attention_gradient)(ops *o, const ops_attention *a) {
   CPU_ASSERT(!a->dqkv_sums.data); /* the product's, which reads dqkv anyway, are cheaper */
+#ifdef __AMX_BF16__
+  if (CPU_KERNEL(attends_in_tiles)(a)) return CPU_KERNEL(attention_gradient_in_tiles)(o, a);
+#endif
   return for_each_head(o, a, attend_head_gradient);
 }
 

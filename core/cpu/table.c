@@ -1,4 +1,5 @@
 /* The table of one variant's kernels. */
+#include "cpu/gemm_amx.h"
 #include "cpu/kernel.h"
 
 extern const cpu_kernels CPU_KERNEL(kernels);
@@ -36,6 +37,11 @@ const cpu_kernels CPU_KERNEL(kernels) = {
         },
     .activate_gradient = CPU_KERNEL(activate_gradient),
     .add_sums = CPU_KERNEL(add_sums),
+#ifdef __AMX_BF16__
+    .multiplies_in_tiles = CPU_KERNEL(multiplies_in_tiles),
+    .activates_in_tiles = CPU_KERNEL(activates_in_tiles),
+    .gemm_in_tiles = CPU_KERNEL(gemm_in_tiles),
+#endif
     .round_operand = CPU_KERNEL(round_operand),
     .widen_operand = CPU_KERNEL(widen_operand),
     .finish_narrow = CPU_KERNEL(finish_narrow),

@@ -48,6 +48,23 @@ void a_weight_gradient_adds_to_what_is_there(void **state) {
   check_weight_gradient(264, 5, 301);
 }
 
+/* Numbers of columns and depths that are whole tiles of AMX (16 and 32), rows that are not: few for
+ * each thread, so that columns are divided; more than one panel of b; rows of a at a multiple of a
+ * page; half a block at the right. */
+void products_of_whole_tiles_agree(void **state) {
+  (void)state;
+  check_gemm(false, true, 70, 48, 64);
+  check_gemm(false, false, 33, 80, 96);
+  check_gemm(false, true, 600, 32, 32);
+  check_gemm(false, false, 1, 16, 32);
+  check_gemm(false, true, 17, 1104, 1024);
+  check_gemm(false, false, 40, 272, 2048);
+  check_weight_gradient(48, 80, 301);
+  check_weight_gradient(96, 32, 1500);
+  check_weight_gradient(16, 16, 31);
+  check_weight_gradient(352, 1040, 700);
+}
+
 static void check_activations(int64_t m, int64_t n, int64_t k) {
   for (int kind = OPS_GELU_TANH; kind <= OPS_QUICK_GELU; kind++) {
     pair x = pair_random(m * k, false, 1), w = pair_random(n * k, false, 0.5);
@@ -103,4 +120,5 @@ void activations_of_round_sizes_agree(void **state) {
   (void)state;
   check_activations(40, 24, 16);
   check_activations(16, 64, 8);
+  check_activations(70, 112, 64);
 }
