@@ -71,7 +71,7 @@ WIDE_INLINE void wide_strip(const ops_type type, const ops_activation activation
     const __mmask16 lanes = wide_first(at + count - i);
     __m512 x = wide_read(type, pre, i, lanes);
     __m512 y = is_gradient ? _mm512_mul_ps(wide_read(type, c, i, lanes),
-                                           wide_activation_slope(activation, is_rough, x))
+                                           wide_activation_slope(activation, x))
                            : wide_activation(activation, is_rough, x);
     wide_write(type, c, i, lanes, y);
   }

@@ -8,6 +8,7 @@
 #endif
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/processor.h"
 #include "cpu/cpu.h"
@@ -146,6 +147,29 @@ static ops_table table_of(const cpu_kernels *kernels) {
   return table;
 }
 
+/* Starts the pool of threads, which persist and keep the setting, and returns their number. OpenMP
+ * may start fewer than wanted (OMP_THREAD_LIMIT), and oneDNN would then leave out what it planned
+ * for the others: its results would be wrong without an error. */
+static int start_threads(int wanted) {
+  static bool has_warned;
+  int started = 1;
+  omp_set_dynamic(0); /* which would start fewer whenever the machine is busy */
+  omp_set_num_threads(wanted);
+#pragma omp parallel
+  {
+    flush_subnormals();
+#pragma omp single
+    started = omp_get_num_threads();
+  }
+  if (started == wanted) return wanted;
+  if (!has_warned)
+    log_warning("OpenMP starts %d of %d threads (OMP_THREAD_LIMIT), so %d %s used", started, wanted,
+                started, started == 1 ? "is" : "are");
+  has_warned = true;
+  omp_set_num_threads(started);
+  return started;
+}
+
 static err create(const ops_request *request, ops **out) {
   if (request->compute != OPS_F32 && request->compute != OPS_BF16)
     return err_new(ERR_INTERNAL, "the CPU backend computes in fp32 or bf16");
@@ -168,9 +192,7 @@ static err create(const ops_request *request, ops **out) {
              .threads = request->threads > 0 ? request->threads : omp_get_num_procs(),
              .state = state};
   snprintf(o->kernels, sizeof o->kernels, "%s", processor_name(variant));
-  omp_set_num_threads(o->threads);
-#pragma omp parallel
-  flush_subnormals(); /* the pool's threads persist, and keep the setting */
+  o->threads = start_threads(o->threads);
   err error = gemm_cache_create(&state->gemms);
   if (error)
     cpu_destroy(o);

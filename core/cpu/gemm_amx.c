@@ -2,8 +2,8 @@
  * weight gradient. (Debian's oneDNN 2.6 reaches 28 % of the tiles' rate at the shapes of a small
  * ViT.)
  *
- * Blocks of 32 x 32 of the result stay in four tiles. b is packed once per product, into right
- * operands that all threads share and that stay in the second-level cache, while the 32 rows of a
+ * Blocks of 32 x 32 of the result stay in four tiles. Each thread packs what it needs of b once per
+ * product, into right operands that stay in the second-level cache, while the 32 rows of a
  * that a strip of blocks needs stay in the first. While the tiles work on a block, the vector units
  * finish the block before: bias, activation, rounding.
  *
@@ -63,8 +63,8 @@ AMX_INLINE void finish_row(const ops_gemm *g, const ops_epilogue epilogue,
     __m512 x, x_right;
     wide_of_pair(_mm512_maskz_loadu_epi16(columns, (const uint16_t *)g->pre.data + at), &x,
                  &x_right);
-    left = _mm512_mul_ps(left, wide_activation_slope(activation, true, x));
-    right = _mm512_mul_ps(right, wide_activation_slope(activation, true, x_right));
+    left = _mm512_mul_ps(left, wide_activation_slope(activation, x));
+    right = _mm512_mul_ps(right, wide_activation_slope(activation, x_right));
   }
   if (g->c.type == OPS_BF16) {
     _mm512_mask_storeu_epi16((uint16_t *)g->c.data + at, columns,
@@ -238,7 +238,9 @@ static err multiply(ops *o, const ops_gemm *g) {
   {
     const int thread = omp_get_thread_num();
     amx_begin();
-    multiply_share(g, share_of(g, thread, o->threads), wide, scratch + floats * (size_t)thread);
+    /* fewer threads than asked for, as OMP_THREAD_LIMIT allows, have all parts to do */
+    for (int part = thread; part < o->threads; part += omp_get_num_threads())
+      multiply_share(g, share_of(g, part, o->threads), wide, scratch + floats * (size_t)thread);
     amx_end();
   }
   return NULL;
@@ -367,8 +369,9 @@ static err multiply_transposed(ops *o, const ops_gemm *g) {
   {
     const int thread = omp_get_thread_num();
     amx_begin();
-    multiply_transposed_share(g, part_of(g, thread, o->threads), rows,
-                              (char *)(scratch + floats * (size_t)thread));
+    for (int part = thread; part < o->threads; part += omp_get_num_threads())
+      multiply_transposed_share(g, part_of(g, part, o->threads), rows,
+                                (char *)(scratch + floats * (size_t)thread));
     amx_end();
   }
   return NULL;
@@ -377,7 +380,8 @@ static err multiply_transposed(ops *o, const ops_gemm *g) {
 bool CPU_KERNEL(multiplies_in_tiles)(const ops_gemm *g) {
   if (g->a.type != OPS_BF16 || g->narrow_a.scale.data || g->n % AMX_SIDE) return false;
   if (g->transpose_a)
-    return !g->transpose_b && g->c.type == OPS_F32 && g->m % AMX_SIDE == 0 && !g->bias.data;
+    return !g->transpose_b && g->c.type == OPS_F32 && g->m % AMX_SIDE == 0 && !g->bias.data &&
+           g->epilogue == OPS_EPILOGUE_NONE;
   return g->k % AMX_DEPTH == 0 && !g->accumulate && !g->a_sums.data;
 }
 

@@ -1,6 +1,6 @@
 /* Every op of a backend against the double-precision reference, on sizes that are multiples of
- * nothing. Run as `test_ops fp32|bf16|simt_fp32|simt_bf16|cuda_fp32|cuda_bf16 [SKIP]`, where the cases whose
- * names match SKIP ('attention*') are left out. */
+ * nothing. Run as `test_ops fp32|bf16|simt_fp32|simt_bf16|cuda_fp32|cuda_bf16 [SKIP]`, where the
+ * cases whose names match SKIP ('attention*') are left out. */
 #include "support/test.h"
 
 #include <stdlib.h>
