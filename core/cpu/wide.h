@@ -105,7 +105,8 @@ WIDE_INLINE __m256i wide_to_bf16(__m512 x) {
 }
 
 WIDE_INLINE __mmask16 wide_first(int64_t count) {
-  return count >= 16 ? 0xffff : count <= 0 ? 0 : (__mmask16)((1u << count) - 1);
+  const unsigned lanes = count >= 16 ? 0xffff : count <= 0 ? 0 : (1u << count) - 1;
+  return (__mmask16)lanes;
 }
 
 /* Up to 16 numbers from offset `at` on of either type; `type` is b.type, as a constant. */
