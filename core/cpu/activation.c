@@ -8,6 +8,7 @@
 
 enum { STRIP = 512 };
 
+#ifndef __AVX512F__
 static inline float sigmoid(float x) {
   return 1.0f / (1.0f + cpu_exp(-x));
 }
@@ -26,12 +27,31 @@ static inline float gelu_tanh_slope(float x) {
   return s + x * s * (1.0f - s) * 1.5957691216057308f * (1.0f + 0.134145f * x * x);
 }
 
+/* Φ(x) = erfc(-x / sqrt(2)) / 2, without the cancellation of 1 + erf, and vectorised, as the C
+ * library's erff is not: erfc(z) = t exp(p(t) - z²) with t = 1 / (1 + z / 2), where p is fitted to
+ * log(erfc(z) exp(z²) / t) for t from 0.16 to 1 (z up to 10.5; beyond, exp is 0), to 6e-8. */
+static inline float normal_cdf(float x) {
+  float z = fabsf(x) * 0.70710678f, t = 1.0f / (1.0f + 0.5f * z);
+  float p = 0.1522794838f;
+  p = p * t - 0.7204177114f;
+  p = p * t + 1.248708987f;
+  p = p * t - 0.8168191284f;
+  p = p * t + 0.01766405861f;
+  p = p * t - 0.04968026769f;
+  p = p * t + 0.05150814697f;
+  p = p * t + 0.3832025478f;
+  p = p * t + 0.9990203459f;
+  p = p * t - 1.26546641f;
+  float tail = 0.5f * t * cpu_exp(p - z * z);
+  return x < 0 ? tail : 1.0f - tail;
+}
+
 static inline float gelu_erf(float x) {
-  return 0.5f * x * (1.0f + erff(x * 0.70710678f));
+  return x * normal_cdf(x);
 }
 
 static inline float gelu_erf_slope(float x) {
-  return 0.5f * (1.0f + erff(x * 0.70710678f)) + x * 0.39894228f * cpu_exp(-0.5f * x * x);
+  return normal_cdf(x) + x * 0.39894228f * cpu_exp(-0.5f * x * x);
 }
 
 static inline float quick_gelu(float x) {
@@ -60,8 +80,7 @@ static inline float quick_gelu_slope(float x) {
 #define BACKWARD(function)                                                                         \
   FOR_STRIPS(float *y = cpu_write(c, at, own_y); const float *dy = cpu_read(c, at, n, own_y);      \
              _Pragma("omp simd") for (int64_t i = 0; i < n; i++) y[i] = dy[i] * function(x[i]);)
-
-#ifdef __AVX512F__
+#else
 /* Elements from `at` on, of constant type and activation: c = act(pre), or c *= act'(pre). */
 WIDE_INLINE void wide_strip(const ops_type type, const ops_activation activation,
                             const bool is_gradient, ops_buffer pre, ops_buffer c, int64_t at,
@@ -87,15 +106,19 @@ static void activate_wide(const ops_activation activation, const bool is_gradien
     else                                                                                           \
       wide_strip(type, activation, false, pre, c, at, n);                                          \
   }
-  const bool is_quick = activation == OPS_QUICK_GELU;
-  if (pre.type == OPS_BF16 && is_quick) {
-    WIDE_STRIPS(OPS_BF16, OPS_QUICK_GELU)
-  } else if (pre.type == OPS_BF16) {
-    WIDE_STRIPS(OPS_BF16, OPS_GELU_TANH)
-  } else if (is_quick) {
-    WIDE_STRIPS(OPS_F32, OPS_QUICK_GELU)
-  } else {
-    WIDE_STRIPS(OPS_F32, OPS_GELU_TANH)
+#define WIDE_ACTIVATION(activation)                                                                \
+  if (pre.type == OPS_BF16) {                                                                      \
+    WIDE_STRIPS(OPS_BF16, activation)                                                              \
+  } else {                                                                                         \
+    WIDE_STRIPS(OPS_F32, activation)                                                               \
+  }
+  switch (activation) {
+  case OPS_GELU_TANH:
+    WIDE_ACTIVATION(OPS_GELU_TANH) break;
+  case OPS_GELU_ERF:
+    WIDE_ACTIVATION(OPS_GELU_ERF) break;
+  case OPS_QUICK_GELU:
+    WIDE_ACTIVATION(OPS_QUICK_GELU) break;
   }
 }
 #endif
@@ -105,11 +128,8 @@ err CPU_KERNEL(activate)(ops *o, const ops_activate *a) {
   const ops_buffer pre = a->pre, c = a->c;
   (void)o;
 #ifdef __AVX512F__
-  if (wide_has(a->activation)) {
-    activate_wide(a->activation, false, count, pre, c);
-    return NULL;
-  }
-#endif
+  activate_wide(a->activation, false, count, pre, c);
+#else
   switch (a->activation) {
   case OPS_GELU_TANH:
     FORWARD(gelu_tanh) break;
@@ -118,17 +138,15 @@ err CPU_KERNEL(activate)(ops *o, const ops_activate *a) {
   case OPS_QUICK_GELU:
     FORWARD(quick_gelu) break;
   }
+#endif
   return NULL;
 }
 
 void CPU_KERNEL(activate_gradient)(ops_activation activation, int64_t count, ops_buffer pre,
                                    ops_buffer c) {
 #ifdef __AVX512F__
-  if (wide_has(activation)) {
-    activate_wide(activation, true, count, pre, c);
-    return;
-  }
-#endif
+  activate_wide(activation, true, count, pre, c);
+#else
   switch (activation) {
   case OPS_GELU_TANH:
     BACKWARD(gelu_tanh_slope) break;
@@ -137,4 +155,5 @@ void CPU_KERNEL(activate_gradient)(ops_activation activation, int64_t count, ops
   case OPS_QUICK_GELU:
     BACKWARD(quick_gelu_slope) break;
   }
+#endif
 }

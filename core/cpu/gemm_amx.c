@@ -143,18 +143,25 @@ AMX_INLINE void strip_of(const strip *s, const ops_epilogue epilogue,
   }
 STRIP(plain, OPS_EPILOGUE_NONE, OPS_GELU_TANH)
 STRIP(gelu, OPS_EPILOGUE_ACTIVATION, OPS_GELU_TANH)
+STRIP(erf_gelu, OPS_EPILOGUE_ACTIVATION, OPS_GELU_ERF)
 STRIP(quick_gelu, OPS_EPILOGUE_ACTIVATION, OPS_QUICK_GELU)
 STRIP(gelu_gradient, OPS_EPILOGUE_ACTIVATION_GRADIENT, OPS_GELU_TANH)
+STRIP(erf_gelu_gradient, OPS_EPILOGUE_ACTIVATION_GRADIENT, OPS_GELU_ERF)
 STRIP(quick_gelu_gradient, OPS_EPILOGUE_ACTIVATION_GRADIENT, OPS_QUICK_GELU)
 
 static void run_strip(const strip *s) {
-  const bool is_quick = s->g->activation == OPS_QUICK_GELU;
+  static void (*const forward[])(const strip *) = {[OPS_GELU_TANH] = strip_gelu,
+                                                   [OPS_GELU_ERF] = strip_erf_gelu,
+                                                   [OPS_QUICK_GELU] = strip_quick_gelu};
+  static void (*const backward[])(const strip *) = {[OPS_GELU_TANH] = strip_gelu_gradient,
+                                                    [OPS_GELU_ERF] = strip_erf_gelu_gradient,
+                                                    [OPS_QUICK_GELU] = strip_quick_gelu_gradient};
   switch (CPU_KERNEL(activates_in_tiles)(s->g) ? s->g->epilogue : OPS_EPILOGUE_NONE) {
   case OPS_EPILOGUE_ACTIVATION:
-    is_quick ? strip_quick_gelu(s) : strip_gelu(s);
+    forward[s->g->activation](s);
     break;
   case OPS_EPILOGUE_ACTIVATION_GRADIENT:
-    is_quick ? strip_quick_gelu_gradient(s) : strip_gelu_gradient(s);
+    backward[s->g->activation](s);
     break;
   default:
     strip_plain(s);
@@ -386,7 +393,7 @@ bool CPU_KERNEL(multiplies_in_tiles)(const ops_gemm *g) {
 }
 
 bool CPU_KERNEL(activates_in_tiles)(const ops_gemm *g) {
-  return wide_has(g->activation) && g->epilogue != OPS_EPILOGUE_NONE && g->pre.type == OPS_BF16;
+  return g->epilogue != OPS_EPILOGUE_NONE && g->pre.type == OPS_BF16;
 }
 
 err CPU_KERNEL(gemm_in_tiles)(ops *o, const ops_gemm *g) {

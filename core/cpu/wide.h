@@ -3,6 +3,7 @@
 #define FLIP_CPU_WIDE_H
 
 #include <immintrin.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -41,13 +42,27 @@ WIDE_INLINE __m512 wide_gate_of(__m512 x, const bool is_rough) {
   return _mm512_maskz_mul_ps(is_finite, y, _mm512_fnmadd_ps(d, y, _mm512_set1_ps(2)));
 }
 
-/* Whether there are functions of this activation here. */
-WIDE_INLINE bool wide_has(ops_activation activation) {
-  return activation != OPS_GELU_ERF;
+/* Φ(x), as normal_cdf of activation.c. */
+WIDE_INLINE __m512 wide_normal_cdf(__m512 x) {
+  static const float p[] = {-0.7204177114f, 1.248708987f,    -0.8168191284f,
+                            0.01766405861f, -0.04968026769f, 0.05150814697f,
+                            0.3832025478f,  0.9990203459f,   -1.26546641f};
+  const __m512 one = _mm512_set1_ps(1);
+  __m512 z = _mm512_mul_ps(_mm512_abs_ps(x), _mm512_set1_ps(0.70710678f));
+  __m512 d = _mm512_fmadd_ps(z, _mm512_set1_ps(0.5f), one), t = _mm512_rcp14_ps(d);
+  const __mmask16 is_finite = _mm512_cmp_ps_mask(d, _mm512_set1_ps(INFINITY), _CMP_NGE_UQ);
+  t = _mm512_maskz_mul_ps(is_finite, t, _mm512_fnmadd_ps(d, t, _mm512_set1_ps(2)));
+  __m512 sum = _mm512_set1_ps(0.1522794838f);
+#pragma GCC unroll 9
+  for (int i = 0; i < 9; i++) sum = _mm512_fmadd_ps(sum, t, _mm512_set1_ps(p[i]));
+  sum = _mm512_mul_ps(_mm512_fnmadd_ps(z, z, sum), _mm512_set1_ps(1.44269504f));
+  __m512 tail = _mm512_mul_ps(_mm512_mul_ps(t, _mm512_set1_ps(0.5f)), wide_exp2(sum, false));
+  const __mmask16 is_negative = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
+  return _mm512_mask_mov_ps(_mm512_sub_ps(one, tail), is_negative, tail);
 }
 
-/* GELU is x sigmoid(inner(x)): in its tanh form with inner = sqrt(8 / pi) (x + 0.044715 x^3), in
- * its quick form with 1.702 x. Returns the sigmoid; slope: inner's. */
+/* GELU is x Φ(x); in its approximate forms x sigmoid(inner(x)), with inner = sqrt(8 / pi) (x +
+ * 0.044715 x^3) or, "quick", 1.702 x. Returns the sigmoid; slope: inner's. */
 WIDE_INLINE __m512 wide_gate(const ops_activation activation, const bool is_rough, __m512 x,
                              __m512 *slope) {
   const float log2_e = 1.44269504f, linear = 1.5957691216057308f, cubic = linear * 0.044715f;
@@ -64,11 +79,17 @@ WIDE_INLINE __m512 wide_gate(const ops_activation activation, const bool is_roug
 
 WIDE_INLINE __m512 wide_activation(const ops_activation activation, const bool is_rough, __m512 x) {
   __m512 slope;
+  if (activation == OPS_GELU_ERF) return _mm512_mul_ps(x, wide_normal_cdf(x));
   return _mm512_mul_ps(x, wide_gate(activation, is_rough, x, &slope));
 }
 
-/* s + x s (1 - s) inner'(x), which multiplies an error of s by up to 20. */
+/* Φ(x) + x φ(x); or s + x s (1 - s) inner'(x), which multiplies an error of s by up to 20. */
 WIDE_INLINE __m512 wide_activation_slope(const ops_activation activation, __m512 x) {
+  if (activation == OPS_GELU_ERF) {
+    __m512 exponent = _mm512_mul_ps(_mm512_mul_ps(x, x), _mm512_set1_ps(-0.5f * 1.44269504f));
+    __m512 density = _mm512_mul_ps(wide_exp2(exponent, false), _mm512_set1_ps(0.39894228f));
+    return _mm512_fmadd_ps(x, density, wide_normal_cdf(x));
+  }
   __m512 slope, s = wide_gate(activation, false, x, &slope);
   return _mm512_fmadd_ps(_mm512_mul_ps(x, _mm512_fnmadd_ps(s, s, s)), slope, s);
 }

@@ -87,6 +87,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(not_a_number_stays_one),
       cmocka_unit_test(activations_of_round_sizes_agree),
       cmocka_unit_test(products_of_whole_tiles_agree),
+      cmocka_unit_test(activations_keep_their_digits_where_they_are_small),
   };
   int kind = 0;
   while (argc > 1 && kind < KINDS && strcmp(argv[1], kinds[kind].name) != 0) kind++;
