@@ -3,9 +3,10 @@
  * ViT.)
  *
  * Blocks of 32 x 32 of the result stay in four tiles. Each thread packs what it needs of b once per
- * product, into right operands that stay in the second-level cache, while the 32 rows of a
- * that a strip of blocks needs stay in the first. While the tiles work on a block, the vector units
- * finish the block before: bias, activation, rounding.
+ * product, into right operands that stay in the second-level cache, while the 32 rows of a that a
+ * strip of blocks needs stay in the first. While the tiles work on a block, the vector units add
+ * the bias to the block before and round it; not so with an activation, because vector instructions
+ * have only one of their two ports while a product of tiles runs.
  *
  * Bound: 16 cycles per product of tiles (16 x 32 by 32 x 16); with an activation, exp. One thread
  * sums each element in one order: the same bits for any number of threads. */
