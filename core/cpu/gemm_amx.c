@@ -201,6 +201,14 @@ typedef struct {
   int64_t rows_from, rows_to, columns_from, columns_to;
 } share;
 
+/* The part of blocks of rows and columns that a thread has, with `across` threads side by side. */
+static share cell_of(int64_t rows, int64_t columns, int64_t thread, int64_t threads,
+                     int64_t across) {
+  const int64_t down = threads / across, i = thread / across, j = thread % across;
+  return (share){rows * i / down, rows * (i + 1) / down, columns * j / across,
+                 columns * (j + 1) / across};
+}
+
 /* Rows are divided, as by the ops before and after, which then find them in their own caches;
  * columns as well where a panel would otherwise be packed for few rows. */
 static share share_of(const ops_gemm *g, int64_t thread, int64_t threads) {
@@ -209,9 +217,7 @@ static share share_of(const ops_gemm *g, int64_t thread, int64_t threads) {
   int64_t across = 1;
   while (strips * across < ENOUGH * threads && threads % (2 * across) == 0 && 4 * across <= blocks)
     across *= 2;
-  const int64_t down = threads / across, i = thread / across, j = thread % across;
-  return (share){strips * i / down, strips * (i + 1) / down, blocks * j / across,
-                 blocks * (j + 1) / across};
+  return cell_of(strips, blocks, thread, threads, across);
 }
 
 static void multiply_share(const ops_gemm *g, share mine, int64_t wide, float *scratch) {
@@ -357,9 +363,7 @@ static share part_of(const ops_gemm *g, int64_t thread, int64_t threads) {
     const int64_t then = 3 * (rows * n / threads) + columns / n;
     if (then < now) across = n;
   }
-  const int64_t down = threads / across, i = thread / across, j = thread % across;
-  return (share){rows * i / down, rows * (i + 1) / down, columns * j / across,
-                 columns * (j + 1) / across};
+  return cell_of(rows, columns, thread, threads, across);
 }
 
 static err multiply_transposed(ops *o, const ops_gemm *g) {

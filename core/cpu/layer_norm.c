@@ -42,19 +42,16 @@ WIDE_INLINE void wide_norm_row(const ops_type type, const bool has_residual,
   cpu_f32(n->rstd)[row] = rstd;
 }
 
+/* `function`, for constant type and presence of a residual. */
+#define OF_CONSTANTS(function, type, has_residual, ...)                                            \
+  ((type) == OPS_BF16 ? (has_residual) ? function(OPS_BF16, true, __VA_ARGS__)                     \
+                                       : function(OPS_BF16, false, __VA_ARGS__)                    \
+   : (has_residual) ? function(OPS_F32, true, __VA_ARGS__)                                         \
+                      : function(OPS_F32, false, __VA_ARGS__))
+
 static void norm_rows(const ops_layer_norm *n, int64_t start, int64_t end, float *own) {
-#define EACH_ROW(type, has_residual)                                                               \
-  for (int64_t row = start; row < end; row++) wide_norm_row(type, has_residual, n, row, own)
-  const bool is_narrow = n->x.type == OPS_BF16;
-  if (n->residual.data && is_narrow)
-    EACH_ROW(OPS_BF16, true);
-  else if (n->residual.data)
-    EACH_ROW(OPS_F32, true);
-  else if (is_narrow)
-    EACH_ROW(OPS_BF16, false);
-  else
-    EACH_ROW(OPS_F32, false);
-#undef EACH_ROW
+  for (int64_t row = start; row < end; row++)
+    OF_CONSTANTS(wide_norm_row, n->x.type, n->residual.data, n, row, own);
 }
 #else
 static void norm_row(const ops_layer_norm *n, int64_t row, float *own_x, float *own_r,
@@ -145,20 +142,9 @@ WIDE_INLINE void wide_gradient_row(const ops_type type, const bool has_residual,
 
 static void gradient_rows(const ops_layer_norm_gradient *n, int64_t start, int64_t end, float *own,
                           float *dgamma, float *dbeta) {
-#define EACH_ROW(type, has_residual)                                                               \
-  for (int64_t row = start; row < end; row++)                                                      \
-  wide_gradient_row(type, has_residual, n, row, dgamma, dbeta)
-  const bool is_narrow = n->x.type == OPS_BF16;
   (void)own;
-  if (n->dresidual.data && is_narrow)
-    EACH_ROW(OPS_BF16, true);
-  else if (n->dresidual.data)
-    EACH_ROW(OPS_F32, true);
-  else if (is_narrow)
-    EACH_ROW(OPS_BF16, false);
-  else
-    EACH_ROW(OPS_F32, false);
-#undef EACH_ROW
+  for (int64_t row = start; row < end; row++)
+    OF_CONSTANTS(wide_gradient_row, n->x.type, n->dresidual.data, n, row, dgamma, dbeta);
 }
 #else
 /* One row: dx = rstd (g - mean(g) - x̂ mean(g x̂)) + dresidual, with g = dy gamma. */
