@@ -23,6 +23,12 @@ set(flip_variant_v4 ${flip_variant_v3} -mavx512f -mavx512bw -mavx512cd -mavx512d
 set(flip_variant_v4_bf16 ${flip_variant_v4} -mavx512bf16)
 set(flip_variant_v4_amx ${flip_variant_v4_bf16} -mamx-tile -mamx-bf16)
 
+# The sanitizers' build runs tiny models, and takes twice as long to compile at -O3.
+set(flip_variant_level -O3)
+if(CMAKE_C_FLAGS MATCHES "-fsanitize=address")
+  set(flip_variant_level -O1)
+endif()
+
 function(flip_variants name)
   foreach(variant IN LISTS flip_variants)
     set(objects flip_${name}_${variant})
@@ -30,7 +36,7 @@ function(flip_variants name)
     set_target_properties(${objects} PROPERTIES POSITION_INDEPENDENT_CODE ON)
     target_compile_definitions(${objects} PRIVATE CPU_VARIANT=${variant})
     # No -ffast-math: NaN must stay NaN. These let loops vectorise without changing what they mean.
-    target_compile_options(${objects} PRIVATE -O3 -fno-trapping-math -ffp-contract=fast
+    target_compile_options(${objects} PRIVATE ${flip_variant_level} -fno-trapping-math -ffp-contract=fast
                                               -fno-semantic-interposition ${flip_variant_${variant}})
     target_link_libraries(${objects} PRIVATE flip_flags OpenMP::OpenMP_C)
     target_sources(flip_${name} PRIVATE $<TARGET_OBJECTS:${objects}>)

@@ -6,7 +6,7 @@
 . "$SOURCE/tests/support/training.sh"
 . "$SOURCE/tests/support/imitation.sh"
 make_data
-deep=(--set batch_size=4 --set samples=12 --set eval.points=0 --set precision=bf16 --set deterministic=false
+deep=(--set batch_size=2 --set samples=6 --set eval.points=0 --set precision=bf16 --set deterministic=false
   --set image.size=56 --set image.patch=8 --set mask_ratio=0 --set image.width=64 --set image.heads=1
   --set image.layers=24 --set text.width=64 --set text.heads=1 --set text.layers=12 --set text.length=32
   --set log_every=100)
