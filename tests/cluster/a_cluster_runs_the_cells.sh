@@ -69,7 +69,9 @@ done
 sleep 1
 scancel --batch --signal=TERM "${job}_0"
 trainer=$(grep -o '"pid":[0-9]*' results/small/mask_ratio=0.5-*/attempts.jsonl | tail -1 | cut -d: -f2)
-kill -KILL "$(ps -o ppid= -p "$trainer" | tr -d ' ')" "$trainer"
+task=$(ps -o ppid= -p "$trainer" | tr -d ' ')
+kill -STOP "$trainer" # or it might act on the signal that its parent's death sends, and record an end
+kill -KILL "$task" "$trainer"
 scancel "${job}_2"
 got=0; wait $follower || got=$?
 [ $got = 1 ] || { cat follow.txt; fail "following ended with $got"; }
