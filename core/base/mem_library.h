@@ -7,8 +7,8 @@
 #include <stddef.h>
 
 /* Like malloc. A failure is remembered, and the process then never exits with success
- * (options_exit_status). A small block still comes from a reserve of 64 KiB then: where appending to
- * a string fails, jansson's lexer continues without the character and may abort later. */
+ * (options_exit_status). A small block still comes from a reserve of 64 KiB then: where appending
+ * to a string fails, jansson's lexer continues without the character and may abort later. */
 void *mem_for_library(size_t bytes);
 bool mem_library_lacked(void);
 

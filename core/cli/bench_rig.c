@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/machine.h"
 #include "base/mem.h"
 #include "base/rng.h"

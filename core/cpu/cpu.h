@@ -27,10 +27,8 @@ typedef struct {
   void (*activate_gradient)(ops_activation activation, int64_t count, ops_buffer pre, ops_buffer c);
   /* g->a_sums [m] += sum over k of op(a). For a bias gradient: a is stored [k, m]. */
   err (*add_sums)(ops *o, const ops_gemm *g);
-  /* Products of our own, or NULL: whether one can be computed by gemm_in_tiles, with its a_sums,
-   * and whether its epilogue is then, too. */
+  /* Products of our own, or NULL: whether gemm_in_tiles can compute one, all of it. */
   bool (*multiplies_in_tiles)(const ops_gemm *g);
-  bool (*activates_in_tiles)(const ops_gemm *g);
   err (*gemm_in_tiles)(ops *o, const ops_gemm *g);
   /* ops_table.narrow of one matrix, whose values are in x. */
   void (*round_operand)(const ops_rounding *r, ops_buffer x);

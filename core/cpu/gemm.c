@@ -271,20 +271,16 @@ err cpu_gemm(ops *o, const ops_gemm *g) {
   CPU_ASSERT(!g->c_sums.data && !g->c_maximum.data);
   CPU_ASSERT(!g->accumulate || (!g->bias.data && g->epilogue == OPS_EPILOGUE_NONE));
   const cpu_kernels *kernels = cpu_of(o)->kernels;
-  const bool keeps_pre = g->epilogue == OPS_EPILOGUE_ACTIVATION;
-  const bool in_tiles = kernels->multiplies_in_tiles && kernels->multiplies_in_tiles(g);
-  const bool is_activated = in_tiles && kernels->activates_in_tiles(g);
-  const ops_buffer target = keeps_pre && !is_activated ? g->pre : g->c;
+  if (kernels->multiplies_in_tiles && kernels->multiplies_in_tiles(g))
+    return kernels->gemm_in_tiles(o, g);
+  bool keeps_pre = g->epilogue == OPS_EPILOGUE_ACTIVATION;
+  ops_buffer target = keeps_pre ? g->pre : g->c;
+  err error = g->narrow_a.scale.data ? cpu_gemm_narrow(o, g, target) : multiply(o, g, target);
+  if (error) return error;
   const ops_activate activated = {g->activation, g->m * g->n, g->pre, g->c};
-  ops_gemm product = *g;
-  product.c = target;
-  err error = in_tiles                 ? kernels->gemm_in_tiles(o, &product)
-              : g->narrow_a.scale.data ? cpu_gemm_narrow(o, g, target)
-                                       : multiply(o, g, target);
+  if (keeps_pre) error = kernels->ops.activate(o, &activated);
   if (error) return error;
-  if (keeps_pre && !is_activated) error = kernels->ops.activate(o, &activated);
-  if (error) return error;
-  if (g->epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT && !is_activated)
+  if (g->epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT)
     kernels->activate_gradient(g->activation, g->m * g->n, g->pre, g->c);
-  return g->a_sums.data && !in_tiles ? kernels->add_sums(o, g) : NULL;
+  return g->a_sums.data ? kernels->add_sums(o, g) : NULL;
 }

@@ -157,7 +157,7 @@ static void run_strip(const strip *s) {
   static void (*const backward[])(const strip *) = {[OPS_GELU_TANH] = strip_gelu_gradient,
                                                     [OPS_GELU_ERF] = strip_erf_gelu_gradient,
                                                     [OPS_QUICK_GELU] = strip_quick_gelu_gradient};
-  switch (CPU_KERNEL(activates_in_tiles)(s->g) ? s->g->epilogue : OPS_EPILOGUE_NONE) {
+  switch (s->g->epilogue) {
   case OPS_EPILOGUE_ACTIVATION:
     forward[s->g->activation](s);
     break;
@@ -252,9 +252,7 @@ static err multiply(ops *o, const ops_gemm *g) {
   {
     const int thread = omp_get_thread_num();
     amx_begin();
-    /* fewer threads than asked for, as OMP_THREAD_LIMIT allows, have all parts to do */
-    for (int part = thread; part < o->threads; part += omp_get_num_threads())
-      multiply_share(g, share_of(g, part, o->threads), wide, scratch + floats * (size_t)thread);
+    multiply_share(g, share_of(g, thread, o->threads), wide, scratch + floats * (size_t)thread);
     amx_end();
   }
   return NULL;
@@ -381,9 +379,8 @@ static err multiply_transposed(ops *o, const ops_gemm *g) {
   {
     const int thread = omp_get_thread_num();
     amx_begin();
-    for (int part = thread; part < o->threads; part += omp_get_num_threads())
-      multiply_transposed_share(g, part_of(g, part, o->threads), rows,
-                                (char *)(scratch + floats * (size_t)thread));
+    multiply_transposed_share(g, part_of(g, thread, o->threads), rows,
+                              (char *)(scratch + floats * (size_t)thread));
     amx_end();
   }
   return NULL;
@@ -394,11 +391,8 @@ bool CPU_KERNEL(multiplies_in_tiles)(const ops_gemm *g) {
   if (g->transpose_a)
     return !g->transpose_b && g->c.type == OPS_F32 && g->m % AMX_SIDE == 0 && !g->bias.data &&
            g->epilogue == OPS_EPILOGUE_NONE;
-  return g->k % AMX_DEPTH == 0 && !g->accumulate && !g->a_sums.data;
-}
-
-bool CPU_KERNEL(activates_in_tiles)(const ops_gemm *g) {
-  return g->epilogue != OPS_EPILOGUE_NONE && g->pre.type == OPS_BF16;
+  return g->k % AMX_DEPTH == 0 && !g->accumulate && !g->a_sums.data &&
+         (g->epilogue == OPS_EPILOGUE_NONE || g->pre.type == OPS_BF16);
 }
 
 err CPU_KERNEL(gemm_in_tiles)(ops *o, const ops_gemm *g) {

@@ -5,10 +5,9 @@
 #include "cpu/kernel.h"
 
 #ifdef __AMX_BF16__
-/* Whether a product can be computed here, and if so, whether its activation is, too. */
+/* Whether a product can be computed here. */
 bool CPU_KERNEL(multiplies_in_tiles)(const ops_gemm *g);
-bool CPU_KERNEL(activates_in_tiles)(const ops_gemm *g);
-/* The product, with bias and epilogue (if activates_in_tiles) and a_sums. */
+/* All of it: bias, epilogue and a_sums. */
 err CPU_KERNEL(gemm_in_tiles)(ops *o, const ops_gemm *g) ERR_MUST_CHECK;
 #endif
 

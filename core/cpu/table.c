@@ -39,7 +39,6 @@ const cpu_kernels CPU_KERNEL(kernels) = {
     .add_sums = CPU_KERNEL(add_sums),
 #ifdef __AMX_BF16__
     .multiplies_in_tiles = CPU_KERNEL(multiplies_in_tiles),
-    .activates_in_tiles = CPU_KERNEL(activates_in_tiles),
     .gemm_in_tiles = CPU_KERNEL(gemm_in_tiles),
 #endif
     .round_operand = CPU_KERNEL(round_operand),

@@ -47,10 +47,10 @@ typedef struct {
   double busy_seconds, comm_seconds; /* of this rank's steps: computing; waiting in calls */
   /* where the next step begins, for several ranks: with the wait for the others after the last */
   double step_began, comm_before;
-  int64_t comm_bytes;                /* sent in them */
-  settings own;      /* *s with this rank's share of the batch; only numbers are read from it */
-  char *checkpoints; /* folder */
-  int lock;          /* lock on the run folder; -1: not held */
+  int64_t comm_bytes; /* sent in them */
+  settings own;       /* *s with this rank's share of the batch; only numbers are read from it */
+  char *checkpoints;  /* folder */
+  int lock;           /* lock on the run folder; -1: not held */
   tokenizer *words;
   dataset *data;
   eval_set **sets;
