@@ -1,25 +1,37 @@
 /* `flip bench loader`: the rate of training data, uncached and cached, compared with the rate of
  * the training step. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/options.h"
 #include "cli/bench.h"
 #include "read/loader.h"
 
+/* Of a data set that takes longer (LAION-400M, scenes without end) as much as is read in this time
+ * is measured. */
+static const double most_seconds = 5;
+
 typedef struct {
   const char *name;
-  int64_t images;
+  int64_t images; /* 0: not measured */
   double seconds;
 } loader_row;
 
-static err drain(loader *l, int64_t batches) {
+/* Reads `most` batches, or as many as there is time for, at least one. */
+static err drain(loader *l, int64_t most, int64_t batch_size, double time_limit, loader_row *row) {
   loader_batch batch;
-  double waited;
-  err error = NULL;
-  for (int64_t i = 0; i < batches && !error; i++) error = loader_next(l, &batch, &waited);
-  return error;
+  double waited, start = clock_seconds();
+  for (int64_t i = 0; i < most; i++) {
+    err error = loader_next(l, &batch, &waited);
+    if (error) return error;
+    row->images += batch_size;
+    row->seconds = clock_seconds() - start;
+    if (time_limit > 0 && row->seconds > time_limit) break;
+  }
+  return NULL;
 }
 
 static loader_config config_of(const settings *s, const dataset *data, const tokenizer *words) {
@@ -45,30 +57,52 @@ static loader_config config_of(const settings *s, const dataset *data, const tok
                          .prefetch = (int)s->data_prefetch};
 }
 
-/* Two epochs of `count`: the first decodes every image, the second finds them in the cache (if
- * there is one; a stream has none). */
-static err measure(const settings *s, const dataset *data, int64_t count, const tokenizer *words,
-                   bool is_cached, loader_row *cold, loader_row *warm) {
+/* Reads the `count` images twice, or reads once what there is time for: the rows that have no
+ * images were not measured. */
+static err measure_uncached(const loader_config *base, int64_t count, loader_row *first,
+                            loader_row *second) {
   static const stream_position beginning = {0};
-  loader_config c = config_of(s, data, words);
+  loader_config c = *base;
   loader *l = NULL;
-  int64_t batches = (count + s->batch_size - 1) / s->batch_size; /* every image is decoded */
-  c.total_samples = 2 * batches * s->batch_size;
-  c.cache_bytes = is_cached ? (size_t)s->data_cache_mib << 20 : 0;
-  double start = clock_seconds();
+  int64_t batches = (count + c.batch_size - 1) / c.batch_size; /* every image is decoded */
+  c.total_samples = 2 * batches * c.batch_size;
   err error = loader_open(&c, 0, &beginning, &l);
   if (error) return error;
-  TRY(drain(l, batches));
-  *cold = (loader_row){"decode, crop, tokenize", batches * s->batch_size, clock_seconds() - start};
-  start = clock_seconds();
-  TRY(drain(l, batches));
-  *warm = (loader_row){"from the cache", batches * s->batch_size, clock_seconds() - start};
+  TRY(drain(l, batches, c.batch_size, most_seconds, first));
+  if (first->images == batches * c.batch_size)
+    TRY(drain(l, batches, c.batch_size, most_seconds, second));
 cleanup:
   loader_close(l);
   return error;
 }
 
+/* `images`, a multiple of the batch, of the first rows: once to fill the cache, then from it. */
+static err measure_cached(const loader_config *base, int64_t count, int64_t images,
+                          size_t cache_bytes, loader_row *row) {
+  static const stream_position beginning = {0};
+  loader_config c = *base;
+  loader *l = NULL;
+  loader_row filling = {0};
+  int64_t *rows = NULL;
+  err error = NULL;
+  c.row_count = images < count ? images : count;
+  rows = mem_zeroed((size_t)c.row_count, sizeof *rows);
+  if (!rows) return mem_error((size_t)c.row_count * sizeof *rows, "rows of the data set");
+  for (int64_t i = 0; i < c.row_count; i++) rows[i] = i;
+  c.rows = rows;
+  c.total_samples = 2 * images;
+  c.cache_bytes = cache_bytes;
+  TRY(loader_open(&c, 0, &beginning, &l));
+  TRY(drain(l, images / c.batch_size, c.batch_size, 0, &filling));
+  TRY(drain(l, images / c.batch_size, c.batch_size, most_seconds, row));
+cleanup:
+  loader_close(l);
+  free(rows);
+  return error;
+}
+
 static err print_row(const loader_row *row, int workers, double eaten, bool as_json) {
+  if (!row->images) return NULL;
   double rate = (double)row->images / row->seconds;
   if (!as_json) {
     printf("%-24s %7d  %9.0f  %10.1f\n", row->name, workers, rate, rate / eaten);
@@ -79,6 +113,7 @@ static err print_row(const loader_row *row, int workers, double eaten, bool as_j
   jsonw_object(&w, NULL);
   jsonw_string(&w, "what", row->name);
   jsonw_integer(&w, "workers", workers);
+  jsonw_integer(&w, "images", row->images);
   jsonw_number(&w, "images_per_second", rate);
   jsonw_number(&w, "step_samples_per_second", eaten);
   jsonw_end(&w);
@@ -91,7 +126,8 @@ err bench_loader(const bench_request *request) {
   tokenizer *words = NULL;
   dataset *data = NULL, *streamed = NULL;
   bool is_stream = s->data_order == DATA_ORDER_STREAM;
-  loader_row cold, warm, unused;
+  loader_row cold = {.name = "decode, crop, tokenize"}, second = {.name = "the second time"},
+             cached = {.name = "from the cache"};
   double eaten = 0;
   err error = settings_check(s);
   if (error) return error;
@@ -105,16 +141,19 @@ err bench_loader(const bench_request *request) {
   if (is_stream)
     TRY(dataset_open_stream(s->data_train.items, s->data_train.count, s->data_allow_pipes,
                             &streamed));
-  TRY(measure(s, is_stream ? streamed : data, count, words, false, &cold, &warm));
-  if (!is_stream) TRY(measure(s, data, count, words, true, &unused, &warm));
-  if (is_stream) warm.name = "the second time";
   TRY(bench_step_rate(request, &eaten));
+  loader_config c = config_of(s, is_stream ? streamed : data, words);
+  TRY(measure_uncached(&c, count, &cold, &second));
+  if (!is_stream && loader_keeps_images(count))
+    TRY(measure_cached(&c, count, cold.images, (size_t)s->data_cache_mib << 20, &cached));
   if (!request->as_json)
-    printf("%ld images; the training step at mask ratio %g consumes %.0f samples/s\n\n"
+    printf("%ld of %ld images; the training step at mask ratio %g consumes %.0f samples/s\n\n"
            "%-24s %7s  %9s  %10s\n",
-           (long)count, s->mask_ratio, eaten, "", "workers", "images/s", "times step");
+           (long)(cold.images < count ? cold.images : count), (long)count, s->mask_ratio, eaten, "",
+           "workers", "images/s", "times step");
   TRY(print_row(&cold, (int)s->data_workers, eaten, request->as_json));
-  TRY(print_row(&warm, (int)s->data_workers, eaten, request->as_json));
+  if (is_stream) TRY(print_row(&second, (int)s->data_workers, eaten, request->as_json));
+  TRY(print_row(&cached, (int)s->data_workers, eaten, request->as_json));
 cleanup:
   if (data) dataset_close(data);
   dataset_close(streamed);

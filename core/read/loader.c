@@ -379,8 +379,12 @@ static err open_order(loader *l, const stream_position *from) {
 }
 
 /* What is cached about each row, in the exact order. */
+bool loader_keeps_images(int64_t count) {
+  return count <= most_kept_rows;
+}
+
 static err make_rows(loader *l) {
-  if (l->order || l->count > most_kept_rows) return NULL;
+  if (l->order || !loader_keeps_images(l->count)) return NULL;
   l->cache = mem_zeroed((size_t)l->count, sizeof *l->cache);
   l->is_bad = mem_zeroed((size_t)l->count, sizeof *l->is_bad);
   return l->cache && l->is_bad ? NULL : mem_error((size_t)l->count, "the loader");

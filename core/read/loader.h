@@ -68,6 +68,9 @@ typedef struct {
 
 typedef struct loader loader;
 
+/* Whether decoded images of a data set of `count` rows are cached. */
+bool loader_keeps_images(int64_t count);
+
 /* Starts the workers at sample `first_sample` of the run, a multiple of the global batch; for a
  * stream, `from` is the position of that sample. The data set and the tokenizer must outlive the
  * loader. */
