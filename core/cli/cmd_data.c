@@ -192,17 +192,36 @@ static void json_range(json_writer *w, const char *name, const stats_range *r) {
 
 static void print_stats(const data_stats *s) {
   char bytes[TEXT_NUMBER_SIZE];
-  printf("%ld %s, %s: %ld jpg, %ld png, %ld webp, %ld of unknown type\n", (long)s->samples,
-         text_plural(s->samples, "sample", "samples"), text_bytes((uint64_t)s->bytes, bytes),
-         (long)s->jpg, (long)s->png, (long)s->webp, (long)s->unknown);
-  print_range("width", &s->width, "pixels");
-  print_range("height", &s->height, "pixels");
+  const struct {
+    int64_t count;
+    const char *name;
+  } formats[] = {{s->jpg, "jpg"},
+                 {s->png, "png"},
+                 {s->webp, "webp"},
+                 {s->pixmap, "uncompressed"},
+                 {s->unknown, "of unknown type"}};
+  bool is_first = true;
+  printf("%ld %s, %s", (long)s->samples, text_plural(s->samples, "sample", "samples"),
+         text_bytes((uint64_t)s->bytes, bytes));
+  for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+    if (!formats[i].count) continue;
+    printf("%s%ld %s", is_first ? ": " : ", ", (long)formats[i].count, formats[i].name);
+    is_first = false;
+  }
+  printf("\n");
+  if (s->width.max) { /* the size of some is known */
+    print_range("width", &s->width, "pixels");
+    print_range("height", &s->height, "pixels");
+  }
   print_range("caption", &s->words, "words");
   for (size_t i = 0; i < s->label_count; i++)
     printf("  label %-8s %6ld %s in %ld %s; most frequent: %s (%ld)\n", s->labels[i].name,
            (long)s->labels[i].distinct, text_plural(s->labels[i].distinct, "value", "values"),
            (long)s->labels[i].samples, text_plural(s->labels[i].samples, "sample", "samples"),
            s->labels[i].top, (long)s->labels[i].top_count);
+  if (s->unsized)
+    printf("  %ld %s without a readable size: not in width and height\n", (long)s->unsized,
+           text_plural(s->unsized, "image", "images"));
   if (s->left_out)
     printf("  %ld %s skipped, without image or caption\n", (long)s->left_out,
            text_plural(s->left_out, "sample", "samples"));
@@ -220,7 +239,9 @@ static err print_stats_json(const data_stats *s) {
   jsonw_integer(&w, "jpg", s->jpg);
   jsonw_integer(&w, "png", s->png);
   jsonw_integer(&w, "webp", s->webp);
+  jsonw_integer(&w, "pixmap", s->pixmap);
   jsonw_integer(&w, "unknown", s->unknown);
+  jsonw_integer(&w, "unsized", s->unsized);
   json_range(&w, "width", &s->width);
   json_range(&w, "height", &s->height);
   json_range(&w, "caption_words", &s->words);

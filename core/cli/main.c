@@ -31,8 +31,7 @@ int main(int argc, char **argv) {
       {"embed", "write embeddings of images or texts as .npy", cmd_embed},
       {"retrieve", "find images for a text, or texts for an image", cmd_retrieve},
       {"dream", "optimise an image for a model's similarity to a text", cmd_dream},
-      {"convert", "convert convert convert weights from and to transformers and open_clip",
-       cmd_convert},
+      {"convert", "convert weights from and to transformers and open_clip", cmd_convert},
       {"tokenizer", "train a vocabulary on captions, or try one", cmd_tokenizer},
       {0}};
   log_setup("flip", LOG_INFO);

@@ -4,7 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/fs.h"
+#include "image/image.h"
+#include "image/image_header.h"
+#include "image/shrink.h"
 
 int64_t gallery_best(const float *query, const float *candidates, int64_t count, int64_t width,
                      int64_t top, gallery_hit *hits) {
@@ -20,21 +24,6 @@ int64_t gallery_best(const float *query, const float *candidates, int64_t count,
   return used;
 }
 
-static void append_base64(strbuf *out, const void *bytes, size_t size) {
-  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const unsigned char *at = bytes;
-  for (size_t i = 0; i < size; i += 3) {
-    size_t left = size - i;
-    uint32_t word = (uint32_t)at[i] << 16 | (left > 1 ? (uint32_t)at[i + 1] << 8 : 0) |
-                    (left > 2 ? (uint32_t)at[i + 2] : 0);
-    char four[4];
-    for (int d = 0; d < 4; d++) four[d] = digits[word >> (18 - 6 * d) & 63];
-    if (left < 3) four[3] = '=';
-    if (left < 2) four[2] = '=';
-    strbuf_append_bytes(out, four, 4);
-  }
-}
-
 static void append_escaped(strbuf *out, const char *text) {
   for (; *text; text++) {
     if (*text == '<')
@@ -48,14 +37,28 @@ static void append_escaped(strbuf *out, const char *text) {
   }
 }
 
-static void append_image(strbuf *out, const void *bytes, size_t size, const char *alt) {
-  const unsigned char *b = bytes;
-  const char *type = size > 2 && b[0] == 0xFF ? "jpeg" : size > 2 && b[0] == 'R' ? "webp" : "png";
-  strbuf_format(out, "<img src=\"data:image/%s;base64,", type);
-  append_base64(out, bytes, size);
+/* As the file is, but a pixmap, which browsers do not show, as a PNG. */
+static err append_image(strbuf *out, const void *bytes, size_t size, const char *alt) {
+  static const char *const types[] = {
+      [IMAGE_JPEG] = "jpeg", [IMAGE_PNG] = "png", [IMAGE_WEBP] = "webp", [IMAGE_PIXMAP] = "png"};
+  image_format format = image_read_header(bytes, size).format;
+  image picture = {0};
+  uint8_t *owned = NULL;
+  err error = NULL;
+  if (format == IMAGE_PIXMAP) {
+    TRY(image_decode(bytes, size, 0, &picture));
+    TRY(shrink_encode_png(&picture, &owned, &size));
+    bytes = owned;
+  }
+  strbuf_format(out, "<img src=\"data:image/%s;base64,", types[format] ? types[format] : "png");
+  base64_encode(bytes, size, out);
   strbuf_append(out, "\" alt=\"");
   append_escaped(out, alt);
   strbuf_append(out, "\">");
+cleanup:
+  image_free(&picture);
+  free(owned);
+  return error;
 }
 
 static err append_picture_hit(strbuf *out, const gallery_page *page, const gallery_hit *hit) {
@@ -67,7 +70,7 @@ static err append_picture_hit(strbuf *out, const gallery_page *page, const galle
   TRY(pictures_name(page->pictures, hit->row, &name));
   TRY(pictures_caption(page->pictures, hit->row, &caption));
   strbuf_append(out, "<figure>");
-  append_image(out, bytes, size, caption);
+  TRY(append_image(out, bytes, size, caption));
   strbuf_format(out, "<figcaption><b>%.4f</b> <code>", (double)hit->score);
   append_escaped(out, name);
   strbuf_append(out, "</code><br>");
@@ -99,7 +102,8 @@ err gallery_write(const char *path, const gallery_page *page) {
   strbuf_format(&out, "</title><style>%s</style>\n<h1>", style);
   append_escaped(&out, page->query_text ? page->query_text : page->title);
   strbuf_append(&out, "</h1>\n");
-  if (page->query_image) append_image(&out, page->query_image, page->query_image_bytes, "query");
+  if (page->query_image)
+    error = append_image(&out, page->query_image, page->query_image_bytes, "query");
   for (int64_t i = 0; i < page->count && !error; i++) {
     if (page->pictures)
       error = append_picture_hit(&out, page, &page->hits[i]);

@@ -8,6 +8,7 @@
 #include <webp/demux.h>
 
 #include "base/mem.h"
+#include "image/image_header.h"
 
 static const int64_t most_pixel_bytes = (int64_t)1 << 30;
 
@@ -62,23 +63,19 @@ static err decode_webp(const void *bytes, size_t size, image *out) {
   return err_new(ERR_INPUT, "damaged WebP image");
 }
 
-/* A binary portable pixmap (PPM) of 8 bits, as passed on by the CIFAR source. */
-static err decode_ppm(const void *bytes, size_t size, image *out) {
-  int width, height, most, start = 0;
-  char header[64];
-  size_t length = size < sizeof header - 1 ? size : sizeof header - 1;
-  memcpy(header, bytes, length);
-  header[length] = '\0';
-  if (sscanf(header, "P6 %9d %9d %9d%n", &width, &height, &most, &start) != 3 || most != 255)
-    return err_new(ERR_INPUT, "not a readable pixmap of 8 bits");
-  err error = image_allocate(width, height, out);
+/* A binary portable pixmap (PPM) of 8 bits. */
+static err decode_pixmap(const void *bytes, size_t size, image *out) {
+  int64_t width, height;
+  size_t start = image_pixmap_start(bytes, size, &width, &height);
+  if (!start) return err_new(ERR_INPUT, "not a readable pixmap of 8 bits");
+  err error = image_allocate((int32_t)width, (int32_t)height, out);
   if (error) return error;
   size_t pixels = (size_t)width * (size_t)height * 3;
-  if (size < (size_t)start + 1 + pixels) {
+  if (size < start + pixels) {
     image_free(out);
     return err_new(ERR_INPUT, "damaged pixmap: the data is truncated");
   }
-  memcpy(out->pixels, (const char *)bytes + start + 1, pixels);
+  memcpy(out->pixels, (const char *)bytes + start, pixels);
   return NULL;
 }
 
@@ -91,7 +88,8 @@ err image_decode(const void *bytes, size_t size, int32_t least_side, image *out)
     return image_decode_png(bytes, size, out);
   if (size >= 12 && memcmp(b, "RIFF", 4) == 0 && memcmp(b + 8, "WEBP", 4) == 0)
     return decode_webp(bytes, size, out);
-  if (size >= 3 && b[0] == 'P' && b[1] == '6' && b[2] == '\n') return decode_ppm(bytes, size, out);
+  if (size >= 3 && b[0] == 'P' && b[1] == '6' && b[2] == '\n')
+    return decode_pixmap(bytes, size, out);
   if (size == 0) return err_new(ERR_INPUT, "empty image");
   return err_new(ERR_INPUT, "not a JPEG, PNG or WebP image");
 }

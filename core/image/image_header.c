@@ -1,6 +1,7 @@
 #include "image/image_header.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <webp/decode.h>
@@ -37,6 +38,20 @@ static void read_jpeg(const unsigned char *b, size_t size, image_header *h) {
   }
 }
 
+size_t image_pixmap_start(const void *bytes, size_t size, int64_t *width, int64_t *height) {
+  int across, down, most, start = 0;
+  char header[64];
+  size_t length = size < sizeof header - 1 ? size : sizeof header - 1;
+  if (length < 3 || memcmp(bytes, "P6\n", 3) != 0) return 0;
+  memcpy(header, bytes, length);
+  header[length] = '\0';
+  if (sscanf(header, "P6 %9d %9d %9d%n", &across, &down, &most, &start) != 3 || most != 255)
+    return 0;
+  *width = across;
+  *height = down;
+  return (size_t)start + 1; /* one white space */
+}
+
 image_header image_read_header(const void *bytes, size_t size) {
   const unsigned char *b = bytes;
   image_header h = {0};
@@ -56,6 +71,8 @@ image_header image_read_header(const void *bytes, size_t size) {
       h.width = width;
       h.height = height;
     }
+  } else if (image_pixmap_start(b, size, &h.width, &h.height)) {
+    h.format = IMAGE_PIXMAP;
   }
   return h;
 }

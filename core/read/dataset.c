@@ -69,8 +69,10 @@ static err take_fingerprint(dataset *d) {
   return error;
 }
 
-static err open_all(char *const *names, size_t count, dataset_parts needs, bool allows_pipes,
-                    bool has_fingerprint, dataset **out) {
+typedef enum { READS_ALL = 1, FINGERPRINT = 2, PIPES = 4 } open_flags;
+
+static err open_all(char *const *names, size_t count, dataset_parts needs, int flags,
+                    dataset **out) {
   dataset *d = mem_zeroed(1, sizeof *d);
   if (!d) return mem_error(sizeof *d, "a data set");
   err error = NULL;
@@ -78,11 +80,12 @@ static err open_all(char *const *names, size_t count, dataset_parts needs, bool 
   if (!d->parts) FAIL(ERR_MEMORY, "out of memory: a data set");
   for (size_t i = 0; i < count; i++) {
     data_source *source = NULL;
-    TRY(source_open(names[i], needs, allows_pipes, &source));
+    TRY(source_open(names[i], needs, flags & PIPES, &source));
     add_part(d, source);
+    if (flags & READS_ALL) TRY(source_refuse_endless(source, names[i]));
   }
   name_left_out(d);
-  if (has_fingerprint) TRY(take_fingerprint(d));
+  if (flags & FINGERPRINT) TRY(take_fingerprint(d));
   if (d->warnings.is_broken) FAIL(ERR_MEMORY, "out of memory: warnings");
 cleanup:
   if (error)
@@ -93,19 +96,19 @@ cleanup:
 }
 
 err dataset_open(char *const *names, size_t count, dataset **out) {
-  return open_all(names, count, DATASET_PAIR, false, true, out);
+  return open_all(names, count, DATASET_PAIR, FINGERPRINT, out);
 }
 
 err dataset_open_for(char *const *names, size_t count, dataset_parts needs, dataset **out) {
-  return open_all(names, count, needs, false, true, out);
+  return open_all(names, count, needs, FINGERPRINT | READS_ALL, out);
 }
 
 err dataset_open_to_read(char *const *names, size_t count, dataset_parts needs, dataset **out) {
-  return open_all(names, count, needs, false, false, out);
+  return open_all(names, count, needs, READS_ALL, out);
 }
 
 err dataset_open_with(char *const *names, size_t count, bool allows_pipes, dataset **out) {
-  return open_all(names, count, DATASET_PAIR, allows_pipes, true, out);
+  return open_all(names, count, DATASET_PAIR, FINGERPRINT | (allows_pipes ? PIPES : 0), out);
 }
 
 err dataset_open_stream(char *const *names, size_t count, bool allows_pipes, dataset **out) {

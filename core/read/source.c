@@ -189,6 +189,14 @@ cleanup:
   return error;
 }
 
+err source_refuse_endless(const data_source *s, const char *name) {
+  if (!s->is_endless) return NULL;
+  return err_new(ERR_INPUT,
+                 "%s: has no end, and this reads all of it: give a number of samples, "
+                 "as in 'scenes:0#count=20k'",
+                 name);
+}
+
 void source_close(data_source *s) {
   if (!s) return;
   strbuf_free(&s->notes);

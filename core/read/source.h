@@ -58,9 +58,10 @@ typedef struct {
 /* The first member of every format's own struct. */
 struct data_source {
   const source_calls *call;
-  int64_t count;  /* samples */
-  uint64_t bytes; /* number of bytes that `hash` would read with has_bytes */
-  double weight;  /* times its samples are seen in an epoch */
+  int64_t count;   /* samples */
+  uint64_t bytes;  /* number of bytes that `hash` would read with has_bytes */
+  double weight;   /* times its samples are seen in an epoch */
+  bool is_endless; /* count is only a limit: see source_refuse_endless */
   dataset_parts needs;
   strbuf notes;      /* problems found at opening, one line each */
   strbuf left_out;   /* samples that lack something, one line each */
@@ -79,6 +80,9 @@ const source_format *source_formats(size_t *count);
 /* Opens the source `name`. */
 err source_open(const char *name, dataset_parts needs, bool allows_pipes,
                 data_source **out) ERR_MUST_CHECK;
+/* An error for a source that a task cannot read whole, because its samples are made as they are
+ * read and no number of them was given. */
+err source_refuse_endless(const data_source *s, const char *name) ERR_MUST_CHECK;
 /* NULL is allowed. */
 void source_close(data_source *s);
 /* All paths in `name`, as written: a file, a folder, or a pattern of shards; for a list without

@@ -121,6 +121,7 @@ err source_open_scenes(const source_request *r, data_source **out) {
   s->set.seed = (uint64_t)seed;
   s->size = (int32_t)size;
   s->base.count = count;
+  s->base.is_endless = !source_option(r, "count");
 cleanup:
   if (error)
     source_close(&s->base);

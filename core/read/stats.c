@@ -53,6 +53,7 @@ static void add_image(collection *c, const image_header *header) {
   c->stats->jpg += h.format == IMAGE_JPEG;
   c->stats->png += h.format == IMAGE_PNG;
   c->stats->webp += h.format == IMAGE_WEBP;
+  c->stats->pixmap += h.format == IMAGE_PIXMAP;
   c->stats->unknown += h.format == IMAGE_UNKNOWN;
   if (h.width <= 0 || h.height <= 0) {
     c->stats->unsized++;

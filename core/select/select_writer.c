@@ -63,10 +63,11 @@ static err prepare_image(const dataset_sample *sample, select_prepared *p) {
   static const char *const extensions[] = {
       [IMAGE_JPEG] = "jpg", [IMAGE_PNG] = "png", [IMAGE_WEBP] = "webp"};
   image_header h = image_read_header(sample->image, sample->image_bytes);
-  p->extension = h.format != IMAGE_UNKNOWN ? extensions[h.format] : "png";
+  bool is_kept = h.format != IMAGE_UNKNOWN && h.format != IMAGE_PIXMAP;
+  p->extension = is_kept ? extensions[h.format] : "png";
   p->image = sample->image;
   p->image_bytes = sample->image_bytes;
-  if (h.format != IMAGE_UNKNOWN) return NULL;
+  if (is_kept) return NULL;
   image picture = {0};
   err error = image_decode(sample->image, sample->image_bytes, 0, &picture);
   if (!error) error = shrink_encode_png(&picture, &p->owned, &p->image_bytes);

@@ -16,6 +16,13 @@ sed -n '/<figure>/{s/.*<figure><img src="data:image\/png;base64,\([^"]*\)".*/\1/
 base64 -d first.b64 | cmp - first.png ||
   fail "the page's first image is another one"
 
+# Drawn scenes are pixmaps, which browsers do not show: the page has PNGs of them.
+expect_status 0 "$FLIP" retrieve -m run -t 'a red star' -i 'scenes:3#count=9' --top 1 --html drawn.html
+sed -n '/<figure>/{s/.*data:image\/png;base64,\([^"]*\)".*/\1/p;q}' drawn.html | base64 -d > drawn.png
+mkdir drawn; mv drawn.png drawn/; echo a star > drawn/drawn.txt
+"$FLIP" data stats drawn --json 2>&1 | grep -q '"png":1,.*"width":{"min":64,"median":64' ||
+  fail "the page's image is not a PNG of 64 pixels"
+
 # What is found agrees with the embeddings that flip embed writes.
 echo 'a red star' > query.txt
 expect_status 0 "$FLIP" embed -m run -t query.txt -o q.npy

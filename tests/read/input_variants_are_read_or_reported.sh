@@ -178,3 +178,16 @@ expect_status 0 "$FLIP" embed -m run -i album -o x.npy
 expect_line err.txt 'album: 2 files skipped: not .jpg, .jpeg, .png or .webp'
 expect_status 0 "$FLIP" data stats album
 expect_line err.txt 'album: 2 files skipped'
+
+# The size of drawn scenes is read; sizes that cannot be are counted and in no range.
+expect_status 0 "$FLIP" data stats 'scenes:0#count=5,size=48'
+expect_line out.txt '5 samples, '
+grep -qE 'width +48 … 48 … 48 pixels' out.txt && grep -q ': 5 uncompressed$' out.txt || fail "the size of scenes is not known"
+mkdir odd; printf 'RIFF\0\0\0\0WEBPnothing' > odd/a.webp; echo text > odd/a.txt
+expect_status 0 "$FLIP" data stats odd
+expect_line out.txt '1 image without a readable size'
+grep -q '^  width ' out.txt && fail "an unknown width is shown"
+for command in 'data stats' 'data verify' 'tokenizer train -o v.txt' 'data filter -o kept'; do
+  expect_status 2 "$FLIP" $command scenes:0
+  expect_line err.txt "scenes:0: has no end, and this reads all of it: give a number of samples, as in 'scenes:0#count=20k'"
+done

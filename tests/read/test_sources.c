@@ -284,6 +284,11 @@ static void scenes_are_drawn_while_they_are_read(void **state) {
   refuse_one("scenes:red", "scenes:red: the seed 'red' is not a whole number");
   refuse_one("scenes:1#size=5", "size '5' is not a whole number in [16, 1024]");
   refuse_one("scenes:1#split=test", "unknown split 'test': expected train or heldout");
+  dataset *d = NULL;
+  char *name = "scenes:1#size=32";
+  assert_fails_with(dataset_open_to_read(&name, 1, DATASET_PAIR, &d),
+                    "scenes:1#size=32: has no end, and this reads all of it");
+  assert_fails_with(dataset_open_for(&name, 1, DATASET_IMAGE, &d), "as in 'scenes:0#count=20k'");
   refuse_one("scenes:1#number=5", "a source of kind scenes has no option 'number'");
 }
 
