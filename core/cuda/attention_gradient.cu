@@ -139,13 +139,6 @@ static int gradient_of_any(attention_arguments a, void *stream) {
                               shared_bytes, stream, a);
 }
 
-/* After a kernel that wrote dqkv's 8-bit values. */
-static int turn_rounded(const ops_attention *p, void *stream) {
-  const ops_narrow *to = &p->dqkv_narrow;
-  if (!to->scale.data || !to->turned.data) return 0;
-  return kernel_turn(gradient_rows(p), gradient_columns(p), to->values, to->turned, stream);
-}
-
 /* After one that wrote dqkv. */
 int kernel_attention_gradient_round(const ops_attention *p, void *stream) {
   ops_rounding r = {};
@@ -156,6 +149,23 @@ int kernel_attention_gradient_round(const ops_attention *p, void *stream) {
   r.is_delayed = true;
   r.to = p->dqkv_narrow;
   return kernel_narrow(&r, 1, NULL, stream);
+}
+
+/* The kernels for short sequences write dqkv's 8-bit values themselves, in code compiled for a
+ * device with 8-bit products. */
+static int gradient_of_short(const attention_arguments *a, void *stream) {
+  const ops_attention *p = &a->a;
+  const ops_narrow *to = &p->dqkv_narrow;
+  attention_arguments wide = *a;
+  if (!to->scale.data) return kernel_attention_gradient_short(a, stream);
+  if (CUDA_COMPILED_FOR(query_gradient_64) < KERNEL_FP8_CAPABILITY) {
+    wide.a.dqkv_narrow.scale.data = NULL;
+    int failed = kernel_attention_gradient_short(&wide, stream);
+    return failed ? failed : kernel_attention_gradient_round(p, stream);
+  }
+  int failed = kernel_attention_gradient_short(a, stream);
+  if (failed || !to->turned.data) return failed;
+  return kernel_turn(gradient_rows(p), gradient_columns(p), to->values, to->turned, stream);
 }
 
 static bool is_narrow_impossible(const ops_attention *p) {
@@ -169,10 +179,8 @@ int kernel_attention_gradient(const ops_attention *p, void *scratch, void *strea
   attention_arguments a = attention_arguments_of(p, scratch);
   if (attention_is_impossible(p) || is_narrow_impossible(p)) return KERNEL_INVALID;
   if (!p->dqkv_sums.data) a.parts = NULL;
-  int failed =
-      attention_is_short(&a) ? kernel_attention_gradient_short(&a, stream) : KERNEL_REFUSED;
+  int failed = attention_is_short(&a) ? gradient_of_short(&a, stream) : KERNEL_REFUSED;
   if (failed != KERNEL_REFUSED) {
-    if (!failed) failed = turn_rounded(p, stream);
     if (failed || !a.parts) return failed;
     return kernel_add_parts(p->batch, gradient_columns(p), a.parts, p->dqkv_sums, stream);
   }

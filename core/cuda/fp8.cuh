@@ -9,7 +9,8 @@
 #include <cuda_fp8.h>
 #endif
 
-/* Where there are no 8-bit products, kernels do without code for their operands. */
+/* Where there are no 8-bit products, kernels do without code for their operands. Devices that have
+ * them may still run such code (CUDA_COMPILED_FOR): a launcher must ask. */
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 890
 enum { HAS_FP8 = 0 };
 #else

@@ -52,6 +52,14 @@ static inline int kernel_allow_shared(const void *kernel, size_t bytes) {
   return (int)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
 }
 
+/* The compute capability, in tenths, for which the code was compiled that this device runs; 0 where
+ * it is not known. A library holds code for a few: a device of 8.9 runs that of 8.0. */
+#define CUDA_COMPILED_FOR(kernel) kernel_compiled_for((const void *)(kernel))
+static inline int kernel_compiled_for(const void *kernel) {
+  cudaFuncAttributes now;
+  return cudaFuncGetAttributes(&now, kernel) == cudaSuccess ? now.ptxVersion : 0;
+}
+
 /* Clears a handled error, so that the next check for errors does not see it. */
 #define CUDA_FORGET_ERROR ((void)cudaGetLastError())
 
@@ -83,6 +91,7 @@ typedef struct {
                                             grid, (unsigned)(threads), (size_t)(shared_bytes)})
 #define GRID(columns, rows) ((simt_index){(unsigned)(columns), (unsigned)(rows), 1})
 #define CUDA_ALLOW_SHARED(kernel, bytes) simt_allow_shared(kernel, (size_t)(bytes))
+#define CUDA_COMPILED_FOR(kernel) simt_compiled_for()
 #define UNROLL
 #define NO_UNROLL
 #define UNROLL_EIGHT

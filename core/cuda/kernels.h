@@ -106,7 +106,9 @@ int kernel_add_parts(int64_t count, int64_t columns, const float *parts, ops_buf
 /* sums [rows] master += the sums over the columns of x [rows, columns]. */
 int kernel_row_sums(int64_t rows, int64_t columns, ops_buffer x, ops_buffer sums, void *stream);
 
-/* Operands of 8-bit products (ops_table.narrow), in 8-bit floats as the Open Compute Project
+/* Of devices with 8-bit products, in tenths. */
+enum { KERNEL_FP8_CAPABILITY = 89 };
+/* Operands of these products (ops_table.narrow), in 8-bit floats as the Open Compute Project
  * defines them (OFP8, 2023): to nearest, ties to even, saturating; NaN becomes 0x7F. One matrix may
  * be of fp32; several are of bf16, without activation and without a known maximum. */
 size_t kernel_narrow_scratch(const ops_rounding *list, size_t count);

@@ -9,7 +9,7 @@
 #include "cuda/cuda.h"
 #include "cuda/kernels.h"
 
-enum { LEAST_CAPABILITY = 80, CAPABILITY_WITH_FP8 = 89 };
+enum { LEAST_CAPABILITY = 80 };
 enum { MEASURED_SIDE_BF16 = 8192, MEASURED_SIDE_FP32 = 4096 };
 
 static err capability_of(int device, int *capability) {
@@ -116,7 +116,7 @@ static err create(const ops_request *request, ops **out) {
                  "querying the GPU"));
   TRY(cuda_error(cudaDeviceGetAttribute(&state->cache_bytes, cudaDevAttrL2CacheSize, state->device),
                  "querying the GPU"));
-  if (request->is_narrow && state->capability < CAPABILITY_WITH_FP8)
+  if (request->is_narrow && state->capability < KERNEL_FP8_CAPABILITY)
     FAIL(ERR_UNSUPPORTED,
          "precision: fp8 needs a GPU with 8-bit matrix products (compute "
          "capability 8.9, 9.0 or later); this one has %d.%d: use bf16",

@@ -171,6 +171,16 @@ int simt_allow_shared(void (*body)(const void *), size_t bytes) {
   return 0;
 }
 
+static int capability = 90;
+
+int simt_compiled_for(void) {
+  return capability;
+}
+
+void simt_compile_for(int wanted) {
+  capability = wanted;
+}
+
 static bool is_asked_for(size_t shared_bytes) {
   int i = find_allowance(simt.body);
   return shared_bytes <= USUAL_DYNAMIC_SHARED ||

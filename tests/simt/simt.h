@@ -38,6 +38,10 @@ int simt_launch(const char *kernel, void (*body)(const void *), const void *argu
  * 1 where no device has so much. */
 int simt_allow_shared(void (*body)(const void *), size_t bytes);
 
+/* The compute capability that kernels count as compiled for, in tenths: 90, or what was set. */
+int simt_compiled_for(void);
+void simt_compile_for(int capability);
+
 /* A launch as CUDA_LAUNCH makes it. */
 typedef struct {
   const char *kernel;
