@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "config/settings.h"
 
-enum { BENCH_MOST_TEMPLATES = 8 };
+enum { BENCH_MOST_TEMPLATES = 8, BENCH_MOST_MASKS = 8 };
 
 typedef struct {
   settings s;
@@ -17,6 +17,8 @@ typedef struct {
   int64_t classes;                         /* eval: of the zero-shot classification */
   int64_t templates[BENCH_MOST_TEMPLATES]; /* eval: numbers of prompts per class, a row each */
   int template_count;
+  double masks[BENCH_MOST_MASKS]; /* step: mask ratios, a row each; ratios are to the first */
+  int mask_count;
   bool is_fitted; /* step: the largest batch that fits, instead of batch_size */
   bool as_json;
 } bench_request;

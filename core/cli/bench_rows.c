@@ -153,16 +153,19 @@ cleanup:
 }
 
 err bench_measure_rows(const settings *runs, int count, int64_t vocabulary, int64_t steps,
-                       bench_row *rows, bool *is_in_turns) {
+                       bench_row *rows, bool *is_in_turns, const bench_taker *taker) {
   err error = NULL;
   *is_in_turns = false;
   if (count > 1) TRY(bench_can_hold(runs, count, vocabulary, is_in_turns));
-  if (*is_in_turns) return measure_group(runs, count, vocabulary, steps, rows);
+  if (*is_in_turns) TRY(measure_group(runs, count, vocabulary, steps, rows));
   for (int i = 0; i < count; i++) {
-    settings s = runs[i];
-    if (i > 0) s.precision = rows[0].precision;
-    TRY(measure_group(&s, 1, vocabulary, steps, &rows[i]));
-    rows[i].time_ratio = rows[0].samples_per_second / rows[i].samples_per_second;
+    if (!*is_in_turns) {
+      settings s = runs[i];
+      if (i > 0) s.precision = rows[0].precision;
+      TRY(measure_group(&s, 1, vocabulary, steps, &rows[i]));
+      rows[i].time_ratio = rows[0].samples_per_second / rows[i].samples_per_second;
+    }
+    if (taker) TRY(taker->take(taker->context, i, *is_in_turns));
   }
 cleanup:
   return error;

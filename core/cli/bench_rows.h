@@ -28,10 +28,17 @@ typedef struct {
   char device[128];   /* the device's own name, "" for the CPU */
 } bench_row;
 
+/* Takes rows[i] when it is done, in order: one after another, or all at the end when measured in
+ * turns. */
+typedef struct {
+  err (*take)(void *context, int i, bool is_in_turns);
+  void *context;
+} bench_taker;
+
 /* rows [count] of runs with these settings, `steps` timed steps each: alternating, in at most
  * BENCH_ROUNDS turns, when the memory holds all models at once (is_in_turns), else one after the
- * other. All compute in the precision of the first. */
+ * other. All compute in the precision of the first. taker: may be NULL. */
 err bench_measure_rows(const settings *runs, int count, int64_t vocabulary, int64_t steps,
-                       bench_row *rows, bool *is_in_turns) ERR_MUST_CHECK;
+                       bench_row *rows, bool *is_in_turns, const bench_taker *taker) ERR_MUST_CHECK;
 
 #endif

@@ -9,20 +9,28 @@
 #include "cli/bench_rig.h"
 #include "cli/bench_rows.h"
 
-enum { ROWS = 3 }; /* mask ratios */
+/* What is printed: as JSON, each row when it is done. */
+typedef struct {
+  const bench_request *request;
+  bench_row rows[BENCH_MOST_MASKS];
+  int count;
+  double fp32, bf16; /* FLOP/s of matrix products */
+} step_table;
 
 err bench_step_rate(const bench_request *request, double *samples_per_second) {
   bench_row row = {0};
   bool is_in_turns;
-  err error =
-      bench_measure_rows(&request->s, 1, request->vocabulary, request->steps, &row, &is_in_turns);
+  err error = bench_measure_rows(&request->s, 1, request->vocabulary, request->steps, &row,
+                                 &is_in_turns, NULL);
   *samples_per_second = row.samples_per_second;
   return error;
 }
 
-static err print_json(const bench_row *row, const bench_row *whole, bool is_in_turns, double fp32,
-                      double bf16) {
+static err print_json(void *context, int i, bool is_in_turns) {
+  const step_table *t = context;
+  const bench_row *row = &t->rows[i], *whole = &t->rows[0];
   strbuf out = {0};
+  if (!t->request->as_json) return NULL;
   json_writer w = jsonw_start(&out);
   jsonw_object(&w, NULL);
   jsonw_number(&w, "mask_ratio", row->mask_ratio);
@@ -44,9 +52,9 @@ static err print_json(const bench_row *row, const bench_row *whole, bool is_in_t
   jsonw_number(&w, "optimizer_seconds", row->rest);
   jsonw_integer(&w, "parameters", row->parameters);
   jsonw_number(&w, "flops_per_second", row->flops_per_second);
-  jsonw_number(&w, "gemm_fp32_flops_per_second", fp32);
-  jsonw_number(&w, "gemm_bf16_flops_per_second", bf16);
-  jsonw_number(&w, "mfu", row->flops_per_second / bench_rate_of(row->precision, fp32, bf16));
+  jsonw_number(&w, "gemm_fp32_flops_per_second", t->fp32);
+  jsonw_number(&w, "gemm_bf16_flops_per_second", t->bf16);
+  jsonw_number(&w, "mfu", row->flops_per_second / bench_rate_of(row->precision, t->fp32, t->bf16));
   jsonw_integer(&w, "peak_bytes", (int64_t)row->peak_bytes);
   if (row->joules_per_sample >= 0) jsonw_number(&w, "joules_per_sample", row->joules_per_sample);
   jsonw_number(&w, "image_speedup",
@@ -63,11 +71,11 @@ typedef struct {
   bool decoder, scoring, energy;
 } table_parts;
 
-static table_parts parts_of(const bench_row rows[ROWS]) {
-  table_parts has = {.energy = rows[0].joules_per_sample >= 0};
-  for (int i = 0; i < ROWS; i++) {
-    has.decoder = has.decoder || rows[i].reconstruction > 0;
-    has.scoring = has.scoring || rows[i].scoring > 0;
+static table_parts parts_of(const step_table *t) {
+  table_parts has = {.energy = t->rows[0].joules_per_sample >= 0};
+  for (int i = 0; i < t->count; i++) {
+    has.decoder = has.decoder || t->rows[i].reconstruction > 0;
+    has.scoring = has.scoring || t->rows[i].scoring > 0;
   }
   return has;
 }
@@ -94,56 +102,56 @@ static void print_row(const bench_row *row, const bench_row *whole, table_parts 
   putchar('\n');
 }
 
-static void print_table(const bench_row rows[ROWS], bool is_in_turns, double fp32, double bf16) {
-  const table_parts has = parts_of(rows);
+static void print_table(const step_table *t, bool is_in_turns) {
+  const table_parts has = parts_of(t);
   printf("matrix products on this machine, measured now: fp32 %.0f GFLOP/s, bf16 %.0f GFLOP/s; the "
-         "step "
-         "computes in %s%s\n\n",
-         fp32 / 1e9, bf16 / 1e9, precision_name(rows[0].precision),
-         rows[0].delays_scales ? ", factors from earlier steps" : "");
+         "step computes in %s%s\n\n",
+         t->fp32 / 1e9, t->bf16 / 1e9, precision_name(t->rows[0].precision),
+         t->rows[0].delays_scales ? ", factors from earlier steps" : "");
   printf(
       "  mask   batch  samples/s    time   step ms  image ms   text ms   loss ms%s%s   rest ms   "
       "GFLOP/s  of fp32     of bf16  image × of FLOPs     memory%s\n",
       has.decoder ? "  decoder ms" : "", has.scoring ? "  scoring ms" : "",
       has.energy ? "  J/sample" : "");
-  for (int i = 0; i < ROWS; i++) print_row(&rows[i], &rows[0], has, fp32, bf16);
-  puts(is_in_turns ? "\nmeasured alternately: drift of the machine does not bias the rows' ratios"
-                   : "\nmeasured one after another, because all three models do not fit into "
-                     "memory at once: drift of the machine biases the ratios");
+  for (int i = 0; i < t->count; i++) print_row(&t->rows[i], &t->rows[0], has, t->fp32, t->bf16);
+  if (t->count > 1)
+    puts(is_in_turns
+             ? "\nmeasured alternately: drift of the machine does not bias the rows' ratios"
+             : "\nmeasured one after another, because the models do not fit into memory at once: "
+               "drift of the machine biases the ratios");
 }
 
 /* --fit: each row fills the device, so there is no room for another. */
-static err measure_fitted(const bench_request *request, settings *runs, bench_row *rows) {
+static err measure_fitted(settings *runs, step_table *t) {
+  const bench_request *request = t->request;
   bool is_in_turns;
   err error = NULL;
-  for (int i = 0; i < ROWS; i++) {
+  for (int i = 0; i < t->count; i++) {
     TRY(bench_largest_batch(&runs[i], request->vocabulary, &runs[i].batch_size));
-    TRY(bench_measure_rows(&runs[i], 1, request->vocabulary, request->steps, &rows[i],
-                           &is_in_turns));
-    rows[i].time_ratio = rows[0].samples_per_second / rows[i].samples_per_second;
+    TRY(bench_measure_rows(&runs[i], 1, request->vocabulary, request->steps, &t->rows[i],
+                           &is_in_turns, NULL));
+    t->rows[i].time_ratio = t->rows[0].samples_per_second / t->rows[i].samples_per_second;
+    TRY(print_json(t, i, false));
   }
 cleanup:
   return error;
 }
 
 err bench_step(const bench_request *request) {
-  static const double ratios[ROWS] = {0.0, 0.5, 0.75};
-  settings runs[ROWS]; /* shallow: only numbers are changed */
-  bench_row rows[ROWS];
-  double fp32, bf16;
+  settings runs[BENCH_MOST_MASKS]; /* shallow: only numbers are changed */
+  step_table table = {.request = request, .count = request->mask_count};
+  const bench_taker taker = {print_json, &table};
   bool is_in_turns = false;
-  for (int i = 0; i < ROWS; i++) {
+  for (int i = 0; i < table.count; i++) {
     runs[i] = request->s;
-    runs[i].mask_ratio = ratios[i];
+    runs[i].mask_ratio = request->masks[i];
   }
-  err error = bench_gemm_rates(&request->s, &fp32, &bf16);
+  err error = bench_gemm_rates(&request->s, &table.fp32, &table.bf16);
   if (!error)
-    error = request->is_fitted ? measure_fitted(request, runs, rows)
-                               : bench_measure_rows(runs, ROWS, request->vocabulary, request->steps,
-                                                    rows, &is_in_turns);
-  if (error) return error;
-  if (!request->as_json) print_table(rows, is_in_turns, fp32, bf16);
-  for (int i = 0; i < ROWS && request->as_json && !error; i++)
-    error = print_json(&rows[i], &rows[0], is_in_turns, fp32, bf16);
+    error = request->is_fitted
+                ? measure_fitted(runs, &table)
+                : bench_measure_rows(runs, table.count, request->vocabulary, request->steps,
+                                     table.rows, &is_in_turns, &taker);
+  if (!error && !request->as_json) print_table(&table, is_in_turns);
   return error;
 }

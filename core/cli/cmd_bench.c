@@ -56,11 +56,28 @@ static err read_templates(const option_list *given, bench_request *r) {
   return NULL;
 }
 
+/* 0, 50 and 75 % if none is given. */
+static err read_masks(const option_list *given, bench_request *r) {
+  static const char *const published[] = {"0", "0.5", "0.75"};
+  const char *const *items = given->count ? given->items : published;
+  size_t count = given->count ? given->count : sizeof published / sizeof *published;
+  if (count > BENCH_MOST_MASKS)
+    return err_new(ERR_INPUT, "--mask: at most %d may be given", BENCH_MOST_MASKS);
+  for (size_t i = 0; i < count; i++) {
+    char *end;
+    double ratio = strtod(items[i], &end);
+    if (*end || end == items[i] || !(ratio >= 0 && ratio < 1))
+      return err_new(ERR_INPUT, "--mask: '%s' is not a mask ratio in [0, 1)", items[i]);
+    r->masks[r->mask_count++] = ratio;
+  }
+  return NULL;
+}
+
 int cmd_bench(int argc, char **argv) {
   const char *config = NULL, *device = NULL;
   bench_request request = {.steps = 10, .classes = 1000};
   bool is_help = false, has_settings = false;
-  option_list sets = {0}, templates = {0}, rest = {0};
+  option_list sets = {0}, templates = {0}, masks = {0}, rest = {0};
   option options[] = {
       {"config", 'c', OPTION_STRING, &config, "FILE",
        "run file; default: the reference model (width 192, 64 px, batch 256)", false},
@@ -69,6 +86,8 @@ int cmd_bench(int argc, char **argv) {
        "device to measure; short for --set device=…", false},
       {"steps", 'n', OPTION_INTEGER, &request.steps, "N", "measured repetitions (default 10)",
        false},
+      {"mask", 0, OPTION_LIST, &masks, "RATIO",
+       "step: mask ratio, a row each; may be repeated (default 0, 0.5 and 0.75)", false},
       {"fit", 0, OPTION_FLAG, &request.is_fitted, NULL,
        "step: the largest power-of-two batch that fits the GPU, for each mask", false},
       {"classes", 0, OPTION_INTEGER, &request.classes, "N", "eval: classes (default 1000)", false},
@@ -81,13 +100,12 @@ int cmd_bench(int argc, char **argv) {
       "  ops      each operation of the model at training shapes, which variant of the CPU's\n"
       "           kernels runs (FLIP_CPU_KERNELS forces one) and which instruction set oneDNN\n"
       "           uses (docs/kernels.md)\n"
-      "  step     the training step at mask 0, 50 and 75 %, by part, relative to this machine's\n"
-      "           matrix-product rate measured in the same call. The three are measured\n"
-      "           alternately, in up to ten rounds; the time ratio is the median over rounds, so\n"
-      "           that drift does not bias it. With --fit, or when the three models do not fit "
-      "into\n"
-      "           memory together, they are measured one after another (the last line and\n"
-      "           \"in_turns\" say which)\n"
+      "  step     the training step at each --mask, by part, relative to this machine's\n"
+      "           matrix-product rate measured in the same call. The masks are measured\n"
+      "           alternately, in up to ten rounds; the time ratio, to the first, is the median\n"
+      "           over rounds, so that drift does not bias it. With --fit, or when the models do\n"
+      "           not fit into memory together, they are measured one after another (the last\n"
+      "           line and \"in_turns\" say which), and --json prints each when it is done\n"
       "  eval     images/s and prompts/s encoded as by flip embed and zero-shot classification\n"
       "           (batches of eval.batch_size), images scored per second, and what 50,000 images\n"
       "           would take; of the prompts at most --steps batches are measured\n"
@@ -109,6 +127,7 @@ int cmd_bench(int argc, char **argv) {
   if (request.steps < 1 || request.steps > 100000)
     FAIL(ERR_INPUT, "--steps: %ld is outside [1, 100000]", (long)request.steps);
   TRY(read_templates(&templates, &request));
+  TRY(read_masks(&masks, &request));
   TRY(config ? settings_load(config, &request.s) : reference_settings(&request.s));
   has_settings = true;
   request.vocabulary = config ? BERT_VOCABULARY : REFERENCE_VOCABULARY;
@@ -117,6 +136,7 @@ int cmd_bench(int argc, char **argv) {
   /* a preset does not give the length of a run, which is irrelevant for a benchmark */
   if (!(request.s.samples > 0) && !(request.s.epochs > 0))
     TRY(settings_set(&request.s, "samples=1M"));
+  TRY(settings_check_model(&request.s));
   if (strcmp(rest.items[0], "step") == 0)
     error = bench_step(&request);
   else if (strcmp(rest.items[0], "ops") == 0)

@@ -50,6 +50,14 @@ expect_status 0 "$FLIP" bench step "${small[@]}" --set mask_ratio=0.5 --set reco
 expect_status 0 "$FLIP" bench step "${small[@]}" --set mask_ratio=0.5 --set reconstruction.weight=1 --steps 1
 awk '/ mask +batch /{ has = /loss ms  decoder ms/; next } NF > 9 && has && $1 ~ /^0/ { rows += $9 > 0 || $1 == 0 } END { exit rows != 3 }' out.txt ||
   { cat out.txt; fail "the decoder's time is in another column"; }
+expect_status 0 "$FLIP" bench step "${small[@]}" --steps 1 --mask 0.5 --mask 0.25 --json
+[ "$(grep -o '"mask_ratio":[0-9.]*' out.txt | tr '\n' ' ')" = '"mask_ratio":0.5 "mask_ratio":0.25 ' ] || fail "the masks that were asked for are not the rows"
+expect_status 2 "$FLIP" bench step "${small[@]}" --mask 1
+expect_line err.txt "--mask: '1' is not a mask ratio in \[0, 1\)"
+for what in ops step eval; do
+  expect_status 2 "$FLIP" bench $what "${small[@]}" --set image.patch=7
+  expect_line err.txt 'image.size'
+done
 expect_status 0 "$FLIP" bench ops "${small[@]}" --steps 1 --json
 [ "$(wc -l < out.txt)" -ge 8 ] || fail "too few operations"
 expect_status 0 "$FLIP" bench eval "${small[@]}" --steps 1 --set eval.batch_size=8 --classes 10 --templates 3 --templates 1 --json

@@ -62,12 +62,13 @@ pack_proof() {
   mkdir -p "$out/bin" "$out/lib" "$out/tests" "$out/experiments"
   cp "$build/bin/flip" "$out/bin/"
   pack_plugin "$out/lib"
-  cp "$build/lib/libflip_nccl.so" "$out/lib/"
+  if [ -f "$build/lib/libflip_nccl.so" ]; then cp "$build/lib/libflip_nccl.so" "$out/lib/"; fi
   cp "$build/tests/gpu_calls" "$build/tests/test_ops" "$build/tests/test_step" "$build/tests/test_narrow" "$out/tests/"
   cp -r experiments/presets "$out/experiments/"
   cp -r tests/gpu tests/peers "$out/tests/"
-  git rev-parse HEAD >"$out/commit"
-  pack_libraries "$out/lib" "$out/bin/flip" "$out/tests/gpu_calls" "$out/lib/libflip_nccl.so" "$out"/tests/test_*
+  # of the programs, which may be older than the checkout
+  "$build/bin/flip" --version | sed 's/.*(\([^,]*\),.*/\1/' >"$out/commit"
+  pack_libraries "$out/lib" "$out/bin/flip" $(find "$out/lib" -name 'libflip_*.so') "$out"/tests/*_calls "$out"/tests/test_*
   tar czf "$archive" -C "$work" proof
 }
 
