@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "model/mask.h"
 #include "ops/device.h"
+#include "train/fit.h"
 
 static err make_inputs(bench_rig *r, int64_t vocabulary) {
   const settings *s = r->s;
@@ -139,7 +140,7 @@ err bench_largest_batch(const settings *s, int64_t vocabulary, int64_t *batch) {
   *batch = 0;
   for (tried.batch_size = 2; tried.batch_size <= MOST; tried.batch_size *= 2) {
     TRY(model_count(&tried, vocabulary, o->compute, o->chunk_bytes, &counts));
-    if ((double)counts.planned_bytes <= 0.95 * (double)memory.free) *batch = tried.batch_size;
+    if (counts.planned_bytes <= fit_share(memory.free)) *batch = tried.batch_size;
   }
   if (!*batch) FAIL(ERR_MEMORY, "even a batch of 2 does not fit into the device's free memory");
 cleanup:

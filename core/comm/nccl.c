@@ -69,6 +69,11 @@ static void note(comm *c, int64_t elements, ops_type type) {
   c->bytes_moved += elements * (int64_t)ops_size_of(type);
 }
 
+/* A call in a group of a non-blocking communicator may be under way; the group's end tells. */
+static bool goes_on(ncclResult_t code) {
+  return code == ncclSuccess || code == ncclInProgress;
+}
+
 static err begin_group(nccl_state *n, const char *what) {
   nccl_lock(n);
   ncclResult_t code = ncclGroupStart();
@@ -78,8 +83,7 @@ static err begin_group(nccl_state *n, const char *what) {
 /* Ends the group even if a call in it failed. */
 static err end_group(nccl_state *n, ncclResult_t inside, const char *what) {
   ncclResult_t code = ncclGroupEnd();
-  bool has_failed = inside != ncclSuccess && inside != ncclInProgress;
-  return nccl_done(n, has_failed ? inside : code, what);
+  return nccl_done(n, goes_on(inside) ? code : inside, what);
 }
 
 /* ---- buffers ---- */
@@ -108,7 +112,7 @@ static err gather_unequal(nccl_state *n, int64_t total, ops_buffer x) {
   ncclResult_t code = ncclSuccess;
   err error = begin_group(n, "gathering slices");
   if (error) return error;
-  for (int r = 0; r < n->size && code == ncclSuccess; r++) {
+  for (int r = 0; r < n->size && goes_on(code); r++) {
     comm_slice s = comm_slice_of(total, n->size, r);
     void *at = ops_at(x, s.first).data;
     if (s.count > 0)
@@ -169,13 +173,13 @@ static err exchange(nccl_state *n, int64_t total, int64_t at, ops_buffer x, ops_
   if (n->size == 1) return NULL;
   err error = begin_group(n, "summing");
   if (error) return error;
-  for (int r = 0; r < n->size && code == ncclSuccess; r++) {
+  for (int r = 0; r < n->size && goes_on(code); r++) {
     int64_t count = part_of(n, comm_slice_of(total, n->size, r), at);
     if (r == n->rank) continue;
     if (count > 0)
       code = ncclSend(sent_to(n, total, at, x, wire, r).data, (size_t)count, type_of(wire), r,
                       n->link, n->stream);
-    if (code == ncclSuccess && own > 0)
+    if (goes_on(code) && own > 0)
       code = ncclRecv(ops_at(received, r * n->room).data, (size_t)own, type_of(wire), r, n->link,
                       n->stream);
   }

@@ -51,6 +51,7 @@ typedef struct {
   cuda_block *outgrown;
   cuda_lane aside;           /* the inactive branch: its stream, workspace, scratch */
   int branch;                /* the current one: 1 only while a step is recorded */
+  bool may_branch;           /* there is memory for the other branch */
   bool has_branched;         /* since the last merge */
   cudaEvent_t split, joined; /* on branch 0 where they part, on branch 1 at its end */
   bool is_recording;

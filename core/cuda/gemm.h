@@ -57,6 +57,7 @@ typedef struct {
   cublasLtMatrixLayout_t first, second, result; /* in cuBLASLt's order: b, a, c */
   cublasLtMatmulAlgo_t algorithm;
   gemm_gain gain;
+  bool is_untried; /* taken without a run, for lack of memory: not for later runs */
 } gemm_plan;
 
 struct gemm_plans {

@@ -94,7 +94,8 @@ cleanup:
 }
 
 /* An algorithm that an earlier run chose, if the library still accepts it. */
-static err recall(ops *o, const gemm_key *key, gemm_plan *plan, bool *is_there) {
+static err recall(ops *o, const gemm_key *key, const gemm_product *p, gemm_plan *plan,
+                  bool *is_there) {
   cuda_state *state = cuda_of(o);
   choice_key stored = stored_key(key);
   choice_value value;
@@ -104,6 +105,12 @@ static err recall(ops *o, const gemm_key *key, gemm_plan *plan, bool *is_there) 
   err error = gemm_describe(key, (int)value.part[0], plan);
   if (error) return error;
   memcpy(&plan->algorithm, &value.part[STORED_ALGORITHM], sizeof plan->algorithm);
+  /* the library may judge by the alignment of what the epilogue reads and writes */
+  error = gemm_point(plan, p);
+  if (error) {
+    gemm_free_plan(plan);
+    return error;
+  }
   *is_there = cublasLtMatmulAlgoCheck(state->gemms->library, plan->product, plan->first,
                                       plan->second, plan->result, plan->result, &plan->algorithm,
                                       &result) == CUBLAS_STATUS_SUCCESS &&
@@ -162,10 +169,10 @@ static err choose_form(ops *o, const gemm_key *key, const gemm_product *p, gemm_
 
 static err make_plan(ops *o, const gemm_key *key, const gemm_product *p, gemm_plan *plan) {
   bool is_there;
-  err error = recall(o, key, plan, &is_there);
+  err error = recall(o, key, p, plan, &is_there);
   if (error || is_there) return error;
   error = choose_form(o, key, p, plan);
-  if (!error && cuda_may_time(cuda_of(o))) remember(cuda_of(o), plan);
+  if (!error && cuda_may_time(cuda_of(o)) && !plan->is_untried) remember(cuda_of(o), plan);
   return error;
 }
 

@@ -260,10 +260,13 @@ err gemm_search(ops *o, gemm_plan *plan, const gemm_product *p,
   *seconds = 0;
   *is_there = true;
   plan->algorithm = named[0].algo;
-  /* trials must not add to real sums; without memory for others the first is taken untried */
+  /* trials must not add to real sums; without memory for others the first algorithm of the form
+   * that the library is known to have is taken untried */
   if (plan->key.accumulate && cudaMalloc(&s->c, (size_t)(plan->key.m * plan->key.n) * 4)) {
     (void)cudaGetLastError();
     free(s);
+    plan->is_untried = true;
+    *is_there = !(plan->form & GEMM_SUMS);
     return NULL;
   }
   bool is_timed = cuda_may_time(cuda_of(o));

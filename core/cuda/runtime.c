@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -244,7 +245,7 @@ static err swap_lanes(ops *o) {
 /* Only recorded steps branch: earlier steps time their choices, undisturbed by another stream. */
 err cuda_branch(ops *o, int which) {
   cuda_state *state = cuda_of(o);
-  if (!state->is_recording || which == state->branch) return NULL;
+  if (!state->is_recording || !state->may_branch || which == state->branch) return NULL;
   err error = NULL;
   if (!state->has_branched) {
     TRY(cuda_error(cudaEventRecord(state->split, state->compute), "an event"));
@@ -293,7 +294,12 @@ cleanup:
 err cuda_record(ops *o) {
   cuda_state *state = cuda_of(o);
   err error = equip_branch(o);
-  if (error) return error;
+  state->may_branch = !error;
+  if (error && err_kind_of(error) != ERR_MEMORY) return error;
+  if (error)
+    log_warning("the towers take turns, because a second branch of the step lacks memory: %s",
+                err_message(error));
+  err_free(error);
   error = cuda_error(cudaStreamBeginCapture(state->compute, cudaStreamCaptureModeThreadLocal),
                      "recording a step");
   state->is_recording = !error;
@@ -315,7 +321,9 @@ err cuda_record_end(ops *o, void **recording) {
   }
   error = cuda_error(cudaStreamEndCapture(state->compute, &graph), "recording a step");
   if (!error)
-    error = cuda_error(cudaGraphInstantiate(&runnable, graph, 0), "preparing a recorded step");
+    error =
+        cuda_error(cudaGraphInstantiate(&runnable, graph, cudaGraphInstantiateFlagUseNodePriority),
+                   "preparing a recorded step");
   if (!error)
     error = cuda_error(cudaGraphUpload(runnable, state->compute), "uploading a recorded step");
   if (graph) (void)cudaGraphDestroy(graph);

@@ -119,10 +119,13 @@ static bool is_describable(const ops_attention *a) {
          cuda_is_at_16(a->dqkv.data);
 }
 
+/* Earlier ones add to the gradient of q in memory that they expect to be cleared. */
+enum { LEAST_FOR_GRADIENTS = 90600 };
+
 int sdpa_candidates(ops *o, const ops_attention *a, bool is_backward) {
   cuda_state *state = cuda_of(o);
   sdpa_plans *plans = state->attentions;
-  if (!is_describable(a)) return 0;
+  if (!is_describable(a) || (is_backward && sdpa_library_version() < LEAST_FOR_GRADIENTS)) return 0;
   const sdpa_target target = {.handle = plans->library};
   sdpa_shape shape = shape_of(o, a, is_backward);
   sdpa_plan *p = find(plans, &shape);

@@ -27,7 +27,7 @@ static err complete(const param_watch *watch, size_t first, size_t count) {
     if (one->waiting == before) continue;
     one->is_mixed = one->is_mixed || (one->branch >= 0 && one->branch != watch->branch);
     one->branch = watch->branch;
-    if (one->waiting > 0 || one->is_mixed) continue;
+    if (one->waiting > 0 || one->is_mixed || b->is_held) continue;
     err error = start(b, one);
     if (error) return error;
   }
@@ -56,7 +56,8 @@ void buckets_close(buckets *b) {
   *b = (buckets){0};
 }
 
-void buckets_begin(buckets *b) {
+void buckets_begin(buckets *b, bool is_held) {
+  b->is_held = is_held;
   const param_table *table = clip_params(b->model);
   for (size_t i = 0; i < b->count; i++) {
     bucket *one = &b->items[i];

@@ -25,6 +25,7 @@ typedef struct {
   bool is_sharded;
   bucket *items;
   size_t count;
+  bool is_held;      /* nothing starts before buckets_finish */
   param_watch watch; /* for clip_set_watch */
 } buckets;
 
@@ -33,8 +34,10 @@ err buckets_open(buckets *b, clip_model *model, comm *ranks, int64_t bytes, ops_
                  bool is_sharded) ERR_MUST_CHECK;
 void buckets_close(buckets *b);
 
-/* Before a backward pass that b->watch follows. */
-void buckets_begin(buckets *b);
+/* Before a backward pass that b->watch follows. is_held: no bucket is summed before buckets_finish,
+ * for a pass in which the backend times its choices: those of a GPU that also moves buckets, and
+ * waits for other ranks with some of its multiprocessors, would be of another machine. */
+void buckets_begin(buckets *b, bool is_held);
 /* After it: ops called from then on see the sums. */
 err buckets_finish(buckets *b) ERR_MUST_CHECK;
 

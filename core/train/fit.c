@@ -52,22 +52,28 @@ static err advise(const settings *s, int64_t vocabulary, const ops *o, uint64_t 
   return error;
 }
 
+uint64_t fit_share(uint64_t free_bytes) {
+  return free_bytes - free_bytes / 20;
+}
+
 err fit_check(const settings *s, int64_t vocabulary, ops *o, uint64_t planned_bytes,
               fit_memory host) {
   ops_memory memory = {.free = host.bytes ? host.bytes : UINT64_MAX};
   bool is_host = !o->call->memory;
   err error = is_host ? NULL : o->call->memory(o, &memory);
-  if (error || planned_bytes <= memory.free) return error;
+  uint64_t limit = is_host ? memory.free : fit_share(memory.free);
+  if (error || planned_bytes <= limit) return error;
   char planned[TEXT_NUMBER_SIZE], available[TEXT_NUMBER_SIZE];
   strbuf advice = {0};
-  error = advise(s, vocabulary, o, memory.free, &advice);
+  error = advise(s, vocabulary, o, limit, &advice);
   if (!error)
-    error = err_new(ERR_MEMORY, "the run needs an estimated %s of %s, but %s are %s: %s%s",
+    error = err_new(ERR_MEMORY, "the run needs an estimated %s of %s, but %s are %s%s: %s%s",
                     text_bytes(planned_bytes, planned), is_host ? "memory" : "GPU memory",
                     text_bytes(memory.free, available),
                     !is_host        ? "free"
                     : host.is_group ? "available to this control group"
                                     : "available",
+                    is_host ? "" : " (a twentieth of them for the libraries)",
                     advice.length ? "it would fit with " : "no micro-batch is small enough",
                     strbuf_string(&advice));
   strbuf_free(&advice);

@@ -4,6 +4,7 @@
 
 /* Before a step is recorded, this many have run op by op: each shape was seen, its matrix-product
  * algorithm chosen, its scratch memory grown. */
+/* In which a GPU's backend also times its choices. */
 enum { STEPS_BEFORE_RECORDING = 2 };
 
 void step_open(train_step *t, const settings *s, clip_model *model, optimizer *moments,
@@ -58,7 +59,8 @@ static err begin(train_step *t) {
 /* The backward pass that completes the gradients, which are summed over ranks meanwhile. */
 static err last_backward(train_step *t, int64_t first, int64_t count) {
   if (!t->shared) return clip_backward(t->model, first, count);
-  buckets_begin(t->shared);
+  bool is_timed = clip_weights(t->model)->o->call->record && t->launched < STEPS_BEFORE_RECORDING;
+  buckets_begin(t->shared, is_timed);
   clip_set_watch(t->model, &t->shared->watch);
   err error = clip_backward(t->model, first, count);
   clip_set_watch(t->model, NULL);
