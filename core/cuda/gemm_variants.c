@@ -21,9 +21,11 @@ typedef struct {
 #define TILE(rows, columns) {CUBLASLT_MATMUL_TILE_##rows##x##columns, rows, columns},
 static const tile known_tiles[] = {GEMM_TILES(TILE)};
 #undef TILE
+enum { KNOWN_TILES = sizeof known_tiles / sizeof *known_tiles };
+_Static_assert((int)KNOWN_TILES <= (int)MOST_TILE_IDS, "all fit into a list");
 
 static const tile *tile_of(uint32_t id) {
-  for (size_t i = 0; i < sizeof known_tiles / sizeof *known_tiles; i++)
+  for (size_t i = 0; i < KNOWN_TILES; i++)
     if (known_tiles[i].id == id) return &known_tiles[i];
   return NULL;
 }
@@ -56,13 +58,15 @@ static bool write_setting(cublasLtMatmulAlgo_t *a, int setting, uint64_t value, 
                                               &value, bytes) == CUBLAS_STATUS_SUCCESS;
 }
 
-static int64_t capability(const cublasLtMatmulAlgo_t *a, cublasLtMatmulAlgoCapAttributes_t which) {
+/* `untold` where the library does not say: then the check of each variant decides. */
+static int64_t capability(const cublasLtMatmulAlgo_t *a, cublasLtMatmulAlgoCapAttributes_t which,
+                          int64_t untold) {
   int32_t value = 0;
   size_t written;
   return cublasLtMatmulAlgoCapGetAttribute(a, which, &value, sizeof value, &written) ==
                  CUBLAS_STATUS_SUCCESS
              ? value
-             : 0;
+             : untold;
 }
 
 enum { ID_BYTES = 4, CLUSTER_BYTES = 2 };
@@ -122,15 +126,19 @@ static int by_seconds(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* The algorithm's tiles that the table has, those with the least estimate first. */
+/* The algorithm's tiles that the table has, those with the least estimate first; where the library
+ * does not say which it has, all of the table. */
 static int list_tiles(const gemm_variants *v, const cublasLtMatmulAlgo_t *base,
                       estimated list[MOST_TILE_IDS]) {
   uint32_t ids[MOST_TILE_IDS];
   size_t written = 0;
   int count = 0;
-  if (cublasLtMatmulAlgoCapGetAttribute(base, CUBLASLT_ALGO_CAP_TILE_IDS, ids, sizeof ids,
-                                        &written) != CUBLAS_STATUS_SUCCESS)
-    return 0;
+  bool is_told = cublasLtMatmulAlgoCapGetAttribute(base, CUBLASLT_ALGO_CAP_TILE_IDS, ids,
+                                                   sizeof ids, &written) == CUBLAS_STATUS_SUCCESS;
+  if (!is_told) {
+    for (size_t i = 0; i < KNOWN_TILES; i++) ids[i] = known_tiles[i].id;
+    written = KNOWN_TILES * sizeof *ids;
+  }
   uint64_t own = read_setting(base, CUBLASLT_ALGO_CONFIG_TILE_ID, ID_BYTES);
   uint64_t parts = read_setting(base, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, ID_BYTES);
   for (size_t i = 0; i < written / sizeof *ids; i++) {
@@ -140,7 +148,7 @@ static int list_tiles(const gemm_variants *v, const cublasLtMatmulAlgo_t *base,
                                                    parts > 1 ? (int)parts : 1, v->multiprocessors)};
   }
   qsort(list, (size_t)count, sizeof *list, by_seconds);
-  return count < TILES_LISTED ? count : TILES_LISTED;
+  return count < TILES_LISTED || !is_told ? count : TILES_LISTED;
 }
 
 /* Each tile with the base's cluster, else with the first of the usual ones that it may have. */
@@ -162,7 +170,7 @@ static void vary_tile(const gemm_variants *v, const cublasLtMatmulAlgo_t *base,
 /* Options without a public meaning, and the order in which blocks take tiles. */
 static void vary_option(const gemm_variants *v, const cublasLtMatmulAlgo_t *base,
                         gemm_algorithms *out) {
-  int64_t most = capability(base, CUBLASLT_ALGO_CAP_CUSTOM_OPTION_MAX);
+  int64_t most = capability(base, CUBLASLT_ALGO_CAP_CUSTOM_OPTION_MAX, MOST_OPTIONS - 1);
   uint64_t own = read_setting(base, CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION, ID_BYTES);
   for (int64_t i = 0; i <= most && i < MOST_OPTIONS; i++) {
     cublasLtMatmulAlgo_t a = *base;
@@ -170,7 +178,7 @@ static void vary_option(const gemm_variants *v, const cublasLtMatmulAlgo_t *base
         write_setting(&a, CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION, (uint64_t)i, ID_BYTES))
       (void)append(v, &a, out);
   }
-  if (!capability(base, CUBLASLT_ALGO_CAP_CTA_SWIZZLING_SUPPORT)) return;
+  if (!capability(base, CUBLASLT_ALGO_CAP_CTA_SWIZZLING_SUPPORT, 1)) return;
   cublasLtMatmulAlgo_t a = *base;
   uint64_t order = read_setting(base, CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING, ID_BYTES);
   if (write_setting(&a, CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING, !order, ID_BYTES))
@@ -183,8 +191,8 @@ static void vary_split(const gemm_variants *v, const cublasLtMatmulAlgo_t *base,
   const tile *t = tile_of((uint32_t)read_setting(base, CUBLASLT_ALGO_CONFIG_TILE_ID, ID_BYTES));
   uint64_t own = read_setting(base, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, ID_BYTES);
   const uint32_t scheme = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
-  if (!t || !capability(base, CUBLASLT_ALGO_CAP_SPLITK_SUPPORT) ||
-      !(capability(base, CUBLASLT_ALGO_CAP_REDUCTION_SCHEME_MASK) & scheme))
+  if (!t || !capability(base, CUBLASLT_ALGO_CAP_SPLITK_SUPPORT, 1) ||
+      !(capability(base, CUBLASLT_ALGO_CAP_REDUCTION_SCHEME_MASK, scheme) & scheme))
     return;
   const gemm_key *key = &v->plan->key;
   double whole = gemm_estimate(key, t->rows, t->columns, 1, v->multiprocessors);

@@ -20,9 +20,10 @@
  *   better_tile, better_cluster, better_option, better_split
  *                 an algorithm that the heuristics do not name is faster by that setting
  *   better_pair   the heuristics name one more algorithm, with another option, that is slower than
- * the first, and fastest of all with another tile wrong_tile    and one with another tile is
- * fastest, but leaves columns of its result unwritten failing_tile  and one is accepted by the
- * check, and fails when it is run */
+ *                 the first, and fastest of all with another tile
+ *   wrong_tile    one with another tile is fastest, but leaves columns of its result unwritten
+ *   failing_tile  one is accepted by the check, and fails when it is run
+ *   untold        the library does not say which tiles, splits and options an algorithm has */
 #ifndef FLIP_IMITATION_CUBLASLT_H
 #define FLIP_IMITATION_CUBLASLT_H
 

@@ -171,6 +171,7 @@ cublasStatus_t cublasLtMatmulAlgoCapGetAttribute(const cublasLtMatmulAlgo_t *alg
     imitation_misuse("%s: no algorithm of this library, or nowhere to write", call);
     return CUBLAS_STATUS_INVALID_VALUE;
   }
+  if (has("untold")) return CUBLAS_STATUS_INVALID_VALUE;
   if (which == CUBLASLT_ALGO_CAP_TILE_IDS) {
     if (bytes < sizeof tiles) return CUBLAS_STATUS_INVALID_VALUE;
     memcpy(value, tiles, sizeof tiles);

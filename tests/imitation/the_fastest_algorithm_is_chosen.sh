@@ -29,6 +29,8 @@ cmp "$(newest first)" "$(newest second)" || fail "reused choices gave other bits
 
 search better_tile,better_option 100000
 [ "$(products '128x160.* 3 \| not named')" -gt 8 ] || { cat times; fail "the faster tile or option was not taken"; }
+search better_tile,better_option,untold 100000 # a library that does not say what an algorithm can do
+[ "$(products '128x160.* 3 \| not named')" -gt 8 ] || { cat times; fail "the faster tile or option was not taken untold"; }
 search better_cluster 100000 # the tile needs a cluster, and is faster with a larger one
 [ "$(products '256x128.*4x1x1.*not named')" -gt 8 ] || { cat times; fail "the faster cluster was not taken"; }
 search better_pair 100000 # neither its tile nor its option alone is faster
