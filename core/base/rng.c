@@ -3,6 +3,10 @@
 #include <math.h>
 #include <string.h>
 
+#if defined __x86_64__
+#include <immintrin.h>
+#endif
+
 /* Counters in, blocks out, in place: word w of `lanes` blocks is in cw. Inlined, so that the number
  * of lanes is a constant to the compiler. */
 static inline __attribute__((always_inline)) void philox_rounds(int lanes, uint32_t *c0,
@@ -81,11 +85,72 @@ static void next_blocks(const rng *r, uint32_t out[4 * LANES]) {
     for (int word = 0; word < 4; word++) out[4 * i + word] = c[word][i];
 }
 
+#if defined __x86_64__
+#define AVX2 __attribute__((target("avx2")))
+
+/* The products of eight words and a constant: their upper and lower halves. */
+AVX2 static inline void multiply_eight(__m256i x, __m256i by, __m256i *high, __m256i *low) {
+  __m256i even = _mm256_mul_epu32(x, by), odd = _mm256_mul_epu32(_mm256_srli_epi64(x, 32), by);
+  *low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+  *high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+}
+
+AVX2 static inline void store_halves(uint32_t *out, __m256i first, __m256i second, size_t apart) {
+  _mm256_storeu_si256((__m256i *)(void *)out, _mm256_permute2x128_si256(first, second, 0x20));
+  _mm256_storeu_si256((__m256i *)(void *)(out + apart),
+                      _mm256_permute2x128_si256(first, second, 0x31));
+}
+
+/* Blocks counter[0] to counter[0] + 7, with AVX2: a third of the time of next_blocks. */
+enum { EIGHT = 8 };
+AVX2 static void next_eight(const rng *r, uint32_t out[4 * EIGHT]) {
+  const __m256i m0 = _mm256_set1_epi32((int)0xD2511F53u), m1 = _mm256_set1_epi32((int)0xCD9E8D57u);
+  __m256i c0 = _mm256_add_epi32(_mm256_set1_epi32((int)r->counter[0]),
+                                _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  __m256i c1 = _mm256_set1_epi32((int)r->counter[1]), c2 = _mm256_set1_epi32((int)r->counter[2]),
+          c3 = _mm256_set1_epi32((int)r->counter[3]);
+  uint32_t k0 = r->key[0], k1 = r->key[1];
+  for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+    __m256i high0, low0, high1, low1;
+    multiply_eight(c0, m0, &high0, &low0);
+    multiply_eight(c2, m1, &high1, &low1);
+    c0 = _mm256_xor_si256(_mm256_xor_si256(high1, c1), _mm256_set1_epi32((int)k0));
+    c2 = _mm256_xor_si256(_mm256_xor_si256(high0, c3), _mm256_set1_epi32((int)k1));
+    c1 = low1;
+    c3 = low0;
+  }
+  /* from a word of each block to blocks of four words */
+  __m256i a = _mm256_unpacklo_epi32(c0, c1), b = _mm256_unpackhi_epi32(c0, c1),
+          c = _mm256_unpacklo_epi32(c2, c3), d = _mm256_unpackhi_epi32(c2, c3);
+  store_halves(out, _mm256_unpacklo_epi64(a, c), _mm256_unpackhi_epi64(a, c), 16);
+  store_halves(out + 8, _mm256_unpacklo_epi64(b, d), _mm256_unpackhi_epi64(b, d), 16);
+}
+
+/* The number of words written: a multiple of eight blocks. */
+static size_t fill_eights(rng *r, uint32_t *out, size_t count) {
+  if (!__builtin_cpu_supports("avx2")) return 0;
+  size_t done = 0;
+  for (; count - done >= 4 * EIGHT; done += 4 * EIGHT) {
+    next_eight(r, out + done);
+    r->counter[0] += EIGHT;
+  }
+  return done;
+}
+#else
+static size_t fill_eights(rng *r, uint32_t *out, size_t count) {
+  (void)r, (void)out, (void)count;
+  return 0;
+}
+#endif
+
 void rng_fill(rng *r, uint32_t *out, size_t count) {
   while (count > 0 && r->used < 4) {
     *out++ = r->block[r->used++];
     count--;
   }
+  size_t done = fill_eights(r, out, count);
+  out += done;
+  count -= done;
   for (; count >= 4 * LANES; count -= 4 * LANES, out += 4 * LANES) {
     next_blocks(r, out);
     r->counter[0] += LANES;

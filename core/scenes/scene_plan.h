@@ -67,8 +67,9 @@ typedef struct {
   int32_t count, colors;    /* colours that clutter may have */
   double darkest, lightest; /* of the background's grey */
 } scene_picture;
-err scene_paint(const scene_picture *picture, rng *random, int32_t size,
-                uint8_t *pixels) ERR_MUST_CHECK;
+/* Compiled once for each variant of base/processor.h, scene_SUFFIX_paint; all draw the same bytes.
+ */
+typedef err scene_painter(const scene_picture *picture, rng *random, int32_t size, uint8_t *pixels);
 
 scene_plan_2 scene_make_plan_2(bool is_heldout, rng *random);
 void scene_caption_2(const scene_plan_2 *plan, rng *random, strbuf *out);
@@ -88,5 +89,27 @@ typedef struct {
   double inner, outer;
 } scene_bounds;
 scene_bounds scene_shape_bounds(int32_t shape);
+
+/* What shapes consist of. A polygon, by the even-odd rule; count 0: the shape is none. */
+typedef struct {
+  double x, y;
+} scene_point;
+typedef struct {
+  const scene_point *corners;
+  size_t count;
+} scene_polygon;
+scene_polygon scene_shape_polygon(int32_t shape);
+/* A regular polygon or star with a corner at `turn` (0: the top); NULL: the shape is none. to_x,
+ * to_y: from the centre to the middle of a side, in the frame of the corner before it. corners:
+ * unit vectors, y down. */
+typedef struct {
+  int sides;
+  double waist, turn, to_x, to_y;
+  scene_point corners[8];
+} scene_regular;
+const scene_regular *scene_shape_regular(int32_t shape);
+/* Points so near an edge that a shorter formula may round to its other side take a longer one,
+ * which the scenes were defined with. */
+#define SCENE_NEAR_EDGE 1e-9
 
 #endif

@@ -5,9 +5,8 @@
 #include "scenes/scene_plan.h"
 #include "scenes/scenes.h"
 
-typedef struct {
-  double x, y;
-} point;
+typedef scene_point point;
+typedef scene_regular regular;
 
 static const point square[] = {{-0.8, -0.8}, {0.8, -0.8}, {0.8, 0.8}, {-0.8, 0.8}};
 static const point triangle[] = {{0, -0.95}, {0.95, 0.75}, {-0.95, 0.75}};
@@ -22,14 +21,6 @@ static const point rectangle[] = {{-0.95, -0.5}, {0.95, -0.5}, {0.95, 0.5}, {-0.
 static const point trapezoid[] = {{-0.42, -0.65}, {0.42, -0.65}, {1, 0.65}, {-1, 0.65}};
 static const point bolt[] = {{0.25, -1}, {-0.62, 0.18}, {-0.05, 0.18},
                              {-0.25, 1}, {0.62, -0.22}, {0.06, -0.22}};
-
-/* A regular polygon or star with a corner at `turn` (0: the top). to_x, to_y: from the centre to
- * the middle of a side, in the frame of the corner before it. corners: unit vectors, y down. */
-typedef struct {
-  int sides;
-  double waist, turn, to_x, to_y;
-  point corners[8];
-} regular;
 
 static const regular star = {5,
                              0.42,
@@ -86,10 +77,6 @@ static bool in_polygon(const point *p, size_t count, double x, double y) {
   return is_inside;
 }
 
-/* Points so near an edge that a shorter formula may round to its other side take the longer one,
- * which the scenes were defined with. */
-#define NEAR_EDGE 1e-9
-
 static bool in_regular_by_angle(const regular *r, double x, double y) {
   const double sector = 2 * 3.14159265358979323846 / r->sides;
   double angle = atan2(x, -y) - r->turn;
@@ -112,7 +99,7 @@ static bool in_regular(const regular *r, double x, double y) {
     across = fabs(r->corners[i].x * y - r->corners[i].y * x);
   }
   double side = (r->to_x - 1) * across - r->to_y * (along - 1);
-  return fabs(side) > NEAR_EDGE ? side > 0 : in_regular_by_angle(r, x, y);
+  return fabs(side) > SCENE_NEAR_EDGE ? side > 0 : in_regular_by_angle(r, x, y);
 }
 
 static bool in_heart(double x, double y) {
@@ -131,7 +118,7 @@ static bool in_flower(double x, double y) {
   if (radius < 0.1) return true;
   double c = -y / radius, cc = c * c; /* cos 5a = 16 c^5 - 20 c^3 + 5 c */
   double inside = 0.7 + 0.26 * c * (5 + cc * (16 * cc - 20)) - radius;
-  if (fabs(inside) > NEAR_EDGE) return inside > 0;
+  if (fabs(inside) > SCENE_NEAR_EDGE) return inside > 0;
   return radius <= 0.7 + 0.26 * cos(5 * atan2(x, -y));
 }
 
@@ -174,53 +161,48 @@ scene_bounds scene_shape_bounds(int32_t shape) {
   return bounds[shape];
 }
 
-#define POLYGON(name) in_polygon(name, sizeof name / sizeof name[0], x, y)
+#define POLYGON(name)                                                                              \
+  { name, sizeof name / sizeof name[0] }
+
+scene_polygon scene_shape_polygon(int32_t shape) {
+  static const scene_polygon polygons[SCENE_SHAPES] = {
+      [1] = POLYGON(square),     [2] = POLYGON(triangle), [5] = POLYGON(cross),
+      [10] = POLYGON(diamond),   [11] = POLYGON(arrow),   [13] = POLYGON(rectangle),
+      [14] = POLYGON(trapezoid), [17] = POLYGON(bolt)};
+  return polygons[shape];
+}
+
+const scene_regular *scene_shape_regular(int32_t shape) {
+  static const regular *const regulars[SCENE_SHAPES] = {
+      [3] = &star, [8] = &pentagon, [9] = &hexagon, [15] = &octagon};
+  return regulars[shape];
+}
 
 bool scene_shape_contains(int32_t shape, double x, double y) {
   const double square_of_radius = x * x + y * y;
   const scene_bounds *b = &bounds[shape];
+  const scene_polygon polygon = scene_shape_polygon(shape);
+  const regular *r = scene_shape_regular(shape);
   if (square_of_radius < b->inner * b->inner) return true;
   if (square_of_radius > b->outer * b->outer) return false;
+  if (polygon.count) return in_polygon(polygon.corners, polygon.count, x, y);
+  if (r) return in_regular(r, x, y);
   switch (shape) {
   case 0:
     return square_of_radius <= 0.85;
-  case 1:
-    return POLYGON(square);
-  case 2:
-    return POLYGON(triangle);
-  case 3:
-    return in_regular(&star, x, y);
   case 4:
     return square_of_radius <= 0.92 && square_of_radius >= 0.3;
-  case 5:
-    return POLYGON(cross);
   case 6:
     return in_heart(x, y);
   case 7:
     return in_crescent(x, y);
-  case 8:
-    return in_regular(&pentagon, x, y);
-  case 9:
-    return in_regular(&hexagon, x, y);
-  case 10:
-    return POLYGON(diamond);
   case 12:
     return x * x / 0.9 + y * y / 0.3 <= 1;
-  case 13:
-    return POLYGON(rectangle);
-  case 14:
-    return POLYGON(trapezoid);
-  case 15:
-    return in_regular(&octagon, x, y);
   case 16:
     return in_flower(x, y);
-  case 17:
-    return POLYGON(bolt);
   case 18:
     return in_drop(x, y);
-  case 19:
-    return in_arch(x, y);
   default:
-    return POLYGON(arrow);
+    return in_arch(x, y);
   }
 }

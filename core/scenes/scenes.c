@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/processor.h"
 #include "scenes/scene_plan.h"
 
 static const char *const shape_names[SCENE_SHAPES] = {
@@ -145,6 +146,19 @@ static err describe(const scene_set *set, int64_t index, planned *p, scene *out)
   return out->caption ? NULL : mem_error(0, "a scene");
 }
 
+static scene_painter *painter(void) {
+#define DECLARE(suffix, name) extern scene_painter scene_##suffix##_paint;
+#define LIST(suffix, name) scene_##suffix##_paint,
+  PROCESSOR_VARIANTS(DECLARE)
+  static scene_painter *const all[] = {PROCESSOR_VARIANTS(LIST)};
+#undef DECLARE
+#undef LIST
+  static scene_painter *_Atomic chosen; /* asked once: the question takes longer than a scene */
+  scene_painter *known = chosen;
+  if (!known) chosen = known = all[processor_variant()];
+  return known;
+}
+
 static err paint(const scene_set *set, planned *p, scene *out) {
   const scene_group *groups[SCENE_GROUPS] = {&p->first.main, &p->first.second};
   scene_picture picture = {groups, 1 + p->first.has_second, SCENE_COLORS_1, 95, 195};
@@ -156,7 +170,7 @@ static err paint(const scene_set *set, planned *p, scene *out) {
     for (int32_t i = 0; i < p->second.count; i++)
       groups[i] = &p->second.groups[p->second.count - 1 - i];
   }
-  return scene_paint(&picture, &p->random, out->size, out->pixels);
+  return painter()(&picture, &p->random, out->size, out->pixels);
 }
 
 err scenes_tell(const scene_set *set, int64_t index, scene *out) {

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "base/processor.h"
+#include "base/rng.h"
 #include "scenes/scene_plan.h"
 #include "scenes/scenes.h"
 
@@ -196,6 +198,48 @@ static void quick_answers_keep_clear_of_the_edges(void **state) {
   }
 }
 
+typedef void contain(int32_t shape, int count, const double *x, const double *y, int64_t *inside);
+
+/* This processor's variant, many points at a time, gives what the definition gives for each; on
+ * edges and at corners too. */
+static void points_of_many_are_inside_as_each_is(void **state) {
+  (void)state;
+  enum { POINTS = 288, TIMES = 400 };
+#define DECLARE(suffix, name) contain scene_##suffix##_contain;
+#define LIST(suffix, name) scene_##suffix##_contain,
+  PROCESSOR_VARIANTS(DECLARE)
+  static contain *const all[] = {PROCESSOR_VARIANTS(LIST)};
+#undef DECLARE
+#undef LIST
+  for (int32_t shape = 0; shape < SCENE_SHAPES; shape++) {
+    rng random = rng_at(1, RNG_TEST, 0, (uint64_t)shape);
+    const scene_polygon p = scene_shape_polygon(shape);
+    const scene_regular *r = scene_shape_regular(shape);
+    const scene_point *corners = r ? r->corners : p.corners;
+    size_t count = r ? (size_t)r->sides : p.count;
+    for (int time = 0; time < TIMES; time++) {
+      double x[POINTS], y[POINTS];
+      int64_t inside[POINTS];
+      int points = 1 + time % POINTS;
+      for (int i = 0; i < points; i++) {
+        double share = rng_below(&random, 3) * rng_double(&random) / 2;
+        x[i] = 2.4 * rng_double(&random) - 1.2, y[i] = 2.4 * rng_double(&random) - 1.2;
+        if (!corners || time % 2) continue;
+        scene_point from = corners[(size_t)i % count], to = corners[(size_t)(i + 1) % count];
+        if (r) { /* a side's middle */
+          double length = hypot(from.x + to.x, from.y + to.y) / r->waist;
+          to = (scene_point){(from.x + to.x) / length, (from.y + to.y) / length};
+        }
+        x[i] = from.x + share * (to.x - from.x), y[i] = from.y + share * (to.y - from.y);
+      }
+      all[processor_variant()](shape, points, x, y, inside);
+      for (int i = 0; i < points; i++)
+        if (inside[i] != scene_shape_contains(shape, x[i], y[i]))
+          fail_msg("shape %d: (%.17g, %.17g) of %d points", shape, x[i], y[i], points);
+    }
+  }
+}
+
 static void impossible_requests_are_refused(void **state) {
   (void)state;
   scene s;
@@ -218,7 +262,14 @@ int main(void) {
       cmocka_unit_test(a_version_draws_what_it_always_drew),
       cmocka_unit_test(shapes_fill_their_square_and_differ),
       cmocka_unit_test(quick_answers_keep_clear_of_the_edges),
+      cmocka_unit_test(points_of_many_are_inside_as_each_is),
       cmocka_unit_test(impossible_requests_are_refused),
   };
+  err lacking = processor_check();
+  if (lacking) {
+    printf("skipped: %s\n", err_message(lacking));
+    err_free(lacking);
+    return 77;
+  }
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
