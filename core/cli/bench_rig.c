@@ -135,7 +135,9 @@ err bench_largest_batch(const settings *s, int64_t vocabulary, int64_t *batch) {
   model_counts counts;
   *batch = s->batch_size;
   err error = open_for_counting(s, &o);
-  if (error || !o->call->memory) goto cleanup;
+  if (error) goto cleanup;
+  if (!o->call->memory)
+    FAIL(ERR_UNSUPPORTED, "--fit needs a GPU, whose memory is to be filled: give batch_size");
   TRY(o->call->memory(o, &memory));
   *batch = 0;
   for (tried.batch_size = 2; tried.batch_size <= MOST; tried.batch_size *= 2) {

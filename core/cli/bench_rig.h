@@ -26,8 +26,8 @@ void bench_rig_free(bench_rig *r);
 /* One whole step; number: 1 at the first. */
 err bench_rig_step(bench_rig *r, int64_t number) ERR_MUST_CHECK;
 
-/* The largest power-of-two batch whose plan leaves a twentieth of the device's free memory; the
- * settings' own batch if the device has no memory of its own. */
+/* The largest power-of-two batch whose plan leaves a twentieth of the device's free memory.
+ * ERR_UNSUPPORTED if the device has no memory of its own. */
 err bench_largest_batch(const settings *s, int64_t vocabulary, int64_t *batch) ERR_MUST_CHECK;
 
 /* Can the memory of the device, or of the host if it has none of its own, hold all of these runs'

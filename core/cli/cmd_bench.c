@@ -5,6 +5,7 @@
 #include "base/options.h"
 #include "cli/bench.h"
 #include "cli/commands.h"
+#include "cli/vocabulary.h"
 #include "model/count.h"
 #include "ops/device.h"
 
@@ -130,13 +131,18 @@ int cmd_bench(int argc, char **argv) {
   TRY(read_masks(&masks, &request));
   TRY(config ? settings_load(config, &request.s) : reference_settings(&request.s));
   has_settings = true;
-  request.vocabulary = config ? BERT_VOCABULARY : REFERENCE_VOCABULARY;
   if (device) TRY(settings_set_value(&request.s, "device", device));
   for (size_t i = 0; i < sets.count; i++) TRY(settings_set(&request.s, sets.items[i]));
   /* a preset does not give the length of a run, which is irrelevant for a benchmark */
   if (!(request.s.samples > 0) && !(request.s.epochs > 0))
     TRY(settings_set(&request.s, "samples=1M"));
   TRY(settings_check_model(&request.s));
+  request.vocabulary = REFERENCE_VOCABULARY;
+  if (config || *request.s.text_vocabulary)
+    TRY(vocabulary_count(&request.s, &request.vocabulary));
+  else if (settings_vocabulary_rows(&request.s, request.vocabulary) < request.vocabulary)
+    FAIL(ERR_INPUT, "text.vocabulary_rows: %ld are fewer than the reference model's %d entries",
+         (long)request.s.text_vocabulary_rows, REFERENCE_VOCABULARY);
   if (strcmp(rest.items[0], "step") == 0)
     error = bench_step(&request);
   else if (strcmp(rest.items[0], "ops") == 0)

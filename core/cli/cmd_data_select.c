@@ -77,6 +77,41 @@ static err print_result(const select_output *output, const select_result *r, boo
   return NULL;
 }
 
+/* Rules that no sample could pass, or that say nothing, are mistakes. */
+static err check_rules(const filter_rules *r, int64_t duplicates) {
+  const struct {
+    const char *least_name, *most_name;
+    int64_t least, most;
+  } ranges[] = {{"--min-words", "--max-words", r->min_words, r->max_words},
+                {"--min-characters", "--max-characters", r->min_characters, r->max_characters},
+                {"--min-side", "--max-side", r->min_side, r->max_side}};
+  for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+    if (ranges[i].least < 0 || ranges[i].most < 0)
+      return err_new(ERR_INPUT, "%s: %ld is below 0",
+                     ranges[i].least < 0 ? ranges[i].least_name : ranges[i].most_name,
+                     (long)(ranges[i].least < 0 ? ranges[i].least : ranges[i].most));
+    if (ranges[i].most > 0 && ranges[i].least > ranges[i].most)
+      return err_new(ERR_INPUT, "%s %ld is above %s %ld: no sample would be kept",
+                     ranges[i].least_name, (long)ranges[i].least, ranges[i].most_name,
+                     (long)ranges[i].most);
+  }
+  if (!(r->min_letters >= 0 && r->min_letters <= 1))
+    return err_new(ERR_INPUT, "--min-letters: %g is not a share in [0, 1]", r->min_letters);
+  if (r->max_aspect != 0 && !(r->max_aspect >= 1))
+    return err_new(ERR_INPUT,
+                   "--max-aspect: %g is below 1, and it is the longer side over the "
+                   "shorter",
+                   r->max_aspect);
+  if (duplicates < -1 || duplicates > IMAGE_HASH_FARTHEST)
+    return err_new(ERR_INPUT, "--duplicates: %ld is outside [0, %d]", (long)duplicates,
+                   IMAGE_HASH_FARTHEST);
+  if ((r->model != NULL) != (r->min_score > -2))
+    return err_new(ERR_INPUT, "--min-score and --model must be given together");
+  if (r->model && !(r->min_score >= -1 && r->min_score <= 1))
+    return err_new(ERR_INPUT, "--min-score: %g is not a cosine in [-1, 1]", r->min_score);
+  return NULL;
+}
+
 int cmd_data_filter(int argc, char **argv) {
   filter_rules r = {.duplicates = -1, .min_score = -2};
   float *scores = NULL;
@@ -125,10 +160,7 @@ int cmd_data_filter(int argc, char **argv) {
                      "'laion/*.tar'"};
   err error = options_parse(&c, argc, argv, &sources, &is_help);
   if (error || is_help) goto cleanup;
-  if (duplicates < -1 || duplicates > IMAGE_HASH_FARTHEST)
-    FAIL(ERR_INPUT, "--duplicates: %ld is outside [0, %d]", (long)duplicates, IMAGE_HASH_FARTHEST);
-  if ((r.model != NULL) != (r.min_score > -2))
-    FAIL(ERR_INPUT, "--min-score and --model must be given together");
+  TRY(check_rules(&r, duplicates));
   r.duplicates = (int)duplicates;
   TRY(open_sources(&sources, &o, &data));
   if (r.model) {

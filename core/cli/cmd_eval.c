@@ -156,6 +156,10 @@ static err run_suite(const char *path, trained *t, bool as_json, comm *ranks) {
       suite_write_table(&s, &text);
     printf("%s%s", strbuf_string(&text), as_json ? "\n" : "");
   }
+  size_t unmeasured = 0;
+  for (size_t i = 0; i < s.row_count; i++) unmeasured += s.rows[i].problem != NULL;
+  if (!error && unmeasured && unmeasured == s.row_count)
+    error = err_new(ERR_INPUT, "%s: none of its sets could be measured", path);
   strbuf_free(&text);
   suite_free(&s);
   return error;
@@ -192,6 +196,8 @@ static err read_task(const option_list *words, request *r) {
   for (size_t i = 0; i < 4 && !is_known; i++) is_known = strcmp(tasks[i], r->task) == 0;
   if (!is_known)
     return err_new(ERR_INPUT, "unknown task '%s': zeroshot, retrieval, probe or suite", r->task);
+  if (is_suite && r->sets.count)
+    return err_new(ERR_INPUT, "--set-file: a suite names its sets itself");
   if (is_suite && words->count < 2)
     return err_new(ERR_INPUT, "give the suite file: flip eval suite FILE");
   err error = read_probe(is_probe, r);

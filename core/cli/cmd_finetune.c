@@ -70,7 +70,9 @@ static err print_json(const request *r, const trainer_options *how, const outcom
 
 static err print_outcome(const request *r, const trainer_options *how, const outcome *o) {
   if (r->as_json) return print_json(r, how, o);
-  if (!o->count)
+  if (!o->count && !r->tests.count)
+    puts("nothing was evaluated: give a set of labelled images with --test FILE");
+  else if (!o->count)
     printf("nothing was evaluated in this process; earlier evaluations are in %s/events.jsonl\n",
            how->out);
   for (size_t i = 0; i < o->count; i++) {

@@ -6,28 +6,10 @@
 #include "base/options.h"
 #include "cli/commands.h"
 #include "cli/plan_ranks.h"
-#include "text/tokenizer.h"
+#include "cli/vocabulary.h"
 #include "model/count.h"
 
 enum { CPU_CHUNK_BYTES = 1 << 20 };
-
-static err count_vocabulary(const settings *s, int64_t *count) {
-  tokenizer *words = NULL;
-  *count = 0;
-  if (s->classification_classes > 0) return NULL; /* it reads no text */
-  *count = model_published_vocabulary(s);
-  err error = *s->text_vocabulary ? tokenizer_open_for(s, &words)
-                                  : err_new(ERR_INPUT, "text.vocabulary is not set");
-  if (error && err_kind_of(error) == ERR_MEMORY) return error;
-  if (error)
-    log_warning("%s; counting with %ld entries, as in the published vocabulary", err_message(error),
-                (long)*count);
-  else
-    *count = tokenizer_vocabulary_size(words);
-  err_free(error);
-  if (words) tokenizer_close(words);
-  return NULL;
-}
 
 static err print_json(const settings *s, const model_counts *c, const plan_ranks *ranks) {
   strbuf out = {0};
@@ -163,7 +145,7 @@ int cmd_plan(int argc, char **argv) {
   for (size_t i = 0; i < sets.count; i++) TRY(settings_set(&s, sets.items[i]));
   model_counts counts;
   int64_t vocabulary;
-  TRY(count_vocabulary(&s, &vocabulary));
+  TRY(vocabulary_count(&s, &vocabulary));
   TRY(model_count(&s, vocabulary, s.precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16,
                   s.device == DEVICE_CUDA ? 0 : CPU_CHUNK_BYTES, &counts));
   TRY(plan_ranks_make(&asked, &s, vocabulary, &counts, &ranks));

@@ -1,10 +1,10 @@
 #include "cli/stop.h"
 
-static volatile sig_atomic_t stop_requested;
+#include "base/interrupt.h"
 
 static void on_signal(int number) {
-  if (stop_requested) signal(number, SIG_DFL);
-  stop_requested = 1;
+  if (interrupt_requested) signal(number, SIG_DFL);
+  interrupt_requested = 1;
 }
 
 const volatile sig_atomic_t *stop_on_signals(void) {
@@ -12,5 +12,5 @@ const volatile sig_atomic_t *stop_on_signals(void) {
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGUSR1, &action, NULL);
-  return &stop_requested;
+  return &interrupt_requested;
 }

@@ -420,6 +420,11 @@ err weights_read_tensors(const safetensors_file *f, weights_format format, const
 
 /* Our own checkpoints: names and shapes as in the table. */
 static err read_own(const tensor_set *f, const param_table *table, float *values, bool *is_found) {
+  for (size_t file = 0; file < f->count; file++)
+    for (size_t i = 0; i < safetensors_count(f->files[file]); i++) {
+      err error = param_table_check_name(table, safetensors_at(f->files[file], i)->name);
+      if (error) return error;
+    }
   for (size_t i = 0; i < table->count; i++) {
     const param *p = &table->items[i];
     const safetensor *t = tensor_set_find(f, p->name);

@@ -49,6 +49,15 @@ err param_table_lay_out(param_table *table) {
   return NULL;
 }
 
+err param_table_check_name(const param_table *table, const char *name) {
+  bool is_tower = strncmp(name, "image.", 6) == 0 || strncmp(name, "text.", 5) == 0;
+  if (!is_tower || param_table_find(table, name)) return NULL;
+  return err_new(ERR_INPUT,
+                 "tensor '%s' has no place in the model that the settings describe: were other "
+                 "settings (layers, class token, positions, …) trained?",
+                 name);
+}
+
 const param *param_table_find(const param_table *table, const char *name) {
   for (size_t i = 0; i < table->count; i++)
     if (strcmp(table->items[i].name, name) == 0) return &table->items[i];

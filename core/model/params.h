@@ -66,6 +66,9 @@ size_t param_table_add(param_table *table, const char *name, int64_t rows, int64
                        bool is_decayed, param_rule rule, double scale);
 err param_table_lay_out(param_table *table) ERR_MUST_CHECK;
 const param *param_table_find(const param_table *table, const char *name);
+/* ERR_INPUT for the name of a tower's weights that the table lacks: a model of the table would be
+ * another than the one that was trained. Other names are not judged. */
+err param_table_check_name(const param_table *table, const char *name) ERR_MUST_CHECK;
 void param_table_free(param_table *table);
 
 /* Initial values of one tensor as doubles, from Philox (seed, RNG_INIT, table index, element):

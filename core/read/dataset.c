@@ -179,7 +179,10 @@ static err read_row(const dataset *d, int64_t row, bool has_image, dataset_sampl
   const part *p = &d->parts[i];
   err error = p->source->call->read(p->source, row - p->first_row, has_image, out);
   if (!error) return NULL;
-  dataset_sample named = {.shard = out->shard, .key = out->key, .owned_key = out->owned_key};
+  dataset_sample named = {.shard = out->shard,
+                          .key = out->key,
+                          .owned_key = out->owned_key,
+                          .key_is_path = out->key_is_path};
   out->owned_key = NULL;
   dataset_sample_free(out);
   *out = named;
@@ -192,6 +195,11 @@ err dataset_read(const dataset *d, int64_t row, dataset_sample *out) {
 
 err dataset_read_text(const dataset *d, int64_t row, dataset_sample *out) {
   return read_row(d, row, false, out);
+}
+
+void dataset_append_name(const dataset_sample *sample, strbuf *out) {
+  if (!sample->key_is_path) strbuf_format(out, "%s/", sample->shard);
+  strbuf_append(out, sample->key);
 }
 
 void dataset_sample_free(dataset_sample *sample) {

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/text.h"
 
 typedef struct dataset dataset;
 
@@ -66,6 +67,7 @@ void dataset_each_left_out(const dataset *d, void (*take)(void *context, const c
  * there is none; the caption is UTF-8 without NUL, the JSON a string for sample_json.h. */
 typedef struct {
   const char *shard, *key;
+  bool key_is_path;  /* of a file: it names the sample without the shard */
   const void *image; /* in the data set or `owned`; NULL from dataset_read_text */
   size_t image_bytes;
   char *caption, *json;
@@ -77,6 +79,8 @@ typedef struct {
 err dataset_read(const dataset *d, int64_t row, dataset_sample *sample) ERR_MUST_CHECK;
 /* The same without the image, which is then not read from disk. */
 err dataset_read_text(const dataset *d, int64_t row, dataset_sample *sample) ERR_MUST_CHECK;
+/* Appends what identifies the sample: the path of its file, or SHARD/KEY. */
+void dataset_append_name(const dataset_sample *sample, strbuf *out);
 void dataset_sample_free(dataset_sample *sample);
 
 #endif

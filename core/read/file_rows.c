@@ -97,7 +97,7 @@ static err read_row(const data_source *base, int64_t row, bool has_image, datase
   const file_row *r = &f->rows[row];
   const char *path = text_at(f, r->path);
   err error = NULL;
-  *out = (dataset_sample){.shard = f->name, .key = path};
+  *out = (dataset_sample){.shard = f->name, .key = path, .key_is_path = true};
   if (has_image) {
     char *bytes = NULL;
     error = fs_read(path, &bytes, &out->image_bytes);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/interrupt.h"
 #include "base/mem.h"
 
 enum { MOST_ROWS = 4, LEAST_CHUNKS = 64 };
@@ -60,6 +61,8 @@ static bool is_finished(const pipeline *p) {
 static void take_ready(pipeline *p) {
   chunk *c = &p->ring[p->taken % p->chunks];
   err error = NULL;
+  if (!p->error && interrupt_requested)
+    p->error = err_new(ERR_INTERRUPTED, "stopped while data was read");
   if (!p->error) {
     p->is_taking = true;
     pthread_mutex_unlock(&p->lock);

@@ -152,6 +152,7 @@ err source_open(const char *name, dataset_parts needs, bool allows_pipes, data_s
   TRY(source_weight(&r, &weight));
   TRY(format->open(&r, out));
   (*out)->weight = weight;
+  (*out)->needs = needs;
 cleanup:
   free(copy);
   return error;

@@ -43,6 +43,14 @@ static void leave_out(walk *w, const char *path, const char *what) {
   strbuf_format(&base->left_out, "%s: %s\n", path, what);
 }
 
+static bool is_text(const char *name) {
+  char *copy;
+  err error = plain_text(name, strlen(name), "a name", &copy);
+  free(copy);
+  err_free(error);
+  return !error;
+}
+
 /* class: the first folder below the root on the image's path, NULL for images in the root. */
 static err add_image(walk *w, const char *path, const char *class) {
   if (w->is_imagenet && !class) {
@@ -59,7 +67,9 @@ static err add_image(walk *w, const char *path, const char *class) {
   char *json =
       class && (w->is_imagenet || !has_beside(path, ".json")) ? file_rows_labels(pairs) : NULL;
   err error = NULL;
-  if (!has_text && class && w->template) {
+  if (!has_text && class && w->template && !is_text(spoken.data)) {
+    leave_out(w, path, "its folder's name, which is its caption, is not UTF-8");
+  } else if (!has_text && class && w->template) {
     file_rows_fill(w->template, spoken.data, &w->caption);
     error = file_rows_add(w->rows, path, strbuf_string(&w->caption), json);
   } else if (has_text || !w->needs_caption) {

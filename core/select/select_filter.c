@@ -153,7 +153,8 @@ static err take(void *context, int64_t row, void *place) {
       why = DUPLICATE;
       strbuf_clear(&detail);
       error = dataset_read_text(f->data, met, &first);
-      if (!error) strbuf_format(&detail, "of %s/%s", first.shard, first.key);
+      strbuf_append(&detail, "of ");
+      if (!error) dataset_append_name(&first, &detail);
       dataset_sample_free(&first);
       if (error) goto cleanup;
     }

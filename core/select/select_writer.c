@@ -50,7 +50,7 @@ err select_writer_open(const select_output *output, const char *label, const dat
 /* The sample's JSON with its origin added; everything else is kept verbatim. */
 static err add_origin(const dataset_sample *sample, char **json) {
   strbuf origin = {0};
-  strbuf_format(&origin, "%s/%s", sample->shard, sample->key);
+  dataset_append_name(sample, &origin);
   err error = origin.is_broken ? mem_error(0, "a sample's name")
                                : sample_json_set(sample->json ? sample->json : "{}", "origin",
                                                  strbuf_string(&origin), json);
@@ -100,9 +100,11 @@ err select_writer_keep(select_writer *w, const select_prepared *p) {
 
 void select_writer_reject(select_writer *w, const dataset_sample *sample, const char *reason,
                           const char *detail) {
-  append_cell(&w->left_out, sample->shard, strlen(sample->shard));
-  strbuf_append_char(&w->left_out, '/');
-  append_cell(&w->left_out, sample->key, strlen(sample->key));
+  strbuf name = {0};
+  dataset_append_name(sample, &name);
+  append_cell(&w->left_out, strbuf_string(&name), name.length);
+  w->left_out.is_broken = w->left_out.is_broken || name.is_broken;
+  strbuf_free(&name);
   strbuf_format(&w->left_out, "\t%s\t", reason);
   append_cell(&w->left_out, detail, strlen(detail));
   strbuf_append_char(&w->left_out, '\n');

@@ -333,11 +333,27 @@ static err load_group(const char *path, const safetensors_file *f, const clip_mo
   return NULL;
 }
 
+/* Weights that the model lacks must not be lost without a word. prefix: as in load_group; replaced:
+ * a tensor that it has another for, or NULL. */
+static err refuse_others(const char *path, const safetensors_file *f, const clip_model *model,
+                         const char *prefix, const char *replaced) {
+  err error = NULL;
+  for (size_t i = 0; i < safetensors_count(f) && !error; i++) {
+    const char *name = safetensors_at(f, i)->name;
+    bool is_replaced = replaced && strcmp(name, replaced) == 0;
+    if (strncmp(name, prefix, strlen(prefix)) == 0 && !is_replaced)
+      error = param_table_check_name(clip_params(model), name);
+  }
+  return err_context(error, "%s", path);
+}
+
 err checkpoint_load(const char *path, clip_model *model, optimizer *moments) {
   safetensors_file *f = NULL;
   err error = safetensors_open(path, &f);
   if (error) return error;
-  error = load_group(path, f, model, groups[0], "", !moments, clip_weights(model)->master);
+  error = refuse_others(path, f, model, "", NULL);
+  if (!error)
+    error = load_group(path, f, model, groups[0], "", !moments, clip_weights(model)->master);
   for (int group = 1; group < GROUPS && !error && moments; group++) {
     optimizer_moment which = group == 1 ? OPTIMIZER_M : OPTIMIZER_V;
     error = load_group(path, f, model, groups[group], "", false, optimizer_place(moments, which));
@@ -353,7 +369,9 @@ err checkpoint_load_image(const char *path, clip_model *model) {
   safetensors_file *f = NULL;
   err error = safetensors_open(path, &f);
   if (error) return error;
-  error = load_group(path, f, model, groups[0], "image.", true, clip_weights(model)->master);
+  error = refuse_others(path, f, model, "image.", "image.projection.weight");
+  if (!error)
+    error = load_group(path, f, model, groups[0], "image.", true, clip_weights(model)->master);
   safetensors_close(f);
   return error ? error : clip_refresh(model);
 }

@@ -123,8 +123,8 @@ err run_find_init(const run *r, char **path) {
   *path = NULL;
   if (!*from) return NULL;
   err error = NULL;
-  if (fs_is_folder(from)) { /* a run's checkpoints folder: its newest */
-    error = checkpoint_newest(from, path);
+  if (fs_is_folder(from)) { /* a run, or its checkpoints folder: the newest */
+    error = checkpoint_newest_of_run(from, path);
   } else if (fs_exists(from)) {
     *path = mem_copy_string(from);
     if (!*path) error = mem_error(strlen(from), "a path");

@@ -43,8 +43,15 @@ small=(--set image.size=16 --set image.width=32 --set image.heads=2 --set text.w
 expect_status 0 "$FLIP" bench step "${small[@]}" --steps 1 --json
 [ "$(grep -c '"samples_per_second":[0-9.]*[1-9]' out.txt)" -ge 3 ] || { cat out.txt; fail "three mask ratios were expected"; }
 [ "$(grep -c '"in_turns":true' out.txt)" = 3 ] || { cat out.txt; fail "small models take turns"; }
-expect_status 0 "$FLIP" bench step "${small[@]}" --steps 11 --json --fit
-[ "$(grep -c '"in_turns":false' out.txt)" = 3 ] || { cat out.txt; fail "fitted ones do not"; }
+expect_status 1 "$FLIP" bench step "${small[@]}" --device cpu --fit
+expect_line err.txt '--fit needs a GPU'
+# the model that is measured is the one that trains: with the vocabulary of the settings
+expect_status 0 "$FLIP" bench step -c "$SOURCE/experiments/presets/scenes_small.yaml" --set image.size=16 --set batch_size=8 --steps 1 --mask 0 --json
+parameters=$(grep -o '"parameters":[0-9]*' out.txt | grep -o '[0-9]*')
+expect_status 0 "$FLIP" plan -c "$SOURCE/experiments/presets/scenes_small.yaml" --set image.size=16
+expect_line out.txt "^ +total +$parameters$"
+expect_status 2 "$FLIP" bench step "${small[@]}" --set text.vocabulary_rows=100
+expect_line err.txt 'text.vocabulary_rows: 100 are fewer than'
 expect_status 0 "$FLIP" bench step "${small[@]}" --set mask_ratio=0.5 --set reconstruction.weight=1 --steps 1 --json
 [ "$(grep -c '"reconstruction_seconds":[0-9.e-]*[1-9]' out.txt)" -ge 2 ] || { cat out.txt; fail "the decoder has no part of its own"; }
 expect_status 0 "$FLIP" bench step "${small[@]}" --set mask_ratio=0.5 --set reconstruction.weight=1 --steps 1

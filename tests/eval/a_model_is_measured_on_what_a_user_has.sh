@@ -103,3 +103,11 @@ expect_line out.txt '"set":"held","task":"retrieval","metric":"text_to_image_r5"
 sed -i 's/metric: top1/metrik: top1/' suite.yaml
 expect_status 2 "$FLIP" eval suite suite.yaml -m run
 expect_line err.txt "did you mean 'metric'"
+
+# A suite of which nothing could be measured has failed.
+printf 'sets:\n  - {file: gone.yaml}\n  - {file: lost.yaml}\n' > nothing.yaml
+expect_status 2 "$FLIP" eval suite nothing.yaml -m run
+expect_line out.txt '^\| gone \|'
+expect_line err.txt 'nothing.yaml: none of its sets could be measured'
+expect_status 2 "$FLIP" eval suite suite.yaml -m run -f held.yaml
+expect_line err.txt 'a suite names its sets itself'

@@ -191,3 +191,26 @@ for command in 'data stats' 'data verify' 'tokenizer train -o v.txt' 'data filte
   expect_status 2 "$FLIP" $command scenes:0
   expect_line err.txt "scenes:0: has no end, and this reads all of it: give a number of samples, as in 'scenes:0#count=20k'"
 done
+
+# A caption in another encoding is left out of a folder as of a shard, and is a fault; a file that is no image is not.
+mkdir latin; cp whole/00000000.png latin/a.png; cp whole/00000001.png latin/b.png; echo good > latin/b.txt; printf 'K\344se' > latin/a.txt
+expect_status 0 "$FLIP" data stats latin
+expect_line out.txt '1 sample cannot be read'
+expect_status 0 "$FLIP" data filter -o sieved --min-words 1 latin
+[ "$(sed -n 2p sieved/left_out.tsv | cut -f1)" = latin/a.png ] || fail "a file is not named by its path"
+expect_status 0 "$FLIP" tokenizer train -o v.txt latin
+expect_line err.txt '1 of 2 captions cannot be read'
+expect_status 1 "$FLIP" data verify latin
+expect_line out.txt 'its caption is not UTF-8'
+mkdir -p "$(printf 'classes/\344pfel')" classes/pears; cp whole/00000000.png "$(printf 'classes/\344pfel')"; cp whole/00000001.png classes/pears
+expect_status 0 "$FLIP" data filter -o named 'imagenet:classes#template=a {}'
+expect_line out.txt '1 of 2 samples .*; 1 left out'
+rm latin/a.txt latin/a.png; touch latin/notes.md
+expect_status 0 "$FLIP" data verify latin
+expect_line out.txt '1 file skipped'
+
+# Rules that no sample can pass are mistakes.
+for rule in '--min-letters 5' '--max-aspect 0.5' '--min-words 5 --max-words 3' '--min-words -3'; do
+  expect_status 2 "$FLIP" data filter -o impossible $rule whole
+  [ ! -e impossible ] || fail "$rule wrote something"
+done

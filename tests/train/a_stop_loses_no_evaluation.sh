@@ -76,3 +76,11 @@ for of in zeroshot:top1:images zeroshot:top5:images retrieval:image_to_text_r1:i
     fail "$task $name: $(metric $task $name) of $(metric $task $items), $(hits $task $name) hits"
 done
 [ "$(grep -c '"labels":' whole/events.jsonl)" = 1 ] || fail "labels are not reported once per process"
+
+# A stop does not wait until a large evaluation set has been read.
+sed 's#data/heldout-.*tar#"scenes:0\#count=20M"#' held.yaml > large.yaml
+train_behind --out reading --set eval.sets='[large.yaml]'
+sleep 1
+SECONDS=0
+stop reading
+[ $SECONDS -lt 10 ] || fail "stopped after $SECONDS s"

@@ -29,3 +29,14 @@ expect_line err.txt 'was made with image.patch: 6, this run has 4'
 expect_status 2 "$FLIP" train --config run.yaml --no-progress --out learned.small --resume \
   --set image.position=learned --set image.size=24 --set mask_ratio=0 --set eval.points=0
 expect_line err.txt 'was made with image.size: 16, this run has 24'
+
+# A run's folder is its newest checkpoint. What the model has no place for is not left out without a word.
+train --out continued --set init_from=small.patches --set image.patch=4 --set mask_ratio=0 --set samples=64 --set warmup_samples=0 --set eval.points=0
+for change in image.layers=1 image.class_token=false image.position=sincos; do
+  for command in "eval -m learned.small -f held.yaml" "convert -i learned.small -o x.safetensors -f flip"; do
+    expect_status 2 "$FLIP" $command --set $change --set image.pool=mean
+    expect_line err.txt "tensor 'image\..*' has no place in the model that the settings describe"
+  done
+done
+expect_status 2 "$FLIP" train --config run.yaml --no-progress --out fewer --set text.layers=0 --set image.layers=1 --set init_from=learned.small
+[ ! -e x.safetensors ] || fail "a part of a model was written"
