@@ -47,9 +47,10 @@ bool shipped_plugin(const char *name, char path[PATH_MAX]) {
 
 char *shipped_find(const char *name) {
   char *installed = installed_folder();
-  char *path = look_in(installed, name);
+  bool is_installed = installed && fs_is_folder(installed);
+  char *path = look_in(is_installed ? installed : FLIP_SOURCE_FOLDER, name);
   free(installed);
-  return path ? path : look_in(FLIP_SOURCE_FOLDER, name);
+  return path;
 }
 
 char *shipped_or_given(const char *path) {

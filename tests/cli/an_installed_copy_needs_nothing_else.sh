@@ -8,6 +8,10 @@ for file in bin/flip bin/flipbench share/man/man1/flip-train.1 share/doc/flip/LI
   [ -s "moved/$file" ] || fail "$file was not installed"
 done
 
+# Where the sources are still there, only what was installed with the programs is found by its name.
+expect_status 1 moved/bin/flip inputs -c experiments/presets/mini.yaml --set text.vocabulary=docs/data.md
+expect_line out.txt 'missing: docs/data.md: no such file'
+
 # The sources' own path, where the programs look last, becomes one that does not exist.
 nowhere=/nonexistent$(printf '%*s' $((${#SOURCE} - 12)) '' | tr ' ' x)
 [ ${#nowhere} = ${#SOURCE} ] || nowhere=$(printf '%*s' ${#SOURCE} '' | tr ' ' x)
