@@ -115,7 +115,8 @@ static double sort_for_median(timed *times, size_t count) {
 }
 
 /* The k for which the order statistics k and n + 1 - k enclose the median with 95 % probability:
- * the largest with P(Binomial(n, 1/2) < k) <= 2.5 %; at least 1. */
+ * the largest with P(Binomial(n, 1/2) < k) <= 2.5 %; 0 for fewer than 6, whose extremes enclose it
+ * with less. */
 static size_t rank_of_low(size_t n) {
   double chance = pow(0.5, (double)n), sum = 0;
   size_t k = 0;
@@ -124,7 +125,18 @@ static size_t rank_of_low(size_t n) {
     chance *= (double)(n - k) / (double)(k + 1);
     k++;
   }
-  return k ? k : 1;
+  return k;
+}
+
+/* Half the 95 % interval by Student's distribution, for few rows; NaN for one, which shows nothing
+ * of how much the pace varies. */
+static double half_width_of_few(const timed *times, size_t count) {
+  static const double t95[] = {NAN, 12.706, 4.303, 3.182, 2.776}; /* count - 1 degrees of freedom */
+  double mean = 0, square = 0;
+  for (size_t i = 0; i < count; i++) mean += times[i].step_seconds / (double)count;
+  for (size_t i = 0; i < count; i++)
+    square += (times[i].step_seconds - mean) * (times[i].step_seconds - mean);
+  return count < 2 ? NAN : t95[count - 1] * sqrt(square / (double)((count - 1) * count));
 }
 
 /* Half the 95 % interval from the medians of ten blocks: neighbouring steps are correlated, so only
@@ -143,13 +155,16 @@ static double half_width_by_blocks(timed *times, size_t count) {
 
 /* The median of `times`, in run order, and its interval. */
 static void find_steady(timed *times, size_t count, pace *p) {
-  double half = count < LEAST_FOR_BLOCKS ? 0 : half_width_by_blocks(times, count);
+  size_t k = count < LEAST_FOR_BLOCKS ? rank_of_low(count) : 0;
+  double half = count >= LEAST_FOR_BLOCKS ? half_width_by_blocks(times, count)
+                : k                       ? 0
+                                          : half_width_of_few(times, count);
   double median = sort_for_median(times, count);
-  size_t k = rank_of_low(count);
-  bool is_short = count < LEAST_FOR_BLOCKS;
   p->steady_step_seconds = median;
-  p->steady_low = is_short ? times[k - 1].step_seconds : fmax(median - half, shortest_step);
-  p->steady_high = is_short ? times[count - k].step_seconds : median + half;
+  p->steady_low = p->steady_high = NAN;
+  if (isnan(half)) return;
+  p->steady_low = k ? times[k - 1].step_seconds : fmax(median - half, shortest_step);
+  p->steady_high = k ? times[count - k].step_seconds : median + half;
   p->steady_low = fmin(p->steady_low, median); /* the median is weighted, the ranks are not */
   p->steady_high = fmax(p->steady_high, median);
 }

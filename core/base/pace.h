@@ -24,7 +24,7 @@ typedef struct {
    * when too few are undisturbed. Never 0 or NaN when there is a row. */
   double steady_step_seconds;
   double steady_low, steady_high; /* its 95 % interval; reaches down to steady * (1 - lost_share)
-                                     when too few rows are undisturbed */
+                                     when too few rows are undisturbed; NaN for one row */
   double lost_share;              /* of train_seconds, 0..1: lost to disturbance */
   double disturbed_share;         /* of rows with evidence of disturbance */
   bool has_undisturbed;           /* enough undisturbed rows to estimate the steady pace */

@@ -245,7 +245,7 @@ static err measure(report_data *d, const accuracy_place *own, const accuracy_pla
   } else if (t.seeds) {
     if (!t.has_items) table = (crossed_table){t.plain, NULL, t.seeds, 1};
     if (t.has_items) out->items = t.items;
-    error = other ? crossed_of(&table, &out->mean) : crossed_share(&table, &out->mean);
+    error = other ? crossed_difference(&table, &out->mean) : crossed_share(&table, &out->mean);
   }
   free_table(&t);
   return error;

@@ -45,12 +45,16 @@ void crossed_combine(const crossed_squares *v, size_t seeds, crossed_mean *m);
 
 err crossed_of(const crossed_table *table, crossed_mean *out) ERR_MUST_CHECK;
 
+/* The same for differences of outcomes that are 0 or 1, valid also where few of them differ: that
+ * none of 50 does is no proof that none would. */
+err crossed_difference(const crossed_table *table, crossed_mean *out) ERR_MUST_CHECK;
+
 /* The same for a share of hits: Wilson's interval at the effective number of items, which stays
  * inside [0, 1] and is valid near the ends. */
 err crossed_share(const crossed_table *table, crossed_mean *out) ERR_MUST_CHECK;
 
 /* Seeds (with these items) or items (with these seeds) needed to detect a difference of this size
- * with 80 % power; 0: no number suffices. */
+ * with about 80 % power; 0: no number suffices. */
 size_t crossed_seeds_needed(const crossed_mean *m, size_t seeds);
 size_t crossed_items_needed(const crossed_mean *m, size_t items, size_t seeds);
 

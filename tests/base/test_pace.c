@@ -76,13 +76,29 @@ static void one_row_is_not_skipped(void **state) {
   pace_row row = quiet(1, 4, 2);
   pace p = measured(&row, 1);
   assert_near(p.steady_step_seconds, 0.5);
-  assert_near(p.steady_low, 0.5);
+  assert_true(isnan(p.steady_low) && isnan(p.steady_high)); /* it shows no variation */
   assert_int_equal(p.steps, 4);
   /* a second process of one row: the first process's steady rows remain, so it is skipped */
   pace_row more[12];
   for (size_t i = 0; i < 11; i++) more[i] = quiet(1, 1, 1);
   more[11] = quiet(2, 1, 50);
   assert_near(measured(more, 12).steady_high, 1);
+}
+
+/* The extremes of fewer than six rows enclose the median with less than 95 %. */
+static void few_rows_have_students_interval(void **state) {
+  (void)state;
+  const pace_row rows[] = {quiet(1, 1, 9), quiet(1, 1, 8), quiet(1, 1, 7), quiet(1, 1, 9),
+                           quiet(1, 1, 7), quiet(1, 1, 9), quiet(1, 1, 8)};
+  pace p = measured(rows, 4); /* the first is skipped: 8, 7, 9 */
+  assert_near(p.steady_step_seconds, 8);
+  assert_near(p.steady_high, 8 + 4.303 / sqrt(3));
+  assert_near(p.steady_low, 8 - 4.303 / sqrt(3));
+  p = measured(rows, 2);
+  assert_true(isnan(p.steady_low) && isnan(p.steady_high));
+  p = measured(rows, 7); /* of six the extremes: 96.9 % */
+  assert_near(p.steady_low, 7);
+  assert_near(p.steady_high, 9);
 }
 
 static void rows_weigh_as_many_steps_as_they_cover(void **state) {
@@ -244,6 +260,7 @@ int main(void) {
       cmocka_unit_test(each_process_has_its_own_warm_up),
       cmocka_unit_test(at_most_twenty_rows_are_warm_up),
       cmocka_unit_test(one_row_is_not_skipped),
+      cmocka_unit_test(few_rows_have_students_interval),
       cmocka_unit_test(rows_weigh_as_many_steps_as_they_cover),
       cmocka_unit_test(a_varying_pace_has_a_wide_interval),
       cmocka_unit_test(disturbed_rows_are_left_out_and_their_lost_time_is_reported),

@@ -109,6 +109,22 @@ static void a_difference_of_pairs_has_no_noise_that_both_share(void **state) {
   assert_true(crossed_items_needed(&m, 200, 3) > 200);
 }
 
+/* Two runs with the same outcomes, or almost: an interval of no width would be certainty. */
+static void equal_outcomes_are_no_proof_of_equality(void **state) {
+  (void)state;
+  double differences[2 * 50] = {0};
+  crossed_mean m;
+  for (size_t seeds = 1; seeds <= 2; seeds++) {
+    assert_ok(crossed_difference(&(crossed_table){differences, NULL, seeds, 50}, &m));
+    assert_near(m.mean, 0, 1e-12);
+    assert_near(m.high, 1.96 / 50, 1e-4); /* as if one image had differed */
+    assert_near(m.low, -1.96 / 50, 1e-4);
+  }
+  differences[7] = 1;
+  assert_ok(crossed_difference(&(crossed_table){differences, NULL, 1, 50}, &m));
+  assert_near(m.high - m.mean, 1.96 * sqrt(2) / 50, 2e-3);
+}
+
 /* More than there are, and enough for an interval by Student's factor. */
 static void what_would_decide_is_more_than_there_is(void **state) {
   (void)state;
@@ -419,6 +435,7 @@ int main(void) {
       cmocka_unit_test(the_speedup_is_taken_at_the_highest_accuracy_that_both_reach),
       cmocka_unit_test(an_accuracy_of_one_seed_has_the_interval_of_its_items),
       cmocka_unit_test(a_difference_of_pairs_has_no_noise_that_both_share),
+      cmocka_unit_test(equal_outcomes_are_no_proof_of_equality),
       cmocka_unit_test(what_would_decide_is_more_than_there_is),
       cmocka_unit_test(a_mean_over_classes_weighs_classes_alike),
       cmocka_unit_test(seeds_without_items_are_judged_by_student),
