@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/numbers.h"
 #include "base/rng.h"
 #include "eval/outcomes.h"
 #include "eval/share.h"
@@ -35,6 +34,18 @@ static err resample(comm *ranks, int64_t items, interval_measure *measure, const
   return share_gather(ranks, error, RESAMPLES, 1, sizeof *values, values);
 }
 
+/* Wilson's, for as many independent items as would give this deviation: inside [0, 1], and of some
+ * width where all items are hits or none is, though every resample is then the same. */
+static void bound_share(double p, double deviation, int64_t items, double bounds[2]) {
+  const double z = 1.959964, z2 = z * z;
+  double n = (double)items;
+  if (p > 0 && p < 1 && deviation > 0) n = p * (1 - p) / (deviation * deviation);
+  double centre = (p + z2 / (2 * n)) / (1 + z2 / n);
+  double half = z * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n);
+  bounds[0] = fmax(centre - half, 0);
+  bounds[1] = fmin(centre + half, 1);
+}
+
 err interval_of(comm *ranks, int64_t items, interval_measure *measure, const void *data,
                 double value, bool is_share, double bounds[2], float **resampled) {
   bounds[0] = bounds[1] = NAN;
@@ -48,14 +59,12 @@ err interval_of(comm *ranks, int64_t items, interval_measure *measure, const voi
     kept[k] = (float)values[k];
     if (!isnan(values[k])) values[defined++] = values[k];
   }
-  if (defined >= LEAST_DEFINED && !is_share) {
-    double half = 1.96 * deviation_of(values, defined);
-    bounds[0] = fmax(0, value - half);
-    bounds[1] = fmin(1, value + half);
-  } else if (defined >= LEAST_DEFINED) {
-    numbers_sort(values, defined);
-    bounds[0] = numbers_quantile(values, defined, 0.025);
-    bounds[1] = numbers_quantile(values, defined, 0.975);
+  double deviation = defined >= LEAST_DEFINED ? deviation_of(values, defined) : NAN;
+  if (is_share && !isnan(deviation)) {
+    bound_share(value, deviation, items, bounds);
+  } else if (deviation > 1e-12) { /* not that of an area of 1, which every resample has too */
+    bounds[0] = fmax(0, value - 1.96 * deviation);
+    bounds[1] = fmin(1, value + 1.96 * deviation);
   }
   free(values);
   if (resampled && defined >= LEAST_DEFINED)
@@ -89,6 +98,20 @@ static double share(const void *data, const int32_t *weights) {
   return (double)right / (double)(count * strings);
 }
 
+/* The metric itself: every item once. */
+static double of_all(interval_measure *measure, const hits *h) {
+  int32_t *weights = mem_zeroed((size_t)h->items, sizeof *weights);
+  for (int64_t i = 0; i < h->items && weights; i++) weights[i] = 1;
+  double value = weights ? measure(h, weights) : NAN;
+  free(weights);
+  return value;
+}
+
+static err interval_of_share(comm *ranks, interval_measure *measure, const hits *h,
+                             double bounds[2]) {
+  return interval_of(ranks, h->items, measure, h, of_all(measure, h), true, bounds, NULL);
+}
+
 static double mean_per_class(const void *data, const int32_t *weights) {
   const hits *h = data;
   double sum = 0;
@@ -115,7 +138,7 @@ static err interval_per_class(comm *ranks, hits *h, double bounds[2]) {
   err error =
       h->seen && h->right ? NULL : mem_error((size_t)h->classes * sizeof *h->seen, "an interval");
   error = share_agree(ranks, error);
-  if (!error) error = interval_of(ranks, h->items, mean_per_class, h, NAN, true, bounds, NULL);
+  if (!error) error = interval_of_share(ranks, mean_per_class, h, bounds);
   free(h->seen);
   free(h->right);
   return error;
@@ -138,7 +161,7 @@ err interval_of_hits(comm *ranks, const eval_outcomes *o, const char *metric, do
       h = (hits){.bits = {o->text_to_image[k]}, .items = o->texts};
   }
   if (!h.bits[0]) return NULL;
-  if (!is_per_class) return interval_of(ranks, h.items, share, &h, NAN, true, bounds, NULL);
+  if (!is_per_class) return interval_of_share(ranks, share, &h, bounds);
   h.labels = o->labels;
   return h.labels ? interval_per_class(ranks, &h, bounds) : NULL;
 }

@@ -11,13 +11,13 @@
 /* The metric with image i counted weights[i] times. */
 typedef double interval_measure(const void *data, const int32_t *weights);
 
-/* value: the metric itself, not used for a share. is_share: it is a mean over items, and the bounds
- * are quantiles of the resamples; else, since an area or a precision is biased if images repeat,
- * value ± 1.96 standard deviations of the resamples, within [0, 1]. Uses the resamples in which the
- * metric is defined (an area under a curve needs both classes); NaN if it is undefined in more than
- * a twentieth, or there are fewer than two items. resampled: gets the metric on each resample, NaN
- * where it is undefined, owned, or NULL without bounds; NULL: not wanted. Collective: each of
- * `ranks` (NULL: one) computes some of the resamples, and all get the bounds. */
+/* value: the metric itself. is_share: it is a mean over items of hits, and the bounds are Wilson's
+ * for as many independent items as would vary like the resamples; else value ± 1.96 standard
+ * deviations of the resamples, within [0, 1], or NaN if these do not vary. Uses the resamples in
+ * which the metric is defined (an area under a curve needs both classes); NaN if it is undefined in
+ * more than a twentieth, or there are fewer than two items. resampled: gets the metric on each
+ * resample, NaN where it is undefined, owned, or NULL without bounds; NULL: not wanted. Collective:
+ * each of `ranks` (NULL: one) computes some of the resamples, and all get the bounds. */
 err interval_of(comm *ranks, int64_t items, interval_measure *measure, const void *data,
                 double value, bool is_share, double bounds[2], float **resampled) ERR_MUST_CHECK;
 

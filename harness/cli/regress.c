@@ -13,11 +13,11 @@ static const char details[] =
     "--least\n"
     "    percent or more, in one step or in several; or\n"
     "  - a slope within the newest level that adds up to as much.\n"
-    "'fine' means that a change of --least is ruled out with 95 % confidence, wherever in the "
-    "newest\n"
-    "level it might have begun. Everything else is 'cannot tell': fewer than six commits, noise "
-    "that\n"
-    "would hide such a change, or one or two worse commits at the end (three make a level).\n"
+    "'fine' means that a change of --least is ruled out with 95 % confidence, wherever in the\n"
+    "newest level it might have begun but in its newest two commits; from which loss on these\n"
+    "would have been seen is told. Everything else is 'cannot tell': fewer than six commits,\n"
+    "noise that would hide such a change, one or two worse commits at the end (three make a\n"
+    "level), or a series without the commit of --against.\n"
     "\n"
     "examples:\n"
     "  flipbench regress\n"
@@ -92,8 +92,8 @@ static void write_unsure(const sample_series *series, const series_levels *l,
     strbuf_format(
         out,
         "noise hides a change of %.1f %%: up to %.1f %% is possible; measure more commits "
-        "or rounds, or use --least %.2g",
-        100 * how->least, 100 * v->bound, 100 * v->bound);
+        "or rounds, or use --least %.1f",
+        100 * how->least, 100 * v->bound, ceil(1000 * v->bound + 1e-9) / 10);
   strbuf_append(out, " (");
   write_evidence(series, l, out);
   strbuf_append(out, ")\n");
@@ -107,6 +107,12 @@ static err judge(const sample_series *series, const regress_words *words, strbuf
                          .level = words->words.level / (double)words->series_count,
                          .is_lower_better = words->is_lower_better};
   how.has_reference = words->against && find_reference(series, words->against, &how.reference);
+  if (words->against && !how.has_reference) {
+    *kind = VERDICT_UNSURE;
+    strbuf_format(out, "cannot tell  %s: commit %s was not measured in it\n", series->series,
+                  words->against);
+    return NULL;
+  }
   err error = history_levels(series, how.level, &l);
   if (error) return error;
   series_verdict v = levels_judge(&l, &how);
@@ -116,9 +122,12 @@ static err judge(const sample_series *series, const regress_words *words, strbuf
   } else if (v.kind == VERDICT_UNSURE) {
     write_unsure(series, &l, &v, &how, out);
   } else {
-    strbuf_format(out, "fine         %s: %zu commits, no more than %.1f %% %s is possible (",
+    strbuf_format(out, "fine         %s: %zu commits, no more than %.1f %% %s is possible",
                   series->series, series->count, fmax(0, 100 * v.bound),
                   words->is_lower_better ? "more" : "less");
+    if (!isnan(v.unseen))
+      strbuf_format(out, "; since the newest two, seen from %.1f %% on", 100 * v.unseen);
+    strbuf_append(out, " (");
     write_evidence(series, &l, out);
     strbuf_append(out, ")\n");
   }

@@ -9,7 +9,8 @@
 
 /* Depends on the machine rather than on the method. */
 static bool is_of_machine(const column *c) {
-  static const char *const names[] = {"lost_share", "peak_bytes", "data_wait_share"};
+  static const char *const names[] = {"lost_share", "peak_bytes", "data_wait_share",
+                                      "planned_bytes", "peak_rank"};
   if (measure_is_timed(c)) return true;
   if (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE)
     return is_of_machine(columns_find(c->argument));

@@ -49,8 +49,12 @@ bool measure_is_of_time(const column *c) {
 }
 
 bool measure_is_timed(const column *c) {
-  static const char *const elapsed[] = {"train_seconds", "samples_per_second_run",
-                                        "start_seconds_total", "cpu_seconds"};
+  static const char *const elapsed[] = {"train_seconds",       "samples_per_second_run",
+                                        "start_seconds_total", "cpu_seconds",
+                                        "energy_per_sample",   "energy_joules",
+                                        "power_watts",         "utilisation",
+                                        "comm_share",          "rank_spread",
+                                        "slowest_rank"};
   if (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE)
     return measure_is_timed(columns_find(c->argument));
   return measure_is_of_time(c) ||

@@ -163,6 +163,11 @@ err crossed_difference(const crossed_table *table, crossed_mean *m) {
 err crossed_share(const crossed_table *table, crossed_mean *m) {
   err error = combine(table, false, m);
   if (error || isnan(m->error)) return error;
+  if (table->items < 2) { /* only the seeds speak: none of them shows how far images would lead */
+    m->low = m->error > 0 ? fmax(m->low, 0) : (double)NAN;
+    m->high = m->error > 0 ? fmin(m->high, 1) : (double)NAN;
+    return NULL;
+  }
   double p = m->mean, z2 = z95 * z95, n = (double)table->items;
   /* the number of independent items that would give this error */
   if (p > 0 && p < 1 && m->error > 0) n = p * (1 - p) / (m->error * m->error);

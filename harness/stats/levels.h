@@ -60,14 +60,16 @@ typedef struct {
   verdict_reason reason;
   double change; /* relative, as measured: -0.05. By bound: of the newest level */
   double p;      /* NaN by bound and by count */
-  double bound;  /* worst relative change that 95 % confidence does not rule out, as a loss: 0.03 */
+  double bound;  /* worst relative change that 95 % confidence does not rule out, as a loss: 0.03;
+                  * of one that began in the last one or two values only `unseen` is known */
+  double unseen; /* a loss since one of these is seen from this on; NaN: the level is too short */
   size_t since;  /* the first of the worse values */
   size_t steps;  /* by level: changes between the reference and the newest level */
   size_t reference; /* level that the newest was compared with */
 } series_verdict;
 
 /* Fine only when a change of `least` for the worse is ruled out with 95 % confidence, anywhere
- * within the newest level and against the reference. */
+ * within the newest level but its last two values, and against the reference. */
 series_verdict levels_judge(const series_levels *l, const verdict_options *how);
 
 #endif

@@ -119,9 +119,24 @@ static void find_bound(const series_levels *l, const verdict_options *how, const
   }
 }
 
+/* What judge_newest would see. */
+static void find_unseen(const series_levels *l, const verdict_options *how, series_verdict *v) {
+  const series_level *newest = &l->levels[l->level_count - 1];
+  for (size_t count = 1; count < LEVELS_LEAST_SEGMENT && newest->first + count < l->count;
+       count++) {
+    series_level before = levels_stretch(l, newest->first, l->count - count), end = before;
+    if (before.used < LEVELS_LEAST_SEGMENT) continue;
+    end.used = count;
+    contrast c = compare_levels(&before, &end);
+    double seen = fmax(student_quantile(how->level, c.degrees) * c.error, how->least);
+    v->unseen = isnan(v->unseen) ? seen : fmax(v->unseen, seen);
+  }
+}
+
 series_verdict levels_judge(const series_levels *l, const verdict_options *how) {
-  series_verdict v = {VERDICT_UNSURE, VERDICT_BY_COUNT, NAN, NAN, INFINITY, 0, 0, 0};
+  series_verdict v = {VERDICT_UNSURE, VERDICT_BY_COUNT, NAN, NAN, INFINITY, NAN, 0, 0, 0};
   if (l->count - l->aside < LEVELS_LEAST_POINTS) return v;
+  find_unseen(l, how, &v);
   size_t newest = l->level_count - 1;
   v.reference = choose_reference(l, how);
   bool is_compared = v.reference != newest;

@@ -158,6 +158,13 @@ static void seeds_without_items_are_judged_by_student(void **state) {
   assert_near(m.high - m.mean, 4.3027 * 0.1 / sqrt(3), 1e-4);
   assert_ok(crossed_of(&(crossed_table){values, NULL, 1, 1}, &m));
   assert_true(isnan(m.low));
+  /* a share of hits without its outcomes: Student's, within [0, 1]; none of equal seeds */
+  assert_ok(crossed_share(&(crossed_table){values, NULL, 3, 1}, &m));
+  assert_near(m.high - m.mean, 4.3027 * 0.1 / sqrt(3), 1e-4);
+  assert_true(m.low == 0);
+  const double equal[] = {0.5, 0.5};
+  assert_ok(crossed_share(&(crossed_table){equal, NULL, 2, 1}, &m));
+  assert_true(m.mean == 0.5 && isnan(m.low) && isnan(m.high));
 }
 
 /* By hand: two seeds 0.70 and 0.74, each +- 0.03 and 0.05 over its images. */

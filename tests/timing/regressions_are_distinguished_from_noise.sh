@@ -29,7 +29,7 @@ expect_status 2 bench regress
 expect_line out.txt 'cannot tell  mask_ratio=0.5: 3 commits, at least 6 are needed'
 for i in 4 5 6 7; do measure $i 10000; done
 expect_status 0 bench regress
-expect_line out.txt '^fine +mask_ratio=0.5: 7 commits'
+expect_line out.txt '^fine +mask_ratio=0.5: 7 commits, no more than .* is possible; since the newest two, seen from [0-9.]+ % on'
 
 # One slow commit is neither a level nor fine; one that stays is a regression,
 # named with its commit.
