@@ -69,9 +69,9 @@ int cmd_embed(int argc, char **argv) {
   const command c = {
       "flip embed", "write embeddings of images or texts as .npy",
       "--model PATH (--images DIR|SHARDS | --texts FILE) --out X.npy", options,
-      "Rows have unit length and follow the order of the input: shards as given, files of a "
-      "folder\n"
-      "by path, texts by line. An image that cannot be decoded gets a row of NaN and a "
+      "Rows have unit length (unless the model has normalize: false) and follow the order of the\n"
+      "input: shards as given, files of a folder by path, texts by line. An image that cannot be "
+      "decoded gets a row of NaN and a "
       "warning.\n\n"
       "examples:\n"
       "  flip embed -m RUN --images 'data/openclipart/heldout-*.tar' -o images.npy\n"

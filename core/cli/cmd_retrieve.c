@@ -159,7 +159,7 @@ int cmd_retrieve(int argc, char **argv) {
       "find the images that best match a text, or the texts that best match an image",
       "--model PATH (--text WORDS --images DIR|SHARDS | --image FILE --texts FILE)", options,
       "Searches existing images and texts; nothing is generated. The score is the cosine of the "
-      "two embeddings.\n\n"
+      "two embeddings\n(of a model with normalize: false, their product).\n\n"
       "examples:\n"
       "  flip retrieve -m RUN -t 'a red apple' -i 'data/openclipart/heldout-*.tar' --html "
       "out.html\n"

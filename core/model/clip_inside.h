@@ -37,6 +37,7 @@ typedef struct {
   float *embeddings; /* where they go */
   int64_t width;     /* of a row */
   void *host;        /* they are copied to [most rows, widest] compute, pinned */
+  bool is_unit;      /* its rows are to be of unit length */
   void *recordings[QUEUED_TOWERS]; /* of a forward pass on this set of inputs, */
   int64_t recorded[QUEUED_TOWERS]; /* on so many rows */
 } embed_place;
