@@ -80,6 +80,7 @@ done
 # A stop does not wait until a large evaluation set has been read.
 sed 's#data/heldout-.*tar#"scenes:0\#count=20M"#' held.yaml > large.yaml
 train_behind --out reading --set eval.sets='[large.yaml]'
+until [ -d reading ]; do sleep 0.05; done # signals are handled from then on
 sleep 1
 SECONDS=0
 stop reading
