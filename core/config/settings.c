@@ -129,7 +129,8 @@ err setting_assign(const setting *row, settings *s, const char *text) {
   double real;
   switch (row->type) {
   case SETTING_INT:
-    if (!yml_as_int(text, &whole)) return wrong_value(row, text, "a whole number");
+    if (!yml_as_int(text, &whole))
+      return wrong_value(row, text, "a whole number (60k and 12.8M are)");
     *(int64_t *)field = whole;
     return check_limits(row, (double)whole, text);
   case SETTING_LEVEL: {

@@ -38,6 +38,15 @@ err run_open_set(run *r, const char *use, const tokenizer *words) {
   return NULL;
 }
 
+/* With the first of what was found at opening, which mostly is the reason. */
+static err has_no_samples(const run *r) {
+  const char *found = dataset_warnings(r->data, NULL);
+  int length = (int)strcspn(found, "\n");
+  const settings_list *from = &r->s->data_train;
+  return err_new(ERR_INPUT, "data.train: no samples in %s%s%s%.*s", from->items[0],
+                 from->count > 1 ? " and the others" : "", length ? ": " : "", length, found);
+}
+
 static err open_pairs(run *r) {
   const settings *s = r->s;
   err error = tokenizer_open_for(s, &r->words);
@@ -46,8 +55,7 @@ static err open_pairs(run *r) {
     error = (is_stream ? dataset_open_stream : dataset_open_with)(
         s->data_train.items, s->data_train.count, s->data_allow_pipes, &r->data);
   if (error) return error;
-  if (!is_stream && dataset_count(r->data) == 0)
-    return err_new(ERR_INPUT, "data.train: no samples in the shards");
+  if (!is_stream && dataset_count(r->data) == 0) return has_no_samples(r);
   for (size_t i = 0; i < s->eval_sets.count && !error; i++) error = run_open_set(r, NULL, r->words);
   if (!error && *s->eval_probe_train)
     error = eval_set_open(s->eval_probe_train, "probe", s, r->words, &r->probe_set);
