@@ -50,7 +50,7 @@ expect_answer "SELECT count(*), sum(archived) FROM run" '4|2'
 # The file is edited: status and report speak of the same cells.
 sed -i 's/\[0, 0.5\]/[0, 0.75]/' experiments/two.yaml
 expect_status 0 bench status two
-expect_line out.txt '^not run .* mask_ratio=0.75$'
+expect_line out.txt '^not run +[0-9a-f]{8} +mask_ratio=0.75$'
 expect_line out.txt 'no longer in the experiment file'
 expect_status 0 bench report two
 expect_line out.txt 'mask_ratio=0.75.*not run'
