@@ -14,6 +14,7 @@
 #include "base/command.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "store/runs.h"
 #include "sweep/limits.h"
 #include "sweep/ranks.h"
 #include "sweep/stamp.h"
@@ -323,6 +324,14 @@ static void judge_missing_file(bool has_checkpoint, verdict *v) {
   if (strcasestr(strbuf_string(&v->message), "no such file")) strcpy(v->kind, "input");
 }
 
+static void reword_stop(verdict *v) {
+  strbuf message = {0};
+  if (strcmp(v->status, "interrupted") != 0) return;
+  store_reword_stop(strbuf_string(&v->message), &message);
+  strbuf_free(&v->message);
+  v->message = message;
+}
+
 static err set_state(run_cell *cell, const verdict *v) {
   cell->state = strcmp(v->status, "finished") == 0      ? CELL_FINISHED
                 : strcmp(v->status, "interrupted") == 0 ? CELL_INTERRUPTED
@@ -392,6 +401,7 @@ err process_finish(const run_options *options, store *s, run_cell *cell, process
   }
   if (p->ranks > 1 && !error) judge_ranks(options, cell, p, &v);
   judge_missing_file(has_checkpoint, &v);
+  reword_stop(&v);
   if (p->stop == STOP_TIME && strcmp(v.status, "finished") != 0)
     judge_time(cell, has_checkpoint, &v);
   attempt_end end = {.status = v.status,
