@@ -86,9 +86,15 @@ folder=$(ask "SELECT directory FROM run WHERE id = $run")
 expect_status 2 bench runs remove "$run" </dev/null
 expect_line err.txt 'pass --yes'
 [ -d "results/$folder" ] || fail 'removed without a yes'
+cell=$(ask "SELECT cell_id FROM run WHERE id = $run")
 expect_status 0 bench runs remove "$run" --yes
+expect_line out.txt "^removed run $run: results/$folder$"
 [ ! -e "results/$folder" ] || fail 'not removed'
 expect_answer "SELECT count(*) FROM run WHERE id = $run" 0
+cell=$(ask "SELECT cell_id FROM run GROUP BY cell_id HAVING count(*) > 1 AND min(archived) = 0 LIMIT 1")
+kept=$(ask "SELECT max(id) FROM run WHERE cell_id = '$cell' AND archived")
+expect_status 0 bench runs remove "$cell" --yes
+expect_line out.txt "^  run $kept of the same cell remains: results/.* .archived.$"
 
 # All cells are finished and a file is replaced: said, though nothing is trained on it yet.
 printf 'one' > x.tar
