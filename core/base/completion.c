@@ -87,9 +87,10 @@ void completion_of_command(const command *c, int count, char **words, FILE *out)
   } else if (*current == '-') {
     offer_options(c, current, out);
   } else {
-    char first[64]; /* of the usage: what precedes the options */
-    snprintf(first, sizeof first, "%.*s", (int)strcspn(c->usage, " "), c->usage);
-    offer_values(*first == '-' || strcmp(first, "[OPTIONS]") == 0 ? "" : first, current, out);
+    char first[64]; /* of the usage: what precedes the options, perhaps in brackets */
+    const char *usage = c->usage + (*c->usage == '[');
+    snprintf(first, sizeof first, "%.*s", (int)strcspn(usage, " ]"), usage);
+    offer_values(*first == '-' || strcmp(first, "OPTIONS") == 0 ? "" : first, current, out);
   }
 }
 
@@ -102,25 +103,30 @@ void completion_of_table(const subcommand *table, const char *current, FILE *out
 static const char bash_script[] =
     "# bash completion for ^; put it into ~/.local/share/bash-completion/completions/^\n"
     "_^() {\n"
-    "  local program=${COMP_WORDS[0]} line=\"${COMP_LINE:0:COMP_POINT}\" value words\n"
-    "  local current=${COMP_WORDS[COMP_CWORD]}\n"
-    "  read -ra words <<< \"$line\"\n"
-    "  [[ $line == *[[:space:]] ]] && words+=('')\n"
+    "  local program=${COMP_WORDS[0]} rest=\"${COMP_LINE:0:COMP_POINT}\" value i words=()\n"
+    "  local current part\n"
+    "  for ((i = 0; i <= COMP_CWORD; i++)); do # bash splits at '=' and ':', too: join these\n"
+    "    part=${COMP_WORDS[i]}\n"
+    "    if ((i == 0)) || [[ $rest == [[:space:]]* || -z $rest ]]; then words+=(''); fi\n"
+    "    rest=${rest#\"${rest%%[![:space:]]*}\"}\n"
+    "    ((i == COMP_CWORD)) && part=$rest\n"
+    "    words[-1]+=$part\n"
+    "    rest=${rest#\"$part\"}\n"
+    "  done\n"
+    "  current=$part\n"
     "  [[ $current == '=' ]] && current=''\n"
+    "  current=${current#[\\\"\\']} current=${current//\\\\/} # as typed, without its quoting\n"
     "  COMPREPLY=()\n"
+    "  _^_add() { mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen \"$@\" -- \"$current\"); }\n"
     "  while IFS=$'\\t' read -r value _; do\n"
     "    case $value in\n"
-    "      :files) COMPREPLY+=($(compgen -f -- \"$current\")); compopt -o filenames ;;\n"
-    "      :dirs) COMPREPLY+=($(compgen -d -- \"$current\")); compopt -o filenames ;;\n"
-    "      :yaml) COMPREPLY+=($(compgen -f -X '!*.yaml' -- \"$current\") $(compgen -d -- "
-    "\"$current\"))\n"
-    "        compopt -o filenames ;;\n"
-    "      :experiments) COMPREPLY+=($(compgen -W \"$(\"$program\" status 2>/dev/null |\n"
-    "        while read -r name _; do echo \"$name\"; done)\" -- \"$current\")) ;;\n"
-    "      :settings) COMPREPLY+=($(compgen -W \"$(\"${program%bench}\" train --list-settings "
-    "2>/dev/null |\n"
-    "        while read -r name _; do echo \"$name=\"; done)\" -- \"$current\")); compopt -o "
-    "nospace ;;\n"
+    "      :files) _^_add -f; compopt -o filenames ;;\n"
+    "      :dirs) _^_add -d; compopt -o filenames ;;\n"
+    "      :yaml) _^_add -f -X '!*.yaml'; _^_add -d; compopt -o filenames ;;\n"
+    "      :experiments) _^_add -W \"$(\"$program\" status 2>/dev/null |\n"
+    "        while read -r name _; do echo \"$name\"; done)\" ;;\n"
+    "      :settings) _^_add -W \"$(\"${program%bench}\" train --list-settings 2>/dev/null |\n"
+    "        while read -r name _; do echo \"$name=\"; done)\"; compopt -o nospace ;;\n"
     "      *) COMPREPLY+=(\"$value\") ;;\n"
     "    esac\n"
     "  done < <(\"$program\" --complete \"${words[@]:1}\" 2>/dev/null)\n"

@@ -152,6 +152,8 @@ err options_parse(const command *c, int argc, char **argv, option_list *position
   bool seen[MOST_OPTIONS] = {false}, is_rest = false;
   *is_help_wanted = is_asked_for_page(c, argc, argv);
   if (*is_help_wanted) return NULL;
+  if (argc > 2 && argv[1][0] != '-' && strcmp(argv[argc - 1], MAN_WORD) == 0) /* flip man train x */
+    return err_new(ERR_INPUT, "unexpected word '%s' after the command '%s'", argv[1], c->name);
   for (int i = 1; i < argc; i++)
     if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
       options_print_help(c, stdout);
@@ -175,6 +177,14 @@ err options_parse(const command *c, int argc, char **argv, option_list *position
       return err_new(ERR_INPUT, "--%s %s is missing (see '%s --help')", o->name, o->placeholder,
                      c->name);
   return NULL;
+}
+
+err options_refuse_words(const option_list *words, bool has_set) {
+  if (!words->count) return NULL;
+  const char *word = words->items[0];
+  if (has_set && strchr(word, '=') && *word != '=')
+    return err_new(ERR_INPUT, "unexpected word '%s': to change a setting, write -s %s", word, word);
+  return err_new(ERR_INPUT, "unexpected word '%s'", word);
 }
 
 void options_print_help(const command *c, FILE *out) {

@@ -61,6 +61,9 @@ typedef struct {
  * the caller then returns success at once. */
 err options_parse(const command *c, int argc, char **argv, option_list *positional,
                   bool *is_help_wanted) ERR_MUST_CHECK;
+/* For a command without positional arguments. `has_set`: KEY=VALUE is one whose -s was forgotten.
+ */
+err options_refuse_words(const option_list *words, bool has_set) ERR_MUST_CHECK;
 void options_print_help(const command *c, FILE *out);
 void options_free_list(option_list *list);
 /* Frees the OPTION_LIST values of a table. */

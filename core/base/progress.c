@@ -35,13 +35,16 @@ int progress_rows(int fd) {
 
 progress progress_start(const char *label, double total, double already_done, bool is_enabled) {
   double now = clock_seconds();
+  bool is_terminal = is_smart_terminal(STDERR_FILENO);
   return (progress){.label = label,
                     .total = total,
                     .started = now,
-                    .drawn = now - plain_line_seconds,
+                    .drawn = is_terminal ? 0 : now,
                     .first_done = already_done,
+                    .done = already_done,
+                    .shown = -1,
                     .is_enabled = is_enabled,
-                    .is_terminal = is_smart_terminal(STDERR_FILENO)};
+                    .is_terminal = is_terminal};
 }
 
 static void describe(const progress *p, double done, const char *note, strbuf *line) {
@@ -66,22 +69,31 @@ static void describe(const progress *p, double done, const char *note, strbuf *l
   if (note && *note) strbuf_format(line, " · %s", note);
 }
 
+static void print_plain(progress *p, double done, const char *note) {
+  strbuf line = {0};
+  describe(p, done, note, &line);
+  fprintf(stderr, "%s\n", strbuf_string(&line));
+  strbuf_free(&line);
+  p->shown = done;
+}
+
 void progress_update(progress *p, double done, const char *note) {
   if (!p->is_enabled) return;
   double now = clock_seconds();
+  p->done = done;
   if (now - p->drawn < (p->is_terminal ? redraw_seconds : plain_line_seconds)) return;
   p->drawn = now;
-  strbuf line = {0};
-  describe(p, done, note, &line);
   if (p->is_terminal) {
+    strbuf line = {0};
+    describe(p, done, note, &line);
     text_cut(&line, 0, (size_t)progress_columns() - 1);
     fprintf(stderr, "\r\033[K%s", strbuf_string(&line));
     p->is_line_open = true;
+    strbuf_free(&line);
   } else {
-    fprintf(stderr, "%s\n", strbuf_string(&line));
+    print_plain(p, done, note);
   }
   fflush(stderr);
-  strbuf_free(&line);
 }
 
 void progress_clear(progress *p) {
@@ -94,5 +106,8 @@ void progress_clear(progress *p) {
 
 void progress_finish(progress *p, const char *closing) {
   progress_clear(p);
-  if (closing && p->is_enabled) fprintf(stderr, "%s\n", closing);
+  if (closing && p->is_enabled)
+    fprintf(stderr, "%s\n", closing);
+  else if (p->shown >= 0 && p->done > p->shown) /* or the last line would be of unfinished work */
+    print_plain(p, p->done, NULL);
 }

@@ -1,4 +1,5 @@
-/* Progress display: one line redrawn on a terminal, an occasional plain line elsewhere.
+/* Progress display: one line redrawn on a terminal. Elsewhere a plain line now and then and one at
+ * the end; none for work that ends before the first would be due.
  *
  * Honours --no-progress (is_enabled false), NO_COLOR and a `dumb` terminal. Written to stderr, so
  * that stdout contains only results. Not thread-safe. */
@@ -13,6 +14,7 @@ typedef struct {
   double total;          /* units of work; 0: unknown */
   double started, drawn; /* seconds */
   double first_done;     /* work already done at the start (a resumed run) */
+  double done, shown;    /* at the last update; in the last plain line, -1: there is none */
   bool is_enabled, is_terminal, is_line_open;
 } progress;
 
@@ -21,7 +23,8 @@ progress progress_start(const char *label, double total, double already_done, bo
 void progress_update(progress *p, double done, const char *note);
 /* Clears the line, so that something else can be printed. The next update draws it again. */
 void progress_clear(progress *p);
-void progress_finish(progress *p, const char *closing); /* closing line, or NULL for none */
+/* `closing`: the last line; NULL: none on a terminal, elsewhere how far the work came. */
+void progress_finish(progress *p, const char *closing);
 
 /* True when `fd` is a terminal that understands escape codes and NO_COLOR is not set. */
 bool progress_has_colour(int fd);

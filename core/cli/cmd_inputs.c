@@ -320,6 +320,7 @@ int cmd_inputs(int argc, char **argv) {
       "exit status: 0 all exist (always with --json); 1 some are missing; 2 usage error"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
+  TRY(options_refuse_words(&rest, true));
   TRY(settings_load(config, &s));
   has_settings = true;
   for (size_t i = 0; i < sets.count; i++) TRY(settings_set(&s, sets.items[i]));

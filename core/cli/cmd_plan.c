@@ -140,6 +140,7 @@ int cmd_plan(int argc, char **argv) {
       "       --link 50"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
+  TRY(options_refuse_words(&rest, true));
   TRY(settings_load(config, &s));
   has_settings = true;
   for (size_t i = 0; i < sets.count; i++) TRY(settings_set(&s, sets.items[i]));

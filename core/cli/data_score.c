@@ -157,7 +157,7 @@ err data_scores(const dataset *data, const char *model, const option_list *sets,
   }
   if (s.t.model) error = clip_queue_finish(s.t.model, error);
   for (int i = 0; i < SLOTS && !error; i++) score(&s, &s.slots[i], *scores);
-  progress_clear(&bar);
+  progress_finish(&bar, NULL);
   close_scorer(&s);
   return error;
 }

@@ -33,9 +33,9 @@ static err check(const plan_ranks_options *o, const int *ranks, size_t count) {
     return err_new(ERR_INPUT,
                    "--ranks needs --rate: the measured rate of one device, in samples/s, "
                    "as a device (h100, a100) or a file of 'flip bench step --json'");
-  if (has_several && !(o->link > 0))
-    return err_new(ERR_INPUT,
-                   "--ranks needs --link: the bandwidth of a device's link in GB/s, above 0");
+  if (has_several && isnan(o->link))
+    return err_new(ERR_INPUT, "--ranks needs --link: the bandwidth of a device's link in GB/s");
+  if (o->link <= 0) return err_new(ERR_INPUT, "--link: %g GB/s is not above 0", o->link);
   if (!(o->latency >= 0)) return err_new(ERR_INPUT, "--latency: %g us is below 0", o->latency);
   if (!(o->overlap >= 0 && o->overlap <= 1))
     return err_new(ERR_INPUT, "--overlap: %g is outside [0, 1]", o->overlap);
@@ -49,7 +49,7 @@ err plan_ranks_make(const plan_ranks_options *o, const settings *s, int64_t voca
   size_t count;
   err error = NULL;
   if (!o->ranks) {
-    if (o->rate || o->link > 0)
+    if (o->rate || !isnan(o->link))
       return err_new(ERR_INPUT, "--rate and --link apply to a prediction: give --ranks too");
     return NULL;
   }
@@ -57,7 +57,7 @@ err plan_ranks_make(const plan_ranks_options *o, const settings *s, int64_t voca
   TRY(check(o, ranks, count));
   TRY(rates_open(o->rate, s, counts, &p->rates));
   p->machine = (forecast_machine){.rates = &p->rates,
-                                  .link_bytes_per_second = o->link * 1e9,
+                                  .link_bytes_per_second = isnan(o->link) ? 0 : o->link * 1e9,
                                   .latency_seconds = o->latency * 1e-6,
                                   .overlap = o->overlap,
                                   .wire = strcmp(o->wire, "bf16") == 0 ? OPS_BF16 : OPS_F32};

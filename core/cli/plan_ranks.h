@@ -2,6 +2,8 @@
 #ifndef FLIP_CLI_PLAN_RANKS_H
 #define FLIP_CLI_PLAN_RANKS_H
 
+#include <math.h>
+
 #include "base/json.h"
 #include "base/options.h"
 #include "model/forecast.h"
@@ -10,11 +12,11 @@ enum { PLAN_RANKS_MOST = 32 };
 
 typedef struct {
   const char *ranks, *rate, *wire;
-  double link, latency, overlap; /* GB/s, us, share */
+  double link, latency, overlap; /* GB/s (NaN: not given), us, share */
 } plan_ranks_options;
 
 #define PLAN_RANKS_DEFAULTS                                                                        \
-  { .wire = "fp32", .latency = 10 }
+  { .wire = "fp32", .latency = 10, .link = NAN }
 #define PLAN_RANKS_OPTIONS(o)                                                                        \
   {"ranks", 0, OPTION_STRING, &(o).ranks, "N[,M…]", "predict a run on that many devices", false},    \
       {"rate", 0, OPTION_STRING, &(o).rate, "SAMPLES/S|DEVICE|FILE", "measured rate of one device",  \

@@ -96,6 +96,7 @@ int cli_check(int argc, char **argv) {
   TRY(options_parse(&c, argc, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
   if (wants_schema) {
+    TRY(options_refuse_words(&rest, false));
     TRY(print_schema(&out));
   } else {
     TRY(cli_one_word(&rest, "EXPERIMENT.yaml", &given));

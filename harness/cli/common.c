@@ -79,6 +79,38 @@ static char *find_file(const char *given, bool looks_like_file) {
   return path;
 }
 
+static bool is_axis_everywhere(const spec_experiment *e, const char *key) {
+  for (size_t i = 0; i < e->cell_count; i++)
+    if (!spec_pairs_get(&e->cells[i].axes, key)) return false;
+  return e->cell_count > 0;
+}
+
+/* A setting is below the matrix: one of an axis would change no cell. */
+static err refuse_axes(const spec_experiment *e, const spec_options *options) {
+  for (size_t i = 0; i < options->set_count; i++) {
+    const char *value = strchr(options->set[i], '=');
+    char key[64];
+    if (!value) continue;
+    snprintf(key, sizeof key, "%.*s", (int)(value - options->set[i]), options->set[i]);
+    if (is_axis_everywhere(e, key))
+      return err_new(ERR_INPUT,
+                     "--set %s: %s is an axis of the matrix, which would override it; for other "
+                     "cells change the matrix, or add a profile with 'matrix: {%s: [%s]}' and run "
+                     "it with --profile",
+                     options->set[i], key, key, value + 1);
+  }
+  return NULL;
+}
+
+static err load_file(const char *path, const spec_options *options, spec_experiment **e) {
+  err error = spec_load(path, options, e);
+  if (!error) error = refuse_axes(*e, options);
+  if (!error) return NULL;
+  spec_free(*e);
+  *e = NULL;
+  return error;
+}
+
 err cli_load_experiment(store *s, const char *given, const spec_options *options,
                         spec_experiment **e) {
   /* a bare word is a name first: the source tree has a program called quickstart */
@@ -87,7 +119,7 @@ err cli_load_experiment(store *s, const char *given, const spec_options *options
     char *path = find_file(given, looks_like_file);
     if (!path) return mem_error(strlen(given), "a path");
     err loaded = fs_exists(path) && !fs_is_folder(path)
-                     ? spec_load(path, options, e)
+                     ? load_file(path, options, e)
                      : err_new(ERR_INPUT, "%s: no such experiment file", given);
     free(path);
     return loaded;

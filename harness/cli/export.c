@@ -62,7 +62,7 @@ int cli_export(int argc, char **argv) {
       CLI_CELL_OPTIONS(words.set, words.set_cell),
       CLI_PLACE_OPTIONS(words.place),
       {0}};
-  command c = {"flipbench export", "export curves to TensorBoard, W&B, MLflow",
+  command c = {"flipbench export", "export curves to TensorBoard or CSV",
                "EXPERIMENT.yaml|NAME [OPTIONS]", options, details};
   option_list rest = {0};
   curves_options wanted = {0};

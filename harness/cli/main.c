@@ -19,7 +19,7 @@ int main(int argc, char **argv) {
       {"resume", "resume paused sweeps", cli_resume},
       {"report", "print the comparison table of an experiment", cli_report},
       {"plot", "draw the figures of an experiment", cli_plot},
-      {"export", "export curves to TensorBoard, W&B, MLflow", cli_export},
+      {"export", "export curves to TensorBoard or CSV", cli_export},
       {"show", "show everything recorded about a run", cli_show},
       {"diff", "show how two runs differ", cli_diff},
       {"verify", "train a run again and compare the weights bit by bit", cli_verify},

@@ -68,7 +68,7 @@ err history_measure(history_measuring *m, const history_words *words, const opti
   catch_signals();
   TRY(store_ingest_samples(s, words->place.results));
   error = range_measure(&m->options, s, &result);
-  tell(&result);
+  if (result.commits) tell(&result);
 cleanup:
   free(first);
   return error;

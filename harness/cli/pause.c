@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "cli/cli.h"
 
 /* Both commands share one implementation. */
@@ -27,7 +28,12 @@ static int pause_or_resume(int argc, char **argv, bool is_pausing) {
   TRY(options_parse(is_pausing ? &pausing : &resuming, argc, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
   TRY(cli_one_word(&rest, "EXPERIMENT", &name));
-  TRY(run_pause(place.results, name, is_pausing));
+  /* without a sweep to obey it, a pause would only be shown by 'flipbench status' */
+  bool is_running = run_is_swept(place.results, name);
+  TRY(run_pause(place.results, name, is_pausing && is_running));
+  if (!is_running)
+    log_info("no sweep of '%s' is running: nothing to %s", name,
+             is_pausing ? "pause" : "resume; 'flipbench run' continues one that has ended");
 cleanup:
   options_free_list(&rest);
   options_free(options);

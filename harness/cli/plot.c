@@ -114,7 +114,8 @@ int cli_plot(int argc, char **argv) {
   TRY(options_parse(&c, argc, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
   if (is_list) {
-    error = list_figures();
+    error = options_refuse_words(&rest, false);
+    if (!error) error = list_figures();
     goto cleanup;
   }
   TRY(cli_one_word(&rest, "EXPERIMENT", &given));

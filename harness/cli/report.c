@@ -226,7 +226,8 @@ int cli_report(int argc, char **argv) {
   TRY(options_parse(&c, argc, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
   if (is_list) {
-    error = list_columns();
+    error = options_refuse_words(&rest, false);
+    if (!error) error = list_columns();
     goto cleanup;
   }
   if (words.from && !words.is_paper) FAIL(ERR_INPUT, "--from requires --paper");

@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,6 +151,19 @@ static err read_turns(const run_words *words, double *seconds) {
   return NULL;
 }
 
+/* The value of --turns may be left out, so the parser takes a word after it that is no number for
+ * another experiment. */
+static err one_experiment(const option_list *rest, int argc, char **argv, const char **given) {
+  for (int i = 1; rest->count > 1 && i + 1 < argc; i++)
+    if (strcmp(argv[i], "--turns") == 0 && *argv[i + 1] != '-' && !fs_exists(argv[i + 1]) &&
+        !isdigit((unsigned char)*argv[i + 1]))
+      return err_new(ERR_INPUT,
+                     "--turns: '%s' is not a duration (90, 30s, 5m); 0 turns alternation off, and "
+                     "without a value the length is chosen",
+                     argv[i + 1]);
+  return cli_one_word(rest, "EXPERIMENT.yaml", given);
+}
+
 static err run_and_report(const run_words *words, const char *given, spec_experiment *e, store *s,
                           bool *all_finished) {
   run_sweep sweep = {0};
@@ -229,7 +243,7 @@ int cli_run(int argc, char **argv) {
     all_finished = true;
     goto cleanup;
   }
-  TRY(cli_one_word(&rest, "EXPERIMENT.yaml", &given));
+  TRY(one_experiment(&rest, argc, argv, &given));
   if (words.jobs < 0 || words.jobs > 256)
     FAIL(ERR_INPUT, "--jobs: %lld is not between 1 and 256", (long long)words.jobs);
   TRY(cli_find_place(&words.place));

@@ -191,8 +191,38 @@ static err find_runs(runs_call *call, int64_t *runs) {
   return error;
 }
 
+/* What was removed, and other runs of its cell, of which one is now the cell's result. */
+static err say_removed(runs_call *call, const store_run *gone) {
+  store_run_line *runs;
+  size_t count;
+  strbuf out = {0};
+  err error = store_list_runs(call->s, &(store_run_filter){0}, &runs, &count);
+  if (error) return error;
+  strbuf_format(&out, "removed run %lld: %s/%s\n", (long long)gone->run_id, call->place.results,
+                gone->directory);
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(runs[i].cell_id, gone->cell_id) == 0)
+      strbuf_format(&out, "  run %lld of the same cell remains: %s/%s (%s)\n",
+                    (long long)runs[i].run_id, call->place.results, runs[i].directory,
+                    runs[i].is_archived ? "archived" : runs[i].status);
+  store_free_run_lines(runs, count);
+  error = cli_print(&out);
+  strbuf_free(&out);
+  return error;
+}
+
+static err remove_one(runs_call *call, int64_t run_id) {
+  store_run run;
+  err error = store_load_run(call->s, run_id, &run);
+  if (error) return error;
+  error = run_remove(call->s, call->place.results, run_id);
+  if (!error) error = say_removed(call, &run);
+  store_free_run(&run);
+  return error;
+}
+
 static int for_each_run(const command *c, runs_call *call, int argc, char **argv,
-                        err (*change)(store *, const char *, int64_t),
+                        err (*change)(runs_call *, int64_t),
                         err (*confirm)(runs_call *, const int64_t *)) {
   bool is_done;
   int64_t *runs = NULL;
@@ -204,10 +234,17 @@ static int for_each_run(const command *c, runs_call *call, int argc, char **argv
   if (!error && !is_done) error = open_call(call);
   if (!error && !is_done) error = find_runs(call, runs);
   if (!error && !is_done && confirm && !call->is_sure) error = confirm(call, runs);
-  for (size_t i = 0; i < call->rest.count && !error && !is_done; i++)
-    error = change(call->s, call->place.results, runs[i]);
+  for (size_t i = 0; i < call->rest.count && !error && !is_done; i++) error = change(call, runs[i]);
   free(runs);
   return finish(call, c->options, error);
+}
+
+static err archive_one(runs_call *call, int64_t run_id) {
+  return run_archive(call->s, call->place.results, run_id);
+}
+
+static err restore_one(runs_call *call, int64_t run_id) {
+  return run_restore(call->s, call->place.results, run_id);
 }
 
 static int runs_archive(int argc, char **argv) {
@@ -218,7 +255,7 @@ static int runs_archive(int argc, char **argv) {
                "Tables, figures and 'flipbench run' ignore archived runs, as if the cell\n"
                "had not run. The folder is renamed to NAME.archived-N.\n\n"
                "example:\n  flipbench runs archive 3"};
-  return for_each_run(&c, &call, argc, argv, run_archive, NULL);
+  return for_each_run(&c, &call, argc, argv, archive_one, NULL);
 }
 
 static int runs_restore(int argc, char **argv) {
@@ -226,7 +263,7 @@ static int runs_restore(int argc, char **argv) {
   option options[] = {CLI_PLACE_OPTIONS(call.place), {0}};
   command c = {"flipbench runs restore", "use archived runs as results again", "RUN… [OPTIONS]",
                options, "example:\n  flipbench runs restore 3"};
-  return for_each_run(&c, &call, argc, argv, run_restore, NULL);
+  return for_each_run(&c, &call, argc, argv, restore_one, NULL);
 }
 
 /* Asks on a terminal; elsewhere --yes is required. */
@@ -258,7 +295,7 @@ static int runs_remove(int argc, char **argv) {
                "RUN|CELL… [OPTIONS]", options,
                "Removes the folders and database records. Runs in progress are refused.\n\n"
                "example:\n  flipbench runs remove 3 --yes"};
-  return for_each_run(&c, &call, argc, argv, run_remove, ask_to_remove);
+  return for_each_run(&c, &call, argc, argv, remove_one, ask_to_remove);
 }
 
 int cli_runs(int argc, char **argv) {

@@ -95,7 +95,11 @@ static void write_cell_json(const cli_cell *c, json_writer *w) {
 
 static void write_cell_text(const cli_cell *c, strbuf *out) {
   char time[TEXT_NUMBER_SIZE];
-  strbuf_format(out, "%-11s  %.8s  run %-4lld ", c->status, c->cell, (long long)c->run_id);
+  strbuf_format(out, "%-11s  %.8s  ", c->status, c->cell);
+  if (c->run_id)
+    strbuf_format(out, "run %-4lld ", (long long)c->run_id);
+  else
+    strbuf_format(out, "%9s", "");
   if (!isnan(c->samples) && c->total_samples > 0)
     strbuf_format(out, "%3.0f %% %11s", 100 * c->samples / c->total_samples,
                   text_duration(c->train_seconds, time));

@@ -84,6 +84,23 @@ static double longest_wait(const run_sweep *sweep) {
   return wait;
 }
 
+/* Why there is no job: a cell that has failed waits for --retry. */
+static void write_nothing(const run_sweep *sweep, strbuf *out) {
+  size_t finished = run_count(sweep, CELL_FINISHED), failed = run_count(sweep, CELL_FAILED);
+  if (finished == sweep->count)
+    strbuf_format(out, "nothing to submit: all %zu cells are finished", sweep->count);
+  else
+    strbuf_format(out, "nothing to submit: %zu of %zu cells are finished", finished, sweep->count);
+  if (failed) strbuf_format(out, ", %zu failed (--retry submits them again)", failed);
+}
+
+static void say_nothing(const run_sweep *sweep) {
+  strbuf line = {0};
+  write_nothing(sweep, &line);
+  log_info("%s", strbuf_string(&line));
+  strbuf_free(&line);
+}
+
 /* Submits, follows, and resubmits transient failures while retries are left. */
 static err submit_and_follow(const submit_words *words, const spec_experiment *e, store *s,
                              const run_options *options, run_sweep *sweep) {
@@ -102,6 +119,7 @@ static err submit_and_follow(const submit_words *words, const spec_experiment *e
     slurm_free(&tasks);
     TRY(slurm_submit(e, s, options, &wishes, sweep, &tasks));
     say_submitted(&tasks);
+    if (words->detach && !tasks.count) say_nothing(sweep);
     if (words->detach) break;
     TRY(slurm_watch(e, s, options, sweep, &tasks));
     if (sweep->is_interrupted) break;
@@ -118,6 +136,10 @@ static err preview(const submit_words *words, const spec_experiment *e, store *s
   slurm_tasks tasks = {0};
   slurm_wishes wishes = {words->partition, words->account, words->self, &out};
   err error = slurm_submit(e, s, options, &wishes, sweep, &tasks);
+  if (!error && !out.length) {
+    write_nothing(sweep, &out);
+    strbuf_append_char(&out, '\n');
+  }
   if (!error) error = cli_print(&out);
   slurm_free(&tasks);
   strbuf_free(&out);

@@ -1,6 +1,7 @@
 #include "report/figure.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/shipped.h"
+#include "report/figure_svg.h"
 
 /* Quotes for gnuplot's single-quoted strings, where only the quote itself needs escaping. */
 static void append_quoted(strbuf *out, const char *text) {
@@ -60,10 +62,17 @@ static bool begins_with_key(const char *text) {
   return memchr(text, '_', word) || memchr(text, '=', word);
 }
 
+static void begin_large(strbuf *text) {
+  if (text->length && !begins_with_key(text->data))
+    text->data[0] = (char)toupper((unsigned char)text->data[0]);
+}
+
 void figure_set_title(figure *f, const char *title, const char *shorter) {
   enum { FITS = 62, FITS_SMALL = 84 }; /* letters at 15.5 and at 11.6 points */
   size_t width = text_columns(title);
   strbuf text = {0};
+  strbuf_clear(&f->title);
+  strbuf_append(&f->title, title);
   if (width > FITS_SMALL && shorter) {
     title = shorter;
     width = text_columns(title);
@@ -73,8 +82,8 @@ void figure_set_title(figure *f, const char *title, const char *shorter) {
     text_cut(&text, 0, FITS_SMALL - 1);
     strbuf_append(&text, "…");
   }
-  if (text.length && !begins_with_key(text.data))
-    text.data[0] = (char)toupper((unsigned char)text.data[0]);
+  begin_large(&text);
+  begin_large(&f->title);
   figure_set_text(f, "title_text", "%s", strbuf_string(&text));
   figure_set_number(f, "title_size",
                     width <= FITS ? 15.5 : fmax(15.5 * FITS / (double)width, 11.6));
@@ -338,6 +347,7 @@ void figure_free(figure *f) {
   strbuf_free(&f->points);
   strbuf_free(&f->tuning);
   strbuf_free(&f->ends);
+  strbuf_free(&f->title);
   free(f->drawn);
 }
 
@@ -360,18 +370,16 @@ static double tic_step(const figure *f, int count) {
   return unit * (lead < 1.4 ? 1 : lead < 3 ? 2 : lead < 7 ? 5 : 10);
 }
 
-static void write_script(const figure *f, const char *name, const char *folder, const char *formats,
-                         const char *plots, const char *template_name, const char *template_path,
-                         strbuf *out) {
+static void write_script(const figure *f, const char *name, const char *formats, const char *plots,
+                         const char *template_name, const char *template_path, strbuf *out) {
   char list[64], *rest = list, *format;
   strbuf text = {0};
-  strbuf_format(out, "# Drawn by flipbench; 'gnuplot %s.gp' draws it again.\n", name);
+  strbuf_format(out, "# Drawn by flipbench; 'gnuplot %s.gp' in this folder draws it again.\n",
+                name);
   strbuf_append(out, "plots_folder = ");
   append_quoted(out, plots);
-  strbuf_format(&text, "%s/%s", folder, name);
   strbuf_append(out, "\nout = ");
-  append_quoted(out, strbuf_string(&text));
-  strbuf_free(&text);
+  append_quoted(out, name);
   strbuf_format(out,
                 "\n%sx_least = %.10g; x_most = %.10g\ny_least = %.10g; y_most = %.10g\n"
                 "series = %d; has_band = %d; has_marks = %d; is_column = %d\n"
@@ -407,36 +415,63 @@ static void write_script(const figure *f, const char *name, const char *folder, 
                   format, strbuf_string(&f->ends));
 }
 
-/* Runs gnuplot; anything it prints is treated as an error. */
-static err run_gnuplot(const char *script) {
-  char *words[] = {"gnuplot", (char *)script, NULL};
-  strbuf said = {0};
+/* Runs gnuplot in `folder` on NAME.gp; anything it prints is treated as an error. */
+static err run_gnuplot(const char *folder, const char *name) {
+  strbuf script = {0}, said = {0};
   int status;
-  err error = command_read(&(command_call){.words = words}, true, &said, &status);
+  strbuf_format(&script, "%s.gp", name);
+  if (script.is_broken) return mem_error(0, "a figure");
+  char *words[] = {"gnuplot", script.data, NULL};
+  err error = command_read(&(command_call){.words = words, .folder = folder}, true, &said, &status);
   int code = error ? 0 : command_exit_status(status);
   if (code == COMMAND_NOT_FOUND)
     error = err_new(ERR_UNSUPPORTED, "gnuplot is not installed (apt install gnuplot-nox)");
   else if (code < 0)
-    error = err_new(ERR_INTERNAL, "gnuplot was killed by signal %d (%s) at %s", -code,
-                    strsignal(-code), script);
+    error = err_new(ERR_INTERNAL, "gnuplot was killed by signal %d (%s) at %s/%s", -code,
+                    strsignal(-code), folder, script.data);
   else if (code > 0)
-    error = err_new(ERR_INTERNAL, "gnuplot failed on %s: %.2000s", script, strbuf_string(&said));
+    error = err_new(ERR_INTERNAL, "gnuplot failed on %s/%s: %.2000s", folder, script.data,
+                    strbuf_string(&said));
+  strbuf_free(&script);
   strbuf_free(&said);
+  return error;
+}
+
+/* The path from any folder: gnuplot runs in the folder of the figure. */
+static err make_absolute(const char *path, char **absolute) {
+  *absolute = path ? realpath(path, NULL) : NULL;
+  return path && !*absolute ? err_errno(errno, "%s", path) : NULL;
+}
+
+static err tidy_svg(const figure *f, const char *name, const char *folder, const char *formats) {
+  strbuf path = {0};
+  strbuf_format(&path, "%s/%s.svg", folder, name);
+  bool is_svg = strstr(formats, "svg");
+  err error = path.is_broken || f->title.is_broken ? mem_error(0, "a figure")
+              : is_svg ? figure_svg_tidy(strbuf_string(&path), strbuf_string(&f->title))
+                       : NULL;
+  strbuf_free(&path);
   return error;
 }
 
 err figure_draw(const figure *f, const char *name, const char *folder, const char *formats,
                 const char *template_name, const char *template_path) {
+  err error = NULL;
   strbuf script = {0}, path = {0};
-  char *plots = NULL;
-  err error = find_plots(&plots);
-  if (error) return error;
-  write_script(f, name, folder, formats, plots, template_name, template_path, &script);
-  free(plots);
+  char *plots = NULL, *plots_path = NULL, *own_template = NULL;
+  TRY(find_plots(&plots));
+  TRY(make_absolute(plots, &plots_path));
+  TRY(make_absolute(template_path, &own_template));
+  write_script(f, name, formats, plots_path, template_name, own_template, &script);
   strbuf_format(&path, "%s/%s.gp", folder, name);
-  if (script.is_broken || path.is_broken) error = mem_error(script.length, "a figure");
-  if (!error) error = fs_write_atomic(strbuf_string(&path), script.data, script.length);
-  if (!error) error = run_gnuplot(strbuf_string(&path));
+  if (script.is_broken || path.is_broken) TRY(mem_error(script.length, "a figure"));
+  TRY(fs_write_atomic(strbuf_string(&path), script.data, script.length));
+  TRY(run_gnuplot(folder, name));
+  TRY(tidy_svg(f, name, folder, formats));
+cleanup:
+  free(plots);
+  free(plots_path);
+  free(own_template);
   strbuf_free(&script);
   strbuf_free(&path);
   return error;

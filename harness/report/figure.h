@@ -15,11 +15,12 @@ enum { FIGURE_MOST_SERIES = 24, FIGURE_MOST_PANELS = 6 };
 
 typedef struct {
   strbuf variables, points, tuning, ends; /* ends: commands that label the lines */
+  strbuf title;                           /* in full, for browsers and screen readers */
   double x_least, x_most, y_least, y_most;
   int series, panels; /* panels 0: a single plot */
   int panel_of[FIGURE_MOST_SERIES], colour_of[FIGURE_MOST_SERIES];
   bool has_data, has_band, has_marks;
-  bool is_cut; /* some intervals reach beyond the plot */
+  bool is_cut;         /* some intervals reach beyond the plot */
   size_t legend_lines; /* above the panels; 0: there is one */
   bool is_x_log;
   bool is_column; /* for a column of a paper: small canvas, no title (that is in the caption) */
@@ -57,8 +58,8 @@ typedef struct {
 void figure_place_ends(figure *f, const char *y_label, figure_end *ends, size_t count);
 void figure_free(figure *f);
 
-/* Writes FOLDER/NAME.gp and runs gnuplot on it. `template_path`: the gnuplot template; NULL: the
- * shipped one named `template_name`. */
+/* Writes FOLDER/NAME.gp and runs gnuplot on it, in FOLDER. `template_path`: the gnuplot template;
+ * NULL: the shipped one named `template_name`. */
 err figure_draw(const figure *f, const char *name, const char *folder, const char *formats,
                 const char *template_name, const char *template_path) ERR_MUST_CHECK;
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "report/figure_svg.h"
 
 #ifndef FLIPBENCH_PAGE_DIR
 #error "the build says where page.html, page.css and page.js are"
@@ -26,7 +27,7 @@ PAGE_ASSET(page_js, "page.js");
 
 /* ---- the template ---- */
 
-static void append_text(const char *text, strbuf *out) {
+void page_append_text(const char *text, strbuf *out) {
   for (; *text; text++)
     if (*text == '<')
       strbuf_append(out, "&lt;");
@@ -56,9 +57,9 @@ static bool is_named(const char *name, size_t length, const char *known) {
 
 static void fill(const char *name, size_t length, const page_content *c, strbuf *out) {
   if (is_named(name, length, "title"))
-    append_text(c->title, out);
+    page_append_text(c->title, out);
   else if (is_named(name, length, "text"))
-    append_text(c->text, out);
+    page_append_text(c->text, out);
   else if (is_named(name, length, "figures"))
     strbuf_append(out, c->figures);
   else if (is_named(name, length, "json"))
@@ -109,8 +110,8 @@ static size_t known_colour(const char *at, strbuf *out) {
   return 0;
 }
 
-/* The SVG without its XML declaration; ids are made unique, and its background becomes the
- * page's. */
+/* The SVG without its XML declaration and its title, which the figure's label repeats; ids are made
+ * unique, and its background becomes the page's. */
 static void inline_svg(const char *svg, size_t number, strbuf *out) {
   static const char *const marks[] = {"id='", "id=\"", "url(#", "href='#", "href=\"#"};
   const char *at = strstr(svg, "<svg");
@@ -126,7 +127,6 @@ static void inline_svg(const char *svg, size_t number, strbuf *out) {
       strbuf_append(out, "var(--paper)");
       used = 7;
     }
-    if (!used && strncmp(at, "<title>Gnuplot</title>", 22) == 0) used = 22;
     if (!used) strbuf_append_char(out, *at);
     at += used ? used : 1;
   }
@@ -134,26 +134,30 @@ static void inline_svg(const char *svg, size_t number, strbuf *out) {
 
 err page_figure(const char *folder, const char *name, size_t number, strbuf *out) {
   strbuf path = {0};
+  strbuf untitled = {0};
   char *svg = NULL;
   size_t length;
   strbuf_format(&path, "%s/%s.svg", folder, name);
   err error = fs_read(strbuf_string(&path), &svg, &length);
   if (!error) {
     strbuf_format(out, "<figure id=\"drawing-%zu\" role=\"img\" aria-label=\"", number);
-    append_text(name, out);
+    page_append_text(name, out);
     strbuf_append(out, "\">");
-    inline_svg(svg, number, out);
+    figure_svg_retitle(svg, "", &untitled);
+    inline_svg(strbuf_string(&untitled), number, out);
+    out->is_broken = out->is_broken || untitled.is_broken;
     strbuf_append(out, "</figure>\n");
   }
   free(svg);
+  strbuf_free(&untitled);
   strbuf_free(&path);
   return error;
 }
 
 void page_figure_missing(const char *name, const char *why, strbuf *out) {
   strbuf_append(out, "<p class=\"faint\">");
-  append_text(name, out);
+  page_append_text(name, out);
   strbuf_append(out, ": not drawn: ");
-  append_text(why, out);
+  page_append_text(why, out);
   strbuf_append(out, "</p>\n");
 }

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "store/inputs.h"
 #include "store/ingest.h"
+#include "store/runs.h"
 
 /* A run keeps at most this many steps in the database: a longer one has a row for every two, three,
  * … steps, with their sums (events.jsonl keeps all). This bounds the size of a run: see
@@ -519,12 +520,19 @@ static err take_end(ingest *in, const json_t *event) {
   err error = in->process.number ? NULL : find_attempt(in, event, &attempt);
   if (!error && in->process.version < 2) error = take_old_end(in, event);
   if (error) return error;
+  strbuf message = {0};
+  if (strcmp(status, "interrupted") == 0)
+    store_reword_stop(json_text_of(event, "message"), &message);
+  else
+    strbuf_append(&message, json_text_of(event, "message"));
   if (strcmp(status, "finished") != 0 && strcmp(status, "interrupted") != 0) status = "failed";
-  return sql_run(in->s, /* flipbench's own record of the end is more specific */
-                 "UPDATE attempt SET ended = ?, status = ?, kind = ?, message = ?"
-                 " WHERE run_id = ? AND number = ? AND status = 'running'",
-                 "ttttii", json_text_of(event, "time"), status, json_text_of(event, "kind"),
-                 json_text_of(event, "message"), in->run_id, attempt);
+  error = sql_run(in->s, /* flipbench's own record of the end is more specific */
+                  "UPDATE attempt SET ended = ?, status = ?, kind = ?, message = ?"
+                  " WHERE run_id = ? AND number = ? AND status = 'running'",
+                  "ttttii", json_text_of(event, "time"), status, json_text_of(event, "kind"),
+                  strbuf_string(&message), in->run_id, attempt);
+  strbuf_free(&message);
+  return error;
 }
 
 err events_take(ingest *in, const json_t *event) {

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -112,6 +113,13 @@ err store_match_cells(store *s, const char *prefix, size_t *cells, int64_t *run_
                      "SELECT run_id FROM v_run_place WHERE place = 1"
                      " AND substr(cell_id, 1, length(?1)) = ?1",
                      "t", prefix);
+}
+
+void store_reword_stop(const char *message, strbuf *out) {
+  static const char option[] = "--resume ";
+  const char *at = strstr(message, option);
+  strbuf_append_bytes(out, message, at ? (size_t)(at - message) : strlen(message));
+  if (at) strbuf_format(out, "the same 'flipbench run' command %s", at + strlen(option));
 }
 
 /* ---- lists ---- */

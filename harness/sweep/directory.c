@@ -323,6 +323,7 @@ static void take_end(const json_t *object, void *context) {
   text = json_string_value(json_object_get(object, "message"));
   strbuf_clear(&v->message);
   text_escape(text ? text : "", &v->message);
+  v->step = json_integer_value(json_object_get(object, "step"));
 }
 
 err directory_read_end(const char *results, const char *directory, int64_t from, verdict *v) {

@@ -70,6 +70,7 @@ err directory_is_finished(const char *results, const char *directory,
 typedef struct {
   char status[32], kind[64];
   strbuf message;
+  int64_t step; /* training had reached */
 } verdict;
 int64_t directory_size_of(const char *results, const char *directory, const char *file);
 /* The last `end` event of events.jsonl after byte `from`. */

@@ -14,6 +14,7 @@
 #include "base/command.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "store/runs.h"
 #include "sweep/limits.h"
 #include "sweep/ranks.h"
 #include "sweep/stamp.h"
@@ -314,6 +315,23 @@ static void judge_time(const run_cell *cell, bool has_checkpoint, verdict *v) {
                 has_checkpoint ? "; a retry resumes from its checkpoint" : "");
 }
 
+/* To the trainer a file that is not there is like any file that cannot be read, 'io'. One that was
+ * missing before the first step is named wrongly, and stays missing: no retry helps. After that it
+ * was there once, and may come back with its file system. */
+static void judge_missing_file(bool has_checkpoint, verdict *v) {
+  bool had_begun = v->step > 0 || has_checkpoint;
+  if (strcmp(v->status, "failed") != 0 || strcmp(v->kind, "io") != 0 || had_begun) return;
+  if (strcasestr(strbuf_string(&v->message), "no such file")) strcpy(v->kind, "input");
+}
+
+static void reword_stop(verdict *v) {
+  strbuf message = {0};
+  if (strcmp(v->status, "interrupted") != 0) return;
+  store_reword_stop(strbuf_string(&v->message), &message);
+  strbuf_free(&v->message);
+  v->message = message;
+}
+
 static err set_state(run_cell *cell, const verdict *v) {
   cell->state = strcmp(v->status, "finished") == 0      ? CELL_FINISHED
                 : strcmp(v->status, "interrupted") == 0 ? CELL_INTERRUPTED
@@ -382,6 +400,8 @@ err process_finish(const run_options *options, store *s, run_cell *cell, process
     judge_exit(p, cell, wait_status, peak_bytes, tail, &v);
   }
   if (p->ranks > 1 && !error) judge_ranks(options, cell, p, &v);
+  judge_missing_file(has_checkpoint, &v);
+  reword_stop(&v);
   if (p->stop == STOP_TIME && strcmp(v.status, "finished") != 0)
     judge_time(cell, has_checkpoint, &v);
   attempt_end end = {.status = v.status,

@@ -1,8 +1,10 @@
 /* The main loop that keeps the slots busy: start, watch, record, finish. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -64,6 +66,25 @@ bool run_is_paused(const char *results, const char *name) {
   bool is_there = path && fs_exists(path);
   free(path);
   return is_there;
+}
+
+/* A shared lock of the folder RESULTS/NAME itself, which leaves no file behind. -1: none, as on
+ * some network file systems. */
+static int hold_folder(const char *results, const char *name) {
+  char *folder = directory_path(results, name, NULL);
+  int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+  free(folder);
+  if (fd >= 0) flock(fd, LOCK_SH);
+  return fd;
+}
+
+bool run_is_swept(const char *results, const char *name) {
+  char *folder = directory_path(results, name, NULL);
+  int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+  bool is_free = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+  free(folder);
+  if (fd >= 0) close(fd);
+  return !is_free;
 }
 
 static void obey_pause(runner *r) {
@@ -195,6 +216,7 @@ err run_all(const spec_experiment *e, store *s, const run_options *options, run_
     free(r);
     return error;
   }
+  int folder_fd = hold_folder(options->results, e->name);
   sigset_t blocked;
   block_signals(r, &blocked);
   if (wants_memory_limits(sweep)) r->cgroup_base = limits_find_cgroup();
@@ -209,6 +231,7 @@ err run_all(const spec_experiment *e, store *s, const run_options *options, run_
   sigprocmask(SIG_SETMASK, &r->unblocked, NULL);
   sweep->is_interrupted = r->stop_requests > 0;
   error = r->failure;
+  if (folder_fd >= 0) close(folder_fd);
   slots_free(&r->slots);
   free(r->cgroup_base);
   free(r->cost);

@@ -28,6 +28,22 @@ static err add_lines(strbuf *lines, bisect_commit **commits, size_t *count) {
   return error;
 }
 
+static err check_repository(const char *repository) {
+  char *const words[] = {"git", "-C", (char *)repository, "rev-parse", "--git-dir", NULL};
+  strbuf said = {0};
+  int status;
+  err error = command_read(&(command_call){.words = words}, true, &said, &status);
+  int code = error ? 0 : command_exit_status(status);
+  strbuf_free(&said);
+  if (code == COMMAND_NOT_FOUND) return err_new(ERR_INPUT, "git: command not found");
+  if (code)
+    error = err_new(ERR_INPUT,
+                    "%s is not in a git checkout, whose commits could be measured: name one with "
+                    "--repository DIR",
+                    strcmp(repository, ".") == 0 ? "this folder" : repository);
+  return error;
+}
+
 err bisect_list_commits(const char *repository, const char *good, const char *bad,
                         bisect_commit **commits, size_t *count) {
   strbuf range = {0}, lines = {0}, later = {0};
@@ -49,6 +65,7 @@ err bisect_list_commits(const char *repository, const char *good, const char *ba
                           "--",
                           NULL};
   err error = NULL;
+  TRY(check_repository(repository));
   TRY(command_capture(first, &lines));
   error = command_capture(ancestor, &lines);
   if (error) {

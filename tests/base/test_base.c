@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/numbers.h"
 #include "base/options.h"
+#include "base/progress.h"
 #include "base/rng.h"
 #include "base/text.h"
 #include "support/folder.h"
@@ -438,6 +439,45 @@ static void durations_and_sizes_are_read_as_people_write_them(void **state) {
   }
 }
 
+/* What `use` prints on stderr, a pipe. */
+static void catch_errors(void (*use)(void), char *said, size_t size) {
+  int ends[2], kept = dup(STDERR_FILENO);
+  assert_true(kept >= 0 && pipe(ends) == 0);
+  fflush(stderr);
+  dup2(ends[1], STDERR_FILENO);
+  use();
+  fflush(stderr);
+  dup2(kept, STDERR_FILENO);
+  close(kept);
+  close(ends[1]);
+  ssize_t got = read(ends[0], said, size - 1);
+  said[got > 0 ? got : 0] = '\0';
+  close(ends[0]);
+}
+
+static void work_shortly(void) {
+  progress p = progress_start("filtering", 4, 0, true);
+  for (int i = 1; i <= 4; i++) progress_update(&p, i, NULL);
+  progress_finish(&p, NULL);
+}
+
+static void work_long(void) {
+  progress p = progress_start("filtering", 4, 0, true);
+  p.drawn -= 60;
+  for (int i = 1; i <= 4; i++) progress_update(&p, i, NULL);
+  progress_finish(&p, NULL);
+}
+
+static void progress_in_a_pipe_ends_with_the_work(void **state) {
+  (void)state;
+  char said[512];
+  catch_errors(work_shortly, said, sizeof said);
+  assert_string_equal(said, "");
+  catch_errors(work_long, said, sizeof said);
+  assert_non_null(strstr(said, "filtering  25 %"));
+  assert_non_null(strstr(said, "\nfiltering 100 %"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(durations_and_sizes_are_read_as_people_write_them),
@@ -462,6 +502,7 @@ int main(void) {
       cmocka_unit_test(an_option_with_an_optional_value_takes_only_its_own_words),
       cmocka_unit_test(text_from_outside_cannot_command_a_terminal),
       cmocka_unit_test(a_file_and_its_bytes_have_one_fingerprint),
+      cmocka_unit_test(progress_in_a_pipe_ends_with_the_work),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,7 @@ walk flipbench
 [ "$(flip --complete train --set '')" = ':settings' ] || fail 'no settings after --set'
 [ "$(flipbench --complete run '')" = ':yaml' ] || fail 'no experiment files'
 [ "$(flipbench --complete show '' | sed -n 1p)" = '' ] || fail 'a run is no file'
+[ "$(flip --complete eval '' | cut -f1 | tr '\n' ' ')" = 'zeroshot retrieval probe suite ' ] || fail 'other tasks of eval'
 [ "$(flipbench --complete db ch | cut -f1)" = check ] || fail 'no choice'
 [ "$(flipbench --complete nonsense '')" = '' ] || fail 'an unknown command completes'
 expect_status 2 flip completion tcsh
@@ -58,6 +59,15 @@ B
 [ "$(complete_words flipbench run --set mask_rat)" = 'mask_ratio= ' ] || fail 'bash: a setting of flipbench'
 [ "$(complete_words flipbench run o)" = 'one.yaml ' ] || fail 'bash: an experiment file'
 [ "$(complete_words flipbench completion z)" = 'zsh ' ] || fail 'bash: a choice'
+[ "$(complete_words flip eval z)" = 'zeroshot ' ] || fail 'bash: a choice in brackets'
+# Names with blanks stay whole, however they are typed so far.
+mkdir -p 'Bilder der Reise/am Meer'
+[ "$(complete_words flip embed -m x --images Bil)" = 'Bilder der Reise ' ] || fail 'bash: a file with blanks'
+for typed in 'Bilder\ der' "'Bilder der" '"Bilder der'; do
+  [ "$(complete_words flip embed -m x --images "$typed")" = 'Bilder der Reise ' ] || fail "bash: a file with blanks after $typed"
+done
+[ "$(complete_words flip embed -m x --images 'Bilder\ der\ Reise/a')" = 'Bilder der Reise/am Meer ' ] || fail 'bash: a file in a folder with blanks'
+[ "$(complete_words flip train --out Bil)" = 'Bilder der Reise ' ] || fail 'bash: a folder with blanks'
 
 if command -v fish > /dev/null; then
   export HOME=$PWD XDG_CONFIG_HOME=$PWD

@@ -92,3 +92,24 @@ expect_status 2 "$FLIP" data openclipart --out x --format gif
 expect_line err.txt "'gif' is not jpg or png"
 expect_status 1 "$FLIP" data stats nowhere.tar
 expect_line err.txt 'nowhere.tar'
+
+# Words that a command has no use for are named, not ignored.
+expect_status 2 "$FLIP" plan --config "$preset" mask_ratio=0.75
+expect_line err.txt "unexpected word 'mask_ratio=0.75': to change a setting, write -s mask_ratio=0.75"
+expect_status 2 "$FLIP" inputs --config "$preset" extra
+expect_line err.txt "unexpected word 'extra'$"
+expect_status 2 "$FLIP" man train extra
+expect_line err.txt "unexpected word 'extra' after the command 'flip train'"
+expect_status 2 "$FLIP" man data emoji extra
+expect_line err.txt "unexpected word 'extra' after the command 'flip data emoji'"
+for words in 'plot --list' 'report --list' 'check --schema'; do
+  expect_status 2 "$FLIPBENCH" $words extra
+  expect_line err.txt "unexpected word 'extra'$"
+done
+# A value that is wrong is not one that is missing.
+expect_status 2 "$FLIP" plan --config "$preset" --ranks 2 --rate 100 --link -1
+expect_line err.txt '[-]-link: -1 GB/s is not above 0'
+expect_status 2 "$FLIP" plan --config "$preset" --ranks 2 --rate 100 --link 0
+expect_line err.txt '[-]-link: 0 GB/s is not above 0'
+expect_status 2 "$FLIP" plan --config "$preset" --ranks 2 --rate 100
+expect_line err.txt '[-]-ranks needs --link'

@@ -34,6 +34,8 @@ expect_answer "SELECT count(*) FROM attempt AS child JOIN run ON run.id = child.
 expect_status 0 bench db check
 
 # Again: nothing is submitted twice.
+expect_status 0 bench submit experiments/small.yaml --slurm -p cluster --detach
+expect_line err.txt 'nothing to submit: all 5 cells are finished'
 expect_status 0 bench submit experiments/small.yaml --slurm -p cluster
 expect_answer "SELECT count(*) FROM attempt" 5
 

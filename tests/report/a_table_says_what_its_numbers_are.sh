@@ -53,3 +53,11 @@ expect_line out.txt '^- faster: .* \(95 % interval unbounded\), 2 seeds †; can
 expect_status 0 bench plot quoted@mini
 grep -q 'ratio not determined' results/quoted@mini/plots/throughput.gp || fail "the figure shows an undetermined ratio"
 ! grep -q ' inf\]' results/quoted@mini/plots/throughput.gp || fail "an infinite end in the figure"
+# A curve ends at the number of the table, to the last bit, so that sentences and figures round it as
+# the table does. Both take it from the images, not from the recorded mean of slightly other digits.
+sqlite3 results/flipbench.db 'UPDATE evaluation SET value = value + 1e-10'
+bench report quoted@paper --format json > out.txt
+table=$(grep -oE '"retrieval_i2t_r1":\{"value":[0-9.]+' out.txt | sed -n '1s/.*://p')
+expect_status 0 bench plot quoted@paper --figure accuracy_vs_time --format svg --out own
+curve=$(awk '/^\$points/ { inside = 1; next } inside && NF == 0 { exit } inside { last = $2 } END { print last }' own/accuracy_vs_time.gp)
+[ "$(printf %.10g "$table")" = "$curve" ] || fail "the curve ends at $curve, the table says $table"

@@ -37,3 +37,6 @@ expect_status 2 bench export small --format parquet
 expect_line err.txt "'parquet' is not tensorboard or csv"
 expect_status 2 bench export small --axis epochs
 expect_line err.txt "'epochs' is not step or samples"
+# Only what is written is promised: other programs import the CSV.
+expect_status 0 bench --help
+expect_line out.txt '^ +export +export curves to TensorBoard or CSV$'

@@ -33,6 +33,18 @@ for size in wide column; do
   awk -v size=$size '{ lines[$NF]++; n++; if ($(NF - 1) > (size == "wide" ? 0.7 : 0.5)) out++ } END { for (l in lines) count++; exit !(n == 4 && count >= 2 && !out) }' legend.txt ||
     { cat legend.txt; fail "the legend of a $size figure is one line, or leaves it"; }
 done
+# No text of the script is shown on hover: the drawing's title is the figure's, and curves have none.
+expect_line ways-wide/accuracy_vs_samples.svg '^<title>[A-Z][^<$]* samples'
+for page in ways-wide/*.svg column/*.svg; do
+  [ "$(grep -o '<title>' $page | wc -l)" = 1 ] || fail "$page: a curve has a title"
+  ! grep -qE '<title>Gnuplot|<title>[^<]* using ' $page || fail "$page: a title is not a sentence"
+done
+# A script draws its figure again in its own folder, wherever that is.
+mv column moved
+rm moved/loss.svg moved/loss.png moved/loss.pdf
+(cd moved && gnuplot loss.gp)
+for format in svg png pdf; do [ -s moved/loss.$format ] || fail "gnuplot loss.gp drew no $format"; done
+expect_line moved/loss.gp "'gnuplot loss.gp' in this folder draws it again"
 # A template of one's own draws with the theme and the data of the figure.
 echo 'set label 1 "mine alone" at graph 0.5,0.5; plot $points index 0 using 1:2 with lines' > mine.gp
 expect_status 0 bench plot small --figure loss --template mine.gp --format svg --out own

@@ -29,4 +29,9 @@ expect_answer "SELECT count(*), max(step), sum(steps) FROM step WHERE run_id = 1
 # A name that was never run is refused; a new run ends an old pause.
 expect_status 2 bench pause nothing
 expect_status 0 bench pause small
+expect_line err.txt "no sweep of 'small' is running: nothing to pause"
+[ ! -e results/small/pause ] || fail 'a pause without a sweep'
+expect_status 0 bench resume small
+expect_line err.txt "'flipbench run' continues one that has ended"
+touch results/small/pause
 expect_status 0 bench run experiments/small.yaml --set seed=9 --set samples=640 --set warmup_samples=0

@@ -28,3 +28,15 @@ if [ "${BINARY##*/}" != asan ]; then
   expect_status 1 bench run experiments/long.yaml --no-progress --set seed=5 --memory-limit 20MiB
   expect_answer "SELECT status, kind FROM run ORDER BY id DESC LIMIT 1" 'failed|memory'
 fi
+
+# A file that is missing when a run starts is wrong input, which no retry mends; one that cannot be
+# read may be readable the next time.
+mkdir folder
+for set in data.train=nothere.tar text.vocabulary=nope 'eval.sets=[nope.yaml]' data.train=nope.csv; do
+  expect_status 1 bench run experiments/long.yaml --set "$set" --retries 1 --retry-wait 10ms
+  expect_line err.txt '[Nn]o such file'
+  expect_answer "SELECT attempt.kind, run.kind FROM attempt JOIN run ON run.id = run_id ORDER BY run.id DESC LIMIT 1" 'input|input'
+  ! grep -q 'retry in' err.txt || fail "$set: a missing file is retried"
+done
+expect_status 1 bench run experiments/long.yaml --set text.vocabulary=folder --retries 1 --retry-wait 10ms
+expect_line err.txt 'retry in 10 ms'

@@ -60,3 +60,10 @@ sed 's/mask_ratio: \[0/mask_rato: [0/' experiments/small.yaml > experiments/wron
 expect_status 2 bench run experiments/wrong.yaml
 expect_line err.txt "wrong.yaml:5:3: unknown setting 'mask_rato'"
 expect_line err.txt "did you mean 'mask_ratio'"
+
+# Nothing is left to submit, which is said.
+expect_status 0 bench submit experiments/small.yaml --slurm --dry-run
+[ "$(cat out.txt)" = 'nothing to submit: all 5 cells are finished' ] || fail "of a finished sweep: $(cat out.txt)"
+# A setting that is an axis would be overridden by the matrix; a profile restricts the matrix.
+expect_status 2 bench run experiments/small.yaml --set mask_ratio=0.9
+expect_line err.txt "--set mask_ratio=0.9: mask_ratio is an axis of the matrix, .*'matrix: .mask_ratio: .0.9.*' and run it with --profile"

@@ -10,6 +10,8 @@ settings: {samples: 3200, eval.points: 2}
 matrix: {mask_ratio: [0, 0.5], seed: [0]}
 report: {rows: mask_ratio, baseline: {mask_ratio: 0}, columns: [samples_per_second], plots: []}
 Y
+expect_status 2 "$FLIPBENCH" run turns.yaml --turns abc
+expect_line err.txt "--turns: 'abc' is not a duration \(90, 30s, 5m\)"
 expect_status 0 "$FLIPBENCH" run turns.yaml --no-progress --turns 0 --results plain
 [ "$(ask plain 'SELECT count(*) FROM attempt')" = 2 ] || fail "turns were taken though there were to be none"
 # Turns far too short to be worth it, so that there are many.

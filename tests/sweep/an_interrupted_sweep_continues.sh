@@ -17,6 +17,8 @@ got=0; wait $sweep || got=$?
 [ $got = 130 ] || { cat err.txt; fail "ended with $got"; }
 expect_line err.txt 'run the same command to continue'
 expect_answer "SELECT status FROM run" interrupted
+expect_status 0 bench status small
+expect_line out.txt "^interrupted .*: stopped after step [0-9]+ of 250; the same 'flipbench run' command continues$"
 ls results/small/*/checkpoints/*.safetensors > /dev/null
 
 # Twice Ctrl-C: a cell that does not listen is killed at once, and can be resumed.

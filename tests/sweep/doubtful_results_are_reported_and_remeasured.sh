@@ -50,7 +50,7 @@ expect_answer "SELECT count(*), sum(archived) FROM run" '4|2'
 # The file is edited: status and report speak of the same cells.
 sed -i 's/\[0, 0.5\]/[0, 0.75]/' experiments/two.yaml
 expect_status 0 bench status two
-expect_line out.txt '^not run .* mask_ratio=0.75$'
+expect_line out.txt '^not run +[0-9a-f]{8} +mask_ratio=0.75$'
 expect_line out.txt 'no longer in the experiment file'
 expect_status 0 bench report two
 expect_line out.txt 'mask_ratio=0.75.*not run'
@@ -86,9 +86,15 @@ folder=$(ask "SELECT directory FROM run WHERE id = $run")
 expect_status 2 bench runs remove "$run" </dev/null
 expect_line err.txt 'pass --yes'
 [ -d "results/$folder" ] || fail 'removed without a yes'
+cell=$(ask "SELECT cell_id FROM run WHERE id = $run")
 expect_status 0 bench runs remove "$run" --yes
+expect_line out.txt "^removed run $run: results/$folder$"
 [ ! -e "results/$folder" ] || fail 'not removed'
 expect_answer "SELECT count(*) FROM run WHERE id = $run" 0
+cell=$(ask "SELECT cell_id FROM run GROUP BY cell_id HAVING count(*) > 1 AND min(archived) = 0 LIMIT 1")
+kept=$(ask "SELECT max(id) FROM run WHERE cell_id = '$cell' AND archived")
+expect_status 0 bench runs remove "$cell" --yes
+expect_line out.txt "^  run $kept of the same cell remains: results/.* .archived.$"
 
 # All cells are finished and a file is replaced: said, though nothing is trained on it yet.
 printf 'one' > x.tar

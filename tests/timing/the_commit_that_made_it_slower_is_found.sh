@@ -61,6 +61,12 @@ expect_status 0 bench history
 expect_line out.txt 'mask_ratio=0.75'
 
 # Usage errors.
+expect_status 2 bench bisect c1 c2
+expect_line err.txt 'error: this folder is not in a git checkout, .*: name one with --repository DIR'
+mkdir plain
+expect_status 2 bench history --repository plain --measure c1..c2
+expect_line err.txt 'error: plain is not in a git checkout'
+[ "$(wc -l < err.txt)" = 1 ] || fail "more is said: $(cat err.txt)"
 expect_status 2 bisect c1
 expect_status 2 bisect c18 c1
 expect_line err.txt 'c18 is not an ancestor of c1'
