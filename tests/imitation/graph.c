@@ -107,7 +107,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *runnable, cudaGraph_t graph,
   if (imitation_enter_or_fail("cudaGraphInstantiate"))
     return runtime_fail(cudaErrorMemoryAllocation);
   if (!handle_is_known(graph, HANDLE_GRAPH, "cudaGraphInstantiate") || !runnable ||
-      flags != cudaGraphInstantiateFlagUseNodePriority)
+      (flags & ~(unsigned long long)cudaGraphInstantiateFlagUseNodePriority))
     return runtime_fail(cudaErrorInvalidValue);
   *runnable = handle_make(sizeof **runnable, HANDLE_RUNNABLE);
   (*runnable)->branches = graph->branches;
