@@ -122,7 +122,9 @@ static void print_name(strbuf *out, const char *name) {
   while (text_columns(strbuf_string(out) + start) < 46) strbuf_append_char(out, ' ');
 }
 
-static void print_sum(strbuf *out, const cost_sum *sums, size_t count) {
+static void print_sum(costing *c, const cost_sum *sums) {
+  strbuf *out = &c->out;
+  const size_t count = c->rate_count;
   char samples[TEXT_NUMBER_SIZE], flops[TEXT_NUMBER_SIZE];
   bool is_known = sums->cells > sums->unknown;
   strbuf_format(out, " %6zu %10s %12s", sums->cells,
@@ -130,7 +132,7 @@ static void print_sum(strbuf *out, const cost_sum *sums, size_t count) {
                 is_known ? text_si(sums->flops, "FLOP", flops) : "-");
   for (size_t i = 0; i < count; i++) {
     if (is_known)
-      strbuf_format(out, " %13.1f", sums[i].hours);
+      strbuf_format(out, sums[i].hours < 1 ? " %13.3f" : " %13.1f", sums[i].hours);
     else
       strbuf_format(out, " %13s", "-");
     if (is_known && !sums[i].no_energy)
@@ -138,7 +140,10 @@ static void print_sum(strbuf *out, const cost_sum *sums, size_t count) {
     else
       strbuf_format(out, " %10s", "-");
   }
-  if (sums->far) strbuf_format(out, "  (%zu extrapolated)", sums->far);
+  for (size_t i = 0; i < count; i++)
+    if (sums[i].far)
+      strbuf_format(out, "  (%zu extrapolated%s%s)", sums[i].far, count > 1 ? " for " : "",
+                    count > 1 ? fs_name(c->words->rates.items[i]) : "");
   if (sums->unknown) strbuf_format(out, "  (%zu of unknown length not counted)", sums->unknown);
   strbuf_append_char(out, '\n');
 }
@@ -175,7 +180,7 @@ static err cost_cell(costing *c, const spec_cell *cell, bool is_new, cost_sum *s
   strbuf name = {0};
   strbuf_format(&name, "  %s", cell->label);
   print_name(&c->out, strbuf_string(&name));
-  print_sum(&c->out, own, c->rate_count);
+  print_sum(c, own);
   c->out.is_broken = c->out.is_broken || name.is_broken;
   strbuf_free(&name);
   return NULL;
@@ -219,7 +224,7 @@ static err cost_experiment(costing *c, const char *path) {
     jsonw_end(&c->w);
   } else {
     print_name(&c->out, e->title ? e->title : e->name);
-    print_sum(&c->out, sums, c->rate_count);
+    print_sum(c, sums);
   }
 cleanup:
   spec_free(e);
@@ -252,7 +257,7 @@ static void finish(costing *c) {
     jsonw_object(&c->w, "assumptions");
   } else {
     print_name(out, "total, shared cells once");
-    print_sum(out, c->total, c->rate_count);
+    print_sum(c, c->total);
   }
   for (size_t i = 0; i < c->rate_count; i++) {
     strbuf lines = {0};

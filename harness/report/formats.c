@@ -17,6 +17,22 @@ void report_markdown_text(const char *text, strbuf *out) {
   }
 }
 
+/* A sentence for each line. is_plain: the text is not Markdown yet. */
+static void markdown_lines(const char *text, bool is_plain, strbuf *out) {
+  for (const char *at = text; at && *at;) {
+    size_t length = strcspn(at, "\n");
+    char *line = strndup(at, length);
+    if (is_plain)
+      report_markdown_text(line ? line : "", out);
+    else
+      strbuf_append(out, line ? line : "");
+    out->is_broken = out->is_broken || !line;
+    free(line);
+    at += length + (at[length] == '\n');
+    strbuf_append(out, *at ? ".\n" : ".\n\n");
+  }
+}
+
 static void markdown_notes(const report_table *t, strbuf *out) {
   strbuf_append_char(out, '\n');
   for (size_t r = 0; r < t->row_count; r++)
@@ -29,14 +45,13 @@ static void markdown_notes(const report_table *t, strbuf *out) {
     strbuf_format(out, "In brackets: %s, and the difference from it%s%s.\n\n", t->source,
                   report_reference_note(t), t->has_unverified ? "; ~ unverified" : "");
   const report_notes *n = &t->notes;
+  strbuf gaps = {0};
+  report_gaps(t, &gaps);
+  markdown_lines(strbuf_string(&gaps), true, out);
+  out->is_broken = out->is_broken || gaps.is_broken;
+  strbuf_free(&gaps);
   const char *const notes[] = {n->mixed, n->disturbed, n->iso, n->accuracy, n->basis, n->recorded};
-  for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
-    for (const char *at = notes[i]; at && *at;) {
-      size_t length = strcspn(at, "\n");
-      strbuf_format(out, "%.*s.\n", (int)length, at);
-      at += length + (at[length] == '\n');
-      strbuf_append(out, *at ? "" : "\n");
-    }
+  for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) markdown_lines(notes[i], false, out);
   if (n->provenance) strbuf_format(out, "<sub>%s</sub>\n", n->provenance);
 }
 
@@ -216,8 +231,15 @@ static void latex_notes(const report_table *t, strbuf *out) {
       report_latex_text(t->rows[r].missing, out);
       strbuf_append(out, ".}\n");
     }
+  strbuf gaps = {0};
+  report_gaps(t, &gaps);
+  latex_lines(strbuf_string(&gaps), out);
+  out->is_broken = out->is_broken || gaps.is_broken;
+  strbuf_free(&gaps);
   latex_lines(t->notes.mixed, out);
   latex_lines(t->notes.disturbed, out);
+  latex_lines(t->notes.iso, out);
+  latex_lines(t->notes.accuracy, out);
   latex_lines(t->notes.basis, out);
   latex_lines(t->notes.recorded, out);
 }

@@ -193,6 +193,8 @@ static bool has_mixed_paces(const report_data *d, size_t row) {
   return is_mixed;
 }
 
+const char report_is_baseline[] = "this is the baseline";
+
 /* Why a column is empty in a row whose cells have finished. (Unfinished cells are reported with the
  * row.) */
 static const char *explain_empty(const report_data *d, size_t row, const column *c) {
@@ -206,7 +208,7 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
   bool needs_baseline =
       c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE || c->kind == COLUMN_ISO;
   if (needs_baseline && d->baseline < 0) return "the experiment names no baseline";
-  if (c->kind == COLUMN_ISO && d->baseline == (ptrdiff_t)row) return "this is the baseline";
+  if (c->kind == COLUMN_ISO && d->baseline == (ptrdiff_t)row) return report_is_baseline;
   if (needs_baseline && !measure_is_comparable(d, row, (size_t)d->baseline, c))
     return "the baseline had other inputs, or ran on another machine or number of ranks or threads";
   if (c->kind == COLUMN_ISO) return "no accuracy above zero that both reach";

@@ -21,6 +21,9 @@ typedef struct {
   const char *over; /* what its interval covers: "seeds and paired images"; NULL: no interval */
 } report_difference;
 
+/* `missing` of the baseline's speed-up over itself, which needs no explanation. */
+extern const char report_is_baseline[];
+
 /* One number of the table: the mean over the row's cells (seeds). */
 typedef struct {
   double value;      /* in the column's unit; NaN: none */

@@ -193,62 +193,17 @@ static void write_part(const report_table *t, const layout *layouts, const size_
   }
 }
 
-/* Is it worth a note? The baseline's missing speed-up over itself is not. */
-static bool is_explained(const report_table *t, size_t r, size_t c) {
-  return t->rows[r].values[c].missing && t->rows[r].finished &&
-         t->columns[c].known->kind != COLUMN_ISO;
-}
-
-static const char *reason_at(const report_table *t, size_t r, size_t c) {
-  return is_explained(t, r, c) ? t->rows[r].values[c].missing : NULL;
-}
-
-/* Are the same columns of both rows empty for this reason? */
-static bool has_same_gaps(const report_table *t, size_t a, size_t b, const char *reason) {
-  for (size_t c = 0; c < t->column_count; c++)
-    if ((reason_at(t, a, c) == reason) != (reason_at(t, b, c) == reason)) return false;
-  return true;
-}
-
-/* "mask 50 %, way grid; mask 75 %, way grid; and 9 more rows": row r and those after it that have
- * the same gaps. */
-static void name_rows_like(const report_table *t, size_t r, const char *reason, strbuf *out) {
-  enum { MOST_NAMED = 4 };
-  size_t count = 0, named = 0;
-  for (size_t other = r; other < t->row_count; other++) count += has_same_gaps(t, r, other, reason);
-  for (size_t other = r; other < t->row_count; other++) {
-    if (!has_same_gaps(t, r, other, reason)) continue;
-    if (named == MOST_NAMED - 1 && count > MOST_NAMED) {
-      strbuf_format(out, "; and %zu more rows", count - named);
-      return;
-    }
-    for (size_t k = 0; k < t->key_count; k++)
-      strbuf_format(out, "%s%s %s",
-                    k       ? ", "
-                    : named ? "; "
-                            : " of ",
-                    t->key_headings[k], t->rows[other].keys[k]);
-    named++;
+/* A dash before each line. */
+static void write_gaps(const report_table *t, strbuf *out) {
+  strbuf lines = {0};
+  report_gaps(t, &lines);
+  for (const char *at = strbuf_string(&lines); *at;) {
+    size_t length = strcspn(at, "\n");
+    strbuf_format(out, "– %.*s\n", (int)length, at);
+    at += length + (at[length] == '\n');
   }
-}
-
-/* Values missing in rows with results, one line per reason: "– tuned top-1 of mask 0 %: …". */
-static void write_empty(const report_table *t, strbuf *out) {
-  for (size_t r = 0; r < t->row_count; r++)
-    for (size_t c = 0; c < t->column_count; c++) {
-      const char *reason = reason_at(t, r, c);
-      for (size_t before = 0; before < c && reason; before++)
-        if (reason_at(t, r, before) == reason) reason = NULL; /* listed with that one */
-      for (size_t before = 0; before < r && reason; before++)
-        if (has_same_gaps(t, before, r, reason)) reason = NULL; /* with that row */
-      if (!reason) continue;
-      strbuf_append(out, "– ");
-      for (size_t k = c; k < t->column_count; k++)
-        if (reason_at(t, r, k) == reason)
-          strbuf_format(out, "%s%s", k > c ? ", " : "", t->columns[k].heading);
-      name_rows_like(t, r, reason, out);
-      strbuf_format(out, ": %s\n", reason);
-    }
+  out->is_broken = out->is_broken || lines.is_broken;
+  strbuf_free(&lines);
 }
 
 static void write_notes(const report_table *t, strbuf *out) {
@@ -256,16 +211,16 @@ static void write_notes(const report_table *t, strbuf *out) {
   for (size_t c = 0; c < t->column_count; c++)
     has_reference = has_reference || t->columns[c].has_reference;
   for (size_t r = 0; r < t->row_count; r++)
-    if (t->rows[r].missing) {
-      char copy[1024], *rest = copy, *line;
-      snprintf(copy, sizeof copy, "%s", t->rows[r].missing);
-      while ((line = strsep(&rest, "\n"))) strbuf_format(out, "– %s\n", line);
+    for (const char *at = t->rows[r].missing; at && *at;) {
+      size_t length = strcspn(at, "\n");
+      strbuf_format(out, "– %.*s\n", (int)length, at);
+      at += length + (at[length] == '\n');
     }
   if (has_reference)
     strbuf_format(out, "(in brackets: %s, and the difference from it%s%s)\n",
                   t->source ? t->source : "published values", report_reference_note(t),
                   t->has_unverified ? "; ~ unverified" : "");
-  write_empty(t, out);
+  write_gaps(t, out);
   const report_notes *n = &t->notes;
   const char *const notes[] = {n->mixed, n->disturbed, n->iso,       n->accuracy,
                                n->basis, n->recorded,  n->provenance};

@@ -20,6 +20,10 @@ void report_write_json(const report_table *t, strbuf *out);
 /* Its keys only, into an object that the caller opens and closes. */
 void report_write_json_members(const report_table *t, json_writer *w);
 
+/* Values that rows with results lack, a line for each reason: "tuned top-1 of mask 0 %: …", and
+ * values of fewer seeds than have finished. */
+void report_gaps(const report_table *t, strbuf *out);
+
 /* Escapes `text` for Markdown, or LaTeX. */
 void report_markdown_text(const char *text, strbuf *out);
 void report_latex_text(const char *text, strbuf *out);

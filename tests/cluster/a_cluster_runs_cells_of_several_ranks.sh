@@ -33,8 +33,10 @@ bench submit arrays.yaml --slurm --dry-run > out.txt || fail 'dry run of a matri
 bench submit many.yaml --slurm --detach > out.txt 2> err.txt || { cat err.txt; fail 'submit'; }
 job=$(cut -f1 results/many/slurm/jobs.tsv | sed -n 1p)
 await 60 eval '[ -e "$(folder)"/events.jsonl ] && has_steps "$(folder)" 3' || { cat results/many/slurm/*.out "$(folder)"/log.txt; fail 'no step in a minute'; }
+"$FLIPBENCH" submit many.yaml --slurm > out.txt 2> err.txt & follower=$! # before: it would submit what has stopped again
+await 60 grep -q "job $job" err.txt || { cat err.txt; fail 'the job is not followed'; }
 scancel --batch --signal=TERM "${job}_0"
-bench submit many.yaml --slurm > out.txt 2> err.txt && fail 'interrupted, but status 0'
+wait $follower && fail 'interrupted, but status 0'
 expect_answer "SELECT status, ranks, json_array_length(rank_records) FROM attempt" 'interrupted|2|2'
 
 # A rank is killed: named, and retried on one.

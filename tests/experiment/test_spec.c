@@ -190,7 +190,7 @@ static void every_problem_of_a_file_is_reported_at_once(void **state) {
                  "test.yaml:4:3: unknown setting 'mask_rato'\n"
                  "    4 |   mask_rato: [0, 0.5]\n"
                  "      |   ^~~~~~~~~ did you mean 'mask_ratio'?\n"
-                 "test.yaml:5:15: batch_size: 'many' is not a whole number\n"
+                 "test.yaml:5:15: batch_size: 'many' is not a whole number (60k and 12.8M are)\n"
                  "    5 |   batch_size: many\n"
                  "      |               ^~~~");
 }

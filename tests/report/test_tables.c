@@ -42,7 +42,7 @@ static int make_table(void **state) {
   for (int r = 0; r < 2; r++)
     for (int c = 0; c < 3; c++) values[r][c] = none;
   values[0][0].value = 68.6;
-  values[0][1].missing = "this is the baseline";
+  values[0][1].missing = report_is_baseline;
   values[0][2].missing = "no tuning starts from this row";
   values[1][0] = (report_value){.value = 69.5,
                                 .half_width = 0.75,
@@ -110,6 +110,24 @@ static void text_shows_interval_published_value_difference_and_reasons(void **st
   report_write_text(&table, &(report_style){.has_colour = true}, &out);
   assert_has(&out, "\033[1m69.5\033[0m");
   strbuf_free(&out);
+}
+
+/* What is missing is explained wherever the table is shown, and means of fewer seeds are told. */
+static void gaps_are_explained_in_every_format(void **state) {
+  (void)state;
+  values[1][2].seeds = 1;
+  void (*const writers[])(const report_table *, strbuf *) = {report_write_markdown,
+                                                             report_write_latex, report_gaps};
+  for (size_t i = 0; i < sizeof writers / sizeof *writers; i++) {
+    strbuf out = {0};
+    writers[i](&table, &out);
+    assert_has(&out, "tuned top-1 of mask 0 ");
+    assert_has(&out, ": no tuning starts from this row");
+    assert_has(&out, ": of 1 of the 2 seeds that have finished");
+    assert_null(strstr(strbuf_string(&out), "this is the baseline"));
+    strbuf_free(&out);
+  }
+  values[1][2].seeds = 0;
 }
 
 static void an_unbounded_interval_is_marked_in_every_format(void **state) {
@@ -294,6 +312,7 @@ int main(void) {
       cmocka_unit_test(what_a_difference_would_take_is_said_up_to_a_sensible_number),
       cmocka_unit_test_setup(text_shows_interval_published_value_difference_and_reasons,
                              make_table),
+      cmocka_unit_test_setup(gaps_are_explained_in_every_format, make_table),
       cmocka_unit_test_setup(an_unbounded_interval_is_marked_in_every_format, make_table),
       cmocka_unit_test_setup(a_disturbed_row_is_marked_and_explained_in_every_format, make_table),
       cmocka_unit_test_setup(markdown_takes_care_of_its_own_characters, make_table),
