@@ -5,7 +5,17 @@
 #define FLIP_BASE_INTERRUPT_H
 
 #include <signal.h>
+#include <stdbool.h>
 
 extern volatile sig_atomic_t interrupt_requested;
+
+/* From any thread. */
+static inline bool interrupt_is_requested(void) {
+  return __atomic_load_n(&interrupt_requested, __ATOMIC_RELAXED) != 0;
+}
+/* From a signal handler. */
+static inline void interrupt_request(void) {
+  __atomic_store_n(&interrupt_requested, 1, __ATOMIC_RELAXED);
+}
 
 #endif

@@ -3,8 +3,8 @@
 #include "base/interrupt.h"
 
 static void on_signal(int number) {
-  if (interrupt_requested) signal(number, SIG_DFL);
-  interrupt_requested = 1;
+  if (interrupt_is_requested()) signal(number, SIG_DFL);
+  interrupt_request();
 }
 
 const volatile sig_atomic_t *stop_on_signals(void) {

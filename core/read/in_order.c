@@ -61,7 +61,7 @@ static bool is_finished(const pipeline *p) {
 static void take_ready(pipeline *p) {
   chunk *c = &p->ring[p->taken % p->chunks];
   err error = NULL;
-  if (!p->error && interrupt_requested)
+  if (!p->error && interrupt_is_requested())
     p->error = err_new(ERR_INTERRUPTED, "stopped while data was read");
   if (!p->error) {
     p->is_taking = true;
