@@ -48,7 +48,7 @@ void claims_write_measured(const claim_result *j, strbuf *out) {
 
 void claims_write_basis(const claim_result *j, strbuf *out) {
   if (isnan(j->value)) return;
-  findings_name_basis(j->seeds, j->items, out);
+  findings_name_basis(j->claim->metric, j->seeds, j->items, out);
   findings_name_pairing(j->over, out);
   if (j->disturbed && j->is_of_time) strbuf_append(out, " †");
 }
@@ -61,7 +61,7 @@ void claims_write_note(const claim_result *j, strbuf *out) {
   if (isnan(j->low))
     strbuf_append(out, "no interval; it needs two seeds, or per-image outcomes");
   else if (j->seeds_needed || j->items_needed)
-    findings_write_needed(j->seeds_needed, j->items_needed, out);
+    findings_write_needed(j->claim->metric, j->seeds_needed, j->items_needed, out);
   else if (j->is_of_time && j->disturbed && isinf(j->high))
     strbuf_append(out, "other work left too few undisturbed steps; run it again on an idle machine "
                        "(flipbench run --retry disturbed)");

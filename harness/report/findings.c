@@ -39,13 +39,13 @@ static const char *group(size_t value, bool is_guess, char text[TEXT_NUMBER_SIZE
   return text;
 }
 
-void findings_name_basis(size_t seeds, size_t items, strbuf *out) {
+void findings_name_basis(const column *c, size_t seeds, size_t items, strbuf *out) {
   char text[TEXT_NUMBER_SIZE];
   if (seeds == 1)
     strbuf_append(out, "one seed");
   else
     strbuf_format(out, "%zu seeds", seeds);
-  if (items) strbuf_format(out, ", %s images", group(items, false, text));
+  if (items) strbuf_format(out, ", %s %s", group(items, false, text), measure_items(c));
 }
 
 void findings_name_pairing(const char *over, strbuf *out) {
@@ -160,27 +160,27 @@ static double times_needed(const data_iso *iso) {
 /* Beyond these the difference, if any, is too small for its number to mean anything. */
 enum { MOST_ITEMS = 1000000, MOST_SEEDS = 1000 };
 
-void findings_write_needed(size_t seeds, size_t items, strbuf *out) {
+void findings_write_needed(const column *c, size_t seeds, size_t items, strbuf *out) {
   char text[TEXT_NUMBER_SIZE];
   if (items > MOST_ITEMS)
-    strbuf_append(out, "a million images would not decide it");
+    strbuf_format(out, "a million %s would not decide it", measure_items(c));
   else if (!items && seeds > MOST_SEEDS)
     strbuf_append(out, "a thousand seeds would not decide it");
   else if (items)
-    strbuf_format(out, "it would take about %s images", group(items, true, text));
+    strbuf_format(out, "it would take about %s %s", group(items, true, text), measure_items(c));
   else if (seeds)
     strbuf_format(out, "it would take about %s seeds", group(seeds, true, text));
 }
 
-static void write_needed(size_t seeds, size_t items, strbuf *out) {
+static void write_needed(const column *c, size_t seeds, size_t items, strbuf *out) {
   if (seeds || items) strbuf_append(out, "; ");
-  findings_write_needed(seeds, items, out);
+  findings_write_needed(c, seeds, items, out);
 }
 
-static void judge_iso(const data_iso *iso, strbuf *out) {
+static void judge_iso(const column *c, const data_iso *iso, strbuf *out) {
   double speedup = iso->at.speedup;
   strbuf basis = {0}, range = {0};
-  findings_name_basis(iso->seeds, iso->items, &basis);
+  findings_name_basis(c, iso->seeds, iso->items, &basis);
   if (isinf(iso->high) && !(iso->low > 0)) {
     strbuf_format(out, "the data do not determine the speed-up (95 %% interval unbounded; %s)",
                   strbuf_string(&basis));
@@ -207,7 +207,7 @@ static void judge_iso(const data_iso *iso, strbuf *out) {
     double times = times_needed(iso);
     bool is_by_items = iso->seeds < 2 && iso->items;
     if (times > 0)
-      write_needed(is_by_items ? 0 : (size_t)ceil(times * (double)iso->seeds),
+      write_needed(c, is_by_items ? 0 : (size_t)ceil(times * (double)iso->seeds),
                    is_by_items ? (size_t)ceil(times * (double)iso->items) : 0, out);
     break;
   case FINDING_UNKNOWN:
@@ -239,7 +239,7 @@ static err describe_iso(report_data *d, report_table *t) {
     data_name_row(d, (size_t)d->baseline, &text);
     if (t->rows[d->baseline].disturbed) strbuf_append(&text, " †");
     strbuf_format(&text, " in %s: ", text_duration(iso.at.baseline_seconds, base));
-    judge_iso(&iso, &text);
+    judge_iso(c, &iso, &text);
   }
   if (!error) return keep(&text, &t->notes.iso);
   strbuf_free(&text);
@@ -257,7 +257,7 @@ static void write_signed(double value, int digits, strbuf *out) {
 static void judge_difference(const column *c, const data_difference *x, strbuf *out) {
   strbuf basis = {0};
   int digits = c->digits + 1;
-  findings_name_basis(x->seeds, x->items, &basis);
+  findings_name_basis(c, x->seeds, x->items, &basis);
   findings_name_pairing(x->over, &basis);
   write_signed(x->value, digits, out);
   strbuf_append(out, " (");
@@ -278,7 +278,7 @@ static void judge_difference(const column *c, const data_difference *x, strbuf *
     break;
   case FINDING_EITHER:
     strbuf_append(out, ": no significant difference");
-    write_needed(x->seeds_needed, x->seeds < 2 ? x->items_needed : 0, out);
+    write_needed(c, x->seeds_needed, x->seeds < 2 ? x->items_needed : 0, out);
     break;
   case FINDING_UNKNOWN:
     strbuf_append(out, ": no interval, so valid only for these runs");
@@ -366,7 +366,7 @@ static void describe_coverage(const report_table *t, strbuf *out) {
 
 static err describe_basis(const report_data *d, report_table *t) {
   span seeds = {SIZE_MAX, 0}, items = {SIZE_MAX, 0};
-  bool has_accuracy = false, has_time = false;
+  bool has_accuracy = false, has_time = false, has_captions = false;
   strbuf text = {0};
   char number[TEXT_NUMBER_SIZE];
   for (size_t c = 0; c < t->column_count; c++) {
@@ -379,6 +379,7 @@ static err describe_basis(const report_data *d, report_table *t) {
       count_in(&seeds, v->seeds);
       if (!measure_is_accuracy(known)) continue;
       has_accuracy = true;
+      has_captions = has_captions || strcmp(measure_items(known), "captions") == 0;
       count_in(&items, v->items);
     }
   }
@@ -390,8 +391,8 @@ static err describe_basis(const report_data *d, report_table *t) {
   else
     strbuf_format(&text, "%zu to %zu seeds", seeds.least, seeds.most);
   if (has_accuracy && items.most)
-    strbuf_format(&text, ", %s%s evaluation images", items.least < items.most ? "up to " : "",
-                  group(items.most, false, number));
+    strbuf_format(&text, ", %s%s evaluation images%s", items.least < items.most ? "up to " : "",
+                  group(items.most, false, number), has_captions ? " or captions" : "");
   if (has_accuracy) describe_sets(d, t, &text);
   bool has_interval = false;
   for (size_t c = 0; c < t->column_count; c++)

@@ -13,14 +13,14 @@ void findings_free(report_notes *notes);
 typedef enum { FINDING_UNKNOWN, FINDING_ABOVE, FINDING_BELOW, FINDING_EITHER } finding;
 finding findings_of(double low, double high, double neutral);
 
-/* "1 seed", "3 seeds, 809 images": what a number is based on. */
-void findings_name_basis(size_t seeds, size_t items, strbuf *out);
+/* "1 seed", "3 seeds, 809 images": what a number of the column is based on. */
+void findings_name_basis(const column *c, size_t seeds, size_t items, strbuf *out);
 /* ", not paired by image" for a difference whose interval (`over`) is not. */
 void findings_name_pairing(const char *over, strbuf *out);
 /* The interval of a ratio: "1.20 to 1.83", "1.20 or more", "unbounded". */
 void findings_name_range(double low, double high, strbuf *out);
 /* "it would take about 1,200 images", or seeds, or that a million images or a thousand seeds would
  * not do; empty when both are 0. */
-void findings_write_needed(size_t seeds, size_t items, strbuf *out);
+void findings_write_needed(const column *c, size_t seeds, size_t items, strbuf *out);
 
 #endif

@@ -11,12 +11,12 @@
 #include "report/write.h"
 
 /* What the dialog of a number shows about its interval. */
-static void describe_interval(const report_value *v, strbuf *text) {
+static void describe_interval(const column *c, const report_value *v, strbuf *text) {
   if (isnan(v->low)) return;
   strbuf_append(text, isnan(v->half_width) ? "[95 % interval" : "± half the 95 % interval");
   if (v->over) strbuf_format(text, " over %s", v->over);
   strbuf_append(text, isnan(v->half_width) ? "; " : " (");
-  findings_name_basis(v->seeds, v->items, text);
+  findings_name_basis(c, v->seeds, v->items, text);
   strbuf_append(text, isnan(v->half_width) ? "]" : ")");
   if (!isnan(v->difference.low))
     strbuf_format(text, "; from the baseline %+.3g, 95 %% interval over %s %+.3g to %+.3g",
@@ -47,7 +47,7 @@ static void write_number(page_table *p, const report_table *t, size_t r, size_t 
   report_format_bare(shown, v, &text);
   report_format_value(shown, v, &whole);
   report_format_reference(shown, v, &published);
-  describe_interval(v, &interval);
+  describe_interval(shown->known, v, &interval);
   if (published.length)
     strbuf_format(&reference, "%s (%s)%s", strbuf_string(&published),
                   t->source ? t->source : "published",

@@ -29,6 +29,12 @@ bool measure_is_accuracy(const column *c) {
          column_is_of_tuning(c->kind);
 }
 
+const char *measure_items(const column *c) {
+  bool is_of_texts =
+      c && measure_is_accuracy(c) && c->argument && strstr(c->argument, "text_to_image");
+  return is_of_texts ? "captions" : "images";
+}
+
 static const char *const speeds[] = {"samples_per_second", "samples_per_second_median",
                                      "samples_per_second_per_rank", "flops_per_second", "mfu"};
 static const char *const times[] = {"steady_seconds", "steady_step_seconds"};

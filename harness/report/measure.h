@@ -56,6 +56,8 @@ bool measure_is_comparable(const report_data *d, size_t row, size_t other, const
 bool measure_is_exact(const column *c);
 /* Is it the result of an evaluation (or a multiple of one)? */
 bool measure_is_accuracy(const column *c);
+/* What its items are: "images", or "captions" of text-to-image retrieval; c may be NULL. */
+const char *measure_items(const column *c);
 /* Is it a time or a speed at the steady pace? */
 bool measure_is_of_time(const column *c);
 /* Is it a time or a speed of any kind, also elapsed or of the CPU? Other load on the machine
