@@ -300,10 +300,17 @@ static void what_a_difference_would_take_is_said_up_to_a_sensible_number(void **
                {3400, 0, "a thousand seeds would not decide it"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     strbuf out = {0};
-    findings_write_needed(cases[i].seeds, cases[i].items, &out);
+    findings_write_needed(NULL, cases[i].seeds, cases[i].items, &out);
     assert_string_equal(strbuf_string(&out), cases[i].text);
     strbuf_free(&out);
   }
+  strbuf out = {0}; /* the items of text-to-image retrieval are captions */
+  findings_name_basis(columns_find("retrieval_t2i_r1"), 3, 25010, &out);
+  assert_string_equal(strbuf_string(&out), "3 seeds, 25,010 captions");
+  strbuf_clear(&out);
+  findings_name_basis(columns_find("zero_shot_top1"), 1, 809, &out);
+  assert_string_equal(strbuf_string(&out), "one seed, 809 images");
+  strbuf_free(&out);
 }
 
 int main(void) {
