@@ -5,7 +5,7 @@
 #
 # Runs from a checkout with build/cuda, or from a folder packed by tests/gpu/pack.sh. Writes two
 # files: report.md, and report.tar.gz with the raw output of every stage. In parts, into the same
-# folder, both files are extended. `first` is for a machine that is lent for one call: stages of all
+# folder, both files are extended. `first` is for a machine that is at hand for one call: stages of all
 # parts, the most valuable first, until the time is over. Exits 0 if every proof passed (benchmarks
 # cannot fail it), 77 if there is no GPU.
 #
