@@ -24,3 +24,13 @@ double numbers_median(double *values, size_t count) {
   numbers_sort(values, count);
   return numbers_quantile(values, count, 0.5);
 }
+
+void numbers_wilson(double p, double error, double items, double bounds[2]) {
+  const double z = 1.959964, z2 = z * z;
+  double n = items;
+  if (p > 0 && p < 1 && error > 0) n = p * (1 - p) / (error * error);
+  double centre = (p + z2 / (2 * n)) / (1 + z2 / n);
+  double half = z * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n);
+  bounds[0] = fmax(centre - half, 0);
+  bounds[1] = fmin(centre + half, 1);
+}

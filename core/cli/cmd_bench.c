@@ -140,9 +140,8 @@ int cmd_bench(int argc, char **argv) {
   request.vocabulary = REFERENCE_VOCABULARY;
   if (config || *request.s.text_vocabulary)
     TRY(vocabulary_count(&request.s, &request.vocabulary));
-  else if (settings_vocabulary_rows(&request.s, request.vocabulary) < request.vocabulary)
-    FAIL(ERR_INPUT, "text.vocabulary_rows: %ld are fewer than the reference model's %d entries",
-         (long)request.s.text_vocabulary_rows, REFERENCE_VOCABULARY);
+  else
+    TRY(settings_check_vocabulary(&request.s, request.vocabulary));
   if (strcmp(rest.items[0], "step") == 0)
     error = bench_step(&request);
   else if (strcmp(rest.items[0], "ops") == 0)

@@ -50,7 +50,7 @@ int cmd_convert(int argc, char **argv) {
       "    --set text.length=77 --set text.vocabulary=bert-base-uncased/vocab.txt"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
-  if (rest.count) FAIL(ERR_INPUT, "unexpected word '%s'", rest.items[0]);
+  TRY(options_refuse_words(&rest, false));
   TRY(find_format(format_name, &format));
   TRY(weights_load(inputs.items, inputs.count, sets.items, sets.count, &w));
   error = err_context(weights_save(out, format, &w), "%s", out);

@@ -93,7 +93,7 @@ int cmd_dream(int argc, char **argv) {
       "  flip dream -m RUN -t 'a red apple' -o apple.png --steps 300"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
-  if (rest.count) FAIL(ERR_INPUT, "unexpected word '%s'", rest.items[0]);
+  TRY(options_refuse_words(&rest, false));
   TRY(check_options(&o));
   t.pixel_views = o.views;
   TRY(trained_open(model, &sets, true, &t));

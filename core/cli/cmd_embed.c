@@ -79,7 +79,7 @@ int cmd_embed(int argc, char **argv) {
       "    --set text.vocabulary=bpe_simple_vocab_16e6.txt.gz"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
-  if (rest.count) FAIL(ERR_INPUT, "unexpected word '%s'", rest.items[0]);
+  TRY(options_refuse_words(&rest, false));
   if ((images.count > 0) == (texts != NULL)) FAIL(ERR_INPUT, "give one of --images and --texts");
   TRY(trained_open(model, &sets, texts != NULL, &t));
   TRY(texts ? embed_texts(&t, texts, out) : embed_images(&t, &images, out));

@@ -218,8 +218,7 @@ int cmd_finetune(int argc, char **argv) {
       "  flip finetune -m RUN --train train.yaml --test test.yaml -o /tmp/classifier \\\n"
       "    -s epochs=10 -s warmup_epochs=1 -s batch_size=256"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
-  if (!error && !is_help && rest.count)
-    error = err_new(ERR_INPUT, "unexpected word '%s'", rest.items[0]);
+  if (!error && !is_help) error = options_refuse_words(&rest, false);
   how.stop = stop_on_signals();
   if (!error && !is_help) error = run(&r, &how);
   options_free(options);

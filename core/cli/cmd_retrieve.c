@@ -166,7 +166,7 @@ int cmd_retrieve(int argc, char **argv) {
       "  flip retrieve -m RUN --image photo.jpg --texts captions.txt --top 5"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
-  if (rest.count) FAIL(ERR_INPUT, "unexpected word '%s'", rest.items[0]);
+  TRY(options_refuse_words(&rest, false));
   TRY(check_request(&r));
   hits = mem_zeroed((size_t)r.top, sizeof *hits);
   if (!hits) FAIL(ERR_MEMORY, "out of memory: hits");

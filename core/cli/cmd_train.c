@@ -74,9 +74,8 @@ int cmd_train(int argc, char **argv) {
   if (!error && !is_help && wants_list) {
     list_settings();
   } else if (!error && !is_help) {
-    if (rest.count)
-      error = err_new(ERR_INPUT, "unexpected word '%s'", rest.items[0]);
-    else if (!config || !out)
+    error = options_refuse_words(&rest, false);
+    if (!error && (!config || !out))
       error =
           err_new(ERR_INPUT, "--config FILE and --out DIR are required (see 'flip train --help')");
     const trainer_options how = {.out = out,

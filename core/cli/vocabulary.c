@@ -1,7 +1,5 @@
 #include "cli/vocabulary.h"
 
-#include <inttypes.h>
-
 #include "base/log.h"
 #include "model/count.h"
 #include "text/tokenizer.h"
@@ -21,10 +19,5 @@ err vocabulary_count(const settings *s, int64_t *count) {
     *count = tokenizer_vocabulary_size(words);
   err_free(error);
   if (words) tokenizer_close(words);
-  if (settings_vocabulary_rows(s, *count) < *count)
-    return err_new(ERR_INPUT,
-                   "text.vocabulary_rows: %" PRId64 " are fewer than the vocabulary's %" PRId64
-                   " entries",
-                   s->text_vocabulary_rows, *count);
-  return NULL;
+  return settings_check_vocabulary(s, *count);
 }

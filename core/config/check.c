@@ -107,6 +107,14 @@ err settings_check_model(const settings *s) {
   return NULL;
 }
 
+err settings_check_vocabulary(const settings *s, int64_t entries) {
+  if (settings_vocabulary_rows(s, entries) >= entries) return NULL;
+  return err_new(ERR_INPUT,
+                 "text.vocabulary_rows: %" PRId64 " are fewer than the %" PRId64 " entries of %s",
+                 s->text_vocabulary_rows, entries,
+                 *s->text_vocabulary ? s->text_vocabulary : "the vocabulary");
+}
+
 static err check_length(const settings *s) {
   if ((s->samples > 0) == (s->epochs > 0))
     return err_new(ERR_INPUT, "give one of samples and epochs (samples %" PRId64 ", epochs %g)",

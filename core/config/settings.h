@@ -166,6 +166,8 @@ err settings_check(const settings *s) ERR_MUST_CHECK;
 err settings_check_limits(const settings *s) ERR_MUST_CHECK;
 /* The part of settings_check that concerns only the model: what can be built without data. */
 err settings_check_model(const settings *s) ERR_MUST_CHECK;
+/* That text.vocabulary_rows, if set, hold the vocabulary's entries. */
+err settings_check_vocabulary(const settings *s, int64_t entries) ERR_MUST_CHECK;
 
 /* Tokens of a caption that enter the text tower in training: text.length minus those dropped by
  * text masking, int(length * (1 - ratio)). */

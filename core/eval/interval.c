@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/numbers.h"
 #include "base/rng.h"
 #include "eval/outcomes.h"
 #include "eval/share.h"
@@ -34,18 +35,6 @@ static err resample(comm *ranks, int64_t items, interval_measure *measure, const
   return share_gather(ranks, error, RESAMPLES, 1, sizeof *values, values);
 }
 
-/* Wilson's, for as many independent items as would give this deviation: inside [0, 1], and of some
- * width where all items are hits or none is, though every resample is then the same. */
-static void bound_share(double p, double deviation, int64_t items, double bounds[2]) {
-  const double z = 1.959964, z2 = z * z;
-  double n = (double)items;
-  if (p > 0 && p < 1 && deviation > 0) n = p * (1 - p) / (deviation * deviation);
-  double centre = (p + z2 / (2 * n)) / (1 + z2 / n);
-  double half = z * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n);
-  bounds[0] = fmax(centre - half, 0);
-  bounds[1] = fmin(centre + half, 1);
-}
-
 err interval_of(comm *ranks, int64_t items, interval_measure *measure, const void *data,
                 double value, bool is_share, double bounds[2], float **resampled) {
   bounds[0] = bounds[1] = NAN;
@@ -61,7 +50,7 @@ err interval_of(comm *ranks, int64_t items, interval_measure *measure, const voi
   }
   double deviation = defined >= LEAST_DEFINED ? deviation_of(values, defined) : NAN;
   if (is_share && !isnan(deviation)) {
-    bound_share(value, deviation, items, bounds);
+    numbers_wilson(value, deviation, (double)items, bounds);
   } else if (deviation > 1e-12) { /* not that of an area of 1, which every resample has too */
     bounds[0] = fmax(0, value - 1.96 * deviation);
     bounds[1] = fmin(1, value + 1.96 * deviation);

@@ -147,15 +147,13 @@ static err make_model(run *r) {
   const settings *s = r->s;
   int64_t vocabulary = r->at.vocabulary_size;
   clip_config config;
-  if (!run_is_classifier(r) && settings_vocabulary_rows(s, vocabulary) < vocabulary)
-    return err_new(ERR_INPUT,
-                   "text.vocabulary_rows: %" PRId64 " are fewer than the %" PRId64 " entries of %s",
-                   s->text_vocabulary_rows, vocabulary, s->text_vocabulary);
+  err error = run_is_classifier(r) ? NULL : settings_check_vocabulary(s, vocabulary);
+  if (error) return error;
   clip_limits limits = model_limits(&r->own);
   fit_memory host;
   limits.ranks = comm_size(r->ranks);
   clip_config_from(s, vocabulary, &config);
-  err error = ops_check_training(r->o, s, vocabulary);
+  error = ops_check_training(r->o, s, vocabulary);
   if (!error)
     error = model_count_of(s, vocabulary, &limits, r->o->compute, r->o->chunk_bytes, &r->counts);
   host.bytes = machine_free_memory("", &host.is_group);

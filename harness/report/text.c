@@ -193,15 +193,18 @@ static void write_part(const report_table *t, const layout *layouts, const size_
   }
 }
 
-/* A dash before each line. */
-static void write_gaps(const report_table *t, strbuf *out) {
-  strbuf lines = {0};
-  report_gaps(t, &lines);
-  for (const char *at = strbuf_string(&lines); *at;) {
+static void write_dashed(const char *lines, strbuf *out) {
+  for (const char *at = lines; at && *at;) {
     size_t length = strcspn(at, "\n");
     strbuf_format(out, "– %.*s\n", (int)length, at);
     at += length + (at[length] == '\n');
   }
+}
+
+static void write_gaps(const report_table *t, strbuf *out) {
+  strbuf lines = {0};
+  report_gaps(t, &lines);
+  write_dashed(strbuf_string(&lines), out);
   out->is_broken = out->is_broken || lines.is_broken;
   strbuf_free(&lines);
 }
@@ -210,12 +213,7 @@ static void write_notes(const report_table *t, strbuf *out) {
   bool has_reference = false;
   for (size_t c = 0; c < t->column_count; c++)
     has_reference = has_reference || t->columns[c].has_reference;
-  for (size_t r = 0; r < t->row_count; r++)
-    for (const char *at = t->rows[r].missing; at && *at;) {
-      size_t length = strcspn(at, "\n");
-      strbuf_format(out, "– %.*s\n", (int)length, at);
-      at += length + (at[length] == '\n');
-    }
+  for (size_t r = 0; r < t->row_count; r++) write_dashed(t->rows[r].missing, out);
   if (has_reference)
     strbuf_format(out, "(in brackets: %s, and the difference from it%s%s)\n",
                   t->source ? t->source : "published values", report_reference_note(t),

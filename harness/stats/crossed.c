@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/numbers.h"
 #include "stats/student.h"
 #include "stats/summary.h"
 
@@ -168,13 +169,10 @@ err crossed_share(const crossed_table *table, crossed_mean *m) {
     m->high = m->error > 0 ? fmin(m->high, 1) : (double)NAN;
     return NULL;
   }
-  double p = m->mean, z2 = z95 * z95, n = (double)table->items;
-  /* the number of independent items that would give this error */
-  if (p > 0 && p < 1 && m->error > 0) n = p * (1 - p) / (m->error * m->error);
-  double centre = (p + z2 / (2 * n)) / (1 + z2 / n);
-  double half = z95 * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n);
-  m->low = fmax(centre - half, 0);
-  m->high = fmin(centre + half, 1);
+  double bounds[2];
+  numbers_wilson(m->mean, m->error, (double)table->items, bounds);
+  m->low = bounds[0];
+  m->high = bounds[1];
   return NULL;
 }
 

@@ -68,21 +68,17 @@ bool run_is_paused(const char *results, const char *name) {
   return is_there;
 }
 
-/* A shared lock of the folder RESULTS/NAME itself, which leaves no file behind. -1: none, as on
- * some network file systems. */
-static int hold_folder(const char *results, const char *name) {
+/* RESULTS/NAME itself, to be locked, which leaves no file behind; -1: it cannot be opened. */
+static int open_folder(const char *results, const char *name) {
   char *folder = directory_path(results, name, NULL);
   int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
   free(folder);
-  if (fd >= 0) flock(fd, LOCK_SH);
   return fd;
 }
 
 bool run_is_swept(const char *results, const char *name) {
-  char *folder = directory_path(results, name, NULL);
-  int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+  int fd = open_folder(results, name);
   bool is_free = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
-  free(folder);
   if (fd >= 0) close(fd);
   return !is_free;
 }
@@ -216,7 +212,8 @@ err run_all(const spec_experiment *e, store *s, const run_options *options, run_
     free(r);
     return error;
   }
-  int folder_fd = hold_folder(options->results, e->name);
+  int folder_fd = open_folder(options->results, e->name);
+  if (folder_fd >= 0) flock(folder_fd, LOCK_SH); /* fails on some network file systems */
   sigset_t blocked;
   block_signals(r, &blocked);
   if (wants_memory_limits(sweep)) r->cgroup_base = limits_find_cgroup();
