@@ -36,6 +36,11 @@ static void print_retrieval(const char *name, const eval_retrieval *r) {
          100 * r->chance_r1, (long)r->images, (long)r->texts);
 }
 
+/* What the model computes in: accuracies in bf16 and fp32 may differ in the digits shown. */
+static const char *precision_of(const trained *t) {
+  return t->o->compute == OPS_BF16 ? "bf16" : "fp32";
+}
+
 /* Opened by all ranks or by none. */
 static err open_set(const char *path, const char *task, const trained *t, comm *ranks,
                     eval_set **set) {
@@ -73,6 +78,7 @@ static err eval_one(const char *path, trained *t, const char *task, bool as_json
     json_writer w = jsonw_start(&line);
     jsonw_object(&w, NULL);
     jsonw_string(&w, "set", eval_set_name(set));
+    jsonw_string(&w, "precision", precision_of(t));
     if (has_zeroshot) jsonw_string(&w, "metric", eval_metric_name(result.zeroshot.metric));
     if (has_zeroshot) eval_write_zeroshot(&w, "zeroshot", &result.zeroshot);
     if (has_retrieval) eval_write_retrieval(&w, "retrieval", &result.retrieval);
@@ -131,6 +137,7 @@ static err run_probe(const request *r, const char *test_path, trained *t, comm *
     jsonw_object(&w, NULL);
     jsonw_string(&w, "set", eval_set_name(test));
     jsonw_string(&w, "train", eval_set_name(train));
+    jsonw_string(&w, "precision", precision_of(t));
     eval_write_probe(&w, "probe", &p);
     jsonw_end(&w);
     strbuf_append_char(&line, '\n');
@@ -212,6 +219,9 @@ static err run_request(const request *r, trained *t, comm *ranks) {
   size_t count = r->sets.count ? r->sets.count : t->s.eval_sets.count;
   if (!count) return err_new(ERR_INPUT, "the run has no evaluation set: give one with --set-file");
   err error = NULL;
+  if (!r->as_json && comm_rank(ranks) == 0)
+    log_info("evaluating in %s on %s (--set precision=fp32 or bf16 for the other)",
+             precision_of(t), t->o->call->name);
   for (size_t i = 0; i < count && !error; i++) {
     error = r->train ? run_probe(r, sets[i], t, ranks)
                      : eval_one(sets[i], t, r->task, r->as_json, ranks);

@@ -34,8 +34,10 @@ static int64_t count_errors(const clip_config *c, const clip_limits *l, const cl
 clip_limits model_limits(const settings *s) {
   int64_t side = s->image_size / s->image_patch;
   mask_config mask = {s->mask_mode, s->mask_ratio, side, s->mask_replacement};
+  /* of one of several ranks the batch may be smaller than micro_batch_size */
+  bool is_divided = s->micro_batch_size > 0 && s->micro_batch_size < s->batch_size;
   return (clip_limits){.batch = s->batch_size,
-                       .micro_batch = s->micro_batch_size ? s->micro_batch_size : s->batch_size,
+                       .micro_batch = is_divided ? s->micro_batch_size : s->batch_size,
                        .train_patches = mask_encoded_count(&mask),
                        .train_words = settings_text_tokens(s),
                        .eval_batch = s->eval_batch_size,

@@ -10,12 +10,15 @@
 
 /* What a tower computes from its weights. Image size, patch and text length may differ: positions
  * and the patch embedding are resized. */
-static const char *const image_keys[] = {"image.heads",      "image.position", "image.class_token",
-                                         "image.pool",       "image.pre_norm", "image.patch_bias",
-                                         "image.activation", "image.norm_eps"};
-static const char *const text_keys[] = {"text.heads",        "text.tokenizer", "text.causal",
-                                        "text.pool",         "text.post_norm", "text.activation",
-                                        "text.padding_mask", "text.norm_eps"};
+static const char *const image_keys[] = {
+    "image.heads",      "image.position", "image.class_token",
+    "image.pool",       "image.pre_norm", "image.patch_bias",
+    "image.activation", "image.norm_eps", "image.normalization"};
+/* And of both towers. */
+static const char *const text_keys[] = {"text.heads",     "text.tokenizer",  "text.special_tokens",
+                                        "text.repair",    "text.causal",     "text.pool",
+                                        "text.post_norm", "text.activation", "text.padding_mask",
+                                        "text.norm_eps",  "normalize"};
 
 static err compare(const char *path, const settings *before, const settings *s,
                    const char *const *keys, size_t count) {
@@ -40,6 +43,24 @@ static err compare(const char *path, const settings *before, const settings *s,
   return NULL;
 }
 
+/* The words behind the rows of the token embedding, where the start recorded them. */
+static err compare_words(const run *r, const char *path) {
+  enum { DIGITS = 12 };
+  state_file start;
+  bool is_there;
+  const char *own = r->state_file.inputs.vocabulary;
+  err error = state_file_load(path, &start, &is_there);
+  if (error) return error;
+  if (*own && *start.inputs.vocabulary && strcmp(own, start.inputs.vocabulary) != 0)
+    error = err_new(ERR_INPUT,
+                    "%s was trained with another vocabulary (%.*s) than this run's %s (%.*s): its "
+                    "token embedding is of other words; set text.vocabulary to that one",
+                    path, DIGITS, start.inputs.vocabulary,
+                    *r->s->text_vocabulary ? r->s->text_vocabulary : "shipped one", DIGITS, own);
+  state_file_free(&start);
+  return error;
+}
+
 static err check_model(const run *r, const char *path) {
   settings before;
   checkpoint_state state;
@@ -48,6 +69,7 @@ static err check_model(const run *r, const char *path) {
   error = compare(path, &before, r->s, image_keys, sizeof image_keys / sizeof *image_keys);
   if (!error && !run_is_classifier(r))
     error = compare(path, &before, r->s, text_keys, sizeof text_keys / sizeof *text_keys);
+  if (!error && !run_is_classifier(r)) error = compare_words(r, path);
   settings_free(&before);
   return error;
 }

@@ -93,6 +93,15 @@ static void plan_length(run *r) {
   r->total_steps = length.updates;
   r->total_samples = length.updates * r->s->batch_size;
   r->warmup_steps = length.warmup;
+  if (comm_rank(r->ranks) > 0) return;
+  if (r->s->samples > 0 && r->s->samples != r->total_samples)
+    log_info("samples: %" PRId64 " are %" PRId64 " updates of batch_size %" PRId64 ": %" PRId64
+             " samples",
+             r->s->samples, r->total_steps, r->s->batch_size, r->total_samples);
+  if (r->warmup_steps > 1 && r->warmup_steps >= r->total_steps)
+    log_warning("the warm-up is the whole run, %" PRId64
+                " updates: the learning rate rises to its end (warmup_samples, warmup_epochs)",
+                r->total_steps);
 }
 
 static err share_out(run *r) {

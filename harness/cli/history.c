@@ -7,9 +7,15 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/numbers.h"
 
 static const char details[] =
-    "Samples come from 'flipbench compare'. A point is the median of a commit's samples. A series\n"
+    "Samples come from --measure and 'flipbench compare'. A point is the median of a commit's "
+    "samples,\n"
+    "without the machine's drift where they were measured in turns with another commit's: then "
+    "they "
+    "are\n"
+    "ratios, times the other's level. What was measured alone contains drift (‡). A series\n"
     "holds the samples measured with the same arguments, the same compiler and flags, on the same\n"
     "machine; different series are never compared. Changes are found by circular binary "
     "segmentation:\n"
@@ -19,7 +25,9 @@ static const char details[] =
     "\n"
     "--measure builds and measures a range of commits (both ends included, along first parents) "
     "in\n"
-    "separate checkouts, newest first. Commits that already have enough rounds are not measured "
+    "separate checkouts, newest first, each in turns with one and the same commit, the reference: "
+    "that of\n"
+    "earlier measurements, or the newest. Commits that already have enough rounds are not measured "
     "again,\n"
     "so the command can be interrupted and repeated. Commits that do not build are recorded in\n"
     "RESULTS/benchmarks/failures.jsonl and skipped.\n"
@@ -65,6 +73,22 @@ err history_levels(const sample_series *series, double level, series_levels *l) 
   return error;
 }
 
+/* Points measured alone with less than an hour from each to the next, as a rule. */
+bool history_may_drift(const sample_series *series, const series_levels *l, size_t level) {
+  const double hour = 1.0 / 24;
+  const size_t first = l->levels[level].first, count = series->count - first;
+  double *times = mem_zeroed(count + 1, sizeof *times);
+  size_t known = 0, close = 0;
+  if (!times) return true;
+  for (size_t i = first; i < series->count; i++)
+    if (series->points[i].is_alone && !isnan(series->points[i].measured))
+      times[known++] = series->points[i].measured;
+  numbers_sort(times, known);
+  for (size_t i = 1; i < known; i++) close += times[i] - times[i - 1] < hour;
+  free(times);
+  return known > 1 && 2 * close >= known - 1;
+}
+
 void history_write_head(const sample_series *series, strbuf *out) {
   strbuf_format(out, "%s %s · %s\n", series->series, series->metric, series->machine);
   strbuf_format(out, "  args   %s\n", *series->words ? series->words : "(not recorded)");
@@ -102,9 +126,12 @@ static err write_history(const sample_series *series, double level, strbuf *out)
       strbuf_append(out, ")\n");
       next++;
     }
-    strbuf_format(out, "  %-11s %-10s %12.6g  %zu sample%s%s%s\n", p->label, p->day, p->value,
-                  p->samples, p->samples == 1 ? "" : "s", p->disturbed ? " †" : "",
-                  l.is_aside[i] ? "outlier: excluded" : "");
+    strbuf_format(
+        out, "  %-11s %-10s %12.6g  %zu sample%s%s%s%s\n", p->label, p->day, p->value, p->samples,
+        p->samples == 1 ? "" : "s", p->is_alone ? " ‡" : "", p->disturbed ? " †" : "",
+        !l.is_aside[i]                     ? ""
+        : i == 0 || i + 1 == series->count ? " differs from its neighbours: left out of the levels"
+                                           : " outlier: excluded");
   }
   if (series->left_out) {
     strbuf_append(out, "  ");
@@ -116,9 +143,18 @@ static err write_history(const sample_series *series, double level, strbuf *out)
 }
 
 static void write_notes(const sample_series *series, size_t count, strbuf *out) {
-  size_t disturbed = 0;
-  for (size_t i = 0; i < count; i++)
+  size_t disturbed = 0, alone = 0;
+  for (size_t i = 0; i < count; i++) {
+    alone += series[i].alone;
     for (size_t k = 0; k < series[i].count; k++) disturbed += series[i].points[k].disturbed > 0;
+  }
+  if (alone)
+    strbuf_format(out,
+                  "‡ %zu of these points %s measured alone, not in turns with another commit: the "
+                  "machine's drift, often several percent within minutes, is in %s "
+                  "(flipbench history --measure measures in turns)\n",
+                  alone, text_plural((int64_t)alone, "was", "were"),
+                  text_plural((int64_t)alone, "its value", "their differences"));
   if (disturbed)
     strbuf_format(out,
                   "† other processes disturbed the machine while %zu of these points %s measured\n",

@@ -17,7 +17,9 @@ static const char details[] =
     "newest level it might have begun but in its newest two commits; from which loss on these\n"
     "would have been seen is told. Everything else is 'cannot tell': fewer than six commits,\n"
     "noise that would hide such a change, one or two worse commits at the end (three make a\n"
-    "level), or a series without the commit of --against.\n"
+    "level), a change among commits that were measured alone within hours, which may be the "
+    "machine's\n"
+    "drift, or a series without the commit of --against.\n"
     "\n"
     "examples:\n"
     "  flipbench regress\n"
@@ -99,6 +101,20 @@ static void write_unsure(const sample_series *series, const series_levels *l,
   strbuf_append(out, ")\n");
 }
 
+/* Worse, unless it is the machine that became slower while the commits were measured. */
+static void write_drift(const sample_series *series, const series_levels *l,
+                        const series_verdict *v, strbuf *out) {
+  strbuf_format(
+      out,
+      "cannot tell  %s: %+.1f %% since %s, but %zu of %zu commits were measured alone, one "
+      "after another, and the machine's drift looks the same: 'flipbench history "
+      "--measure' measures in turns (",
+      series->series, 100 * v->change, series->points[v->since].label, series->alone,
+      series->count);
+  write_evidence(series, l, out);
+  strbuf_append(out, ")\n");
+}
+
 /* A sentence about one series. */
 static err judge(const sample_series *series, const regress_words *words, strbuf *out,
                  verdict_kind *kind) {
@@ -117,7 +133,10 @@ static err judge(const sample_series *series, const regress_words *words, strbuf
   if (error) return error;
   series_verdict v = levels_judge(&l, &how);
   *kind = v.kind;
-  if (v.kind == VERDICT_WORSE) {
+  if (v.kind == VERDICT_WORSE && history_may_drift(series, &l, v.reference)) {
+    *kind = VERDICT_UNSURE;
+    write_drift(series, &l, &v, out);
+  } else if (v.kind == VERDICT_WORSE) {
     write_worse(series, &l, &v, out);
   } else if (v.kind == VERDICT_UNSURE) {
     write_unsure(series, &l, &v, &how, out);

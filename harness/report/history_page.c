@@ -38,10 +38,11 @@ static void level_cell(page_table *t, const series_levels *l, size_t level, bool
 static void write_commits(json_writer *w, const sample_series *s, const series_levels *l, size_t id,
                           strbuf *text) {
   static const page_column columns[] = {
-      {PAGE_KEY, "commit", NULL, NULL},       {PAGE_TEXT, "day", NULL, NULL},
-      {PAGE_NUMBER, "median", NULL, NULL},    {PAGE_NUMBER, "least", NULL, NULL},
-      {PAGE_NUMBER, "greatest", NULL, NULL},  {PAGE_NUMBER, "samples", NULL, NULL},
-      {PAGE_NUMBER, "disturbed", NULL, NULL}, {PAGE_NUMBER, "level", NULL, NULL}};
+      {PAGE_KEY, "commit", NULL, NULL},      {PAGE_TEXT, "day", NULL, NULL},
+      {PAGE_NUMBER, "median", NULL, NULL},   {PAGE_NUMBER, "least", NULL, NULL},
+      {PAGE_NUMBER, "greatest", NULL, NULL}, {PAGE_NUMBER, "samples", NULL, NULL},
+      {PAGE_TEXT, "measured", NULL, NULL},   {PAGE_NUMBER, "disturbed", NULL, NULL},
+      {PAGE_NUMBER, "level", NULL, NULL}};
   char name[32];
   size_t level = 0;
   page_table t;
@@ -58,6 +59,7 @@ static void write_commits(json_writer *w, const sample_series *s, const series_l
     number_cell(&t, p->least);
     number_cell(&t, p->most);
     count_cell(&t, p->samples);
+    page_table_cell(&t, &(page_cell){.text = p->is_alone ? "alone: with drift" : "in turns"});
     count_cell(&t, p->disturbed);
     if (l->is_aside[i])
       page_table_cell(&t, &(page_cell){.text = "alone: set aside", .order = PAGE_LAST});

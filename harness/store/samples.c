@@ -11,6 +11,8 @@
 #include "base/json_read.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/numbers.h"
+#include "stats/linked.h"
 #include "store/sql.h"
 
 static err take_sample(store *s, const char *session, const json_t *line) {
@@ -99,26 +101,26 @@ void store_select_samples(const char *text, sample_series *series, size_t *count
 }
 
 /* All samples, series by series and commit by commit: in order of commit date (with time zones; of
- * an unknown one, the first measurement), then of their first measurement; the positive ones first,
- * ascending. */
+ * an unknown one, the first measurement), then of their first measurement. */
 static const char samples_sql[] =
     "SELECT series, metric, words, build, machine, commit_id, dirty, substr(committed, 1, 10),"
     " value, is_disturbed, value > 0 AND value < 9e999 AS is_number,"
     " coalesce(max(julianday(committed)) OVER one, julianday(min(time) OVER one)) AS day,"
-    " min(time) OVER one AS first"
+    " min(time) OVER one AS first, julianday(min(time) OVER one),"
+    " CASE WHEN side = '' THEN 0 ELSE dense_rank() OVER (ORDER BY session, round) END"
     " FROM benchmark_sample WHERE metric = ?1"
     " WINDOW one AS (PARTITION BY series, metric, words, build, machine, commit_id, dirty)"
-    " ORDER BY series, metric, machine, words, build, day, first, commit_id, dirty,"
-    "  is_number IS NOT 1, value";
+    " ORDER BY series, metric, machine, words, build, day, first, commit_id, dirty, session,"
+    "  ordinal";
 
+/* The samples of a series being read; their items are its points. */
 typedef struct {
   sample_series **series;
   size_t *count;
-  double *values; /* of the commit being read */
-  size_t value_count;
-  char commit[48], dirty[32];
-  size_t disturbed;
-  char day[16];
+  linked_sample *samples;
+  bool *is_disturbed;
+  size_t sample_count, alone; /* alone: samples without a round, which get numbers of their own */
+  char dirty[32];
 } reader;
 
 static bool is_same_series(const sample_series *one, sqlite3_stmt *rows) {
@@ -142,78 +144,135 @@ static err add_series(reader *r, sqlite3_stmt *rows) {
              : mem_error(0, "a series");
 }
 
-/* Turns the samples of the current commit into a point, or counts it as one without a number. */
-static err close_commit(reader *r, bool is_open) {
-  if (!is_open) return NULL;
-  sample_series *one = &(*r->series)[*r->count - 1];
-  size_t n = r->value_count;
-  if (n == 0) {
-    one->empty_commits++;
-    return NULL;
-  }
+static err add_point(reader *r, sample_series *one, sqlite3_stmt *rows) {
   sample_point *grown = mem_resize(one->points, one->count + 1, sizeof *grown);
   if (!grown) return mem_error(sizeof *grown, "a series");
   one->points = grown;
   sample_point *p = &grown[one->count++];
-  *p = (sample_point){.value = (r->values[(n - 1) / 2] + r->values[n / 2]) / 2,
-                      .least = r->values[0],
-                      .most = r->values[n - 1],
-                      .samples = n,
-                      .disturbed = r->disturbed};
-  snprintf(p->commit, sizeof p->commit, "%s", r->commit);
-  snprintf(p->label, sizeof p->label, "%.10s%s", r->commit, *r->dirty ? "+" : "");
-  snprintf(p->day, sizeof p->day, "%s", r->day);
+  const char *commit = sql_text(rows, 5);
+  *p = (sample_point){.measured = sql_real(rows, 13)};
+  snprintf(r->dirty, sizeof r->dirty, "%s", sql_text(rows, 6));
+  snprintf(p->commit, sizeof p->commit, "%s", commit);
+  snprintf(p->label, sizeof p->label, "%.10s%s", commit, *r->dirty ? "+" : "");
+  snprintf(p->day, sizeof p->day, "%s", sql_text(rows, 7));
   return NULL;
 }
 
-static err take_row(reader *r, sqlite3_stmt *rows, bool *is_open) {
+static err add_sample(reader *r, size_t point, sqlite3_stmt *rows) {
+  linked_sample *samples = mem_resize(r->samples, r->sample_count + 1, sizeof *samples);
+  if (samples) r->samples = samples;
+  bool *is_disturbed = mem_resize(r->is_disturbed, r->sample_count + 1, sizeof *is_disturbed);
+  if (is_disturbed) r->is_disturbed = is_disturbed;
+  if (!samples || !is_disturbed) return mem_error(sizeof *samples, "a series");
+  int64_t round = sqlite3_column_int64(rows, 14);
+  samples[r->sample_count] =
+      (linked_sample){.item = point,
+                      .round = round > 0 ? (size_t)round : SIZE_MAX - r->alone++,
+                      .value = sql_real(rows, 8)};
+  is_disturbed[r->sample_count++] = sqlite3_column_int64(rows, 9) != 0;
+  return NULL;
+}
+
+/* The values of a point's samples: those without drift, or all as measured; returns how many. */
+static size_t values_of(const reader *r, size_t point, const double *corrected, bool is_corrected,
+                        double *values, size_t *disturbed) {
+  size_t count = 0;
+  *disturbed = 0;
+  for (size_t i = 0; i < r->sample_count; i++) {
+    double value = is_corrected ? corrected[i] : r->samples[i].value;
+    if (r->samples[i].item != point || isnan(value)) continue;
+    values[count++] = value;
+    *disturbed += r->is_disturbed[i];
+  }
+  return count;
+}
+
+/* Points from the series' samples; a commit without a number has none. */
+static err close_series(reader *r) {
+  if (!*r->count) return NULL;
+  sample_series *one = &(*r->series)[*r->count - 1];
+  size_t kept = 0;
+  double *corrected = mem_zeroed(r->sample_count + 1, sizeof *corrected);
+  double *values = mem_zeroed(r->sample_count + 1, sizeof *values);
+  err error = corrected && values ? stats_linked(r->samples, r->sample_count, one->count, corrected)
+                                  : mem_error(r->sample_count, "a series");
+  for (size_t i = 0; i < one->count && !error; i++) {
+    sample_point *p = &one->points[i];
+    size_t n = values_of(r, i, corrected, true, values, &p->disturbed);
+    p->is_alone = n == 0;
+    if (p->is_alone) n = values_of(r, i, corrected, false, values, &p->disturbed);
+    one->empty_commits += n == 0;
+    if (!n) continue;
+    p->value = numbers_median(values, n);
+    p->least = values[0];
+    p->most = values[n - 1];
+    p->samples = n;
+    one->alone += p->is_alone;
+    one->points[kept++] = *p;
+  }
+  one->count = kept;
+  r->sample_count = r->alone = 0;
+  free(corrected);
+  free(values);
+  return error;
+}
+
+static err take_row(reader *r, sqlite3_stmt *rows) {
+  err error = NULL;
   bool is_new = !*r->count || !is_same_series(&(*r->series)[*r->count - 1], rows);
-  bool is_next = is_new || strcmp(r->commit, sql_text(rows, 5)) != 0 ||
-                 strcmp(r->dirty, sql_text(rows, 6)) != 0;
-  err error = is_next ? close_commit(r, *is_open) : NULL;
+  if (is_new) error = close_series(r);
   if (!error && is_new) error = add_series(r, rows);
   if (error) return error;
-  if (is_next) {
-    r->value_count = r->disturbed = 0;
-    snprintf(r->commit, sizeof r->commit, "%s", sql_text(rows, 5));
-    snprintf(r->dirty, sizeof r->dirty, "%s", sql_text(rows, 6));
-    snprintf(r->day, sizeof r->day, "%s", sql_text(rows, 7));
-    *is_open = true;
-  }
-  if (sqlite3_column_int64(rows, 10) != 1) {
-    (*r->series)[*r->count - 1].left_out++;
-    return NULL;
-  }
-  double *grown = mem_resize(r->values, r->value_count + 1, sizeof *grown);
-  if (!grown) return mem_error(sizeof *grown, "a series");
-  r->values = grown;
-  r->values[r->value_count++] = sql_real(rows, 8);
-  r->disturbed += sqlite3_column_int64(rows, 9) != 0;
+  sample_series *one = &(*r->series)[*r->count - 1];
+  if (is_new || strcmp(one->points[one->count - 1].commit, sql_text(rows, 5)) != 0 ||
+      strcmp(r->dirty, sql_text(rows, 6)) != 0)
+    error = add_point(r, one, rows);
+  if (error) return error;
+  if (sqlite3_column_int64(rows, 10) == 1) return add_sample(r, one->count - 1, rows);
+  one->left_out++;
   return NULL;
 }
 
 err store_read_samples(store *s, const char *metric, sample_series **series, size_t *count) {
   reader r = {.series = series, .count = count};
   sqlite3_stmt *rows;
-  bool more, is_open = false;
+  bool more;
   *series = NULL;
   *count = 0;
   err error = sql_query(s, &rows, samples_sql, "t", metric);
-  while (!error && !(error = sql_next(s, rows, &more)) && more)
-    error = take_row(&r, rows, &is_open);
-  if (!error) error = close_commit(&r, is_open);
-  free(r.values);
+  while (!error && !(error = sql_next(s, rows, &more)) && more) error = take_row(&r, rows);
+  if (!error) error = close_series(&r);
+  free(r.samples);
+  free(r.is_disturbed);
   return error;
 }
 
-err store_count_samples(store *s, const char *metric, const char *words, const char *machine,
-                        const char *commit, size_t *count) {
+err store_count_rounds(store *s, const char *metric, const char *words, const char *machine,
+                       const char *commit, size_t *count) {
   int64_t found = 0;
   err error = sql_integer(s, 0, &found,
-                          "SELECT count(DISTINCT session || ' ' || round) FROM benchmark_sample"
-                          " WHERE metric = ? AND words = ? AND machine = ? AND commit_id = ?"
-                          " AND dirty = '' AND value > 0",
+                          "SELECT count(DISTINCT a.session || ' ' || a.round)"
+                          " FROM benchmark_sample AS a JOIN benchmark_sample AS b"
+                          " USING (session, round, series, metric)"
+                          " WHERE a.metric = ? AND a.words = ? AND a.machine = ?"
+                          " AND a.commit_id = ? AND a.dirty = '' AND a.side <> ''"
+                          " AND b.commit_id <> a.commit_id AND a.value > 0 AND b.value > 0",
                           "tttt", metric, words, machine, commit);
   *count = (size_t)found;
+  return error;
+}
+
+err store_find_reference(store *s, const char *metric, const char *words, const char *machine,
+                         char commit[48]) {
+  sqlite3_stmt *rows;
+  bool more = false;
+  *commit = '\0';
+  err error = sql_query(s, &rows,
+                        "SELECT commit_id FROM benchmark_sample WHERE metric = ? AND words = ?"
+                        " AND machine = ? AND side = 'base' AND dirty = '' AND value > 0"
+                        " GROUP BY commit_id ORDER BY count(*) DESC, max(time) DESC LIMIT 1",
+                        "ttt", metric, words, machine);
+  while (!error && !(error = sql_next(s, rows, &more)) && more)
+    snprintf(commit, 48, "%s", sql_text(rows, 0));
   return error;
 }

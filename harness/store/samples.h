@@ -3,18 +3,24 @@
 #ifndef FLIPBENCH_STORE_SAMPLES_H
 #define FLIPBENCH_STORE_SAMPLES_H
 
+#include <stdbool.h>
+
 #include "store/store.h"
 
 /* Reads every session; samples already stored are unchanged. */
 err store_ingest_samples(store *s, const char *results) ERR_MUST_CHECK;
 
-/* A commit in a series: the median of its samples. */
+/* A commit in a series: the median of its samples. Samples measured in turns with another commit's
+ * are without the machine's drift (stats/linked.h); a commit that has such samples is known by
+ * them alone. */
 typedef struct {
   char commit[48], label[24]; /* label: first 10 digits, "+" for a build with uncommitted changes */
   char day[16];
   double value, least, most; /* median and range of its samples */
-  size_t samples;            /* that are positive numbers */
+  size_t samples;            /* that are positive numbers, and used */
   size_t disturbed;          /* of those: measured while the machine was disturbed */
+  bool is_alone;             /* not in turns with others: the machine's drift is in its value */
+  double measured;           /* Julian day of its first sample; NaN: not recorded */
 } sample_point;
 
 /* One series: what was measured, with which arguments and build, on one machine. Only samples that
@@ -25,6 +31,7 @@ typedef struct {
   size_t count;
   size_t left_out;      /* samples that are not positive numbers */
   size_t empty_commits; /* commits that have only such samples: they have no point */
+  size_t alone;         /* points that are */
 } sample_series;
 
 err store_read_samples(store *s, const char *metric, sample_series **series,
@@ -33,9 +40,12 @@ void store_free_samples(sample_series *series, size_t count);
 /* Keeps, in order, the series whose name, arguments, build or machine contain `text`. */
 void store_select_samples(const char *text, sample_series *series, size_t *count);
 
-/* The number of positive samples of `metric` with these arguments on this machine for the commit,
- * excluding builds with uncommitted changes; and the build, "" when there is none. */
-err store_count_samples(store *s, const char *metric, const char *words, const char *machine,
-                        const char *commit, size_t *count) ERR_MUST_CHECK;
+/* The number of rounds in which the commit and another were both measured, of `metric` with these
+ * arguments on this machine, without builds with uncommitted changes. */
+err store_count_rounds(store *s, const char *metric, const char *words, const char *machine,
+                       const char *commit, size_t *count) ERR_MUST_CHECK;
+/* The commit that others were most often measured in turns with; "" if none was. */
+err store_find_reference(store *s, const char *metric, const char *words, const char *machine,
+                         char commit[48]) ERR_MUST_CHECK;
 
 #endif

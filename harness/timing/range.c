@@ -34,6 +34,9 @@ typedef struct {
   double spent; /* seconds spent on commits so far */
   size_t begun;
   const bisect_commit *now;
+  char reference_id[48]; /* measured in turns with every commit; "": none yet */
+  char *reference;       /* its program */
+  bool is_reference_new; /* of the range, and not measured before */
 } range;
 
 enum { BUILD_ROUNDS = 2 };
@@ -126,46 +129,143 @@ static err pass_over(range *r, const bisect_commit *c, const char *kind, err why
   return error;
 }
 
-/* ERR_INPUT when none of the samples is a number. */
-static err check_numbers(const timing_result *result, size_t rounds, const char *metric) {
-  for (size_t i = 0; i < result->count; i++)
-    for (size_t k = 0; k < rounds; k++)
-      if (!isnan(result->series[i].base[k])) return NULL;
+/* ERR_INPUT when none of the samples of the program measured last is a number. */
+static err check_numbers(const timing_result *result, const timing_options *how) {
+  const char *metric = how->metric;
+  for (size_t i = 0; i < result->count; i++) {
+    const timing_series *one = &result->series[i];
+    for (size_t k = 0; k < how->rounds; k++)
+      if (!isnan(how->other ? one->other[k] : one->base[k])) return NULL;
+  }
   return err_new(ERR_INPUT, "'%s' is not a positive number in any row", metric);
+}
+
+/* The program of a commit, whose build log is only kept when it fails. */
+static err build(range *r, const bisect_commit *c, char **program) {
+  char note[160];
+  r->now = c;
+  snprintf(note, sizeof note, "%.10s building · %s", c->id, c->subject);
+  progress_update(&r->bar, r->done, note);
+  err error = bisect_build(&r->builds, c->id, program);
+  if (error) return error;
+  strbuf log = {0};
+  name_log(r, c->id, &log);
+  unlink(strbuf_string(&log));
+  strbuf_free(&log);
+  return NULL;
+}
+
+/* `rounds` of a program, in turns with the reference if there is one. */
+static err measure(range *r, const char *program, size_t rounds) {
+  timing_options how = r->options->how;
+  timing_result result = {0};
+  how.base = r->reference ? r->reference : program;
+  how.other = r->reference ? program : NULL;
+  how.rounds = rounds;
+  how.repository = r->options->builds.repository;
+  how.on_round = show;
+  how.context = r;
+  err error = timing_measure(&how, r->options->stop, &result);
+  if (!error) error = check_numbers(&result, &how);
+  timing_free(&result);
+  return error;
 }
 
 static err measure_commit(range *r, size_t at) {
   const bisect_commit *c = &r->commits[at];
-  timing_options how = r->options->how;
-  timing_result result = {0};
-  char *program = NULL, note[160];
-  r->now = c;
-  snprintf(note, sizeof note, "%.10s building · %s", c->id, c->subject);
-  progress_update(&r->bar, r->done, note);
-  err error = bisect_build(&r->builds, c->id, &program);
+  char *program = NULL;
+  err error = build(r, c, &program);
   if (error) {
     error = pass_over(r, c, "not_built", error);
   } else {
-    strbuf log = {0};
-    name_log(r, c->id, &log);
-    unlink(strbuf_string(&log));
-    strbuf_free(&log);
-    how.base = program;
-    how.other = NULL;
-    how.rounds = r->missing[at];
-    how.repository = r->options->builds.repository;
-    how.on_round = show;
-    how.context = r;
-    error = timing_measure(&how, r->options->stop, &result);
-    if (!error) error = check_numbers(&result, how.rounds, how.metric);
+    error = measure(r, program, r->missing[at]);
     if (error)
       error = pass_over(r, c, "not_measured", error);
     else
       r->result->measured++;
-    timing_free(&result);
   }
   free(program);
   if (!r->options->builds.folder) bisect_remove_build(&r->builds, c->id);
+  return error;
+}
+
+/* ---- the reference ---- */
+
+static size_t find_commit(const range *r, const char *id) {
+  for (size_t i = 0; i < r->count; i++)
+    if (strcmp(r->commits[i].id, id) == 0) return i;
+  return r->count;
+}
+
+/* Takes a commit as the reference when it can be built and prints a number: measured once, which
+ * is no level of its own. */
+static err try_reference(range *r, const bisect_commit *c, const char **failure) {
+  char *program = NULL;
+  err error = build(r, c, &program);
+  *failure = error ? "not_built" : "not_measured";
+  if (!error) error = measure(r, program, 1);
+  if (error) {
+    if (!r->options->builds.folder) bisect_remove_build(&r->builds, c->id);
+    free(program);
+    return error;
+  }
+  r->reference = program;
+  snprintf(r->reference_id, sizeof r->reference_id, "%s", c->id);
+  return NULL;
+}
+
+/* The machine's speed drifts, so each commit is measured in turns with one and the same: the one of
+ * earlier measurements, or the newest of the range that can be measured. */
+static err open_reference(range *r) {
+  const char *failure;
+  char id[48];
+  err error =
+      store_find_reference(r->s, r->options->how.metric, strbuf_string(&r->words), r->machine, id);
+  if (error) return error;
+  if (*id) {
+    const bisect_commit known = {.subject = "the reference of earlier measurements"};
+    bisect_commit c = known;
+    snprintf(c.id, sizeof c.id, "%.40s", id);
+    error = try_reference(r, &c, &failure);
+    if (!error || err_kind_of(error) != ERR_INPUT || is_stopped(r)) return error;
+    progress_clear(&r->bar);
+    log_warning("%.10s, the reference of earlier measurements, cannot be measured: %s", id,
+                err_message(error));
+    err_free(error);
+  }
+  for (size_t i = r->count; i-- > 0 && !r->reference;) {
+    if (r->has_failed[i]) continue;
+    error = try_reference(r, &r->commits[i], &failure);
+    if (error) error = pass_over(r, &r->commits[i], failure, error);
+    if (error) return error;
+    r->has_failed[i] = !r->reference;
+  }
+  return NULL;
+}
+
+/* The reference itself is measured with every other commit. */
+static void count_reference(range *r) {
+  size_t at = find_commit(r, r->reference_id);
+  if (at == r->count || !r->missing[at]) return;
+  r->is_reference_new = true;
+  r->done += (double)(BUILD_ROUNDS + r->missing[at]);
+  r->missing[at] = 0;
+}
+
+/* With no other commit to measure it is measured alone. */
+static err finish_reference(range *r) {
+  if (r->result->measured == 0 && r->result->left > 0) {
+    r->result->left++;
+    return NULL;
+  }
+  char *program = r->reference;
+  err error = NULL;
+  if (r->result->measured == 0) {
+    r->reference = NULL;
+    error = measure(r, program, r->options->how.rounds);
+    r->reference = program;
+  }
+  if (!error) r->result->measured++;
   return error;
 }
 
@@ -179,8 +279,8 @@ static err plan(range *r) {
   err error = read_failures(r);
   for (size_t i = 0; i < r->count && !error; i++) {
     size_t known = 0, wanted = r->options->how.rounds;
-    error = store_count_samples(r->s, r->options->how.metric, strbuf_string(&r->words), r->machine,
-                                r->commits[i].id, &known);
+    error = store_count_rounds(r->s, r->options->how.metric, strbuf_string(&r->words), r->machine,
+                               r->commits[i].id, &known);
     r->missing[i] = known < wanted ? wanted - known : 0;
     if (r->missing[i] == 0)
       r->result->known++;
@@ -199,9 +299,17 @@ static bool is_over_budget(const range *r, double started) {
   return budget > 0 && clock_seconds() - started + one > budget;
 }
 
+static size_t missing_commits(const range *r) {
+  size_t count = 0;
+  for (size_t i = 0; i < r->count; i++) count += r->missing[i] && !r->has_failed[i];
+  return count;
+}
+
 static err measure_all(range *r) {
   double started = clock_seconds();
-  err error = NULL;
+  if (!missing_commits(r)) return NULL;
+  err error = is_stopped(r) ? err_new(ERR_INTERRUPTED, "stopped") : open_reference(r);
+  if (!error) count_reference(r);
   for (size_t i = r->count; i-- > 0 && !error;) {
     if (!r->missing[i] || r->has_failed[i]) continue;
     if (is_stopped(r)) error = err_new(ERR_INTERRUPTED, "stopped");
@@ -215,7 +323,8 @@ static err measure_all(range *r) {
     r->begun++;
     r->done += (double)(BUILD_ROUNDS + r->missing[i]);
   }
-  progress_finish(&r->bar, NULL);
+  if (!error && r->is_reference_new) error = finish_reference(r);
+  if (r->reference && !r->options->builds.folder) bisect_remove_build(&r->builds, r->reference_id);
   return error;
 }
 
@@ -247,10 +356,12 @@ err range_measure(const range_options *options, store *s, range_result *result) 
     r.builds.folder = folder;
   }
   TRY(plan(&r));
-  TRY(measure_all(&r));
+  error = measure_all(&r);
+  progress_finish(&r.bar, NULL);
 cleanup:
   if (*folder) rmdir(folder);
   bisect_free_commits(r.commits, r.count);
+  free(r.reference);
   free(r.missing);
   free(r.has_failed);
   strbuf_free(&r.words);

@@ -122,6 +122,9 @@ static void a_gradient_cache_plans_less_memory(void **state) {
   assert_ok(model_count(&s, 30523, OPS_F32, 0, &parts));
   assert_true(parts.memory.bytes[CLIP_ACTIVATIONS] * 7 < whole.memory.bytes[CLIP_ACTIVATIONS]);
   assert_true(parts.planned_bytes < whole.planned_bytes);
+  s.micro_batch_size = 4 * s.batch_size; /* of all ranks, of which this is one */
+  assert_ok(model_count(&s, 30523, OPS_F32, 0, &parts));
+  assert_int_equal(parts.planned_bytes, whole.planned_bytes);
   settings_free(&s);
 }
 

@@ -25,13 +25,14 @@ mkdir tmp; : > calls
 build='grep -q RATE rate && . ./rate && mkdir -p out && sed "s/RATE/$RATE/; s/COMMIT/$(git rev-parse HEAD)/" "$TEMPLATE" > out/flip && chmod +x out/flip'
 measure() { bench history --repository repo --build "$build" --program out/flip --rounds 3 --no-progress "$@"; }
 
-# A budget ends it before all is done: the newest commits are there.
-PAUSE=0.4 expect_status 0 measure --measure c01..c09 --budget 2500ms
-expect_line err.txt '9 commits: [1-3] measured now, 0 measured before, [6-8] left: run the same command to continue'
+# A budget ends it before all is done: the newest commits are there, measured in turns with the newest
+# of all.
+PAUSE=0.2 expect_status 0 measure --measure c01..c09 --budget 2500ms
+expect_line err.txt '9 commits: [2-4] measured now, 0 measured before, [5-7] left: run the same command to continue'
 head -1 out.txt | grep -q '^mask_ratio=0.5 ' || fail "no history"
 expect_line out.txt "^  $(git -C repo rev-parse c09 | cut -c1-10) .* 3 samples"
 calls=$(wc -l < calls)
-[ $((calls % 3)) = 0 ] || fail "a commit was measured by halves"
+[ $((calls % 6)) = 1 ] || fail "a commit was measured by halves" # the reference once to try it
 
 # A stop in the middle, and on: what is there is not measured again, and a stopped commit is not
 # said to have failed.
@@ -51,7 +52,8 @@ expect_status 0 measure --measure c01..c09
 expect_line err.txt 'skipped: .* failed: see results/benchmarks/logs/[0-9a-f]{40}.log'
 expect_line err.txt '9 commits: [0-9] measured now, [0-9] measured before, 1 skipped'
 expect_line results/benchmarks/failures.jsonl "\"event\":\"not_built\",\"commit\":\"$(git -C repo rev-parse c07^)\""
-[ "$(wc -l < calls)" -le 25 ] || fail "measured more than needed: $(wc -l < calls)"
+# 7 commits in turns with c09, of which the stop may have cut one; c09 alone once in each of 3 calls
+[ "$(wc -l < calls)" -le 51 ] || fail "measured more than needed: $(wc -l < calls)"
 expect_line out.txt 'changed by -(9|10)\.[0-9] %'
 [ "$(grep -c ' 3 samples' out.txt)" -ge 7 ] || { cat out.txt; fail "not all commits are there"; }
 # All is there now: nothing is built or measured, the broken commit is not tried again unless asked.
@@ -66,6 +68,23 @@ expect_status 0 measure --measure c08..c09 -- bench step -s threads=1
 expect_line err.txt '2 commits: 2 measured now, 0 measured before'
 [ -z "$(ls -A tmp)" ] || fail "checkouts were left behind: $(ls -A tmp)"
 [ "$(git -C repo worktree list | wc -l)" = 1 ] || fail "git knows checkouts that are gone"
+
+# A machine that becomes slower, by 5 % over the whole: measured in turns, it is in no commit's value.
+sed 's/(1000 + (n \* 7919) % 11 - 5)/(1000 - n)/' template > drifting
+: > drift.calls
+(export TEMPLATE=$PWD/drifting CALLS=$PWD/drift.calls
+  expect_status 0 measure --measure c01..c09 --results drift)
+[ "$(wc -l < drift.calls)" -ge 43 ] || fail "measured less than it says: $(wc -l < drift.calls)"
+[ "$(grep -c 'changed by' out.txt)" = 1 ] || { cat out.txt; fail "drift looks like changes"; }
+expect_line out.txt 'changed by -(9\.[89]|10\.[01]) %'
+! grep -q '‡' out.txt || { cat out.txt; fail "something was measured alone"; }
+expect_status 1 bench regress --results drift
+expect_line out.txt "regression +mask_ratio=0.5: -(9\.[89]|10\.[01]) % since $(git -C repo rev-parse c07 | cut -c1-10)"
+# With no other that builds, a commit is measured alone, and it is said.
+expect_status 0 measure --measure c07^..c07 --results one
+expect_line err.txt '2 commits: 1 measured now, 0 measured before, 1 skipped'
+expect_line out.txt ' [34] samples ‡'
+expect_line out.txt "‡ 1 of these points was measured alone"
 
 # Drawn: a figure a machine, build and words, with the change in it; a page with all inside.
 expect_status 0 bench history --format svg,pdf
@@ -83,6 +102,7 @@ expect_status 0 bench history --format html
 page=results/benchmarks/history.html
 expect_line $page '"text":"-(9\.[5-9]|10\.[0-5]) %","style":"best","plus":" \(p (=|\\u003c) 0\.0'
 expect_line $page ' -(9\.[5-9]|10\.[0-5]) % \(p (=|&lt;) 0\.0' # without scripts, too
+expect_line $page 'in turns'
 expect_line $page '^<figure id="drawing-0" .*<svg'
 expect_line $page "\"failures\":\[\{\"heading\":\"$(git -C repo rev-parse c07^ | cut -c1-10), 20"
 ! grep -qE '(src|href)="(https?:|//)' $page || fail "the page needs something from outside"

@@ -11,8 +11,14 @@ printf 'not JSON\n{"mask_ratio":0.5,"samples_per_second":%d}\n' $(( RATE * (1000
 P
 chmod +x program
 export COMMIT RATE NOISE
-measure() { # measure NUMBER RATE: five rounds of one commit
+measure() { # measure NUMBER RATE: five rounds of one commit, on a day of its own
   COMMIT=$(printf '%040d' "$1") RATE=$2 expect_status 0 bench compare ./program --rounds 5
+  [ "$1" -gt 30 ] || date_back "$1"
+}
+date_back() { # date_back DAY: the newest session
+  local session; session=$(ls -t results/benchmarks/*.jsonl | head -1)
+  sed -i -E "s/\"time\":\"[^T]*T/\"time\":\"$(printf '2026-01-%02d' "$1")T/" "$session"
+  rm -f results/flipbench.db*
 }
 
 # Two builds: a difference that is there, and one that is not.
@@ -51,6 +57,12 @@ expect_status 3 bench regress --against nowhere
 for i in 13 14 15; do measure $i 9200; done
 expect_status 1 bench regress
 expect_line out.txt 'regression   mask_ratio=0.5: -(7|8)\.[0-9] % in 2 steps since 0000000000'
+
+# The same within minutes: it may be the machine that became slower.
+mkdir minutes && cp -r results/benchmarks minutes/
+sed -i -E 's/"time":"[^T]*T/"time":"2026-01-01T/' minutes/benchmarks/*.jsonl
+expect_status 2 bench regress --results minutes
+expect_line out.txt 'cannot tell +mask_ratio=0.5: -(7|8)\.[0-9] % since 0000000000, but 15 of 15 commits were measured alone, one after another'
 
 # Noise that would hide a change of the size asked for.
 for i in 1 2 3 4 5 6; do NOISE=40 measure $((20 + i)) 10000; done

@@ -10,10 +10,15 @@ sed -i 's/^name: .*/name: shifted/' shifted.yaml
 train --out two -s 'eval.sets=[held.yaml, shifted.yaml]' -s samples=64 -s warmup_samples=0 -s eval.points=1
 
 # Weights go on in a model that computes the same from them.
-for other in image.heads=4 image.activation=gelu_erf text.pool=mean text.causal=true; do
+for other in image.heads=4 image.activation=gelu_erf image.normalization=none text.pool=mean text.causal=true \
+  text.special_tokens=both normalize=false; do
   expect_status 2 "$FLIP" train --config run.yaml --no-progress --out other -s init_from=two/checkpoints -s $other
   expect_line err.txt "init_from: .*is of a model with ${other%=*}: .*, and this run has ${other#*=}, .*set ${other%=*}:"
 done
+# The same number of words in another order is another embedding.
+{ head -n -2 vocab.txt; tail -1 vocab.txt; tail -2 vocab.txt | head -1; } > turned.txt
+expect_status 2 "$FLIP" train --config run.yaml --no-progress --out other -s init_from=two/checkpoints -s text.vocabulary=turned.txt
+expect_line err.txt "init_from: .* was trained with another vocabulary \([0-9a-f]{12}\) than this run's turned.txt"
 train --out again -s init_from=two/checkpoints -s mask_ratio=0 -s loss_direction=image_to_text -s samples=64 -s warmup_samples=0 -s eval.points=1
 
 # --set precision decides the type in which a model is evaluated.
