@@ -44,7 +44,9 @@ static const char *precision_of(const trained *t) {
 /* Opened by all ranks or by none. */
 static err open_set(const char *path, const char *task, const trained *t, comm *ranks,
                     eval_set **set) {
-  err error = share_agree(ranks, eval_set_open(path, task, &t->s, t->words, set));
+  err error = eval_set_open(path, task, &t->s, t->words, set);
+  error = share_same(ranks, error, error ? "" : eval_set_fingerprint(*set),
+                     "other data of this set");
   if (!error && comm_rank(ranks)) eval_set_new_warnings(*set); /* rank 0 has the same */
   return error;
 }
@@ -238,6 +240,8 @@ static err run_on_ranks(const request *r, trained *t) {
   watch *lives = NULL;
   err error = comm_open(&ranks);
   if (!error) error = watch_start(ranks, &lives);
+  if (!error)
+    error = share_same(ranks, NULL, t->digest, "another model, other settings or another flip");
   if (!error) error = run_request(r, t, ranks);
   bool is_of_one = error && err_kind_of(error) == ERR_LOST;
   if (is_of_one && lives) {

@@ -56,11 +56,13 @@ err plan_ranks_make(const plan_ranks_options *o, const settings *s, int64_t voca
   TRY(read_ranks(o->ranks, ranks, &count));
   TRY(check(o, ranks, count));
   TRY(rates_open(o->rate, s, counts, &p->rates));
+  bool is_bf16 = o->wire ? strcmp(o->wire, "bf16") == 0 : s->comm_reduce == COMM_REDUCE_BF16;
   p->machine = (forecast_machine){.rates = &p->rates,
                                   .link_bytes_per_second = isnan(o->link) ? 0 : o->link * 1e9,
                                   .latency_seconds = o->latency * 1e-6,
                                   .overlap = o->overlap,
-                                  .wire = strcmp(o->wire, "bf16") == 0 ? OPS_BF16 : OPS_F32};
+                                  .has_wire = true,
+                                  .wire = is_bf16 ? OPS_BF16 : OPS_F32};
   p->updates = settings_length_of(s, 0).updates;
   for (size_t i = 0; i < count; i++)
     TRY(forecast_make(s, vocabulary, s->device == DEVICE_CUDA ? 0 : CPU_CHUNK_BYTES, &p->machine,

@@ -16,7 +16,7 @@ typedef struct {
 } plan_ranks_options;
 
 #define PLAN_RANKS_DEFAULTS                                                                        \
-  { .wire = "fp32", .latency = 10, .link = NAN }
+  { .latency = 10, .link = NAN }
 #define PLAN_RANKS_OPTIONS(o)                                                                        \
   {"ranks", 0, OPTION_STRING, &(o).ranks, "N[,M…]", "predict a run on that many devices", false},    \
       {"rate", 0, OPTION_STRING, &(o).rate, "SAMPLES/S|DEVICE|FILE", "measured rate of one device",  \
@@ -30,7 +30,7 @@ typedef struct {
        false},                                                                                       \
   {                                                                                                  \
     "wire", 0, OPTION_CHOICE, &(o).wire, "fp32|bf16",                                                \
-        "type in which gradients are sent to be summed [fp32]", false                                \
+        "type in which gradients are sent to be summed [comm.reduce]", false                         \
   }
 
 typedef struct {

@@ -5,6 +5,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/version.h"
 #include "model/count.h"
 #include "ops/device.h"
 
@@ -48,6 +49,21 @@ static void prepare_for_pixels(settings *s, int64_t views) {
   s->image_dropout = 0;
 }
 
+/* Without the settings that concern one machine only. */
+static err describe(const weights *w, const settings *s, char digest[HASH_SIZE]) {
+  settings common = *s; /* shallow: only numbers are changed */
+  char values[HASH_SIZE];
+  strbuf text = {0};
+  common.threads = common.data_workers = common.data_prefetch = common.data_cache_mib = 1;
+  hash_bytes(w->values, (size_t)w->table.total * sizeof *w->values, values);
+  strbuf_format(&text, "%s %s %s\n", version_commit, version_dirty_digest, values);
+  settings_write_yaml(&common, &text);
+  err error = text.is_broken ? mem_error(text.length, "the settings") : NULL;
+  if (!error) hash_bytes(text.data, text.length, digest);
+  strbuf_free(&text);
+  return error;
+}
+
 err trained_open(const char *path, const option_list *sets, bool needs_texts, trained *t) {
   weights w;
   clip_config config;
@@ -63,6 +79,7 @@ err trained_open(const char *path, const option_list *sets, bool needs_texts, tr
   TRY(ops_open_as(&t->s, has_pixels ? PRECISION_FP32 : w.precision, &t->o));
   TRY(clip_create(t->o, &config, &limits, has_pixels, &t->model));
   TRY(weights_into(&w, t->model));
+  TRY(describe(&w, &t->s, t->digest));
 cleanup:
   weights_free(&w);
   return error;

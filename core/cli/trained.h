@@ -2,6 +2,7 @@
 #ifndef FLIP_CLI_TRAINED_H
 #define FLIP_CLI_TRAINED_H
 
+#include "base/hash.h"
 #include "base/options.h"
 #include "text/plain_text.h"
 #include "text/tokenizer.h"
@@ -14,6 +15,7 @@ typedef struct {
   tokenizer *words; /* NULL if texts are not needed */
   ops *o;
   clip_model *model;
+  char digest[HASH_SIZE]; /* of program, settings and weights */
   int64_t pixel_views; /* set before opening: the model is for clip_pixel_gradient with this many
                         * images */
 } trained;

@@ -106,8 +106,9 @@ static err take_seat(seat *out) {
 /* NCCL rejects two ranks on one GPU too, but with a generic message. */
 static err check_seats(comm *host, const seat *mine) {
   seat *all = mem_zeroed((size_t)host->size, sizeof *all);
-  if (!all) return mem_error((size_t)host->size * sizeof *all, "communication");
-  err error = host->call->gather_bytes(host, mine, sizeof *mine, all);
+  err error =
+      comm_agree(host, all ? NULL : mem_error((size_t)host->size * sizeof *all, "communication"));
+  if (!error) error = host->call->gather_bytes(host, mine, sizeof *mine, all);
   for (int a = 0; a < host->size && !error; a++)
     for (int b = 0; b < a && !error; b++)
       if (memcmp(&all[a], &all[b], sizeof *all) == 0)
@@ -140,7 +141,7 @@ err nccl_connect(comm *host, nccl_state *n) {
   ncclUniqueId id;
   seat mine;
   config.blocking = 0;
-  err error = take_seat(&mine);
+  err error = comm_agree(host, take_seat(&mine));
   if (!error) error = check_seats(host, &mine);
   if (!error) error = share_id(host, &id);
   if (error) return error;

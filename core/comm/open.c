@@ -109,15 +109,15 @@ err comm_attach(ops *o, bool is_deterministic, comm **c) {
   bool is_wanted;
   comm *attached;
   if (!*c) return NULL;
-  err error = is_nccl_wanted(&is_wanted);
+  err error = comm_agree(*c, is_nccl_wanted(&is_wanted));
   if (!error) error = check_devices(o, *c);
   if (error) return error;
-  if (!o->call->queue)
-    return is_wanted
-               ? err_new(ERR_INPUT,
-                         "FLIP_COMM=nccl connects GPUs, and this run computes on the CPU: set "
-                         "device: cuda, or unset FLIP_COMM")
-               : NULL;
+  if (!o->call->queue) {
+    if (is_wanted)
+      error = err_new(ERR_INPUT, "FLIP_COMM=nccl connects GPUs, and this run computes on the CPU: "
+                                 "set device: cuda, or unset FLIP_COMM");
+    return comm_agree(*c, error);
+  }
   error = comm_agree(*c, load(&nccl, RTLD_LOCAL, &plugin));
   if (!error) error = plugin->attach(*c, o, is_deterministic, &attached);
   if (error) return error;

@@ -367,7 +367,9 @@ err watch_start(comm *c, watch **out) {
   gethostname(host, sizeof host - 1);
   snprintf(w->who, sizeof w->who, "host %s, process %d", host, (int)getpid());
   err error = find_neighbours(w);
-  if (!error) error = connect_all(w);
+  /* the last rank may connect long after the first: silence counts from when all are there */
+  if (!error) error = comm_agree(c, connect_all(w));
+  for (int i = 0; i < count; i++) peers[i].heard = clock_seconds();
   int code = error ? 0 : pthread_create(&w->thread, NULL, run, w);
   if (code) error = err_errno(code, "watching the ranks");
   w->has_thread = !error;
@@ -376,6 +378,12 @@ err watch_start(comm *c, watch **out) {
   else
     *out = w;
   return error;
+}
+
+int watch_here(const watch *w) {
+  int here = 1;
+  for (int r = 0; w && r < w->c->size; r++) here += w->neighbours[r] >= 0;
+  return here;
 }
 
 void watch_also(watch *w, comm *buffers) {

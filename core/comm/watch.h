@@ -18,6 +18,8 @@ typedef struct watch watch;
 
 /* Collective. */
 err watch_start(comm *c, watch **out) ERR_MUST_CHECK;
+/* Processes of the run on this machine, with this one; 1 for NULL. */
+int watch_here(const watch *w);
 /* Also monitors the comm of buffers: an error that its `check` reports ends all ranks, unless a
  * rank was lost meanwhile. NULL: stops that; call it before the comm is destroyed. */
 void watch_also(watch *w, comm *buffers);

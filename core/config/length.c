@@ -24,3 +24,9 @@ settings_length settings_length_of(const settings *s, int64_t data_samples) {
 int64_t settings_vocabulary_rows(const settings *s, int64_t entries) {
   return s->text_vocabulary_rows > 0 ? s->text_vocabulary_rows : entries;
 }
+
+bool settings_suit_ranks(const settings *s, int64_t ranks) {
+  bool has_pairs = ranks > 1 && s->classification_classes > 0 &&
+                   (s->classification_mixup > 0 || s->classification_cutmix > 0);
+  return s->batch_size % (has_pairs ? 2 * ranks : ranks) == 0;
+}

@@ -177,6 +177,10 @@ int64_t settings_text_tokens(const settings *s);
 bool settings_draws_text(const settings *s);
 bool settings_masks_in_place(const settings *s);
 
+/* Whether a batch can be divided among this many ranks: evenly, and in whole pairs where mixup or
+ * CutMix mix them. */
+bool settings_suit_ranks(const settings *s, int64_t ranks);
+
 /* Updates of a run and of its warm-up: `epochs` are whole updates of epoch_samples, rounded down;
  * without epoch_samples an epoch is `data_samples`, and the run rounded. Zero where the settings
  * count in epochs and data_samples is not known (0). */

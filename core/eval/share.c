@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 static const size_t most_round_bytes = (size_t)64 << 20; /* of all ranks, at once */
@@ -39,6 +40,22 @@ static err gather_round(comm *ranks, const comm_slice *parts, int64_t at, int64_
 
 err share_agree(comm *ranks, err own) {
   return ranks ? comm_agree(ranks, own) : own;
+}
+
+err share_same(comm *ranks, err own, const char *digest, const char *what) {
+  enum { SHOWN = 12 };
+  if (!ranks) return own;
+  char mine[HASH_SIZE] = "", (*all)[HASH_SIZE] = mem_zeroed((size_t)ranks->size, HASH_SIZE);
+  if (!own && !all) own = mem_error((size_t)ranks->size * HASH_SIZE, "messages of the ranks");
+  if (!own) memcpy(mine, digest, HASH_SIZE);
+  err error = comm_agree(ranks, own);
+  if (!error) error = ranks->call->gather_bytes(ranks, mine, HASH_SIZE, all);
+  for (int r = 1; r < ranks->size && !error; r++)
+    if (strcmp(all[r], all[0]) != 0)
+      error = err_new(ERR_INPUT, "rank %d has %s than rank 0 (fingerprint %.*s, rank 0: %.*s)", r,
+                      what, SHOWN, all[r], SHOWN, all[0]);
+  free(all);
+  return error;
 }
 
 err share_gather(comm *ranks, err own, int64_t rows, int64_t batch, size_t row_bytes, void *all) {

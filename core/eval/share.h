@@ -14,6 +14,9 @@
 comm_slice share_of(int64_t rows, int64_t batch, int size, int rank);
 /* An error of one rank becomes an error of all. Collective; for a NULL comm the result is `own`. */
 err share_agree(comm *ranks, err own) ERR_MUST_CHECK;
+/* ERR_INPUT on all ranks when a rank's digest (HASH_SIZE) is not rank 0's: "rank 2 has WHAT than
+ * rank 0". own: as in share_gather; then `digest` is not read. Collective. */
+err share_same(comm *ranks, err own, const char *digest, const char *what) ERR_MUST_CHECK;
 /* Gathers all [rows, row_bytes], of which every rank has computed its own part, on every rank. own:
  * an error in computing it, or NULL; as in share_agree, and with an error nothing is gathered. So
  * all ranks make the same calls after a failure, too; only ERR_LOST may be one rank's. Collective.

@@ -233,7 +233,8 @@ static err open_row(const suite_row *row, const settings *run, const tokenizer *
       eval_set_open(row->file, row->is_retrieval ? "retrieval" : "zeroshot", run, words, set);
   if (!error && row->corruption.kind) error = eval_set_corrupt(*set, &row->corruption);
   if (!error && comm_rank(ranks)) eval_set_new_warnings(*set); /* rank 0 has the same */
-  return share_agree(ranks, error);
+  return share_same(ranks, error, error ? "" : eval_set_fingerprint(*set),
+                    "other data of this set");
 }
 
 static err run_row(suite_row *row, const settings *run, const tokenizer *words, clip_model *model,

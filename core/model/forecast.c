@@ -51,6 +51,11 @@ static err count(const settings *s, int64_t vocabulary, int64_t chunk_bytes, ops
   return model_count_of(s, vocabulary, &limits, compute, chunk_bytes, counts);
 }
 
+static ops_type wire_of(const forecast_machine *m, const settings *s) {
+  if (m->has_wire) return m->wire;
+  return s->comm_reduce == COMM_REDUCE_BF16 ? OPS_BF16 : OPS_F32;
+}
+
 err forecast_make(const settings *s, int64_t vocabulary, int64_t chunk_bytes,
                   const forecast_machine *m, int ranks, forecast *f) {
   model_counts c;
@@ -75,7 +80,7 @@ err forecast_make(const settings *s, int64_t vocabulary, int64_t chunk_bytes,
   f->loss = is_classifier ? 0 : loss_flops(s->batch_size, f->own, s->embed_dim, ranks) * pace;
   f->update = row->update_seconds;
   if (row->parameters > 0) f->update *= (double)c.parameters_total / row->parameters;
-  traffic_shape shape = traffic_shape_of(&c, s, ranks, compute, m->wire);
+  traffic_shape shape = traffic_shape_of(&c, s, ranks, compute, wire_of(m, s));
   add_exchange(m, &shape, (double)f->micro * sample * 2 / 3, f);
   f->step = f->encode + f->loss + f->update + f->exposed;
   f->samples_per_second = (double)s->batch_size / f->step;
@@ -133,7 +138,9 @@ void forecast_assumptions(const forecast_machine *m, bool has_ranks, strbuf *out
       "each other without gaps\n",
       m->link_bytes_per_second / 1e9, m->latency_seconds * 1e6);
   strbuf_format(out, "gradients are sent to be summed in %s; the sums return in fp32\n",
-                m->wire == OPS_BF16 ? "bf16" : "fp32");
+                !m->has_wire          ? "the type of comm.reduce"
+                : m->wire == OPS_BF16 ? "bf16"
+                                      : "fp32");
   if (m->overlap > 0)
     strbuf_format(out,
                   "%g of the backward pass of a rank's last micro-batch hides the gradients' "

@@ -11,7 +11,8 @@ typedef struct {
   double link_bytes_per_second; /* of a device, each way */
   double latency_seconds;       /* of a message */
   double overlap;               /* share of the last backward pass that hides gradients, 0..1 */
-  ops_type wire;                /* type in which gradients are sent */
+  ops_type wire;                /* type in which gradients are sent, if has_wire */
+  bool has_wire;                /* else as comm.reduce says */
   int64_t data_samples; /* of the training data, for runs that count in its epochs; 0: unknown */
   int64_t most_micro_batch; /* 0: as in the settings */
 } forecast_machine;

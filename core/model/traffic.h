@@ -29,6 +29,7 @@ typedef struct {
   int64_t errors;                 /* elements: of the reconstruction; 0: none */
   int64_t scales;                 /* elements: of 8-bit operands' scales; 0: none */
   bool is_sharded;                /* the optimizer (ZeRO-1) */
+  bool has_classes;               /* a classifier: no contrastive loss, no logit scale */
   ops_type compute, master, wire; /* wire: type in which gradients are sent to be summed */
 } traffic_shape;
 

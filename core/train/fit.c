@@ -1,13 +1,14 @@
 #include "train/fit.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/text.h"
 #include "model/count.h"
 
 /* Planned bytes of the run with another micro-batch and recomputation. */
-static err plan(const settings *s, int64_t vocabulary, const ops *o, int64_t micro, bool recompute,
-                uint64_t *bytes) {
+static err plan(const settings *s, int64_t vocabulary, int ranks, const ops *o, int64_t micro,
+                bool recompute, uint64_t *bytes) {
   settings changed = *s; /* shallow: only numbers differ */
   model_counts counts;
   changed.micro_batch_size = micro;
@@ -15,33 +16,35 @@ static err plan(const settings *s, int64_t vocabulary, const ops *o, int64_t mic
     changed.image_recompute = s->image_layers;
     changed.text_recompute = s->text_layers;
   }
-  err error = model_count(&changed, vocabulary, o->compute, o->chunk_bytes, &counts);
+  clip_limits limits = model_limits(&changed);
+  limits.ranks = ranks;
+  err error = model_count_of(&changed, vocabulary, &limits, o->compute, o->chunk_bytes, &counts);
   *bytes = error ? 0 : counts.planned_bytes;
   return error;
 }
 
 /* The largest micro-batch, by halving, whose plan is at most `limit`; 0: none. */
-static err largest_micro_batch(const settings *s, int64_t vocabulary, const ops *o, bool recompute,
-                               uint64_t limit, int64_t *micro, uint64_t *bytes) {
-  int64_t now = s->micro_batch_size ? s->micro_batch_size : s->batch_size;
+static err largest_micro_batch(const settings *s, int64_t vocabulary, int ranks, const ops *o,
+                               bool recompute, uint64_t limit, int64_t *micro, uint64_t *bytes) {
+  int64_t now = model_limits(s).micro_batch;
   err error = NULL;
   *micro = 0;
   for (int64_t size = now; size >= 1 && !error && !*micro; size /= 2) {
-    error = plan(s, vocabulary, o, size, recompute, bytes);
+    error = plan(s, vocabulary, ranks, o, size, recompute, bytes);
     if (!error && *bytes <= limit) *micro = size;
   }
   return error;
 }
 
 /* "micro_batch_size: 64 (3.1 GiB), or image.recompute: …"; empty if nothing would fit. */
-static err advise(const settings *s, int64_t vocabulary, const ops *o, uint64_t limit,
+static err advise(const settings *s, int64_t vocabulary, int ranks, const ops *o, uint64_t limit,
                   strbuf *advice) {
   char needed[TEXT_NUMBER_SIZE];
   err error = NULL;
   for (int recompute = 0; recompute < 2 && !error; recompute++) {
     int64_t micro;
     uint64_t bytes;
-    error = largest_micro_batch(s, vocabulary, o, recompute, limit, &micro, &bytes);
+    error = largest_micro_batch(s, vocabulary, ranks, o, recompute, limit, &micro, &bytes);
     if (error || !micro) continue;
     strbuf_format(advice, "%s", advice->length ? ", or " : "");
     if (recompute)
@@ -56,24 +59,27 @@ uint64_t fit_share(uint64_t free_bytes) {
   return free_bytes - free_bytes / 20;
 }
 
-err fit_check(const settings *s, int64_t vocabulary, ops *o, uint64_t planned_bytes,
+err fit_check(const settings *s, int64_t vocabulary, int ranks, ops *o, uint64_t planned_bytes,
               fit_memory host) {
-  ops_memory memory = {.free = host.bytes ? host.bytes : UINT64_MAX};
+  const uint64_t sharers = host.ranks > 1 ? (uint64_t)host.ranks : 1;
+  ops_memory memory = {.free = host.bytes ? host.bytes / sharers : UINT64_MAX};
   bool is_host = !o->call->memory;
   err error = is_host ? NULL : o->call->memory(o, &memory);
   uint64_t limit = is_host ? memory.free : fit_share(memory.free);
   if (error || planned_bytes <= limit) return error;
-  char planned[TEXT_NUMBER_SIZE], available[TEXT_NUMBER_SIZE];
+  char planned[TEXT_NUMBER_SIZE], available[TEXT_NUMBER_SIZE], shared[64] = "";
+  if (is_host && sharers > 1)
+    snprintf(shared, sizeof shared, " for each of %d ranks on this machine", host.ranks);
   strbuf advice = {0};
-  error = advise(s, vocabulary, o, limit, &advice);
+  error = advise(s, vocabulary, ranks, o, limit, &advice);
   if (!error)
-    error = err_new(ERR_MEMORY, "the run needs an estimated %s of %s, but %s are %s%s: %s%s",
+    error = err_new(ERR_MEMORY, "the run needs an estimated %s of %s%s, but %s are %s%s%s: %s%s",
                     text_bytes(planned_bytes, planned), is_host ? "memory" : "GPU memory",
-                    text_bytes(memory.free, available),
+                    ranks > 1 ? " a rank" : "", text_bytes(memory.free, available),
                     !is_host        ? "free"
                     : host.is_group ? "available to this control group"
                                     : "available",
-                    is_host ? "" : " (a twentieth of them for the libraries)",
+                    is_host ? "" : " (a twentieth of them for the libraries)", shared,
                     advice.length ? "it would fit with " : "no micro-batch is small enough",
                     strbuf_string(&advice));
   strbuf_free(&advice);

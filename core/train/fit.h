@@ -15,12 +15,14 @@
 typedef struct {
   uint64_t bytes;
   bool is_group; /* limited by a control group */
+  int ranks;     /* processes that share it; 0: one */
 } fit_memory;
 /* Of a device's free memory what a plan may take: the rest is for the libraries' code and
  * workspaces, the kernels' scratch and recorded steps, of which no plan knows (2.7 GB beside 51 for
  * ViT-L/16 on an H100). */
 uint64_t fit_share(uint64_t free_bytes);
-err fit_check(const settings *s, int64_t vocabulary, ops *o, uint64_t planned_bytes,
+/* s: with the batch of one of `ranks` ranks. */
+err fit_check(const settings *s, int64_t vocabulary, int ranks, ops *o, uint64_t planned_bytes,
               fit_memory host) ERR_MUST_CHECK;
 
 #endif

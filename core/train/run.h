@@ -14,6 +14,7 @@
 #include "model/clip.h"
 #include "model/count.h"
 #include "ops/ops.h"
+#include "train/fit.h"
 #include "train/state_file.h"
 #include "train/attentive.h"
 #include "train/buckets.h"
@@ -41,8 +42,9 @@ typedef enum {
 typedef struct {
   const settings *s;
   const trainer_options *options;
-  comm *ranks;  /* NULL: one process. Only rank 0 writes: events, checkpoints, console output */
-  watch *lives; /* barrier that detects dead ranks */
+  comm *ranks;     /* NULL: one process. Only rank 0 writes: events, checkpoints, console output */
+  fit_memory host; /* what this machine had before the model was made */
+  watch *lives;    /* barrier that detects dead ranks */
   ranks_load load;
   double busy_seconds, comm_seconds; /* of this rank's steps: computing; waiting in calls */
   /* where the next step begins, for several ranks: with the wait for the others after the last */
@@ -158,5 +160,7 @@ err run_check_length(const run *r, const char *checkpoint) ERR_MUST_CHECK;
  * to start and length. Else ERR_INPUT on all, with the first rank that differs from rank 0, and in
  * what. */
 err run_compare_ranks(const run *r) ERR_MUST_CHECK;
+/* Ranks that update all weights themselves need equal bits, and so the same kernels. Collective. */
+err run_compare_kernels(const run *r) ERR_MUST_CHECK;
 
 #endif

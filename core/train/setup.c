@@ -159,14 +159,13 @@ static err make_model(run *r) {
   err error = run_is_classifier(r) ? NULL : settings_check_vocabulary(s, vocabulary);
   if (error) return error;
   clip_limits limits = model_limits(&r->own);
-  fit_memory host;
   limits.ranks = comm_size(r->ranks);
   clip_config_from(s, vocabulary, &config);
   error = ops_check_training(r->o, s, vocabulary);
   if (!error)
     error = model_count_of(s, vocabulary, &limits, r->o->compute, r->o->chunk_bytes, &r->counts);
-  host.bytes = machine_free_memory("", &host.is_group);
-  if (!error) error = fit_check(s, vocabulary, r->o, r->counts.planned_bytes, host);
+  if (!error)
+    error = fit_check(&r->own, vocabulary, limits.ranks, r->o, r->counts.planned_bytes, r->host);
   if (!error) error = clip_create(r->o, &config, &limits, true, &r->model);
   if (error) return error;
   return make_step(r);
@@ -304,8 +303,16 @@ err run_open(run *r) {
   int precision = r->s->precision;
   err error = ranks_agree(r->ranks, ranks_load_open(&r->load, r->ranks));
   if (!error) error = ranks_agree(r->ranks, open_inputs(r, &resume_path, &precision));
+  /* before ranks meet: none of them has allocated its model when another one looks */
+  r->host.bytes = machine_free_memory("", &r->host.is_group);
+  r->host.ranks = watch_here(r->lives);
   if (!error) error = run_compare_ranks(r);
+  /* only a state file says so, which a rank may lack */
+  int is_evaluated = r->state_file.is_evaluated;
+  if (!error) error = ranks_take_number(r->ranks, &is_evaluated);
+  r->state_file.is_evaluated = is_evaluated;
   if (!error) error = open_devices(r, precision);
+  if (!error) error = run_compare_kernels(r);
   note_start(r, START_DEVICE);
   if (!error) error = ranks_agree(r->ranks, begin(r, resume_path));
   free(resume_path);

@@ -466,7 +466,7 @@ cleanup:
 }
 
 static err train(run *r) {
-  err error = settings_check(r->s);
+  err error = ranks_agree(r->ranks, settings_check(r->s));
   if (!error) error = run_open(r); /* fails on all ranks */
   if (!error) error = ranks_agree(r->ranks, begin_record(r));
   if (error) {

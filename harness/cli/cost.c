@@ -311,13 +311,14 @@ static err open_rates(costing *c) {
     device_rates *rates = &c->rates[c->rate_count];
     err error = rates_open(words->rates.items[c->rate_count], NULL, NULL, rates);
     if (error) return error;
-    c->machines[c->rate_count] =
-        (forecast_machine){.rates = rates,
-                           .link_bytes_per_second = words->link * 1e9,
-                           .latency_seconds = words->latency * 1e-6,
-                           .overlap = words->overlap,
-                           .data_samples = words->data_samples,
-                           .wire = strcmp(words->wire, "bf16") == 0 ? OPS_BF16 : OPS_F32};
+    c->machines[c->rate_count] = (forecast_machine){
+        .rates = rates,
+        .link_bytes_per_second = words->link * 1e9,
+        .latency_seconds = words->latency * 1e-6,
+        .overlap = words->overlap,
+        .data_samples = words->data_samples,
+        .has_wire = words->wire != NULL,
+        .wire = words->wire && strcmp(words->wire, "bf16") == 0 ? OPS_BF16 : OPS_F32};
   }
   return NULL;
 }
@@ -341,7 +342,7 @@ static err cost_all(costing *c, const option_list *files) {
 }
 
 int cli_cost(int argc, char **argv) {
-  cost_words words = {.wire = "fp32", .latency = 10, .ranks = 1};
+  cost_words words = {.latency = 10, .ranks = 1};
   option options[] = {
       {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "a profile of the files", false},
       {"rate", 0, OPTION_LIST, &words.rates, "DEVICE|FILE",
@@ -353,7 +354,7 @@ int cli_cost(int argc, char **argv) {
       {"overlap", 0, OPTION_NUMBER, &words.overlap, "SHARE",
        "share of the backward pass that hides the exchange of gradients, 0 to 1 [0]", false},
       {"wire", 0, OPTION_CHOICE, &words.wire, "fp32|bf16",
-       "type in which gradients are sent to be summed [fp32]", false},
+       "type in which gradients are sent to be summed [comm.reduce]", false},
       {"data-samples", 0, OPTION_INTEGER, &words.data_samples, "N",
        "samples of the training data, for runs whose length is in epochs", false},
       {"cells", 'c', OPTION_FLAG, &words.lists_cells, NULL, "a line for every cell", false},

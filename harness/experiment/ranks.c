@@ -32,7 +32,7 @@ int64_t spec_nodes_of(const spec_cell *cell, int64_t ranks) {
 int64_t spec_fewer_ranks(const spec_cell *cell, const spec_limits *limits, int64_t ranks) {
   if (limits->fewest_ranks < 1 || cell->ranks.is_axis) return 0;
   for (int64_t fewer = ranks - 1; fewer >= limits->fewest_ranks; fewer--)
-    if (cell->settings.batch_size % fewer == 0) return fewer;
+    if (settings_suit_ranks(&cell->settings, fewer)) return fewer;
   return 0;
 }
 
@@ -49,11 +49,13 @@ static bool describe_problem(const spec_cell *cell, strbuf *out) {
                   "batch_size: %" PRId64 " is not divisible by %" PRId64
                   " ranks; choose a multiple of %" PRId64 ", or another number of ranks",
                   cell->settings.batch_size, own->ranks, own->ranks);
-  else if (own->ranks > 1 && cell->settings.data_order == DATA_ORDER_STREAM)
+  else if (!settings_suit_ranks(&cell->settings, own->ranks))
     strbuf_format(out,
-                  "data.order: stream reads one stream of samples, and %" PRId64
-                  " ranks are required: choose data.order: exact",
-                  own->ranks);
+                  "batch_size: %" PRId64 " is not divisible by %" PRId64
+                  "; mixup and CutMix mix pairs of images, and each of the %" PRId64
+                  " ranks has whole pairs: choose a multiple of %" PRId64
+                  ", another number of ranks, or set both to 0",
+                  cell->settings.batch_size, 2 * own->ranks, own->ranks, 2 * own->ranks);
   else if (cell->limits.fewest_ranks > own->ranks)
     strbuf_format(out, "limits.fewest_ranks: %" PRId64 " is more than the cell's %" PRId64 " ranks",
                   cell->limits.fewest_ranks, own->ranks);

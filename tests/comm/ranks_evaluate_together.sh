@@ -68,6 +68,13 @@ tar cf broken.tar --sort=name -C broken .
 timeout 60 mpirun -np 2 "$FLIP" eval -m run -f broken.yaml > out.txt 2> err.txt && fail "a set without readable images is accepted"
 [ "$(grep -c 'flip: error:' err.txt)" = 1 ] || { cat err.txt; fail "not one message for a set without images"; }
 
+# Ranks with other weights, or other images of a set, would measure neither.
+"$FLIP" train --config run.yaml --no-progress --out other -s init_from=run -s learning_rate=1e-5 -s threads=1 -s samples=32 -s warmup_samples=0 -s eval.points=1 > /dev/null
+timeout 60 mpirun -np 1 "$FLIP" eval -m run -f heldout.yaml : -np 1 "$FLIP" eval -m other -f heldout.yaml > out.txt 2> err.txt && fail "two models"
+grep -q 'rank 1 has another model, other settings or another flip than rank 0 (fingerprint' err.txt || { cat err.txt; fail "two models are not told"; }
+timeout 60 mpirun -np 1 "$FLIP" eval -m run -f heldout.yaml : -np 1 "$FLIP" eval -m run -f two.yaml > out.txt 2> err.txt && fail "two sets"
+grep -q 'rank 1 has other data of this set than rank 0' err.txt || { cat err.txt; fail "two sets are not told"; }
+
 # in a run: the probe after the last evaluation is that of flip eval
 timeout 120 mpirun -np 2 "$FLIP" train --config run.yaml --no-progress -s threads=1 -s samples=320 --out probed -s 'eval.sets=[heldout.yaml]' \
   -s eval.probe_train=train.yaml -s eval.probe_epochs=3 || fail "a probe in a run of two ranks"

@@ -27,8 +27,11 @@ static void set_up(settings *s) {
 }
 
 static forecast_machine machine_of(const device_rates *rates) {
-  return (forecast_machine){
-      .rates = rates, .link_bytes_per_second = 50e9, .latency_seconds = 1e-5, .wire = OPS_F32};
+  return (forecast_machine){.rates = rates,
+                            .link_bytes_per_second = 50e9,
+                            .latency_seconds = 1e-5,
+                            .wire = OPS_F32,
+                            .has_wire = true};
 }
 
 static void open_number(const settings *s, model_counts *c, device_rates *rates) {

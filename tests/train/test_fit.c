@@ -41,14 +41,14 @@ static void enough_memory_is_not_an_error(void **state) {
   settings s = large_settings();
   uint64_t bytes = planned(&s);
   device = (ops_memory){.free = bytes + bytes / 19 + 20, .total = 2 * bytes};
-  assert_ok(fit_check(&s, BERT_VOCABULARY, &device_ops, bytes, unknown));
+  assert_ok(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, bytes, unknown));
   device.free = bytes; /* nothing would be left for the libraries */
-  err error = fit_check(&s, BERT_VOCABULARY, &device_ops, bytes, unknown);
+  err error = fit_check(&s, BERT_VOCABULARY, 1, &device_ops, bytes, unknown);
   assert_int_equal(err_kind_of(error), ERR_MEMORY);
   err_free(error);
   table.memory = NULL; /* a device that does not say */
   device.free = 1;
-  assert_ok(fit_check(&s, BERT_VOCABULARY, &device_ops, bytes, unknown));
+  assert_ok(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, bytes, unknown));
   table.memory = memory_of;
   settings_free(&s);
 }
@@ -57,7 +57,7 @@ static void suggested_settings_do_fit(void **state) {
   (void)state;
   settings s = large_settings();
   device = (ops_memory){.free = (uint64_t)40 << 30, .total = (uint64_t)80 << 30};
-  err error = fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), unknown);
+  err error = fit_check(&s, BERT_VOCABULARY, 1, &device_ops, planned(&s), unknown);
   assert_non_null(error);
   assert_int_equal(err_kind_of(error), ERR_MEMORY);
   const char *message = err_message(error);
@@ -84,7 +84,7 @@ static void weights_that_are_too_large_are_reported(void **state) {
   (void)state;
   settings s = large_settings();
   device = (ops_memory){.free = 1 << 20, .total = (uint64_t)80 << 30};
-  err error = fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), unknown);
+  err error = fit_check(&s, BERT_VOCABULARY, 1, &device_ops, planned(&s), unknown);
   assert_non_null(error);
   assert_non_null(strstr(err_message(error), "no micro-batch is small enough"));
   err_free(error);
@@ -97,17 +97,17 @@ static void a_run_that_does_not_fit_is_rejected(void **state) {
   settings s = large_settings();
   fit_memory host = {.bytes = (uint64_t)23 << 30};
   table.memory = NULL;
-  err error = fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), host);
+  err error = fit_check(&s, BERT_VOCABULARY, 1, &device_ops, planned(&s), host);
   assert_non_null(error);
   assert_non_null(
       strstr(err_message(error),
              "GiB of memory, but 23.0 GiB are available: it would fit with micro_batch_size: "));
   err_free(error);
   host.is_group = true;
-  assert_fails_with(fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), host),
+  assert_fails_with(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, planned(&s), host),
                     "23.0 GiB are available to this control group");
   host.bytes = planned(&s);
-  assert_ok(fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), host));
+  assert_ok(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, planned(&s), host));
   table.memory = memory_of;
   settings_free(&s);
 }
