@@ -80,6 +80,16 @@ typedef struct {
   }
 err cli_find_place(cli_place *place) ERR_MUST_CHECK;
 
+/* What the command line changes in an experiment. */
+typedef struct {
+  const char *profile; /* or NULL */
+  const option_list *set, *set_cell;
+} cli_changes;
+/* "flipbench run FILE --profile mini --results DIR": the command that goes on with the same cells,
+ * quoted for a shell. */
+void cli_write_command(const char *verb, const char *given, const cli_place *place,
+                       const cli_changes *changes, strbuf *out);
+
 /* Loads an experiment given as a file, or by the name of one that was run (`s` may be NULL: files
  * only): by name, its file is read again, with the profile, --set and --set-cell of its last run,
  * unless `options` has others. "NAME@PROFILE" selects the profile. */

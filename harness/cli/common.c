@@ -22,6 +22,42 @@ err cli_find_place(cli_place *place) {
   return place->path ? NULL : mem_error(0, "a path");
 }
 
+/* A word as a shell reads it. */
+static void append_word(const char *word, strbuf *out) {
+  static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                              "_-./:=,@%+";
+  if (*word && strspn(word, plain) == strlen(word)) {
+    strbuf_format(out, " %s", word);
+    return;
+  }
+  strbuf_append(out, " '");
+  for (; *word; word++) {
+    if (*word == '\'')
+      strbuf_append(out, "'\\''");
+    else
+      strbuf_append_char(out, *word);
+  }
+  strbuf_append_char(out, '\'');
+}
+
+static void append_option(const char *name, const char *value, strbuf *out) {
+  strbuf_format(out, " --%s", name);
+  append_word(value, out);
+}
+
+void cli_write_command(const char *verb, const char *given, const cli_place *place,
+                       const cli_changes *changes, strbuf *out) {
+  strbuf_format(out, "flipbench %s", verb);
+  append_word(given, out);
+  if (changes->profile) append_option("profile", changes->profile, out);
+  for (size_t i = 0; i < changes->set->count; i++)
+    append_option("set", changes->set->items[i], out);
+  for (size_t i = 0; i < changes->set_cell->count; i++)
+    append_option("set-cell", changes->set_cell->items[i], out);
+  if (strcmp(place->results, "results") != 0) append_option("results", place->results, out);
+  if (place->db) append_option("db", place->db, out);
+}
+
 void cli_name_ranks(const spec_cell *cell, strbuf *out) {
   if (cell->ranks.ranks < 2) return;
   strbuf_format(out, " · %lld ranks", (long long)cell->ranks.ranks);

@@ -191,7 +191,8 @@ static err run_and_report(const run_words *words, const char *given, spec_experi
     options.flip = flip;
     TRY(run_all(e, s, &options, &sweep));
   }
-  strbuf_format(&again, "flipbench run %s", given);
+  cli_write_command("run", given, &words->place,
+                    &(cli_changes){words->profile, &words->set, &words->set_cell}, &again);
   TRY(cli_end_sweep(words->place.results, e, s, &sweep, strbuf_string(&again)));
   *all_finished = run_count(&sweep, CELL_FINISHED) == sweep.count;
   if (sweep.is_interrupted) FAIL(ERR_INTERRUPTED, "interrupted");

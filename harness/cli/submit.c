@@ -163,10 +163,11 @@ static err plan_and_submit(const submit_words *words, const char *given, const s
                      : submit_and_follow(words, e, s, &options, &sweep));
   *all_finished = words->dry_run || words->detach;
   if (*all_finished) goto cleanup;
+  cli_write_command("submit", given, &words->place,
+                    &(cli_changes){words->profile, &words->set, &words->set_cell}, &again);
+  strbuf_append(&again, " --slurm");
   if (sweep.is_interrupted)
-    FAIL(ERR_INTERRUPTED, "the jobs keep running; 'flipbench submit %s --slurm' follows them again",
-         given);
-  strbuf_format(&again, "flipbench submit %s --slurm", given);
+    FAIL(ERR_INTERRUPTED, "the jobs keep running; '%s' follows them again", strbuf_string(&again));
   TRY(cli_end_sweep(words->results, e, s, &sweep, strbuf_string(&again)));
   *all_finished = run_count(&sweep, CELL_FINISHED) == sweep.count;
 cleanup:

@@ -79,34 +79,49 @@ static err copy_folder(const char *from, const char *to, const char *last) {
   return error;
 }
 
-/* The first line of attempts.jsonl: two directories with the same one contain the same run.
+/* attempts.jsonl: a run that went on has all that it had before, so of two directories with the
+ * same run one's is the beginning of the other's. Two that went on from a copied run are two runs.
  * `closed`: the last process that was started has ended. An earlier one may have no recorded end:
  * its flipbench was killed, and the trainer survived it. */
 typedef struct {
-  char *first_line;
+  char *text; /* NULL: no run */
   bool is_closed;
   size_t bytes;
 } run_story;
 
+/* Is there a line that records something? */
+static bool has_event(const char *text) {
+  char *copy = mem_copy_string(text);
+  bool is_found = false;
+  for (char *rest = copy, *line; !is_found && rest && (line = strsep(&rest, "\n"));) {
+    json_t *object = json_loads(line, 0, NULL);
+    is_found = json_is_string(json_object_get(object, "event"));
+    json_decref(object);
+  }
+  free(copy);
+  return is_found;
+}
+
+static bool is_same_run(const run_story *a, const run_story *b) {
+  const size_t least = a->bytes < b->bytes ? a->bytes : b->bytes;
+  return a->text && b->text && memcmp(a->text, b->text, least) == 0;
+}
+
 static err read_story(const char *results, const char *directory, run_story *story) {
-  char *path = directory_path(results, directory, "attempts.jsonl"), *text = NULL;
-  size_t length = 0;
+  char *path = directory_path(results, directory, "attempts.jsonl");
   int open_attempt;
   *story = (run_story){0};
   err error = path ? NULL : mem_error(0, "a path");
   if (error || !fs_exists(path)) goto cleanup;
-  TRY(fs_read(path, &text, &length));
-  for (char *rest = text, *line; !story->first_line && (line = strsep(&rest, "\n"));) {
-    json_t *object = json_loads(line, 0, NULL);
-    if (json_is_string(json_object_get(object, "event"))) story->first_line = mem_copy_string(line);
-    json_decref(object);
+  TRY(fs_read(path, &story->text, &story->bytes));
+  if (!has_event(story->text)) {
+    free(story->text);
+    *story = (run_story){0};
   }
   TRY(directory_open_attempt(results, directory, &open_attempt));
   story->is_closed = !open_attempt;
-  story->bytes = length;
 cleanup:
   free(path);
-  free(text);
   return error;
 }
 
@@ -141,10 +156,10 @@ static err find_run(const merge *m, const char *experiment, const char *folder,
     if (strncmp(candidate, folder, length) != 0 || length_of_cell(candidate) != length) continue;
     strbuf_format(name, "%s/%s", experiment, candidate);
     error = read_story(m->results, strbuf_string(name), &ours);
-    bool is_same = ours.first_line && strcmp(ours.first_line, theirs->first_line) == 0;
+    bool is_same = is_same_run(&ours, theirs);
     *is_known = is_same && (ours.bytes >= theirs->bytes || strstr(candidate, ".archived-"));
     if (!is_same) strbuf_clear(name);
-    free(ours.first_line);
+    free(ours.text);
   }
   return error;
 }
@@ -191,7 +206,7 @@ static err merge_run(const merge *m, const char *experiment, const char *folder)
   int64_t run_id;
   char *directory = fs_join(experiment, folder);
   err error = directory ? read_story(m->from, directory, &theirs) : mem_error(0, "a path");
-  if (error || !theirs.first_line) goto cleanup; /* not a run's directory */
+  if (error || !theirs.text) goto cleanup; /* not a run's directory */
   if (!theirs.is_closed) {
     m->count->running++;
     goto cleanup;
@@ -207,7 +222,7 @@ static err merge_run(const merge *m, const char *experiment, const char *folder)
   m->count->merged++;
 cleanup:
   free(directory);
-  free(theirs.first_line);
+  free(theirs.text);
   strbuf_free(&name);
   return error;
 }

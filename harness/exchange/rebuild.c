@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/mem_library.h"
 #include "sweep/directory.h"
@@ -38,19 +39,25 @@ static void free_runs(found_runs *runs) {
   free(runs->items);
 }
 
-/* The start time of a run's first process; NULL when there was none. */
+/* The start time of a run's first process whose line can be read; NULL when there was none. */
 static err first_start(const char *attempts_path, char **started) {
-  char line[65536] = "";
+  char *line = NULL;
+  size_t size = 0;
+  bool has_lines = false;
   err error = NULL;
   FILE *file = fopen(attempts_path, "re");
   *started = NULL;
   if (!file) return NULL;
-  if (fgets(line, sizeof line, file)) {
+  while (!error && !*started && getline(&line, &size, file) >= 0) {
     json_t *object = json_loads(line, 0, NULL);
     const char *time = json_string_value(json_object_get(object, "time"));
     if (time && !(*started = mem_copy_string(time))) error = mem_error(0, "the list of runs");
+    has_lines = true;
     json_decref(object);
   }
+  if (!error && has_lines && !*started)
+    log_warning("%s: no line of it can be read: the run is left out", attempts_path);
+  free(line);
   fclose(file);
   return error;
 }
@@ -95,6 +102,13 @@ static err put_experiment(store *s, const char *results, const char *name) {
   if (!error && fs_exists(path)) {
     error = fs_read(path, &text, &length);
     if (!error) error = err_context(store_put_experiment(s, text, length), "%s", path);
+    if (error && err_kind_of(error) == ERR_INPUT) {
+      log_warning("%s: its runs are read, but not its tables; 'flipbench run' of the experiment "
+                  "writes it again",
+                  err_message(error));
+      err_free(error);
+      error = NULL;
+    }
   }
   free(text);
   free(path);

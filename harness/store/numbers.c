@@ -164,10 +164,14 @@ static err add_pace(store *s, int64_t run_id, double batch, numbers *n) {
   places all = {0};
   timings t = {0};
   pace p;
+  int64_t missing;
   err error = NULL;
   TRY(read_places(s, run_id, &all));
   TRY(read_timings(s, run_id, &all, &t));
   if (!t.count) goto cleanup;
+  TRY(sql_integer(s, 0, &missing, "SELECT max(step) - sum(steps) FROM step WHERE run_id = ?", "i",
+                  run_id));
+  if (missing) goto cleanup; /* rows were lost: no sum over them is the run's */
   const place *newest = place_of(&all, -1);
   TRY(pace_of(t.rows, t.count, newest->threads, newest->cpus, &p));
   n->train_seconds = p.train_seconds;
@@ -247,7 +251,11 @@ static err add_wall_time(store *s, int64_t run_id, numbers *n) {
                         "SELECT sum(round(86400000 * (julianday(last) - julianday(started))))"
                         " / 1000 FROM process WHERE run_id = ?",
                         "i", run_id);
-  return error ? error : read_reals(s, rows, &n->wall_seconds, 1);
+  if (!error) error = read_reals(s, rows, &n->wall_seconds, 1);
+  /* the clock was set back while the run trained */
+  if (!error && (n->wall_seconds < 0 || n->wall_seconds < 0.99 * n->train_seconds))
+    n->wall_seconds = NAN;
+  return error;
 }
 
 static err add_memory(store *s, int64_t run_id, numbers *n) {

@@ -1,11 +1,14 @@
 /* The schema as a list of migrations, each from one version to the next. A released migration is
  * never changed; new ones are added. docs/schema.md explains the tables. */
+#include <stdio.h>
+
 #include "store/first_schema.h"
 #include "store/numbers.h"
 #include "store/samples_schema.h"
 #include "store/sql.h"
 
 enum {
+  NUMBERS_RULES = 2, /* raised when numbers.c derives other numbers from the same record */
   NUMBERS_VERSION = 3
 }; /* before it, numbers were totals reported by processes at exit, and fewer were kept than the run
     * folders contain */
@@ -385,6 +388,27 @@ static const char *const migrations[] = {version_1, version_2, version_3, versio
 _Static_assert(sizeof migrations / sizeof *migrations == STORE_VERSION,
                "one step for each version");
 
+/* Which rules the derived numbers follow is kept in the database's application id. */
+static err note_rules(store *s) {
+  char script[64];
+  snprintf(script, sizeof script, "PRAGMA application_id = %d", NUMBERS_RULES);
+  return sql_script(s, script);
+}
+
+/* Makes numbers again that an earlier version derived from the same record by other rules. A
+ * database that cannot be written keeps them. */
+static err follow_rules(store *s) {
+  int64_t rules;
+  err error = sql_integer(s, 0, &rules, "PRAGMA application_id", "");
+  if (error || rules == NUMBERS_RULES || store_is_readonly(s)) return error;
+  error = sql_begin(s);
+  if (error) return error;
+  error = sql_integer(s, 0, &rules, "PRAGMA application_id", "");
+  if (!error && rules != NUMBERS_RULES) error = numbers_make_all(s);
+  if (!error) error = note_rules(s);
+  return sql_end(s, error);
+}
+
 err schema_upgrade(store *s, bool *is_behind) {
   int64_t version;
   *is_behind = false;
@@ -396,7 +420,7 @@ err schema_upgrade(store *s, bool *is_behind) {
         "%s: was written by a newer flipbench (schema %d; this version supports %d); update "
         "flipbench, or choose another database with --db",
         store_path(s), (int)version, STORE_VERSION);
-  if (version == STORE_VERSION) return NULL;
+  if (version == STORE_VERSION) return follow_rules(s);
   error = sql_begin(s); /* another process may have migrated it: check again under the lock */
   if (error) return error;
   error = sql_integer(s, 0, &version, "PRAGMA user_version", "");
@@ -410,6 +434,7 @@ err schema_upgrade(store *s, bool *is_behind) {
     strbuf_free(&bump);
   }
   if (!error && *is_behind) error = numbers_make_all(s);
+  if (!error) error = note_rules(s);
   *is_behind = *is_behind && had_runs;
   return sql_end(s, error);
 }

@@ -110,6 +110,10 @@ static err start_query(store *s, sqlite3_stmt **rows, const char *sql, const cha
   return error ? error : bind(s, *rows, types, arguments);
 }
 
+bool store_is_readonly(store *s) {
+  return sqlite3_db_readonly(s->database, "main") == 1;
+}
+
 err sql_query(store *s, sqlite3_stmt **rows, const char *sql, const char *types, ...) {
   va_list arguments;
   va_start(arguments, types);

@@ -10,12 +10,16 @@
 #define FLIPBENCH_STORE_SQL_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 
 #include "store/store.h"
 
 /* Types: i int64_t, d double (NaN is NULL), t const char * (NULL is NULL), b const void * and
  * size_t. */
 err sql_run(store *s, const char *sql, const char *types, ...) ERR_MUST_CHECK;
+/* Cannot be written: a read-only file, folder or file system. */
+bool store_is_readonly(store *s);
+
 err sql_query(store *s, sqlite3_stmt **rows, const char *sql, const char *types,
               ...) ERR_MUST_CHECK;
 /* The next row; at the end the statement is reset. */

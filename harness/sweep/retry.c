@@ -44,11 +44,14 @@ void retry_on_fewer_ranks(const char *kind, run_cell *c, strbuf *said) {
 
 static err set_aside(store *s, const char *results, run_cell *c) {
   err error = NULL;
+  /* a run that was set aside already, and whose next process could not be recorded */
+  const char *ending = strstr(c->directory, ".failed-");
+  const size_t own = ending ? (size_t)(ending - c->directory) : strlen(c->directory);
   char *from = directory_path(results, c->directory, NULL), *to = NULL;
   strbuf name = {0};
   for (int n = 1; !error && n < 1000; n++) {
     strbuf_clear(&name);
-    strbuf_format(&name, "%s.failed-%d", c->directory, n);
+    strbuf_format(&name, "%.*s.failed-%d", (int)own, c->directory, n);
     free(to);
     to = directory_path(results, strbuf_string(&name), NULL);
     if (!from || !to)
@@ -63,6 +66,7 @@ static err set_aside(store *s, const char *results, run_cell *c) {
   strbuf_free(&name);
   free(from);
   free(to);
+  c->directory[own] = '\0';
   c->run_id = 0;
   c->has_begun = false;
   return error;

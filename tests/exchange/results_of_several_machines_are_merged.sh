@@ -52,6 +52,20 @@ expect_status 0 bench db merge third --results fresh
 expect_line out.txt '1 runs? merged, 3 already known'
 DB=fresh/flipbench.db expect_answer "SELECT count(*) FROM run WHERE status = 'finished' AND directory LIKE 'small/mask_ratio=0-%'" 1
 
+# A run that went on here and there is two runs: neither replaces the other.
+cp -r fresh mine
+cp -r fresh yours
+run=$(cd mine && ls -d small/mask_ratio=0.5-*)
+for side in mine yours; do
+  sed 's/"attempt":1,/"attempt":2,/' <<< "$(head -n 1 $side/$run/attempts.jsonl)" | sed "s/\"pid\":[0-9]*/\"pid\":$((4 + ${#side}))/; s/\"time\":\"2/\"where\":\"$side\",\"time\":\"2/" >> $side/$run/attempts.jsonl
+  echo '{"event":"attempt_end","time":"2026-01-01T00:00:01Z","attempt":2,"status":"finished","exit_code":0,"signal":0,"kind":"","message":"","log_tail":""}' >> $side/$run/attempts.jsonl
+done
+echo '{"event":"note","time":"2026-01-01T00:00:02Z","text":"longer"}' >> yours/$run/attempts.jsonl
+before=$(sha256sum mine/$run/attempts.jsonl)
+expect_status 0 bench db merge yours --results mine
+expect_line out.txt '^1 run merged'
+[ "$before" = "$(sha256sum mine/$run/attempts.jsonl)" ] && [ -s "mine/$run.merged-1/attempts.jsonl" ] || fail "a run replaced another one that began alike"
+
 expect_status 2 bench db merge here --results here
 expect_line err.txt 'is the destination results folder itself'
 expect_status 2 bench db merge experiments --results here

@@ -30,6 +30,32 @@ before=$(sha256sum results/small/*/attempts.jsonl)
 expect_status 0 bench run experiments/small.yaml
 [ "$before" = "$(sha256sum results/small/*/attempts.jsonl)" ] || fail "a finished cell ran again"
 
+# A first line that was cut does not lose the run, and a damaged record of an experiment not the others.
+cp -r results cut
+rm cut/flipbench.db*
+run=$(ls -d cut/small/mask_ratio=0-*)
+(echo '{"event":"attempt_st'; cat "$run/attempts.jsonl") > lines && mv lines "$run/attempts.jsonl"
+expect_status 0 bench db rebuild --results cut
+expect_line out.txt "from $(ls -d results/small/*/attempts.jsonl | wc -l) runs"
+: > cut/small/experiment.json
+expect_status 0 bench db rebuild --results cut
+expect_line err.txt "cut/small/experiment.json: .*its runs are read, but not its tables"
+
+# A run whose record lost steps has no time, instead of the time of those that are left.
+cp -r results holes
+events=$(ls holes/small/mask_ratio=0-*/events.jsonl)
+[ "$(sqlite3 holes/flipbench.db "SELECT count(*) FROM summary JOIN run ON run.id = run_id WHERE directory GLOB 'small/mask_ratio=0-*' AND name IN ('train_seconds', 'samples_per_second')")" = 2 ] || fail "no time before"
+grep -v '"event":"step","step":3,\|"event":"step".*"step":3[,}]' "$events" > less && [ "$(wc -l < less)" -lt "$(wc -l < "$events")" ] || fail "no step 3"
+mv less "$events"
+expect_status 0 bench db rebuild --results holes
+[ "$(sqlite3 holes/flipbench.db "SELECT count(*) FROM summary JOIN run ON run.id = run_id WHERE directory GLOB 'small/mask_ratio=0-*' AND name IN ('train_seconds', 'samples_per_second')")" = 0 ] || fail "a time of some of the steps"
+
+# Numbers that an earlier version derived by other rules are made again.
+sqlite3 results/flipbench.db "UPDATE summary SET value = 1 WHERE name = 'samples_per_second'; PRAGMA application_id = 1"
+expect_status 0 bench report small --format json
+dump > again.txt
+cmp after.txt again.txt || fail "the numbers of older rules stay"
+
 # A database of a later flipbench is not touched.
 sqlite3 results/flipbench.db 'PRAGMA user_version = 99'
 expect_status 2 bench status
