@@ -8,20 +8,24 @@
 #include "train/checkpoint.h"
 #include "train/run.h"
 
+#define COUNT(list) (sizeof(list) / sizeof *(list))
+
 /* What a tower computes from its weights. Image size, patch and text length may differ: positions
  * and the patch embedding are resized. */
-static const char *const image_keys[] = {
-    "image.heads",      "image.position", "image.class_token",
-    "image.pool",       "image.pre_norm", "image.patch_bias",
-    "image.activation", "image.norm_eps", "image.normalization"};
-/* And of both towers. */
-static const char *const text_keys[] = {"text.heads",     "text.tokenizer",  "text.special_tokens",
-                                        "text.repair",    "text.causal",     "text.pool",
-                                        "text.post_norm", "text.activation", "text.padding_mask",
-                                        "text.norm_eps",  "normalize"};
+static const char *const image_keys[] = {"image.heads",      "image.position", "image.class_token",
+                                         "image.pool",       "image.pre_norm", "image.patch_bias",
+                                         "image.activation", "image.norm_eps"};
+static const char *const text_keys[] = {"text.heads",        "text.tokenizer", "text.causal",
+                                        "text.pool",         "text.post_norm", "text.activation",
+                                        "text.padding_mask", "text.norm_eps"};
+/* What they were trained to be given, and to give. Training may go on with other values, as from
+ * the towers of other projects. */
+static const char *const image_uses[] = {"image.normalization"};
+static const char *const text_uses[] = {"text.special_tokens", "text.repair", "normalize"};
 
+/* remarks: where to note a difference, instead of refusing it; NULL. */
 static err compare(const char *path, const settings *before, const settings *s,
-                   const char *const *keys, size_t count) {
+                   const char *const *keys, size_t count, strbuf *remarks) {
   for (size_t i = 0; i < count; i++) {
     const setting *row = settings_find(keys[i]);
     strbuf own = {0}, other = {0};
@@ -30,6 +34,9 @@ static err compare(const char *path, const settings *before, const settings *s,
     err error = NULL;
     if (own.is_broken || other.is_broken)
       error = mem_error(0, "the settings");
+    else if (remarks && strcmp(strbuf_string(&own), strbuf_string(&other)) != 0)
+      strbuf_format(remarks, "init_from: %s was trained with %s: %s, and this run has %s\n", path,
+                    keys[i], strbuf_string(&other), strbuf_string(&own));
     else if (strcmp(strbuf_string(&own), strbuf_string(&other)) != 0)
       error = err_new(ERR_INPUT,
                       "%s is of a model with %s: %s, and this run has %s, with which its weights "
@@ -61,14 +68,17 @@ static err compare_words(const run *r, const char *path) {
   return error;
 }
 
-static err check_model(const run *r, const char *path) {
+static err check_model(run *r, const char *path) {
   settings before;
   checkpoint_state state;
   err error = checkpoint_read_settings(path, &before, &state);
   if (error) return error;
-  error = compare(path, &before, r->s, image_keys, sizeof image_keys / sizeof *image_keys);
+  error = compare(path, &before, r->s, image_keys, COUNT(image_keys), NULL);
+  if (!error) error = compare(path, &before, r->s, image_uses, COUNT(image_uses), &r->remarks);
   if (!error && !run_is_classifier(r))
-    error = compare(path, &before, r->s, text_keys, sizeof text_keys / sizeof *text_keys);
+    error = compare(path, &before, r->s, text_keys, COUNT(text_keys), NULL);
+  if (!error && !run_is_classifier(r))
+    error = compare(path, &before, r->s, text_uses, COUNT(text_uses), &r->remarks);
   if (!error && !run_is_classifier(r)) error = compare_words(r, path);
   settings_free(&before);
   return error;

@@ -253,8 +253,7 @@ static err add_wall_time(store *s, int64_t run_id, numbers *n) {
                         "i", run_id);
   if (!error) error = read_reals(s, rows, &n->wall_seconds, 1);
   /* the clock was set back while the run trained */
-  if (!error && (n->wall_seconds < 0 || n->wall_seconds < 0.99 * n->train_seconds))
-    n->wall_seconds = NAN;
+  if (!error && n->wall_seconds < 0) n->wall_seconds = NAN;
   return error;
 }
 

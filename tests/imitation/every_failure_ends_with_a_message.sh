@@ -3,7 +3,7 @@
 . "$SOURCE/tests/support/training.sh"
 . "$SOURCE/tests/support/imitation.sh"
 make_data
-tiny=(--set batch_size=4 --set samples=16 --set eval.sets= --set precision=fp32)
+tiny=(--set batch_size=4 --set samples=16 --set warmup_samples=0 --set eval.sets= --set precision=fp32)
 gpu chosen "${tiny[@]}" # the runs below recall its choices
 FLIP_IMITATION_TRACE=$PWD/trace gpu whole "${tiny[@]}"
 

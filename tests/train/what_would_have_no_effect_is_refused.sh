@@ -10,11 +10,14 @@ sed -i 's/^name: .*/name: shifted/' shifted.yaml
 train --out two -s 'eval.sets=[held.yaml, shifted.yaml]' -s samples=64 -s warmup_samples=0 -s eval.points=1
 
 # Weights go on in a model that computes the same from them.
-for other in image.heads=4 image.activation=gelu_erf image.normalization=none text.pool=mean text.causal=true \
-  text.special_tokens=both normalize=false; do
+for other in image.heads=4 image.activation=gelu_erf text.pool=mean text.causal=true; do
   expect_status 2 "$FLIP" train --config run.yaml --no-progress --out other -s init_from=two/checkpoints -s $other
   expect_line err.txt "init_from: .*is of a model with ${other%=*}: .*, and this run has ${other#*=}, .*set ${other%=*}:"
 done
+# What they are given may differ, and is said.
+expect_status 0 "$FLIP" train --config run.yaml --no-progress --out given -s init_from=two/checkpoints -s image.normalization=none -s text.special_tokens=both -s samples=64 -s warmup_samples=0 -s eval.points=1
+expect_line err.txt '^flip: init_from: .* was trained with image.normalization: imagenet, and this run has none'
+expect_line err.txt '^flip: init_from: .* was trained with text.special_tokens: none, and this run has both'
 # The same number of words in another order is another embedding.
 { head -n -2 vocab.txt; tail -1 vocab.txt; tail -2 vocab.txt | head -1; } > turned.txt
 expect_status 2 "$FLIP" train --config run.yaml --no-progress --out other -s init_from=two/checkpoints -s text.vocabulary=turned.txt
