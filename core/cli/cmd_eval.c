@@ -45,8 +45,8 @@ static const char *precision_of(const trained *t) {
 static err open_set(const char *path, const char *task, const trained *t, comm *ranks,
                     eval_set **set) {
   err error = eval_set_open(path, task, &t->s, t->words, set);
-  error = share_same(ranks, error, error ? "" : eval_set_fingerprint(*set),
-                     "other data of this set");
+  error =
+      share_same(ranks, error, error ? "" : eval_set_fingerprint(*set), "other data of this set");
   if (!error && comm_rank(ranks)) eval_set_new_warnings(*set); /* rank 0 has the same */
   return error;
 }
@@ -222,8 +222,8 @@ static err run_request(const request *r, trained *t, comm *ranks) {
   if (!count) return err_new(ERR_INPUT, "the run has no evaluation set: give one with --set-file");
   err error = NULL;
   if (!r->as_json && comm_rank(ranks) == 0)
-    log_info("evaluating in %s on %s (--set precision=fp32 or bf16 for the other)",
-             precision_of(t), t->o->call->name);
+    log_info("evaluating in %s on %s (--set precision=fp32 or bf16 for the other)", precision_of(t),
+             t->o->call->name);
   for (size_t i = 0; i < count && !error; i++) {
     error = r->train ? run_probe(r, sets[i], t, ranks)
                      : eval_one(sets[i], t, r->task, r->as_json, ranks);
@@ -302,7 +302,7 @@ int cmd_eval(int argc, char **argv) {
       "  flip eval probe -m RUN --train experiments/evals/openclipart_train.yaml\n"
       "  flip eval probe -m RUN --train experiments/evals/openclipart_train.yaml --method lars\n"
       "  flip eval suite experiments/evals/shipped.yaml -m RUN"};
-  trained t = {0};
+  trained t = {.is_masked = true};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
   TRY(read_task(&rest, &r));

@@ -73,6 +73,10 @@ err trained_open(const char *path, const option_list *sets, bool needs_texts, tr
   t->has_settings = true;
   if (needs_texts) TRY(open_words(t, &w));
   bool has_pixels = t->pixel_views > 0;
+  for (size_t i = 0; i < sets->count && !t->is_masked; i++)
+    if (strncmp(sets->items[i], "eval.mask_ratio=", strlen("eval.mask_ratio=")) == 0)
+      FAIL(ERR_INPUT, "--set eval.mask_ratio: only flip eval encodes parts of images");
+  if (!t->is_masked) t->s.eval_mask_ratio = 0;
   if (has_pixels) prepare_for_pixels(&t->s, t->pixel_views);
   clip_config_from(&t->s, w.vocabulary, &config);
   clip_limits limits = model_limits(&t->s);

@@ -16,6 +16,7 @@ typedef struct {
   ops *o;
   clip_model *model;
   char digest[HASH_SIZE]; /* of program, settings and weights */
+  bool is_masked; /* set before opening: eval.mask_ratio applies; else whole images are encoded */
   int64_t pixel_views; /* set before opening: the model is for clip_pixel_gradient with this many
                         * images */
 } trained;

@@ -214,7 +214,8 @@
   LIST(eval_sets, "eval.sets", true, "evaluation sets: YAML files (docs/data.md)")                 \
   INT(eval_points, "eval.points", 8, 0, 10000, true,                                               \
       "number of evaluations, evenly spaced, the last at the end")                                 \
-  INT(eval_batch_size, "eval.batch_size", 128, 1, 1e6, true, "evaluation batch size; a larger one can raise the peak memory that tables show")              \
+  INT(eval_batch_size, "eval.batch_size", 128, 1, 1e6, true,                                       \
+      "evaluation batch size; a larger one can raise the peak memory that tables show")            \
   REAL(eval_mask_ratio, "eval.mask_ratio", 0, 0, 0.999, true,                                      \
        "fraction of patches dropped in evaluation; 0: none (FLIP)")                                \
   PICK(eval_views, "eval.views", 0, "one|complementary", true,                                     \

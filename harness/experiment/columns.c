@@ -48,11 +48,11 @@
   COLUMN("data_wait_share", "data wait", "%", 1, PERCENT, LOWER, SUMMARY, "data_wait_share",       \
          "share of training time spent waiting for data")                                          \
   COLUMN("final_loss", "loss", "", 3, 1, LOWER, SUMMARY, "final_loss",                             \
-         "training loss, mean of those recorded (log_every) in the last twentieth of the steps")                               \
+         "training loss, mean of those recorded (log_every) in the last twentieth of the steps")   \
   COLUMN("final_reconstruction_loss", "reconstruction loss", "", 3, 1, LOWER, SUMMARY,             \
          "final_reconstruction_loss",                                                              \
-         "squared error of dropped patches' pixels, mean of those recorded (log_every) in the "       \
-         "last twentieth of the steps")    \
+         "squared error of dropped patches' pixels, mean of those recorded (log_every) in the "    \
+         "last twentieth of the steps")                                                            \
   COLUMN("values_saturated_per_step", "saturated", "values/step", 0, 1, LOWER, SUMMARY,            \
          "values_saturated_per_step",                                                              \
          "values beyond the largest of their 8-bit format (fp8_scaling: delayed), mean per step")  \

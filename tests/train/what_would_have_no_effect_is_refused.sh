@@ -27,6 +27,12 @@ train --out again -s init_from=two/checkpoints -s mask_ratio=0 -s loss_direction
 # --set precision decides the type in which a model is evaluated.
 expect_status 0 "$FLIP" embed -m two -i 'data/heldout-*.tar' -o fp32.npy
 expect_status 0 "$FLIP" embed -m two -i 'data/heldout-*.tar' -o bf16.npy -s precision=bf16
+# Embeddings are of whole images, whatever the run's evaluation drops.
+train --out half -s eval.mask_ratio=0.5 -s samples=64 -s warmup_samples=0 -s eval.points=1
+expect_status 0 "$FLIP" embed -m half -i 'data/heldout-*.tar' -o half.npy
+cmp half.npy fp32.npy || fail "a run that evaluates on half of the patches embeds half of an image"
+expect_status 2 "$FLIP" embed -m two -i 'data/heldout-*.tar' -o half.npy -s eval.mask_ratio=0.5
+expect_line err.txt 'eval.mask_ratio: only flip eval encodes parts of images'
 cmp -s fp32.npy bf16.npy && fail "--set precision=bf16 changed no embedding"
 
 # A classifier's training images are what the set's file says, or it is refused.
