@@ -122,9 +122,10 @@ static err add_list(const eval_set *set, row_place *p, const set_description *d)
   char **list = NULL;
   size_t count = 0;
   if (!p->sample.json) return NULL;
+  int64_t most = d->captions_per_image;
   err error = sample_strings(p->sample.json, d->captions, &list, &count);
-  for (size_t i = 0; i < count; i++) {
-    if (!error && (int64_t)i < d->captions_per_image) error = add_text(set, p, list[i]);
+  for (size_t i = 0; i < count; i++) { /* an empty caption is no text, as in add_lines */
+    if (!error && *list[i] && most-- > 0) error = add_text(set, p, list[i]);
     free(list[i]);
   }
   free(list);
