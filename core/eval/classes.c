@@ -89,9 +89,10 @@ static char *spoken(const char *label) {
   return name;
 }
 
+/* name: NULL, or the label itself: none was given. */
 static err add_class(eval_set *set, const char *label, const char *name) {
-  char *own_label = mem_copy_string(label),
-       *own_name = name ? mem_copy_string(name) : spoken(label);
+  char *own_label = mem_copy_string(label);
+  char *own_name = name && name != label ? mem_copy_string(name) : spoken(label);
   if (own_label && own_name && !own_name[strspn(own_name, " \t")]) {
     free(own_label);
     free(own_name);
