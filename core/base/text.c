@@ -342,3 +342,13 @@ void text_cut(strbuf *line, size_t start, size_t columns) {
     line->data[line->length] = '\0';
   }
 }
+
+void strbuf_quote(strbuf *out, const char *word) {
+  strbuf_append_char(out, '\'');
+  for (; *word; word++)
+    if (*word == '\'')
+      strbuf_append(out, "'\\''");
+    else
+      strbuf_append_char(out, *word);
+  strbuf_append_char(out, '\'');
+}

@@ -18,6 +18,8 @@ typedef struct {
 void strbuf_append(strbuf *t, const char *string);
 void strbuf_append_bytes(strbuf *t, const void *bytes, size_t length);
 void strbuf_append_char(strbuf *t, char c);
+/* A word as a shell reads it, in single quotes. */
+void strbuf_quote(strbuf *out, const char *word);
 void strbuf_format(strbuf *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void strbuf_format_list(strbuf *t, const char *format, va_list arguments);
 void strbuf_clear(strbuf *t);

@@ -49,16 +49,15 @@ static void prepare_for_pixels(settings *s, int64_t views) {
   s->image_dropout = 0;
 }
 
-/* Without the settings that concern one machine only. */
+/* Of what ranks must have in common. */
 static err describe(const weights *w, const settings *s, char digest[HASH_SIZE]) {
-  settings common = *s; /* shallow: only numbers are changed */
-  char values[HASH_SIZE];
+  char values[HASH_SIZE], shared[HASH_SIZE];
   strbuf text = {0};
-  common.threads = common.data_workers = common.data_prefetch = common.data_cache_mib = 1;
   hash_bytes(w->values, (size_t)w->table.total * sizeof *w->values, values);
-  strbuf_format(&text, "%s %s %s\n", version_commit, version_dirty_digest, values);
-  settings_write_yaml(&common, &text);
-  err error = text.is_broken ? mem_error(text.length, "the settings") : NULL;
+  err error = settings_digest_shared(s, shared);
+  if (error) return error;
+  strbuf_format(&text, "%s %s %s %s", version_commit, version_dirty_digest, values, shared);
+  if (text.is_broken) error = mem_error(text.length, "the model's digest");
   if (!error) hash_bytes(text.data, text.length, digest);
   strbuf_free(&text);
   return error;

@@ -102,3 +102,14 @@ err settings_fingerprint(const settings *s, char digest[HASH_SIZE]) {
   settings_free(&defaults);
   return error;
 }
+
+err settings_digest_shared(const settings *s, char digest[HASH_SIZE]) {
+  settings common = *s; /* shallow: only numbers are changed */
+  strbuf text = {0};
+  common.threads = common.data_workers = common.data_prefetch = common.data_cache_mib = 1;
+  settings_write_yaml(&common, &text);
+  err error = text.is_broken ? mem_error(text.length, "the settings") : NULL;
+  if (!error) hash_bytes(text.data, text.length, digest);
+  strbuf_free(&text);
+  return error;
+}

@@ -196,6 +196,8 @@ int64_t settings_vocabulary_rows(const settings *s, int64_t entries);
 void settings_write_yaml(const settings *s, strbuf *out);
 /* A flat JSON object of dotted keys. */
 void settings_write_json(const settings *s, strbuf *out);
+/* Hash over all settings but those that concern one machine only: what ranks must agree in. */
+err settings_digest_shared(const settings *s, char digest[HASH_SIZE]) ERR_MUST_CHECK;
 /* Hash over the identity settings that differ from settings_init_recorded (identity.c). */
 err settings_fingerprint(const settings *s, char digest[HASH_SIZE]) ERR_MUST_CHECK;
 

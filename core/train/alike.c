@@ -29,18 +29,6 @@ static const struct {
     {offsetof(basis, init), "another init_from", "use one file everywhere"},
     {offsetof(basis, sets), "other evaluation sets", "every rank needs all of the same sets"}};
 
-/* Without those that concern one machine only. */
-static err hash_settings(const settings *s, char digest[HASH_SIZE]) {
-  settings common = *s; /* shallow: only numbers are changed */
-  strbuf text = {0};
-  common.threads = common.data_workers = common.data_prefetch = common.data_cache_mib = 1;
-  settings_write_yaml(&common, &text);
-  err error = text.is_broken ? mem_error(text.length, "the settings") : NULL;
-  if (!error) hash_bytes(text.data, text.length, digest);
-  strbuf_free(&text);
-  return error;
-}
-
 static void hash_text(const strbuf *text, char digest[HASH_SIZE]) {
   if (text->length) hash_bytes(text->data, text->length, digest);
 }
@@ -57,7 +45,7 @@ static err describe(const run *r, basis *b) {
   for (size_t i = 0; i < g->set_count; i++)
     strbuf_format(&sets, "%s %s\n", g->sets[i].name, g->sets[i].digest);
   err error = program.is_broken || sets.is_broken ? mem_error(0, "the run's inputs")
-                                                  : hash_settings(r->s, b->settings);
+                                                  : settings_digest_shared(r->s, b->settings);
   hash_text(&program, b->program);
   hash_text(&sets, b->sets);
   strbuf_free(&program);

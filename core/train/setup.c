@@ -113,7 +113,7 @@ static err share_out(run *r) {
                    "batch_size: %" PRId64 " is not divisible by %d ranks; choose a "
                    "multiple of %d, or another number of ranks",
                    r->s->batch_size, size, size);
-  if (run_is_mixing(r) && size > 1 && r->own.batch_size % 2)
+  if (!settings_suit_ranks(r->s, size)) /* the only other reason */
     return err_new(ERR_INPUT,
                    "batch_size: %" PRId64 " is not divisible by %d; mixup and CutMix mix pairs of "
                    "images, and each of the %d ranks has whole pairs: choose a multiple of %d, "

@@ -22,7 +22,7 @@ err cli_find_place(cli_place *place) {
   return place->path ? NULL : mem_error(0, "a path");
 }
 
-/* A word as a shell reads it. */
+/* A word as a shell reads it, without quotes where it needs none. */
 static void append_word(const char *word, strbuf *out) {
   static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
                               "_-./:=,@%+";
@@ -30,14 +30,8 @@ static void append_word(const char *word, strbuf *out) {
     strbuf_format(out, " %s", word);
     return;
   }
-  strbuf_append(out, " '");
-  for (; *word; word++) {
-    if (*word == '\'')
-      strbuf_append(out, "'\\''");
-    else
-      strbuf_append_char(out, *word);
-  }
-  strbuf_append_char(out, '\'');
+  strbuf_append_char(out, ' ');
+  strbuf_quote(out, word);
 }
 
 static void append_option(const char *name, const char *value, strbuf *out) {

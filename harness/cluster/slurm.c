@@ -172,17 +172,6 @@ static void put_array(const spec_experiment *e, const batch *b, strbuf *out) {
   strbuf_append_char(out, '\n');
 }
 
-/* Quotes a word for the shell. */
-static void put_quoted(strbuf *out, const char *word) {
-  strbuf_append_char(out, '\'');
-  for (; *word; word++)
-    if (*word == '\'')
-      strbuf_append(out, "'\\''");
-    else
-      strbuf_append_char(out, *word);
-  strbuf_append_char(out, '\'');
-}
-
 static void write_script(const spec_experiment *e, const run_options *options,
                          const slurm_wishes *wishes, const run_sweep *sweep, const batch *b,
                          const char *list, strbuf *out) {
@@ -215,13 +204,13 @@ static void write_script(const spec_experiment *e, const run_options *options,
     strbuf_format(out, "#SBATCH %s\n", own->options.items[i]);
   for (size_t i = 0; i < own->setup.count; i++) strbuf_format(out, "%s\n", own->setup.items[i]);
   strbuf_append(out, "FLIP=");
-  put_quoted(out, options->flip);
+  strbuf_quote(out, options->flip);
   strbuf_append(out, " exec ");
-  put_quoted(out, wishes->flipbench);
+  strbuf_quote(out, wishes->flipbench);
   strbuf_append(out, " task --results ");
-  put_quoted(out, options->results);
+  strbuf_quote(out, options->results);
   strbuf_append_char(out, ' ');
-  put_quoted(out, list);
+  strbuf_quote(out, list);
   strbuf_append(out, " \"$SLURM_ARRAY_TASK_ID\"\n");
 }
 

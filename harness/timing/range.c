@@ -223,8 +223,7 @@ static err open_reference(range *r) {
       store_find_reference(r->s, r->options->how.metric, strbuf_string(&r->words), r->machine, id);
   if (error) return error;
   if (*id) {
-    const bisect_commit known = {.subject = "the reference of earlier measurements"};
-    bisect_commit c = known;
+    bisect_commit c = {.subject = "the reference of earlier measurements"};
     snprintf(c.id, sizeof c.id, "%.40s", id);
     error = try_reference(r, &c, &failure);
     if (!error || err_kind_of(error) != ERR_INPUT || is_stopped(r)) return error;
@@ -299,15 +298,15 @@ static bool is_over_budget(const range *r, double started) {
   return budget > 0 && clock_seconds() - started + one > budget;
 }
 
-static size_t missing_commits(const range *r) {
-  size_t count = 0;
-  for (size_t i = 0; i < r->count; i++) count += r->missing[i] && !r->has_failed[i];
-  return count;
+static bool is_complete(const range *r) {
+  for (size_t i = 0; i < r->count; i++)
+    if (r->missing[i] && !r->has_failed[i]) return false;
+  return true;
 }
 
 static err measure_all(range *r) {
   double started = clock_seconds();
-  if (!missing_commits(r)) return NULL;
+  if (is_complete(r)) return NULL;
   err error = is_stopped(r) ? err_new(ERR_INTERRUPTED, "stopped") : open_reference(r);
   if (!error) count_reference(r);
   for (size_t i = r->count; i-- > 0 && !error;) {
