@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "eval/copies.h"
 #include "eval/feed.h"
 #include "eval/set.h"
 #include "eval/share.h"
@@ -190,6 +191,7 @@ static err run_retrieval(eval_set *set, clip_model *model, const eval_how *how, 
   memcpy(own, images, bytes);
   int64_t used = compact(set, false, width, own, NULL);
   if (!used) FAIL(ERR_INPUT, "%s: no image could be decoded", set->name);
+  TRY(share_agree(how->ranks, copies_warn(set, own, used, width)));
   int64_t text_count = compact_texts(set, width, texts, owners);
   TRY(eval_score_retrieval_items(how->ranks, own, used, texts, owners, text_count, width, r,
                                  outcomes));

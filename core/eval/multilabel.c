@@ -118,13 +118,15 @@ err multilabel_begin(eval_set *set, const set_description *d) {
   return d->label_files ? read_label_files(set, d->label_files) : NULL;
 }
 
-/* Marks the classes in the JSON list `name`; *count: number of strings. */
+/* Marks the classes in the JSON list `name`; *listed: its strings, -1 without such a list. */
 static err mark(eval_set *set, int64_t row, const char *json, const char *name, int8_t value,
-                size_t *count) {
+                int64_t *listed) {
   char **list = NULL;
+  size_t count = 0;
   struct multilabel_index *x = set->index;
-  err error = sample_strings(json, name, &list, count);
-  for (size_t i = 0; i < *count; i++) {
+  err error = sample_strings(json, name, &list, &count);
+  *listed = list ? (int64_t)count : -1;
+  for (size_t i = 0; i < count; i++) {
     const entry *class = find(x->classes, set->class_count, list[i]);
     if (class) {
       set->truths[row * set->class_count + class->number] = value;
@@ -139,14 +141,15 @@ static err mark(eval_set *set, int64_t row, const char *json, const char *name, 
 }
 
 static err take_json(eval_set *set, const set_description *d, int64_t row, const char *json) {
-  size_t count = 0, ignored = 0;
+  int64_t listed = -1, ignored = -1;
   int8_t *own = set->truths + row * set->class_count;
   if (!json) return NULL;
   memset(own, -1, (size_t)set->class_count);
   err error = NULL;
   if (d->ignore_label) error = mark(set, row, json, d->ignore_label, 0, &ignored);
-  if (!error) error = mark(set, row, json, d->label, 1, &count);
-  set->labels[row] = !error && count + ignored ? 0 : -1;
+  if (!error) error = mark(set, row, json, d->label, 1, &listed);
+  /* an empty list says that the image has none of the classes, as a file of -1 does */
+  set->labels[row] = !error && (listed >= 0 || ignored > 0) ? 0 : -1;
   return error;
 }
 

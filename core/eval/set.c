@@ -15,6 +15,7 @@
 #include "read/record.h"
 #include "text/template.h"
 #include "eval/classes.h"
+#include "eval/copies.h"
 #include "eval/description.h"
 #include "eval/multilabel.h"
 
@@ -132,9 +133,14 @@ static err add_list(const eval_set *set, row_place *p, const set_description *d)
   return error;
 }
 
+/* Are the captions a list in the JSON, not the sample's text? */
+static bool is_json_list(const set_description *d) {
+  return strcmp(d->captions, "text") != 0 && strcmp(d->captions, "lines") != 0;
+}
+
 /* Sources give a row without a caption an empty one where none is required: it is no text. */
 static err add_captions(const eval_set *set, const set_description *d, row_place *p) {
-  bool is_list = strcmp(d->captions, "text") != 0 && strcmp(d->captions, "lines") != 0;
+  bool is_list = is_json_list(d);
   bool is_empty = !p->sample.caption || !*p->sample.caption;
   if (!set->has_retrieval || (!is_list && is_empty)) return NULL;
   if (strcmp(d->captions, "text") == 0) return add_text(set, p, p->sample.caption);
@@ -202,6 +208,7 @@ typedef struct {
   eval_set *set;
   const set_description *d;
   char **labels; /* [rows] */
+  char **files;  /* [rows] the file of each row that is one, for retrieval */
 } reading;
 
 static void read_row(void *context, int64_t row, void *place) {
@@ -234,6 +241,10 @@ static err keep_row(void *context, int64_t row, void *place) {
     error = NULL;
   }
   if (set->has_retrieval) set->lacks_text[row] = set->text_count == texts;
+  if (!error && set->has_retrieval && !set->is_bad[row] && p->sample.key_is_path) {
+    r->files[row] = mem_copy_string(p->sample.key);
+    if (!r->files[row]) error = mem_error(strlen(p->sample.key), "image names");
+  }
   return error;
 }
 
@@ -262,18 +273,19 @@ static void warn_of_missing_texts(eval_set *set, const set_description *d) {
 static err read_rows(eval_set *set, const set_description *d) {
   err error = NULL;
   size_t rows = (size_t)set->rows;
-  char **labels = mem_zeroed(rows, sizeof *labels);
+  char **labels = mem_zeroed(rows, sizeof *labels), **files = mem_zeroed(rows, sizeof *files);
   const class_request request = {d->label, d->min_images, &d->classes, &d->class_names};
   set->is_bad = mem_zeroed(rows, sizeof *set->is_bad);
   set->lacks_text = mem_zeroed(rows, sizeof *set->lacks_text);
   set->labels = mem_zeroed(rows, sizeof *set->labels);
-  if (!labels || !set->labels || !set->is_bad || !set->lacks_text)
+  if (!labels || !files || !set->labels || !set->is_bad || !set->lacks_text)
     FAIL(ERR_MEMORY, "out of memory: an evaluation set");
-  reading r = {set, d, labels};
+  reading r = {set, d, labels, files};
   const in_order_work work = {&r,       set->rows, AT_ONCE,    sizeof(row_place),
                               read_row, keep_row,  release_row};
   TRY(in_order(&work));
   warn_of_missing_texts(set, d);
+  if (set->has_retrieval) TRY(copies_join(set, files, is_json_list(d), d->captions_per_image));
   if (set->has_retrieval && !set->text_count)
     FAIL(ERR_INPUT, "captions: %s: no sample has a caption", d->captions);
   if (set->is_multilabel)
@@ -284,8 +296,12 @@ static err read_rows(eval_set *set, const set_description *d) {
     FAIL(ERR_INPUT, "metric roc_auc: needs two classes, the set has %ld", (long)set->class_count);
   if (set->has_zeroshot) TRY(make_prompts(set, d));
 cleanup:
-  for (int64_t row = 0; labels && row < set->rows; row++) free(labels[row]);
+  for (int64_t row = 0; labels && files && row < set->rows; row++) {
+    free(labels[row]);
+    free(files[row]);
+  }
   free(labels);
+  free(files);
   return error;
 }
 
@@ -317,8 +333,7 @@ static err take_fingerprint(eval_set *set, const set_description *d) {
 
 /* Captions are required if they are the texts of retrieval and nothing else is measured. */
 static dataset_parts parts_of(const set_description *d) {
-  bool is_text = strcmp(d->captions, "text") == 0 || strcmp(d->captions, "lines") == 0;
-  bool needs_captions = d->has_retrieval && is_text && !d->has_zeroshot && !d->has_probe;
+  bool needs_captions = d->has_retrieval && !is_json_list(d) && !d->has_zeroshot && !d->has_probe;
   return needs_captions ? DATASET_PAIR : DATASET_IMAGE;
 }
 

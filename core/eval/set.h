@@ -40,6 +40,7 @@ struct eval_set {
   bool is_decoded; /* rows [decoded.first, …) were tried */
   comm_slice decoded;
   bool has_told_classes;       /* missing classes of the training set were reported */
+  bool has_told_copies;        /* equal images were reported */
   image_corruption corruption; /* of the prepared pixels */
   char fingerprint[HASH_SIZE];
   strbuf warnings;

@@ -15,7 +15,7 @@ err sample_label(const char *json, const char *name, char **value) ERR_MUST_CHEC
 err sample_caption(const char *json, const char *name, char **value) ERR_MUST_CHECK;
 
 /* The strings of the list NAME (a single string is a list of one); the caller frees each string and
- * the list; *count 0 when the sample has none. */
+ * the list. *strings is NULL when the sample has neither; an empty list has *count 0. */
 err sample_strings(const char *json, const char *name, char ***strings,
                    size_t *count) ERR_MUST_CHECK;
 

@@ -65,3 +65,38 @@ expect_status 0 "$FLIP" eval suite evals/robustness.yaml -m run
 expect_line out.txt '^\| imagenet \| top1 \| [0-9.]+ \[[0-9.]+, [0-9.]+\] \| 68.0 \| 74.3 \| 75.5 \| 76.4 \| 78.5 \|'
 expect_line out.txt '^\| imagenet_r \| top1 \| – \|'
 expect_line out.txt '^imagenet_sketch was not measured: '
+
+# One row per caption, as lists and COCO have them: the captions of a file are one image's, whatever
+# the order of the rows, and the numbers those of one sample with all of them.
+sed "s/captions_per_image: .*/captions_per_image: 3/" evals/coco.yaml > one.yaml
+expect_status 0 "$FLIP" eval retrieval -m run -f one.yaml --json
+grep -o '"retrieval":{.*}' out.txt > one.txt
+[ "$(number texts out.txt)" = 120 ] || { cat out.txt; fail "120 texts were expected"; }
+{
+  id=0
+  for file in unpacked/*.txt; do
+    for copy in 1 2 3; do
+      printf 'data/coco/val2017/%012d.jpg,"%s, seen %d times",%d\n' $id "$(cat "$file")" $copy $copy
+    done
+    id=$((id + 1))
+  done
+} > rows.csv
+awk -F, '{print $NF "," $0}' rows.csv | sort -s -t, -k1,1n | cut -d, -f2- > turns.csv
+cmp -s rows.csv turns.csv && fail "the order of the rows is the same"
+for order in rows turns; do
+  { echo filepath,title,turn; cat $order.csv; } > list.csv
+  printf 'name: coco\nimages: [list.csv]\ntasks: [retrieval]\n' > list.yaml
+  expect_status 0 "$FLIP" eval retrieval -m run -f list.yaml --json
+  grep -o '"retrieval":{.*}' out.txt | diff one.txt - || fail "a row per caption gives other numbers ($order)"
+  grep -q 'embedding of another' err.txt && fail "rows of one file are called copies"
+done
+sed 's/,captions=first//;s/^name:.*/name: coco/' one.yaml > each.yaml
+expect_status 0 "$FLIP" eval retrieval -m run -f each.yaml --json
+grep -o '"retrieval":{.*}' out.txt | diff one.txt - || fail "coco: without captions=first gives other numbers"
+
+# The same images under two names cannot be told from wrong matches, but that they are there.
+cp -r data/coco/val2017 data/coco/again
+{ echo filepath,title,turn; cat rows.csv; sed 's/val2017/again/' rows.csv; } > list.csv
+expect_status 0 "$FLIP" eval retrieval -m run -f list.yaml --json
+[ "$(number images out.txt)" = 80 ] || { cat out.txt; fail "80 images were expected"; }
+expect_line err.txt '40 of 80 images have exactly the embedding of another one'

@@ -52,6 +52,24 @@ grep -o '"map_11point":[0-9.]*' out.txt | cmp -s files.txt - && fail "ignoring d
 expect_status 0 "$FLIP" eval -m run -f voc.yaml
 expect_line out.txt '11-point mAP'
 
+# An empty list is an image with none of the classes, as one whose lines are all -1; without the
+# list it is left out.
+first=$(ls unpacked/*.json | head -1); key=$(basename "$first" .json)
+cp "unpacked/$key.png" json/; printf '{"objects":[]}' > "json/$key.json"
+for class in $classes; do printf '%s -1\n' "$key" >> "voc/Main/${class}_test.txt"; done
+tar cf json.tar --sort=name -C json .
+expect_status 0 "$FLIP" eval -m run -f voc.yaml --json
+[ "$(number images out.txt)" = 40 ] || { cat out.txt; fail "40 images were expected"; }
+grep -o '"map_11point":[0-9.]*' out.txt > more.txt
+cmp -s files.txt more.txt && fail "an image without any class changes nothing"
+expect_status 0 "$FLIP" eval -m run -f json.yaml --json
+grep -o '"map_11point":[0-9.]*' out.txt | diff more.txt - || fail "an empty list is not a list"
+printf '{"difficult":[]}' > "json/$key.json"
+tar cf json.tar --sort=name -C json .
+expect_status 0 "$FLIP" eval -m run -f json.yaml --json
+[ "$(number images out.txt)" = 39 ] || { cat out.txt; fail "an image without a list of labels takes part"; }
+expect_line err.txt "1 image has no label 'objects'"
+
 # In training the number is recorded, without hits.
 train --out watched --set eval.sets=voc.yaml --set eval.points=1
 grep '"event":"eval"' watched/events.jsonl > event.txt
@@ -67,7 +85,7 @@ expect_status 2 "$FLIP" eval -m run -f wrong.yaml; expect_line err.txt "did you 
 { cat held.yaml; echo 'metric: roc_auc'; } > wrong.yaml
 expect_status 2 "$FLIP" eval zeroshot -m run -f wrong.yaml; expect_line err.txt "roc_auc: needs two classes, the set has"
 printf '000 2\n' >> "voc/Main/$(echo $classes | cut -d' ' -f1)_test.txt"
-expect_status 2 "$FLIP" eval -m run -f voc.yaml; expect_line err.txt "_test.txt:40: a line is IMAGE and 1, 0 or -1"
+expect_status 2 "$FLIP" eval -m run -f voc.yaml; expect_line err.txt "_test.txt:41: a line is IMAGE and 1, 0 or -1"
 
 # Two classes: AUC and top-1; it does not matter which of the two is called positive.
 two=$(for j in unpacked/*.json; do value "$j" shape; done | sort | uniq -c | sort -rn | head -2 | awk '{print $2}')
