@@ -335,6 +335,24 @@ void text_escape(const char *text, strbuf *out) {
   }
 }
 
+void text_escape_html(const char *text, strbuf *out) {
+  strbuf plain = {0};
+  text_escape(text, &plain);
+  for (const char *c = strbuf_string(&plain); *c; c++)
+    if (*c == '<')
+      strbuf_append(out, "&lt;");
+    else if (*c == '>')
+      strbuf_append(out, "&gt;");
+    else if (*c == '&')
+      strbuf_append(out, "&amp;");
+    else if (*c == '"')
+      strbuf_append(out, "&quot;");
+    else
+      strbuf_append_char(out, *c);
+  out->is_broken |= plain.is_broken;
+  strbuf_free(&plain);
+}
+
 void text_cut(strbuf *line, size_t start, size_t columns) {
   while (line->length > start && text_columns(line->data + start) > columns) {
     do line->length--;

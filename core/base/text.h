@@ -66,6 +66,8 @@ size_t text_columns(const char *string);
  * characters as \r, \x1B, invalid UTF-8 bytes as \xE4, bidirectional controls as \u202E. Line ends
  * and tabs are kept. */
 void text_escape(const char *text, strbuf *out);
+/* The same, as the content of an HTML element or attribute. */
+void text_escape_html(const char *text, strbuf *out);
 /* Truncates the text after byte `start` to a number of columns, never inside a character. */
 void text_cut(strbuf *line, size_t start, size_t columns);
 

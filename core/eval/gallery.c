@@ -24,19 +24,6 @@ int64_t gallery_best(const float *query, const float *candidates, int64_t count,
   return used;
 }
 
-static void append_escaped(strbuf *out, const char *text) {
-  for (; *text; text++) {
-    if (*text == '<')
-      strbuf_append(out, "&lt;");
-    else if (*text == '&')
-      strbuf_append(out, "&amp;");
-    else if (*text == '"')
-      strbuf_append(out, "&quot;");
-    else
-      strbuf_append_char(out, *text);
-  }
-}
-
 /* As the file is, but a pixmap, which browsers do not show, as a PNG. */
 static err append_image(strbuf *out, const void *bytes, size_t size, const char *alt) {
   static const char *const types[] = {
@@ -53,7 +40,7 @@ static err append_image(strbuf *out, const void *bytes, size_t size, const char 
   strbuf_format(out, "<img src=\"data:image/%s;base64,", types[format] ? types[format] : "png");
   base64_encode(bytes, size, out);
   strbuf_append(out, "\" alt=\"");
-  append_escaped(out, alt);
+  text_escape_html(alt, out);
   strbuf_append(out, "\">");
 cleanup:
   image_free(&picture);
@@ -72,9 +59,9 @@ static err append_picture_hit(strbuf *out, const gallery_page *page, const galle
   strbuf_append(out, "<figure>");
   TRY(append_image(out, bytes, size, caption));
   strbuf_format(out, "<figcaption><b>%.4f</b> <code>", (double)hit->score);
-  append_escaped(out, name);
+  text_escape_html(name, out);
   strbuf_append(out, "</code><br>");
-  append_escaped(out, caption);
+  text_escape_html(caption, out);
   strbuf_append(out, "</figcaption></figure>\n");
 cleanup:
   free(bytes);
@@ -85,7 +72,7 @@ cleanup:
 
 static void append_text_hit(strbuf *out, const gallery_page *page, const gallery_hit *hit) {
   strbuf_format(out, "<p><b>%.4f</b> ", (double)hit->score);
-  append_escaped(out, page->texts[hit->row]);
+  text_escape_html(page->texts[hit->row], out);
   strbuf_append(out, "</p>\n");
 }
 
@@ -98,9 +85,9 @@ err gallery_write(const char *path, const gallery_page *page) {
   strbuf out = {0};
   err error = NULL;
   strbuf_append(&out, "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>");
-  append_escaped(&out, page->title);
+  text_escape_html(page->title, &out);
   strbuf_format(&out, "</title><style>%s</style>\n<h1>", style);
-  append_escaped(&out, page->query_text ? page->query_text : page->title);
+  text_escape_html(page->query_text ? page->query_text : page->title, &out);
   strbuf_append(&out, "</h1>\n");
   if (page->query_image)
     error = append_image(&out, page->query_image, page->query_image_bytes, "query");

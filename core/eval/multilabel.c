@@ -23,6 +23,7 @@ struct multilabel_index {
   int8_t *truths;                 /* [image_count, class_count] */
   bool *is_used;                  /* [image_count] found in the data */
   int64_t image_count, strangers; /* labels that are not a class */
+  int64_t ignoring;               /* rows with a list of ignored labels */
   char *stranger;                 /* one of them */
 };
 
@@ -148,6 +149,7 @@ static err take_json(eval_set *set, const set_description *d, int64_t row, const
   err error = NULL;
   if (d->ignore_label) error = mark(set, row, json, d->ignore_label, 0, &ignored);
   if (!error) error = mark(set, row, json, d->label, 1, &listed);
+  set->index->ignoring += ignored >= 0;
   /* an empty list says that the image has none of the classes, as a file of -1 does */
   set->labels[row] = !error && (listed >= 0 || ignored > 0) ? 0 : -1;
   return error;
@@ -213,6 +215,9 @@ err multilabel_finish(eval_set *set, const set_description *d) {
   else if (unlabelled)
     eval_set_warn(set, "%s: %ld %s no label '%s'", set->name, (long)unlabelled,
                   text_plural(unlabelled, "image has", "images have"), d->label);
+  if (d->ignore_label && !d->label_files && !x->ignoring)
+    eval_set_warn(set, "%s: no image has a list '%s' (ignore_label): no class is ignored",
+                  set->name, d->ignore_label);
   if (missing)
     eval_set_warn(set, "%s: %ld of %ld images of the label files not found in the data", set->name,
                   (long)missing, (long)x->image_count);

@@ -26,7 +26,7 @@ void figure_svg_retitle(const char *svg, const char *title, strbuf *out) {
     size_t length = *at == '<' ? title_length(at) : 0;
     if (length && is_first && *title) {
       strbuf_append(out, "<title>");
-      page_append_text(title, out);
+      text_escape_html(title, out);
       strbuf_append(out, "</title>");
     }
     is_first = is_first && !length;

@@ -27,20 +27,6 @@ PAGE_ASSET(page_js, "page.js");
 
 /* ---- the template ---- */
 
-void page_append_text(const char *text, strbuf *out) {
-  for (; *text; text++)
-    if (*text == '<')
-      strbuf_append(out, "&lt;");
-    else if (*text == '>')
-      strbuf_append(out, "&gt;");
-    else if (*text == '&')
-      strbuf_append(out, "&amp;");
-    else if (*text == '"')
-      strbuf_append(out, "&quot;");
-    else
-      strbuf_append_char(out, *text);
-}
-
 /* JSON inside a script element: "</" must not end it, nor "<!--" begin a comment. In JSON a "<"
  * occurs only inside strings. */
 static void append_json(const char *json, strbuf *out) {
@@ -57,9 +43,9 @@ static bool is_named(const char *name, size_t length, const char *known) {
 
 static void fill(const char *name, size_t length, const page_content *c, strbuf *out) {
   if (is_named(name, length, "title"))
-    page_append_text(c->title, out);
+    text_escape_html(c->title, out);
   else if (is_named(name, length, "text"))
-    page_append_text(c->text, out);
+    text_escape_html(c->text, out);
   else if (is_named(name, length, "figures"))
     strbuf_append(out, c->figures);
   else if (is_named(name, length, "json"))
@@ -141,7 +127,7 @@ err page_figure(const char *folder, const char *name, size_t number, strbuf *out
   err error = fs_read(strbuf_string(&path), &svg, &length);
   if (!error) {
     strbuf_format(out, "<figure id=\"drawing-%zu\" role=\"img\" aria-label=\"", number);
-    page_append_text(name, out);
+    text_escape_html(name, out);
     strbuf_append(out, "\">");
     figure_svg_retitle(svg, "", &untitled);
     inline_svg(strbuf_string(&untitled), number, out);
@@ -156,8 +142,8 @@ err page_figure(const char *folder, const char *name, size_t number, strbuf *out
 
 void page_figure_missing(const char *name, const char *why, strbuf *out) {
   strbuf_append(out, "<p class=\"faint\">");
-  page_append_text(name, out);
+  text_escape_html(name, out);
   strbuf_append(out, ": not drawn: ");
-  page_append_text(why, out);
+  text_escape_html(why, out);
   strbuf_append(out, "</p>\n");
 }

@@ -20,8 +20,6 @@ typedef struct {
   const char *json;
 } page_content;
 
-/* Text as the content of an element or an attribute. */
-void page_append_text(const char *text, strbuf *out);
 void page_write(const page_content *content, strbuf *out);
 
 /* Adds the SVG FOLDER/NAME.svg. Its colours become the page's, which differ between light and dark

@@ -385,6 +385,9 @@ static void text_from_outside_cannot_command_a_terminal(void **state) {
   strbuf out = {0};
   text_escape("\033[2Ja\r\tb\n\x7f\302\233\342\200\256\377ü", &out);
   assert_string_equal(strbuf_string(&out), "\\x1B[2Ja\\r\tb\n\\x7F\\x9B\\u202E\\xFFü");
+  strbuf_clear(&out);
+  text_escape_html("<a title=\"x & \a\">ü", &out);
+  assert_string_equal(strbuf_string(&out), "&lt;a title=&quot;x &amp; \\x07&quot;&gt;ü");
   strbuf_free(&out);
 }
 

@@ -38,7 +38,7 @@ floats() { tail -c +129 "$1" | od -v -An -tf4 -w64; }
 printf 'a red star\n<b>two & small</b> circles\na blue square\n' > texts.txt
 expect_status 0 "$FLIP" retrieve -m run --image first.png --texts texts.txt --top 9 --html texts.html
 [ "$(wc -l < out.txt)" = 3 ] || fail "three texts were expected"
-grep -q '&lt;b>two &amp; small' texts.html || fail "markup in a text was not escaped"
+grep -q '&lt;b&gt;two &amp; small' texts.html || fail "markup in a text was not escaped"
 mkdir folder; cp first.png folder/
 expect_status 0 "$FLIP" retrieve -m run -t 'a red star' -i folder
 expect_line out.txt 'folder/first.png'

@@ -69,6 +69,10 @@ tar cf json.tar --sort=name -C json .
 expect_status 0 "$FLIP" eval -m run -f json.yaml --json
 [ "$(number images out.txt)" = 39 ] || { cat out.txt; fail "an image without a list of labels takes part"; }
 expect_line err.txt "1 image has no label 'objects'"
+grep -q ignore_label err.txt && fail "difficult is a list here"
+sed 's/difficult/dificult/' json.yaml > misspelt.yaml
+expect_status 0 "$FLIP" eval -m run -f misspelt.yaml --json
+expect_line err.txt "no image has a list 'dificult' .ignore_label."
 
 # In training the number is recorded, without hits.
 train --out watched --set eval.sets=voc.yaml --set eval.points=1
