@@ -307,34 +307,83 @@ err drawing_accuracy_vs_samples(drawing *g) {
 
 /* ---- loss ---- */
 
-/* The mean over a row's seeds of the loss in LOSS_BINS ranges of steps; the band spans the smallest
- * and greatest seed. */
+/* A seed's loss in each range of steps from its first recorded one to its last: those in between
+ * without a record (log_every is longer than a range) are interpolated. Empty: first > last. */
+typedef struct {
+  double samples[LOSS_BINS], value[LOSS_BINS];
+  bool is_recorded[LOSS_BINS];
+  size_t first, last;
+} seed_loss;
+
+static void fill_between(seed_loss *own, const store_point *from, const store_point *to) {
+  double steps = (double)(to->bin - from->bin);
+  for (size_t k = from->bin; k <= to->bin; k++) {
+    double share = (double)(k - from->bin) / steps;
+    own->samples[k] = from->samples + share * (to->samples - from->samples);
+    own->value[k] = from->value + share * (to->value - from->value);
+  }
+}
+
+static err load_seed(const report_data *d, const data_cell *c, seed_loss *own) {
+  store_point points[LOSS_BINS];
+  size_t count;
+  *own = (seed_loss){.first = LOSS_BINS};
+  err error = store_load_loss(d->s, c->run_id, LOSS_BINS, points, &count);
+  if (error || !count) return error;
+  own->first = points[0].bin;
+  own->last = points[count - 1].bin;
+  for (size_t i = 1; i < count; i++) fill_between(own, &points[i - 1], &points[i]);
+  for (size_t i = 0; i < count; i++) { /* exact where it was recorded */
+    own->samples[points[i].bin] = points[i].samples;
+    own->value[points[i].bin] = points[i].value;
+    own->is_recorded[points[i].bin] = true;
+  }
+  return NULL;
+}
+
+/* The sums over seeds; the band spans the smallest and greatest seed. */
+typedef struct {
+  figure_point points[LOSS_BINS];
+  bool is_recorded[LOSS_BINS];
+  size_t seeds, first, last; /* the ranges that all seeds have */
+} row_loss;
+
+static void add_seed(row_loss *all, const seed_loss *own) {
+  for (size_t k = own->first; k <= own->last; k++) {
+    figure_point *p = &all->points[k];
+    if (!all->seeds) *p = (figure_point){0, 0, INFINITY, -INFINITY, false};
+    p->x += own->samples[k];
+    p->y += own->value[k];
+    p->low = fmin(p->low, own->value[k]);
+    p->high = fmax(p->high, own->value[k]);
+    all->is_recorded[k] = all->is_recorded[k] || own->is_recorded[k];
+  }
+  all->first = all->seeds && all->first > own->first ? all->first : own->first;
+  all->last = all->seeds && all->last < own->last ? all->last : own->last;
+  all->seeds++;
+}
+
+/* The mean over a row's seeds of the loss in LOSS_BINS ranges of steps. Seeds may differ in
+ * log_every: they are averaged range by range, where one of them has recorded its loss. */
 static err loss_points(const report_data *d, size_t row, figure_point *points, size_t *count) {
-  size_t added = 0;
-  err error = NULL;
+  row_loss all = {.seeds = 0};
   *count = 0;
-  for (size_t i = 0; i < d->rows[row].count && !error; i++) {
+  for (size_t i = 0; i < d->rows[row].count; i++) {
     const data_cell *c = &d->cells[d->rows[row].cells[i]];
-    store_point own[LOSS_BINS];
-    size_t bins;
+    seed_loss own;
     if (!c->is_finished) continue;
-    error = store_load_loss(d->s, c->run_id, LOSS_BINS, own, &bins);
-    for (size_t k = 0; k < bins && !error; k++) {
-      figure_point *p = &points[k];
-      if (!added) *p = (figure_point){0, 0, INFINITY, -INFINITY, false};
-      p->x += own[k].samples;
-      p->y += own[k].value;
-      p->low = fmin(p->low, own[k].value);
-      p->high = fmax(p->high, own[k].value);
-    }
-    *count = added && *count < bins ? *count : bins;
-    added++;
+    err error = load_seed(d, c, &own);
+    if (error) return error;
+    if (own.first < LOSS_BINS) add_seed(&all, &own);
   }
-  for (size_t i = 0; i < *count; i++) {
-    points[i].x /= (double)added;
-    points[i].y /= (double)added;
+  for (size_t k = all.first; all.seeds && k <= all.last; k++) {
+    if (!all.is_recorded[k]) continue;
+    figure_point *p = &points[(*count)++];
+    *p = all.points[k];
+    p->x /= (double)all.seeds;
+    p->y /= (double)all.seeds;
   }
-  return error;
+  return NULL;
 }
 
 /* A contrastive loss depends on the number of candidates: at chance it is the batch's logarithm. */

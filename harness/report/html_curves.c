@@ -46,7 +46,7 @@ static err write_metric(json_writer *w, report_data *d, const column *c, const s
   store_point *points = mem_zeroed(curve.points, sizeof *points);
   if (!error && !points) error = mem_error(0, "a curve");
   for (size_t i = 0; i < curve.points && points; i++)
-    points[i] = (store_point){curve.samples[i], curve.seconds[i], curve.mean[i]};
+    points[i] = (store_point){i, curve.samples[i], curve.seconds[i], curve.mean[i]};
   if (!error && curve.points) {
     size_t tuned = curve.tuned_from, before = tuned ? tuned - 1 : 0;
     write_line(w, points, tuned, at, false);

@@ -102,13 +102,14 @@ err store_load_loss(store *s, int64_t run_id, size_t bins, store_point *points, 
   bool more = false;
   *count = 0;
   err error = sql_query(s, &rows,
-                        "SELECT avg(samples), avg(train_seconds), avg(loss) FROM step"
-                        " WHERE run_id = ?1 GROUP BY (step - 1) * ?2 /"
-                        "  (SELECT max(step) FROM step WHERE run_id = ?1)"
-                        " HAVING avg(loss) IS NOT NULL ORDER BY 1",
+                        "SELECT (step - 1) * ?2 / (SELECT max(step) FROM step WHERE run_id = ?1)"
+                        " AS bin, avg(samples), avg(train_seconds), avg(loss) FROM step"
+                        " WHERE run_id = ?1 GROUP BY bin HAVING avg(loss) IS NOT NULL"
+                        " ORDER BY bin",
                         "ii", run_id, (int64_t)bins);
   while (!error && *count < bins && !(error = sql_next(s, rows, &more)) && more)
-    points[(*count)++] = (store_point){sql_real(rows, 0), sql_real(rows, 1), sql_real(rows, 2)};
+    points[(*count)++] = (store_point){(size_t)sqlite3_column_int64(rows, 0), sql_real(rows, 1),
+                                       sql_real(rows, 2), sql_real(rows, 3)};
   if (!error && more) sql_stop(rows);
   return error;
 }

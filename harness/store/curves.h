@@ -32,10 +32,11 @@ err store_list_steps(store *s, int64_t run_id, store_step **steps, size_t *count
 
 /* The mean over a range of steps. */
 typedef struct {
+  size_t bin; /* the number of the range */
   double samples, seconds, value;
 } store_point;
 /* The loss of a run in at most `bins` ranges with equal numbers of steps; ranges without a finite
- * loss are omitted. `points` has room for `bins`. */
+ * loss are omitted (log_every may be longer than a range). `points` has room for `bins`. */
 err store_load_loss(store *s, int64_t run_id, size_t bins, store_point *points,
                     size_t *count) ERR_MUST_CHECK;
 

@@ -57,3 +57,20 @@ expect_status 2 bench plot small --figure los
 expect_line err.txt "did you mean 'loss'"
 expect_status 2 bench plot small --template mine.gp
 expect_status 2 bench plot small --size poster
+# Seeds that recorded their loss every step and every tenth: the curve is the mean at the same samples,
+# reaches the end of training, and its band spans what the seeds had there. The made-up loss is
+# 2.2 + 3.3 exp(-samples / 24000), with noise of 0.05.
+cat > experiments/logged.yaml <<'Y'
+name: logged
+settings: {samples: 16k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 2, log_every: 1}
+matrix: {mask_ratio: [0], seed: [0]}
+report: {rows: mask_ratio, columns: [final_loss], plots: [loss]}
+Y
+expect_status 0 bench run experiments/logged.yaml --no-progress
+sed -i 's/log_every: 1}/log_every: 10}/; s/seed: \[0\]/seed: [0, 1]/' experiments/logged.yaml
+expect_status 0 bench run experiments/logged.yaml --no-progress
+expect_answer "SELECT group_concat(n > 200) FROM (SELECT count(*) AS n FROM step JOIN v_cell_latest USING (run_id) WHERE label LIKE 'mask_ratio=0 seed=%' AND experiment = 'logged' GROUP BY run_id)" 1,0
+awk '/^\$points/{on=1;next} /^EOD/{on=0} on' results/logged/plots/loss.gp > points.txt
+awk '{ true_loss = 2.2 + 3.3 * exp(-$1 / 24); off = $2 - true_loss
+       if (off * off > 0.04 || $4 - $3 > 0.4 || $2 < $3 || $2 > $4) bad = 1 }
+     END { exit bad || NR < 100 || $1 < 15.9 }' points.txt || { cat points.txt; fail "a curve of seeds with other log_every is not their mean"; }

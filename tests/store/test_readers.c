@@ -169,8 +169,15 @@ static void curves_are_read_whole_and_in_order(void **state) {
   store_free_evaluations(all, count);
   assert_ok(store_load_loss(s, 1, 2, points, &count)); /* steps 4; 8 and 12 */
   assert_int_equal(count, 2);
+  assert_int_equal(points[0].bin, 0);
+  assert_int_equal(points[1].bin, 1);
   assert_true(fabs(points[1].samples - 640) < 1e-9);
   assert_true(fabs(points[1].value - (5.43223058399169 + 5.38346593321649) / 2) < 1e-12);
+  assert_ok(store_load_loss(s, 1, 8, points, &count)); /* of 8 ranges three have a row */
+  assert_int_equal(count, 3);
+  assert_int_equal(points[0].bin, 2);
+  assert_int_equal(points[1].bin, 4);
+  assert_int_equal(points[2].bin, 7);
   store_close(s);
 }
 
