@@ -10,7 +10,7 @@
 
 enum { LOSS_BINS = 160, MOST_CURVES = 4 };
 
-/* A line of a chart. is_mean: of several runs, which are drawn as well (has_mean). */
+/* A line of a chart. is_mean: of several finished runs, which are drawn as well (has_mean). */
 typedef struct {
   size_t row;
   const char *name;
@@ -69,23 +69,46 @@ static err write_loss(json_writer *w, report_data *d, size_t cell, const line_pl
   return error;
 }
 
+/* "mask_ratio=0.5 seed=1", "mask 50 % (failed)". A row of one run has the row's name. */
+static void name_line(const report_data *d, size_t row, size_t cell, bool is_alone, strbuf *name) {
+  const data_cell *c = &d->cells[cell];
+  strbuf_clear(name);
+  if (is_alone)
+    data_name_row(d, row, name);
+  else
+    strbuf_append(name, c->cell->label);
+  if (!c->is_finished) strbuf_format(name, " (%s)", c->status);
+}
+
+/* One run's line. A run that has not finished is named as such, and is no part of the mean. */
+static err write_run_line(json_writer *w, report_data *d, size_t row, size_t cell, const column *c,
+                          size_t runs, size_t finished) {
+  strbuf name = {0};
+  name_line(d, row, cell, runs < 2, &name);
+  line_place at = {row, strbuf_string(&name), false, finished > 1 && d->cells[cell].is_finished};
+  err error = c ? write_metric(w, d, c, &cell, 1, &at) : write_loss(w, d, cell, &at);
+  strbuf_free(&name);
+  return error;
+}
+
+/* The mean is of the finished runs, as in the table and the figures. */
 static err write_row_lines(json_writer *w, report_data *d, size_t row, const column *c) {
   const data_row *all = &d->rows[row];
-  size_t *cells = mem_zeroed(all->count, sizeof *cells), count = 0;
-  strbuf name = {0};
+  size_t *cells = mem_zeroed(all->count, sizeof *cells), runs = 0;
   if (!cells) return mem_error(0, "a curve");
   err error = NULL;
-  data_name_row(d, row, &name);
-  for (size_t i = 0; i < all->count; i++)
-    if (d->cells[all->cells[i]].run_id) cells[count++] = all->cells[i];
-  for (size_t i = 0; i < count && !error; i++) {
-    line_place at = {row, count > 1 ? d->cells[cells[i]].cell->label : strbuf_string(&name), false,
-                     count > 1};
-    error = c ? write_metric(w, d, c, &cells[i], 1, &at) : write_loss(w, d, cells[i], &at);
+  size_t finished = data_finished(d, row, cells);
+  for (size_t i = 0; i < all->count; i++) runs += d->cells[all->cells[i]].run_id != 0;
+  for (size_t i = 0; i < all->count && !error; i++)
+    if (d->cells[all->cells[i]].run_id)
+      error = write_run_line(w, d, row, all->cells[i], c, runs, finished);
+  if (!error && c && finished > 1) {
+    strbuf name = {0};
+    data_name_row(d, row, &name);
+    line_place mean = {row, strbuf_string(&name), true, true};
+    error = write_metric(w, d, c, cells, finished, &mean);
+    strbuf_free(&name);
   }
-  line_place mean = {row, strbuf_string(&name), true, true};
-  if (!error && c && count > 1) error = write_metric(w, d, c, cells, count, &mean);
-  strbuf_free(&name);
   free(cells);
   return error;
 }

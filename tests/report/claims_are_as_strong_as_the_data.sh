@@ -174,3 +174,19 @@ for other in ranks cuda; do
   expect_status 0 bench report experiments/small.yaml
   expect_line out.txt '^- memory: not run: the runs did not record it, or cannot be compared$'
 done
+
+# The page's mean curve is of the runs that the table counts: one that failed half way is drawn, named
+# as such, and no part of it.
+cat > experiments/half.yaml <<'Y'
+name: half
+settings: {samples: 8k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 4}
+matrix: {mask_ratio: [0], seed: [0, 1, 2]}
+report: {rows: mask_ratio, columns: [zero_shot_top1], plots: []}
+Y
+(export FAKE_NAN=seed=2; expect_status 1 bench run experiments/half.yaml --no-progress)
+sed -n 's/.*id="data">\(.*\)<\/script>.*/\1/p' results/half/report.html > page.json
+lines() { sqlite3 -batch :memory: "SELECT group_concat($1, '; ') FROM json_each(readfile('page.json'), '\$.curves[0].series')"; }
+got=$(lines "value ->> 'name'")
+[ "$got" = 'mask_ratio=0 seed=0; mask_ratio=0 seed=1; mask_ratio=0 seed=2 (failed); mask 0 %' ] || fail "the lines are named '$got'"
+got=$(lines "(value ->> 'is_mean') || (value ->> 'has_mean') || json_array_length(value, '\$.points')")
+[ "$got" = '014; 014; 001; 114' ] || fail "the mean is not of the finished runs: $got"
