@@ -88,6 +88,19 @@ static void name_incomparable_times(const report_data *d, strbuf *out) {
                     store_input_name(kinds[i]));
 }
 
+/* Do two groups differ from the newest run in the same inputs? The source line names these once. */
+static bool is_named_before(const report_data *d, size_t group) {
+  for (size_t i = 0; i < group; i++)
+    if (strcmp(d->group_names[i], d->group_names[group]) == 0) return true;
+  return false;
+}
+
+/* "‡ other training data and evaluation sets": as the table's note. */
+static void name_other_inputs(const report_data *d, strbuf *out) {
+  for (size_t i = 0; i < d->group_count; i++)
+    if (!is_named_before(d, i)) strbuf_format(out, "‡ other %s · ", d->group_names[i]);
+}
+
 /* Below the title: the experiment and the number of seeds; below the figure: provenance and the
  * disturbed runs. */
 static void set_frame(drawing *g, const char *name) {
@@ -109,9 +122,7 @@ static void set_frame(drawing *g, const char *name) {
   bool is_disturbed = false;
   for (size_t r = 0; r < t->row_count; r++) is_disturbed = is_disturbed || t->rows[r].disturbed;
   if (is_disturbed) strbuf_append(&source, "† disturbed by other work · ");
-  bool is_mixed = false;
-  for (size_t r = 0; r < t->row_count; r++) is_mixed = is_mixed || t->rows[r].has_other_inputs;
-  if (is_mixed) strbuf_append(&source, "‡ other training data · ");
+  name_other_inputs(g->d, &source);
   if (has_times(name)) name_incomparable_times(g->d, &source);
   strbuf_append(&source, g->d->e->name);
   if (t->notes.provenance) strbuf_format(&source, " · %s", t->notes.provenance);

@@ -109,6 +109,8 @@ expect_status 0 bench db rebuild
 expect_status 0 bench report small
 expect_line out.txt '^‡ other training data than the newest run .*: mask 0 %$'
 expect_line out.txt '^‡ other training data and evaluation sets than the newest run .*: mask 50 %$'
+expect_status 0 bench plot small --figure memory --format svg --out other
+grep -q "^source_line = '‡ other training data · ‡ other training data and evaluation sets · small" other/memory.gp || fail "the figure names other inputs: $(grep source_line other/memory.gp)"
 bench report small --format json > small.json
 says small.json "(r ->> '\$[1].values.speedup.value') IS NULL AND (r ->> '\$[1].values.zero_shot_top1.from_baseline') IS NULL" "rows on other evaluation sets are compared"
 
