@@ -33,7 +33,7 @@ do for [panel=0:panels-1] {
     set label 105 panel_name[panel + 1] noenhanced at graph 0.02,1.06 left font (is_column ? ',10' : ',11.5') textcolor rgb ink
     if (column_at > 0) { set ytics format '' }
     if (column_at == 0) { set ytics format '%g' }
-    if (panel > 0) { unset label 101; unset label 102; unset label 103; unset label 104; unset label 106; unset for [i=201:230] label i }
+    if (panel > 0) { unset label 101; unset label 102; unset label 103; unset label 104; unset label 106; unset label 107; unset for [i=201:230] label i }
   }
   plot for [i=0:series-1] $points index i using ($1 * in(i)):(has_band ? $3 : NaN):4 with filledcurves linecolor rgb own(i), \
      for [i=0:series-1] $tuning index i using ($1 * in(i)):(has_band ? $3 : NaN):4 with filledcurves linecolor rgb own(i), \

@@ -52,6 +52,7 @@ static err measure_bars(drawing *g, const bars *b, bar *made, size_t *count) {
   report_data *d = g->d;
   const column *c = columns_find(b->column), *flops = columns_find("flops_per_sample");
   data_measure base = {.value = NAN}, base_flops = {.value = NAN}, own_flops;
+  const size_t rows = figure_limit(&g->f, d->row_count, "rows");
   err error = NULL;
   double at = 0;
   *count = 0;
@@ -59,7 +60,7 @@ static err measure_bars(drawing *g, const bars *b, bar *made, size_t *count) {
     TRY(measure_row(d, (size_t)d->baseline, c, &base));
     TRY(measure_row(d, (size_t)d->baseline, flops, &base_flops));
   }
-  for (size_t row = 0; row < d->row_count && row < FIGURE_MOST_SERIES; row++) {
+  for (size_t row = 0; row < rows; row++) {
     bar *own = &made[*count];
     *own = (bar){.row = row, .ideal = NAN};
     TRY(measure_row(d, row, c, &own->value));

@@ -12,6 +12,10 @@
 
 enum { LOSS_BINS = 120, MOST_IN_ONE_PANEL = 4 };
 
+static size_t drawn_rows(drawing *g) {
+  return figure_limit(&g->f, g->d->row_count, "rows");
+}
+
 /* ---- panels ---- */
 
 typedef struct {
@@ -32,7 +36,8 @@ static void find_panels(drawing *g, faceting *found) {
   figure *f = &g->f;
   *found = (faceting){.count = 0};
   if (g->t->key_count < 2 || g->t->row_count <= MOST_IN_ONE_PANEL) return;
-  for (size_t row = 0; row < g->t->row_count && row < FIGURE_MOST_SERIES; row++) {
+  const size_t rows = drawn_rows(g);
+  for (size_t row = 0; row < rows; row++) {
     size_t panel = 0, kind = 0;
     while (panel < found->count && !is_alike(g, found->rows[panel], row, false)) panel++;
     while (kind < found->series && !is_alike(g, found->first[kind], row, true)) kind++;
@@ -122,14 +127,16 @@ static bool is_clearer(const data_iso *a, const data_iso *than) {
   return is_slower && a->at.accuracy > than->at.accuracy;
 }
 
-/* The row that a title tells of: the one with the greatest speed-up among those whose interval
- * excludes 1, or if all of these are slow-downs, the one that reaches the highest accuracy: factors
- * are greatest where little has been learnt. */
+/* The row that a title tells of, among those that are drawn: the one with the greatest speed-up
+ * among those whose interval excludes 1, or if all of these are slow-downs, the one that reaches
+ * the highest accuracy: factors are greatest where little has been learnt. */
 static err find_clearest(drawing *g, data_iso *best, size_t *best_row, bool *is_compared) {
   err error = NULL;
+  size_t rows = drawn_rows(g);
   *best = (data_iso){{NAN, NAN, NAN, NAN}, NAN, NAN, 0, 0};
   *is_compared = false;
-  for (size_t row = 0; row < g->d->row_count && !error; row++) {
+  if (g->d->baseline >= (ptrdiff_t)rows) return NULL;
+  for (size_t row = 0; row < rows && !error; row++) {
     data_iso iso;
     error = curves_iso(g->d, row, &iso);
     if (error || isnan(iso.at.speedup)) continue;
@@ -234,12 +241,13 @@ static err add_curve(drawing *g, size_t row, bool is_time, double unit, figure_e
   return error;
 }
 
-static err longest_x(report_data *d, bool is_time, double *longest) {
+static err longest_x(drawing *g, bool is_time, double *longest) {
   err error = NULL;
+  const size_t rows = drawn_rows(g);
   *longest = 0;
-  for (size_t row = 0; row < d->row_count && !error; row++) {
+  for (size_t row = 0; row < rows && !error; row++) {
     data_curve c;
-    error = curves_of_row(d, row, &c);
+    error = curves_of_row(g->d, row, &c);
     if (!error && c.points)
       *longest = fmax(*longest, is_time ? c.seconds[c.points - 1] : c.samples[c.points - 1]);
     curves_free(&c);
@@ -265,15 +273,16 @@ static err draw_accuracy(drawing *g, bool is_time) {
   size_t end_count = 0;
   bool has_tuning = false;
   double highest = 0;
+  const size_t rows = drawn_rows(g);
   faceting panels;
-  err error = longest_x(g->d, is_time, &longest);
+  err error = longest_x(g, is_time, &longest);
   if (error) return error;
   double unit =
       is_time ? drawing_time_unit(longest, &unit_name) : drawing_count_unit(longest, &unit_name);
   find_panels(g, &panels);
   g->f.panels = (int)panels.count;
   drawing_start_range(&g->f);
-  for (size_t row = 0; row < g->d->row_count && row < FIGURE_MOST_SERIES && !error; row++) {
+  for (size_t row = 0; row < rows && !error; row++) {
     bool has_points;
     error = add_curve(g, row, is_time, unit, &ends[end_count], &has_points, &has_tuning, &highest);
     end_count += has_points;
@@ -387,9 +396,9 @@ static err loss_points(const report_data *d, size_t row, figure_point *points, s
 }
 
 /* A contrastive loss depends on the number of candidates: at chance it is the batch's logarithm. */
-static bool has_other_batches(const drawing *g) {
+static bool has_other_batches(const drawing *g, size_t rows) {
   const report_data *d = g->d;
-  for (size_t r = 1; r < d->row_count; r++)
+  for (size_t r = 1; r < rows; r++)
     if (d->e->cells[d->rows[r].cells[0]].settings.batch_size !=
         d->e->cells[d->rows[0].cells[0]].settings.batch_size)
       return true;
@@ -403,9 +412,10 @@ err drawing_loss(drawing *g) {
   size_t end_count = 0, count;
   const char *unit_name;
   double longest = 0;
+  const size_t rows = drawn_rows(g);
   faceting panels;
   err error = NULL;
-  for (size_t row = 0; row < d->row_count && row < FIGURE_MOST_SERIES; row++) {
+  for (size_t row = 0; row < rows; row++) {
     error = loss_points(d, row, points, &count);
     if (error) return error;
     if (count) longest = fmax(longest, points[count - 1].x);
@@ -414,7 +424,7 @@ err drawing_loss(drawing *g) {
   find_panels(g, &panels);
   g->f.panels = (int)panels.count;
   drawing_start_range(&g->f);
-  for (size_t row = 0; row < d->row_count && row < FIGURE_MOST_SERIES; row++) {
+  for (size_t row = 0; row < rows; row++) {
     error = loss_points(d, row, points, &count);
     for (size_t i = 0; i < count && !error; i++) points[i].x /= unit;
     if (!error) error = figure_add_series(&g->f, points, count);
@@ -432,9 +442,9 @@ err drawing_loss(drawing *g) {
   finish_lines(g, &panels, "contrastive loss", ends, end_count);
   figure_set_text(&g->f, "x_label", "%s seen%s", unit_name,
                   g->f.has_band && !g->f.is_column ? "; shaded: range over seeds" : "");
-  figure_set_text(&g->f, "y_label", "contrastive loss%s",
-                  has_other_batches(g) ? " (its level depends on the batch size, which differs)"
-                                       : "");
+  figure_set_text(
+      &g->f, "y_label", "contrastive loss%s",
+      has_other_batches(g, rows) ? " (its level depends on the batch size, which differs)" : "");
   figure_set_title(&g->f, "Training loss by samples seen", NULL);
   return NULL;
 }

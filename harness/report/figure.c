@@ -114,6 +114,20 @@ void figure_set_source(figure *f, const char *text) {
   set_small_text(f, "source_line", "source_size", 8.5, 118, text);
 }
 
+size_t figure_limit(figure *f, size_t count, const char *what) {
+  if (count <= FIGURE_MOST_SERIES) return count;
+  strbuf_clear(&f->limit);
+  strbuf_format(&f->limit, "first %d of %zu %s", FIGURE_MOST_SERIES, count, what);
+  return FIGURE_MOST_SERIES;
+}
+
+void figure_set_note(figure *f, const char *text) {
+  strbuf_append(&f->ends, "set label 107 ");
+  append_quoted(&f->ends, text);
+  strbuf_append(&f->ends,
+                " noenhanced at screen 0.022,0.025 left font ',8.5' textcolor rgb faint\n");
+}
+
 static err remember(figure *f, const figure_point *points, size_t count) {
   figure_point *grown = mem_resize(f->drawn, f->drawn_count + count + 1, sizeof *grown);
   if (!grown) return mem_error((f->drawn_count + count) * sizeof *grown, "a figure");
@@ -209,6 +223,10 @@ static double across(const figure *f, double x) {
   double share = f->is_x_log ? log(x / f->x_least) / log(f->x_most / f->x_least)
                              : (x - f->x_least) / (f->x_most - f->x_least);
   return c->width * left_of(f) + width * share;
+}
+
+double figure_across(const figure *f, double x) {
+  return across(f, x) / canvas_of(f)->width;
 }
 
 static double along(const figure *f, double y) {
@@ -348,6 +366,8 @@ void figure_free(figure *f) {
   strbuf_free(&f->tuning);
   strbuf_free(&f->ends);
   strbuf_free(&f->title);
+  strbuf_free(&f->limit);
+  strbuf_free(&f->left_out);
   free(f->drawn);
 }
 

@@ -16,6 +16,8 @@ enum { FIGURE_MOST_SERIES = 24, FIGURE_MOST_PANELS = 6 };
 typedef struct {
   strbuf variables, points, tuning, ends; /* ends: commands that label the lines */
   strbuf title;                           /* in full, for browsers and screen readers */
+  strbuf limit;    /* what part of the rows is drawn: begins the subtitle; empty: all */
+  strbuf left_out; /* the rows that could not be drawn, and why: for the source line */
   double x_least, x_most, y_least, y_most;
   int series, panels; /* panels 0: a single plot */
   int panel_of[FIGURE_MOST_SERIES], colour_of[FIGURE_MOST_SERIES];
@@ -36,6 +38,11 @@ void figure_set_title(figure *f, const char *title, const char *shorter);
 /* The lines below the title and below the figure, in sizes that fit, or truncated. */
 void figure_set_subtitle(figure *f, const char *text);
 void figure_set_source(figure *f, const char *text);
+/* At most FIGURE_MOST_SERIES of `count` are drawn: how many. The figure then says "first 24 of 28
+ * rows" (`what`: "rows"). */
+size_t figure_limit(figure *f, size_t count, const char *what);
+/* What a column of a paper, which has neither subtitle nor source line, does not show. */
+void figure_set_note(figure *f, const char *text);
 void figure_set_number(figure *f, const char *name, double value);
 err figure_add_series(figure *f, const figure_point *points, size_t count) ERR_MUST_CHECK;
 /* Areas that labels avoid although nothing is drawn there: an error bar. */
@@ -45,7 +52,8 @@ err figure_add_stretch(figure *f, double x0, double y0, double x1, double y1) ER
 /* An entry of the legend above the panels; `at`: position as a share of the canvas; in line `line`
  * of legend_lines, which is set first. */
 void figure_set_legend(figure *f, const char *text, double at, size_t line, int colour);
-/* The width of a text, as a share of the canvas. */
+/* The place of a value on the x axis; the width of a text: as shares of the canvas. */
+double figure_across(const figure *f, double x);
 double figure_text_share(const figure *f, const char *text);
 double figure_legend_share(const figure *f, const char *text); /* in the legend's size */
 /* The label at the end of a series, placed clear of the lines and of other labels; if a line would

@@ -101,6 +101,16 @@ static void name_other_inputs(const report_data *d, strbuf *out) {
     if (!is_named_before(d, i)) strbuf_format(out, "‡ other %s · ", d->group_names[i]);
 }
 
+/* What is not drawn is said in a column of a paper, too. */
+static void set_note(drawing *g) {
+  strbuf note = {0};
+  const strbuf *parts[] = {&g->f.limit, &g->f.left_out};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+    if (parts[i]->length) strbuf_format(&note, "%s%s", note.length ? " · " : "", parts[i]->data);
+  if (g->f.is_column && note.length) figure_set_note(&g->f, strbuf_string(&note));
+  strbuf_free(&note);
+}
+
 /* Below the title: the experiment and the number of seeds; below the figure: provenance and the
  * disturbed runs. */
 static void set_frame(drawing *g, const char *name) {
@@ -112,6 +122,7 @@ static void set_frame(drawing *g, const char *name) {
     if (t->rows[r].finished < least) least = t->rows[r].finished;
     if (t->rows[r].finished > most) most = t->rows[r].finished;
   }
+  if (g->f.limit.length) strbuf_format(&subtitle, "%s · ", g->f.limit.data);
   strbuf_append(&subtitle, t->title);
   if (most == 1)
     strbuf_append(&subtitle, " · one seed");
@@ -124,9 +135,11 @@ static void set_frame(drawing *g, const char *name) {
   if (is_disturbed) strbuf_append(&source, "† disturbed by other work · ");
   name_other_inputs(g->d, &source);
   if (has_times(name)) name_incomparable_times(g->d, &source);
+  if (g->f.left_out.length) strbuf_format(&source, "%s · ", g->f.left_out.data);
   strbuf_append(&source, g->d->e->name);
   if (t->notes.provenance) strbuf_format(&source, " · %s", t->notes.provenance);
   figure_set_subtitle(&g->f, strbuf_string(&subtitle));
+  set_note(g);
   figure_set_source(&g->f, strbuf_string(&source));
   strbuf_free(&subtitle);
   strbuf_free(&source);
@@ -155,7 +168,6 @@ static err draw_into(drawing *g, const char *name, const plot_options *options, 
   const char *x, *template_name = "against";
   const column *y = parse_against(name, &x);
   err error = NULL;
-  set_frame(g, name);
   if (y) {
     error = drawing_against(g, y, x);
   } else {
@@ -166,6 +178,7 @@ static err draw_into(drawing *g, const char *name, const plot_options *options, 
       }
   }
   if (error || !g->f.has_data) return error;
+  set_frame(g, name);
   return figure_draw(&g->f, file, options->folder, options->formats, template_name,
                      options->template_path);
 }
@@ -181,7 +194,8 @@ static err draw_one(report_data *d, const report_table *t, const plot_options *o
     result->why = mem_copy_string(err_message(failure));
     result->has_failed = true;
   } else if (!g.f.has_data) {
-    result->why = mem_copy_string("no finished run has recorded its values");
+    result->why = mem_copy_string(g.f.left_out.length ? g.f.left_out.data
+                                                      : "no finished run has recorded its values");
   }
   bool is_lost = (failure || !g.f.has_data) && !result->why;
   err_free(failure);

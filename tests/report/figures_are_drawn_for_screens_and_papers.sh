@@ -74,3 +74,45 @@ awk '/^\$points/{on=1;next} /^EOD/{on=0} on' results/logged/plots/loss.gp > poin
 awk '{ true_loss = 2.2 + 3.3 * exp(-$1 / 24); off = $2 - true_loss
        if (off * off > 0.04 || $4 - $3 > 0.4 || $2 < $3 || $2 > $4) bad = 1 }
      END { exit bad || NR < 100 || $1 < 15.9 }' points.txt || { cat points.txt; fail "a curve of seeds with other log_every is not their mean"; }
+# Of many rows a figure says which part it draws, and its title tells of no other: here the last row
+# would be the fastest. Points of one series have no limit, and the labels of an axis keep apart.
+rates=$(seq -f '%g.0e-4' -s ', ' 1 27)
+cat > experiments/many.yaml <<Y
+name: many
+settings: {samples: 8k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 4}
+matrix: {seed: [0], learning_rate: [$rates]}
+include: [{mask_ratio: 0.9, learning_rate: 28.0e-4, seed: 0}]
+report:
+  rows: [learning_rate, mask_ratio]
+  baseline: {learning_rate: 1.0e-4}
+  iso: retrieval_i2t_r1
+  columns: [speedup]
+  plots: [accuracy_vs_time, loss, throughput, zero_shot_top1 against learning_rate, tradeoff_time]
+Y
+expect_status 0 bench run experiments/many.yaml --no-progress
+expect_line out.txt 'mask 90 %.* reaches .* sooner'
+many=results/many/plots
+for figure in accuracy_vs_time loss throughput tradeoff_time; do
+  grep -q "^subtitle_text = 'first 24 of 28 rows · many" $many/$figure.gp || fail "$figure leaves out rows: $(grep ^subtitle $many/$figure.gp)"
+done
+! grep -q '^title_text.*90 %' $many/accuracy_vs_time.gp || fail "the title tells of a curve that is not drawn"
+! grep -q 'first 24' $many/zero_shot_top1_against_learning_rate.gp || fail "points of one axis are left out"
+[ "$(awk '/^\$points/{on=1;next} /^EOD/{on=0} on && NF' $many/zero_shot_top1_against_learning_rate.gp | wc -l)" = 28 ] || fail "not 28 points"
+[ "$(grep ^axis_tics $many/zero_shot_top1_against_learning_rate.gp | grep -oE '"[^"]+" [0-9]' | wc -l)" -lt 12 ] || fail "labels of the axis overlap"
+expect_status 0 bench plot many --figure loss --format svg --size column --out many-column
+grep -q '>first 24 of 28 rows<' many-column/loss.svg || fail "a column of a paper leaves out rows"
+
+# A row has a point on an axis when its runs share one number there; others are counted.
+cat > experiments/axes.yaml <<'Y'
+name: axes
+settings: {samples: 4k, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 2}
+matrix:
+  width: [{label: "1", batch_size: 64}, {label: "2", batch_size: 128}, {label: none, batch_size: 256}]
+  seed: [0, 1]
+report: {rows: width, columns: [zero_shot_top1], plots: []}
+Y
+expect_status 0 bench run experiments/axes.yaml --no-progress
+expect_status 0 bench plot axes --figure 'zero_shot_top1 against width' --format svg --out axes
+grep -q "^source_line = '1 row left out: width is not a number · axes" axes/zero_shot_top1_against_width.gp || fail "a row is left out in silence"
+expect_status 0 bench plot axes --figure 'zero_shot_top1 against seed' --format svg --out axes
+expect_line err.txt 'not drawn: 3 rows left out: runs of one row differ in seed'
