@@ -1,12 +1,13 @@
 # Lines with direct labels at their ends (set by the script, clear of lines and points); a dashed part
 # for the tuning, a band for the 95 % interval. With several panels a legend instead of the labels.
-# legend_lines: of that legend (1).
+# legend_lines: of that legend (1). mark_every: points from one mark to the next, not the same ones on
+# each line.
 # $points: blocks by series of x, y, low, high;  $tuning: the same. panel_of[], colour_of[]: of series.
 if (has_band) { \
-  set style fill transparent solid 0.13 noborder \
+  set style fill transparent solid (series > 8 * panels ? 0.05 : 0.13) noborder \
 }
 own(i) = colour(colour_of[i + 1])
-mark(i) = shape[(colour_of[i + 1] % 8) + 1]
+mark(i) = shape_of(colour_of[i + 1])
 in(i) = panel_of[i + 1] == panel ? 1 : NaN
 across_panels = panels <= 3 ? panels : (panels + 1) / 2
 down_panels = panels <= 3 ? 1 : 2
@@ -21,8 +22,8 @@ if (panels > 1) {
   set label 104 y_label noenhanced at screen 0.022,(is_column ? 0.905 - 0.042 * more_lines : 0.812 - (more_lines < 2 ? 0.017 : 0.033) * more_lines) left font ',11.5' textcolor rgb ink
   set label 106 x_label noenhanced at screen (left_edge + 0.97) / 2.0,(is_column ? 0.05 : 0.074) center font ',11.5' textcolor rgb ink
   unset xlabel
-  set xtics tic_step
 }
+set xtics tic_step
 do for [panel=0:panels-1] {
   if (panels > 1) {
     column_at = panel % across_panels; row_at = panel / across_panels
@@ -38,7 +39,7 @@ do for [panel=0:panels-1] {
   plot for [i=0:series-1] $points index i using ($1 * in(i)):(has_band ? $3 : NaN):4 with filledcurves linecolor rgb own(i), \
      for [i=0:series-1] $tuning index i using ($1 * in(i)):(has_band ? $3 : NaN):4 with filledcurves linecolor rgb own(i), \
      for [i=0:series-1] $points index i using ($1 * in(i)):2 with lines linewidth 2.2 linecolor rgb own(i), \
-     for [i=0:series-1] $points index i using ($1 * in(i)):(has_marks ? $2 : NaN) with points pointtype mark(i) pointsize 0.62 linecolor rgb own(i), \
+     for [i=0:series-1] $points index i every mark_every::((5 * i) % mark_every) using ($1 * in(i)):(has_marks ? $2 : NaN) with points pointtype mark(i) pointsize 0.62 linecolor rgb own(i), \
      for [i=0:series-1] $tuning index i using ($1 * in(i)):2 with lines dashtype (6,4) linewidth 2.2 linecolor rgb own(i), \
      for [i=0:series-1] $tuning index i using ($1 * in(i)):2 with points pointtype mark(i) pointsize 0.62 linecolor rgb own(i)
 }

@@ -15,11 +15,13 @@ set output out.'.'.format
 set encoding utf8
 
 # The Okabe-Ito palette, distinguishable with every kind of colour vision; grey for the baseline.
-# Series also differ in direct labels and point shapes.
+# Series also differ in direct labels and point shapes: the ninth has the first one's colour and another
+# shape than that or the black one, which is almost as dark.
 ink = '#222222'; faint = '#8a8a8a'; grid_colour = '#e4e4e4'
 array palette[8] = ['#4d4d4d', '#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000']
-array shape[8] = [7, 5, 9, 13, 11, 15, 7, 5]
+array shape[6] = [7, 5, 9, 13, 11, 15] # harness/report/figure.c has them as letters
 colour(i) = palette[(int(i) % 8) + 1]
+shape_of(i) = shape[(int(i) % 8 + 2 * (int(i) / 8)) % 6 + 1]
 rgb(i) = int(sprintf('0x%s', substr(colour(i), 2, 7)) + 0)
 
 set border 3 linecolor rgb faint linewidth 1

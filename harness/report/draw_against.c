@@ -285,6 +285,7 @@ static err draw_marks(drawing *g, const column *y, const column *x, const char *
   if (f->is_x_log) f->x_least = least / 1.15, f->x_most *= 1.1;
   for (size_t i = 0; i < count; i++)
     has_ends = has_ends || isfinite(marks[i].y.low) || isfinite(marks[i].x.low);
+  f->has_marks = true;
   place_names(g, y, x, axis, marks, count);
   figure_set_number(f, "is_joined", !x);
   set_texts(g, y, x, axis, has_ends);

@@ -58,17 +58,15 @@ static void set_legend(drawing *g, const faceting *found) {
   figure *f = &g->f;
   const double start = 0.022, gap = 0.025, end = 0.985;
   struct {
-    char text[112];
+    char name[96];
     double at;
     size_t line;
   } entries[FIGURE_MOST_SERIES];
   double at = start;
   f->legend_lines = 1;
   for (size_t i = 0; i < found->series; i++) {
-    char name[96];
-    drawing_name_part(g, found->first[i], 1, true, name, sizeof name);
-    snprintf(entries[i].text, sizeof entries[i].text, "■ %s", name);
-    const double share = figure_legend_share(f, entries[i].text);
+    drawing_name_part(g, found->first[i], 1, true, entries[i].name, sizeof entries[i].name);
+    const double share = figure_legend_share(f, entries[i].name);
     if (at > start && at + share > end) {
       f->legend_lines++;
       at = start;
@@ -78,7 +76,7 @@ static void set_legend(drawing *g, const faceting *found) {
     at += share + gap;
   }
   for (size_t i = 0; i < found->series; i++)
-    figure_set_legend(f, entries[i].text, entries[i].at, entries[i].line, (int)i);
+    figure_set_legend(f, entries[i].name, entries[i].at, entries[i].line, (int)i);
 }
 
 /* Panel titles, and the legend. */
@@ -290,6 +288,7 @@ static err draw_accuracy(drawing *g, bool is_time) {
   g->f.has_data = !error && pad_and_cut(&g->f, highest);
   if (!g->f.has_data) return error;
   g->f.has_marks = true;
+  figure_set_number(&g->f, "mark_every", 1);
   if (is_time)
     error = mark_iso(g, unit);
   else
@@ -439,12 +438,16 @@ err drawing_loss(drawing *g) {
   g->f.has_data = drawing_pad(&g->f, false);
   if (!g->f.has_data) return NULL;
   g->f.x_least = 0;
+  /* lines that share a colour differ in their marks */
+  g->f.has_marks = (panels.count ? panels.series : rows) > FIGURE_COLOURS;
+  figure_set_number(&g->f, "mark_every", LOSS_BINS / 10);
   finish_lines(g, &panels, "contrastive loss", ends, end_count);
   figure_set_text(&g->f, "x_label", "%s seen%s", unit_name,
                   g->f.has_band && !g->f.is_column ? "; shaded: range over seeds" : "");
-  figure_set_text(
-      &g->f, "y_label", "contrastive loss%s",
-      has_other_batches(g, rows) ? " (its level depends on the batch size, which differs)" : "");
+  figure_set_text(&g->f, "y_label", "contrastive loss%s",
+                  !has_other_batches(g, rows) ? ""
+                  : g->f.is_column            ? " (batch sizes differ)"
+                                   : " (its level depends on the batch size, which differs)");
   figure_set_title(&g->f, "Training loss by samples seen", NULL);
   return NULL;
 }

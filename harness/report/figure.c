@@ -27,11 +27,21 @@ static double legend_size(const figure *f) {
   return f->is_column ? 10 : 11.5;
 }
 
-void figure_set_legend(figure *f, const char *text, double at, size_t line, int colour) {
+/* The mark of a series (shape_of in plots/theme.gp) as a letter; a square where lines have none. */
+static const char *mark_letter(const figure *f, int series) {
+  static const char *const letters[] = {"●", "■", "▲", "◆", "▼", "⬟"};
+  return f->has_marks ? letters[(series % FIGURE_COLOURS + 2 * (series / FIGURE_COLOURS)) % 6]
+                      : "■";
+}
+
+void figure_set_legend(figure *f, const char *name, double at, size_t line, int colour) {
   const double first = f->is_column ? 0.95 : 0.85, step = f->is_column ? 0.042 : 0.033;
   const double up = f->legend_lines > 1 && !f->is_column ? 0.014 : 0;
+  strbuf text = {0};
+  strbuf_format(&text, "%s %s", mark_letter(f, colour), name);
   strbuf_format(&f->ends, "set label %d ", 201 + colour);
-  append_quoted(&f->ends, text);
+  append_quoted(&f->ends, strbuf_string(&text));
+  strbuf_free(&text);
   strbuf_format(&f->ends,
                 " noenhanced at screen %.4f,%.4g left font ',%g' textcolor rgb colour(%d) front\n",
                 at, first + up - step * (double)line, legend_size(f), colour);
@@ -213,8 +223,9 @@ double figure_text_share(const figure *f, const char *text) {
   return text_width(text) / canvas_of(f)->width;
 }
 
-double figure_legend_share(const figure *f, const char *text) {
-  return legend_size(f) / 11.5 * figure_text_share(f, text); /* text_width is of 11.5 points */
+/* text_width is of 11.5 points; all marks are as wide. */
+double figure_legend_share(const figure *f, const char *name) {
+  return legend_size(f) / 11.5 * (figure_text_share(f, "■ ") + figure_text_share(f, name));
 }
 
 static double across(const figure *f, double x) {
@@ -277,11 +288,10 @@ static double crossing(const figure *f, const box *b) {
 }
 
 /* Tries positions around the end, nearest first, and takes the one with the least overlap. */
-static box best_place(const figure *f, const figure_end *end, const box *taken, size_t count,
-                      double *least) {
+static box best_place(const figure *f, const figure_end *end, double width, const box *taken,
+                      size_t count, double *least) {
   enum { RINGS = 9, SIDES = 6 };
   const canvas *c = canvas_of(f);
-  double width = text_width(end->text);
   double x = across(f, end->x), y = along(f, end->y);
   box best = {0};
   *least = INFINITY;
@@ -315,14 +325,61 @@ static bool place_legend(figure *f, const char *y_label, const figure_end *ends,
   for (size_t i = 0; i < count; i++) width += figure_text_share(f, ends[i].text) + 0.055;
   if (at + width > 0.98) return false;
   for (size_t i = 0; i < count; i++) {
-    strbuf text = {0};
-    strbuf_format(&text, "■ %s", ends[i].text);
-    figure_set_legend(f, strbuf_string(&text), at, 0, ends[i].series);
+    figure_set_legend(f, ends[i].text, at, 0, ends[i].series);
     at += figure_text_share(f, ends[i].text) + 0.055;
-    strbuf_free(&text);
   }
   f->right_edge = 0.97;
   return true;
+}
+
+/* A text at a place, in the colour of a series; cut when it is wider than `room`. */
+typedef struct {
+  double left, middle, size, room;
+} label_place;
+
+static void set_label(const figure *f, int series, const char *name, const label_place *at,
+                      strbuf *out) {
+  strbuf text = {0};
+  double share = figure_text_share(f, name) * at->size / 11.5;
+  strbuf_append(&text, name);
+  if (share > at->room + 1e-6) { /* not for rounding */
+    text_cut(&text, 0, (size_t)((double)text_columns(name) * at->room / share) - 1);
+    strbuf_append(&text, "…");
+  }
+  strbuf_format(out, "set label %d ", 201 + series);
+  append_quoted(out, strbuf_string(&text));
+  strbuf_format(out,
+                " noenhanced at screen %.4f,%.4f left font ',%.4g' textcolor rgb colour(%d) "
+                "front\n",
+                at->left, at->middle, at->size, series);
+  strbuf_free(&text);
+}
+
+/* "● mask 50 %" */
+static void name_with_mark(const figure *f, const figure_end *end, strbuf *name) {
+  strbuf_clear(name);
+  strbuf_format(name, "%s %s", mark_letter(f, end->series), end->text);
+}
+
+/* A column of names right of the plot, in letters small enough for all of them; only the longest
+ * names are cut. */
+static void place_side_legend(figure *f, const figure_end *ends, size_t count) {
+  const double gap = 0.015, end = 0.985, room = 0.42, least_size = 0.65 * legend_size(f);
+  const canvas *c = canvas_of(f);
+  const double down = fmin(1.1 * letter_height / c->height, (c->top - c->bottom) / (double)count);
+  double widest = 0;
+  strbuf name = {0};
+  for (size_t i = 0; i < count; i++) widest = fmax(widest, figure_legend_share(f, ends[i].text));
+  double size = widest > room ? fmax(legend_size(f) * room / widest, least_size) : legend_size(f);
+  size = fmin(size, 11.5 * down * c->height / letter_height);
+  widest *= size / legend_size(f);
+  f->right_edge = end - gap - fmin(widest, room);
+  label_place at = {f->right_edge + gap, c->top - down / 2, size, end - gap - f->right_edge};
+  for (size_t i = 0; i < count; i++, at.middle -= down) {
+    name_with_mark(f, &ends[i], &name);
+    set_label(f, ends[i].series, strbuf_string(&name), &at, &f->ends);
+  }
+  strbuf_free(&name);
 }
 
 static int compare_series(const void *a, const void *b) {
@@ -330,32 +387,39 @@ static int compare_series(const void *a, const void *b) {
   return x->series - y->series;
 }
 
-void figure_place_ends(figure *f, const char *y_label, figure_end *ends, size_t count) {
+/* Labels at the ends of lines; false: there is no place for one of them. Where colours repeat, each
+ * shows its mark. */
+static bool place_labels(figure *f, figure_end *ends, size_t count, box *taken) {
   enum { CLEAR = 40 }; /* the overlap above which a legend is better */
-  box *taken = mem_zeroed(count, sizeof *taken);
+  const canvas *c = canvas_of(f);
+  strbuf name = {0}, labels = {0};
   double worst = 0, cost;
+  qsort(ends, count, sizeof *ends, compare_ends);
+  for (size_t i = 0; i < count; i++) {
+    strbuf_clear(&name);
+    strbuf_append(&name, ends[i].text);
+    if (count > FIGURE_COLOURS) name_with_mark(f, &ends[i], &name);
+    taken[i] = best_place(f, &ends[i], text_width(strbuf_string(&name)), taken, i, &cost);
+    worst = fmax(worst, cost);
+    label_place at = {taken[i].left / c->width, (taken[i].top + taken[i].bottom) / 2 / c->height,
+                      11.5, 1};
+    set_label(f, ends[i].series, strbuf_string(&name), &at, &labels);
+  }
+  if (worst < CLEAR) strbuf_append(&f->ends, strbuf_string(&labels));
+  strbuf_free(&name);
+  strbuf_free(&labels);
+  return worst < CLEAR;
+}
+
+void figure_place_ends(figure *f, const char *y_label, figure_end *ends, size_t count) {
+  box *taken = mem_zeroed(count, sizeof *taken);
   if (!taken) {
     f->ends.is_broken = true;
     return;
   }
-  qsort(ends, count, sizeof *ends, compare_ends);
-  for (size_t i = 0; i < count; i++) {
-    taken[i] = best_place(f, &ends[i], taken, i, &cost);
-    worst = fmax(worst, cost);
-  }
-  if (worst >= CLEAR) {
+  if (!place_labels(f, ends, count, taken)) {
     qsort(ends, count, sizeof *ends, compare_series);
-    if (place_legend(f, y_label, ends, count)) count = 0; /* no labels at the line ends */
-    qsort(ends, count, sizeof *ends, compare_ends);
-  }
-  for (size_t i = 0; i < count; i++) {
-    strbuf_format(&f->ends, "set label %d ", 201 + ends[i].series);
-    append_quoted(&f->ends, ends[i].text);
-    strbuf_format(&f->ends,
-                  " noenhanced at screen %.4f,%.4f left font ',11.5' textcolor rgb colour(%d) "
-                  "front\n",
-                  taken[i].left / canvas_of(f)->width,
-                  (taken[i].top + taken[i].bottom) / 2 / canvas_of(f)->height, ends[i].series);
+    if (!place_legend(f, y_label, ends, count)) place_side_legend(f, ends, count);
   }
   free(taken);
 }
@@ -382,9 +446,10 @@ static err find_plots(char **plots) {
                                   "or set FLIPBENCH_PLOTS to their folder");
 }
 
-/* A tic distance of 1, 2 or 5 times a power of ten that gives nearly `count` tics. */
-static double tic_step(const figure *f, int count) {
-  double rough = (f->x_most - f->x_least) / count;
+/* A tic distance of 1, 2 or 5 times a power of ten that gives as many tics as labels have room. */
+static double tic_step(const figure *f) {
+  const double share = (f->right_edge - left_of(f)) / (f->panels > 1 ? 2 : 1);
+  double rough = (f->x_most - f->x_least) / fmax(share * (f->is_column ? 4.7 : 7), 2.5);
   if (!(rough > 0)) return 1;
   double unit = pow(10, floor(log10(rough))), lead = rough / unit;
   return unit * (lead < 1.4 ? 1 : lead < 3 ? 2 : lead < 7 ? 5 : 10);
@@ -408,7 +473,7 @@ static void write_script(const figure *f, const char *name, const char *formats,
                 strbuf_string(&f->variables), f->x_least, f->x_most, f->y_least, f->y_most,
                 f->series, f->has_band, f->has_marks, f->is_column, f->panels < 2 ? 1 : f->panels,
                 f->is_x_log, left_of(f), f->right_edge, f->legend_lines ? f->legend_lines : 1,
-                tic_step(f, (f->is_column ? 4 : 6) / (f->panels > 2 ? 2 : 1)));
+                tic_step(f));
   if (f->series) {
     strbuf_format(out, "array panel_of[%d]\narray colour_of[%d]\n", f->series, f->series);
     for (int i = 0; i < f->series; i++)

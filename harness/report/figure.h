@@ -11,7 +11,8 @@ typedef struct {
   bool is_tuning;
 } figure_point;
 
-enum { FIGURE_MOST_SERIES = 24, FIGURE_MOST_PANELS = 6 };
+/* Series beyond the colours repeat them with other marks (plots/theme.gp). */
+enum { FIGURE_MOST_SERIES = 24, FIGURE_MOST_PANELS = 6, FIGURE_COLOURS = 8 };
 
 typedef struct {
   strbuf variables, points, tuning, ends; /* ends: commands that label the lines */
@@ -49,15 +50,16 @@ err figure_add_series(figure *f, const figure_point *points, size_t count) ERR_M
 err figure_add_obstacle(figure *f, double x, double low, double high) ERR_MUST_CHECK;
 /* A line that labels avoid. */
 err figure_add_stretch(figure *f, double x0, double y0, double x1, double y1) ERR_MUST_CHECK;
-/* An entry of the legend above the panels; `at`: position as a share of the canvas; in line `line`
- * of legend_lines, which is set first. */
-void figure_set_legend(figure *f, const char *text, double at, size_t line, int colour);
+/* An entry of the legend above the panels, with its mark if the lines have marks; `at`: position as
+ * a share of the canvas; in line `line` of legend_lines, which is set first. */
+void figure_set_legend(figure *f, const char *name, double at, size_t line, int colour);
 /* The place of a value on the x axis; the width of a text: as shares of the canvas. */
 double figure_across(const figure *f, double x);
 double figure_text_share(const figure *f, const char *text);
-double figure_legend_share(const figure *f, const char *text); /* in the legend's size */
+double figure_legend_share(const figure *f, const char *name); /* of an entry of the legend */
 /* The label at the end of a series, placed clear of the lines and of other labels; if a line would
- * cross one, all go into a legend next to `y_label`. Set ranges and the right edge first. */
+ * cross one, all go into a legend next to `y_label`, or right of the plot, which moves the right
+ * edge. Set ranges, has_marks and the right edge first. */
 typedef struct {
   double x, y;
   char text[96];

@@ -101,6 +101,19 @@ done
 [ "$(grep ^axis_tics $many/zero_shot_top1_against_learning_rate.gp | grep -oE '"[^"]+" [0-9]' | wc -l)" -lt 12 ] || fail "labels of the axis overlap"
 expect_status 0 bench plot many --figure loss --format svg --size column --out many-column
 grep -q '>first 24 of 28 rows<' many-column/loss.svg || fail "a column of a paper leaves out rows"
+# Lines of one colour have other marks, in the plot as in the legend, also where few lines have none.
+cat > marks.gp <<'G'
+set print 'marks.txt'
+do for [i=0:23] { print colour(i), shape_of(i) }
+plot $points index 0 using 1:2 with lines
+G
+expect_status 0 bench plot many --figure loss --template marks.gp --format svg --out marks
+[ "$(sort -u marks/marks.txt | wc -l)" = 24 ] || fail "two of 24 series look alike"
+grep -q 'has_marks = 1;' $many/loss.gp || fail "the lines of one colour have no marks"
+grep -q 'has_marks = 0;' results/small/plots/loss.gp || fail "a few lines of loss have marks"
+for at in 0:● 8:▲ 16:▼; do
+  grep -q "set label $((201 + ${at%:*})) '${at#*:} learning rate" $many/loss.gp || fail "the legend does not show the mark of series ${at%:*}"
+done
 
 # A row has a point on an axis when its runs share one number there; others are counted.
 cat > experiments/axes.yaml <<'Y'

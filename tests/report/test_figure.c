@@ -15,22 +15,32 @@ typedef struct {
   double left, right, bottom, top; /* shares of the canvas */
 } box;
 
+typedef char label_text[64];
+
 /* Where the script puts the labels, 201 and on; how many. A legend's stand beside the y axis' name.
  */
-static size_t placed(const figure *f, box *boxes, bool *is_legend) {
+static size_t placed(const figure *f, box *boxes, label_text *texts) {
   size_t count = 0;
-  *is_legend = false;
+  const double half = f->is_column ? 0.028 : 0.016; /* of a letter's height, at 11.5 points */
   for (const char *at = strbuf_string(&f->ends); (at = strstr(at, "set label ")); at++) {
-    double x, y;
-    char text[64];
+    double x, y, size;
     int number;
-    assert_int_equal(
-        sscanf(at, "set label %d '%63[^']' noenhanced at screen %lf,%lf", &number, text, &x, &y),
-        4);
-    *is_legend = *is_legend || strstr(text, "■");
-    boxes[count++] = (box){x, x + figure_text_share(f, text), y - 0.016, y + 0.016};
+    assert_int_equal(sscanf(at,
+                            "set label %d '%63[^']' noenhanced at screen %lf,%lf left font ',%lf'",
+                            &number, texts[count], &x, &y, &size),
+                     5);
+    size /= 11.5;
+    double right = x + size * figure_text_share(f, texts[count]);
+    boxes[count++] = (box){x, right, y - size * half, y + size * half};
   }
   return count;
+}
+
+static void assert_apart(const box *boxes, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    for (size_t j = 0; j < i; j++)
+      assert_false(boxes[i].left < boxes[j].right && boxes[j].left < boxes[i].right &&
+                   boxes[i].bottom < boxes[j].top && boxes[j].bottom < boxes[i].top);
 }
 
 static double across(const figure *f, double x) {
@@ -76,23 +86,71 @@ static void labels_keep_clear(void **state) {
     figure_point points[SERIES][POINTS];
     figure_end ends[SERIES];
     box boxes[SERIES];
-    bool is_legend;
+    label_text texts[SERIES];
     draw(&f, seed, points, ends);
     figure_place_ends(&f, "accuracy (%)", ends, SERIES);
-    assert_int_equal(placed(&f, boxes, &is_legend), SERIES);
+    assert_int_equal(placed(&f, boxes, texts), SERIES);
+    bool is_legend = strstr(texts[0], "■");
     legends += is_legend;
-    for (int i = 0; i < SERIES && !is_legend; i++) {
-      for (int j = 0; j < i; j++)
-        assert_false(boxes[i].left < boxes[j].right && boxes[j].left < boxes[i].right &&
-                     boxes[i].bottom < boxes[j].top && boxes[j].bottom < boxes[i].top);
+    if (!is_legend) assert_apart(boxes, SERIES);
+    for (int i = 0; i < SERIES && !is_legend; i++)
       for (int s = 0; s < SERIES; s++)
         for (int k = 1; k < POINTS; k++)
           if (is_crossed(&f, &boxes[i], &points[s][k - 1], &points[s][k]))
             fail_msg("seed %d: a line runs through label %d", (int)seed, i);
-    }
     figure_free(&f);
   }
   assert_in_range(legends, 0, 100); /* for most, places are found */
+}
+
+/* Lines that end at one place have no room for labels there. */
+static void draw_alike(figure *f, int series, bool is_column, const char *name) {
+  figure_end ends[FIGURE_MOST_SERIES];
+  *f = (figure){.x_most = 10.2, .y_most = 11, .right_edge = 0.8, .has_marks = true};
+  f->is_column = is_column;
+  for (int i = 0; i < series; i++) {
+    const figure_point points[] = {{0, 0, 0, 0, false}, {10, 8, 8, 8, false}};
+    assert_ok(figure_add_series(f, points, 2));
+    ends[i] = (figure_end){10, 8, "", i};
+    snprintf(ends[i].text, sizeof ends[i].text, "%s %d", name, i);
+  }
+  figure_place_ends(f, "accuracy (%)", ends, (size_t)series);
+}
+
+static void names_of_many_lines_do_not_overlap(void **state) {
+  (void)state;
+  static const char *const names[] = {"mask", "a way with a long name, batch size"};
+  for (int is_column = 0; is_column < 2; is_column++)
+    for (int series = SERIES; series <= FIGURE_MOST_SERIES; series++)
+      for (int n = 0; n < 2; n++) {
+        figure f;
+        box boxes[FIGURE_MOST_SERIES];
+        label_text texts[FIGURE_MOST_SERIES];
+        draw_alike(&f, series, is_column, names[n]);
+        assert_int_equal(placed(&f, boxes, texts), series);
+        assert_apart(boxes, (size_t)series);
+        for (int i = 0; i < series; i++)
+          assert_true(boxes[i].left > 0 && boxes[i].right < 1.001 && boxes[i].bottom > 0.1);
+        figure_free(&f);
+      }
+}
+
+/* Of lines with the same colour, each has its own mark; black and the dark grey look alike. */
+static void series_of_one_colour_have_other_marks(void **state) {
+  (void)state;
+  figure f;
+  box boxes[FIGURE_MOST_SERIES];
+  label_text texts[FIGURE_MOST_SERIES];
+  draw_alike(&f, FIGURE_MOST_SERIES, false, "mask");
+  assert_int_equal(placed(&f, boxes, texts), FIGURE_MOST_SERIES);
+  for (int i = 0; i < FIGURE_MOST_SERIES; i++)
+    for (int j = 0; j < i; j++) {
+      int one = i % FIGURE_COLOURS, other = j % FIGURE_COLOURS;
+      bool is_dark = one % (FIGURE_COLOURS - 1) == 0 && other % (FIGURE_COLOURS - 1) == 0;
+      if (one == other || is_dark)
+        assert_int_not_equal(strncmp(texts[i], texts[j], strlen("■")), 0);
+    }
+  figure_free(&f);
 }
 
 static void assert_title(const char *title, const char *shown) {
@@ -116,6 +174,8 @@ static void a_title_begins_with_a_capital_but_not_a_setting(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(labels_keep_clear),
+      cmocka_unit_test(names_of_many_lines_do_not_overlap),
+      cmocka_unit_test(series_of_one_colour_have_other_marks),
       cmocka_unit_test(a_title_begins_with_a_capital_but_not_a_setting),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
