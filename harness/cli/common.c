@@ -115,6 +115,17 @@ static bool is_axis_everywhere(const spec_experiment *e, const char *key) {
   return e->cell_count > 0;
 }
 
+/* The other way to give what a setting gives, of which the one said last counts; NULL: none. */
+static const char *alternative_of(const char *key) {
+  static const char *const pairs[][2] = {{"samples", "epochs"},
+                                         {"warmup_samples", "warmup_epochs"},
+                                         {"learning_rate", "base_learning_rate"}};
+  for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+    for (int k = 0; k < 2; k++)
+      if (strcmp(key, pairs[i][k]) == 0) return pairs[i][1 - k];
+  return NULL;
+}
+
 /* A setting is below the matrix: one of an axis would change no cell. */
 static err refuse_axes(const spec_experiment *e, const spec_options *options) {
   for (size_t i = 0; i < options->set_count; i++) {
@@ -122,6 +133,13 @@ static err refuse_axes(const spec_experiment *e, const spec_options *options) {
     char key[64];
     if (!value) continue;
     snprintf(key, sizeof key, "%.*s", (int)(value - options->set[i]), options->set[i]);
+    const char *other = alternative_of(key);
+    if (other && is_axis_everywhere(e, other))
+      return err_new(ERR_INPUT,
+                     "--set %s: %s is an axis of the matrix and gives the same in another way, "
+                     "which would override it; for other cells change the matrix, or add a profile "
+                     "with another one and run it with --profile",
+                     options->set[i], other);
     if (is_axis_everywhere(e, key))
       return err_new(ERR_INPUT,
                      "--set %s: %s is an axis of the matrix, which would override it; for other "
@@ -141,6 +159,22 @@ static err load_file(const char *path, const spec_options *options, spec_experim
   return error;
 }
 
+/* The record of NAME, or with a profile that of NAME@PROFILE, which may have been run with other
+ * settings. A profile that was not run yet is of NAME's file; *is_as_run: the record is of what was
+ * asked for, so its settings from the command line are too. */
+static err find_recorded(store *s, const char *name, const char *profile, store_experiment *r,
+                         bool *is_as_run) {
+  strbuf whole = {0};
+  if (profile) strbuf_format(&whole, "%s@%s", name, profile);
+  err error = whole.is_broken ? mem_error(0, "a name") : NULL;
+  if (!error) error = store_find_experiment(s, profile ? whole.data : name, r);
+  strbuf_free(&whole);
+  *is_as_run = !error && r->is_known;
+  if (error || r->is_known || !profile) return error;
+  store_free_experiment(r);
+  return store_find_experiment(s, name, r);
+}
+
 err cli_load_experiment(store *s, const char *given, const spec_options *options,
                         spec_experiment **e) {
   /* a bare word is a name first: the source tree has a program called quickstart */
@@ -155,11 +189,12 @@ err cli_load_experiment(store *s, const char *given, const spec_options *options
     return loaded;
   }
   store_experiment r;
-  err error = store_find_experiment(s, given, &r);
+  bool is_as_run;
+  err error = find_recorded(s, given, options->profile, &r, &is_as_run);
   if (error) return error;
   spec_options as_run = *options;
   if (*r.profile && !as_run.profile) as_run.profile = r.profile;
-  if (!as_run.set_count && !as_run.set_cell_count) {
+  if (is_as_run && !as_run.set_count && !as_run.set_cell_count) {
     as_run.set = (const char *const *)r.set.items;
     as_run.set_count = r.set.count;
     as_run.set_cell = (const char *const *)r.set_cell.items;

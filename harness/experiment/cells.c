@@ -72,6 +72,38 @@ err spec_read_conditions(spec_reader *r, const yml_node *node, const char *what,
   return NULL;
 }
 
+/* Has any of the cells the value that a condition asks for? */
+static err is_met(spec_reader *r, const char *key, const yml_node *value, size_t first,
+                  size_t count, bool *is_any) {
+  strbuf scratch = {0};
+  err error = NULL;
+  *is_any = false;
+  for (size_t i = first; i < first + count && !*is_any && !error; i++)
+    error =
+        spec_value_is_among(r, key, value, spec_cell_value(&r->e->cells[i], key, &scratch), is_any);
+  strbuf_free(&scratch);
+  return error;
+}
+
+err spec_check_conditions(spec_reader *r, const yml_node *conditions, const char *what,
+                          size_t first, size_t count) {
+  err error = NULL;
+  if (!conditions || r->e->profiles.count || r->options->set_cell_count) return NULL;
+  for (size_t k = 0; k < conditions->count && !error; k++) {
+    const yml_node *values = conditions->items[k];
+    const bool is_list = values->kind == YML_SEQUENCE;
+    for (size_t i = 0; i < (is_list ? values->count : 1) && !error; i++) {
+      const yml_node *value = is_list ? values->items[i] : values;
+      bool is_any;
+      error = is_met(r, conditions->keys[k]->scalar, value, first, count, &is_any);
+      if (!error && !is_any)
+        yml_problem(&r->problems, value, NULL, 0, "%s: no cell has %s %s", what,
+                    conditions->keys[k]->scalar, value->kind == YML_SCALAR ? value->scalar : "");
+    }
+  }
+  return error;
+}
+
 err spec_conditions_hold(spec_reader *r, const yml_node *conditions, const spec_cell *cell,
                          bool *hold) {
   strbuf scratch = {0};

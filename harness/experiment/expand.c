@@ -455,6 +455,38 @@ static err name_what_runs(const combo *c, spec_cell *cell) {
   return error;
 }
 
+/* ranks and nodes are no settings; a later layer's replace an earlier one's. */
+static err name_ranks_that_run(spec_cell *cell) {
+  err error = NULL;
+  for (size_t k = 0; k < cell->axes.count && !error; k++) {
+    spec_pair *pair = &cell->axes.items[k];
+    if (!spec_is_ranks_key(pair->key)) continue;
+    bool is_nodes = strcmp(pair->key, "nodes") == 0;
+    error = set_text(&pair->value, "%ld", (long)(is_nodes ? cell->ranks.nodes : cell->ranks.ranks));
+  }
+  return error;
+}
+
+/* The names that a layer gives a cell. Two layers may name one cell by a label of an axis only if
+ * they give it the same: a row cannot have two. */
+static err add_names(spec_reader *r, const layer *l, spec_cell *cell) {
+  err error = NULL;
+  const char *label = label_key(l);
+  for (size_t k = 0; k < l->pairs.count && !error; k++) {
+    const spec_pair *pair = &l->pairs.items[k];
+    const char *before = spec_pairs_get(&cell->axes, pair->key);
+    if (!before)
+      error = spec_pairs_add(&cell->axes, pair->key, pair->value, pair->is_labeled);
+    else if (label && strcmp(pair->key, label) == 0 && strcmp(before, pair->value) != 0)
+      yml_problem(
+          &r->problems, l->where, NULL, 0,
+          "this cell already has %s '%s', from another entry for the same values: merge the "
+          "two, or give them values that differ",
+          label, before);
+  }
+  return error;
+}
+
 static err make_cell(matrix *m, const combo *c) {
   static const char *const base_only[] = {"base", NULL};
   spec_cell *cell;
@@ -470,13 +502,11 @@ static err make_cell(matrix *m, const combo *c) {
     if (l->nodes) cell->ranks.nodes = l->nodes;
     if (yml_get(map, "base")) error = nodes_without(&m->r->pool, l->map, base_only, &map);
     if (!error) settings_apply(&cell->settings, map, NULL, &m->r->problems);
-    for (size_t k = 0; k < l->pairs.count && !error; k++)
-      if (!spec_pairs_get(&cell->axes, l->pairs.items[k].key))
-        error = spec_pairs_add(&cell->axes, l->pairs.items[k].key, l->pairs.items[k].value,
-                               l->pairs.items[k].is_labeled);
+    if (!error) error = add_names(m->r, l, cell);
   }
   if (!error) error = spec_apply_changes(m->r, cell);
   if (!error) error = name_what_runs(c, cell);
+  if (!error) error = name_ranks_that_run(cell);
   cell->ranks.is_axis = cell->ranks.ranks || cell->ranks.nodes;
   if (!error) error = label_cell(m->r, cell);
   if (!error) error = spec_make_id(cell);

@@ -124,6 +124,8 @@ static err read_limits(spec_reader *r, const yml_node *node) {
   err error = NULL;
   for (size_t i = 0; i < count && !error; i++)
     error = read_limits_entry(r, node->kind == YML_SEQUENCE ? node->items[i] : node, &entries[i]);
+  for (size_t i = 0; i < count && !error && r->problems.count == before; i++)
+    error = spec_check_conditions(r, entries[i].when, "when", 0, r->e->cell_count);
   for (size_t c = 0; c < r->e->cell_count && r->problems.count == before; c++)
     for (size_t i = 0; i < count && !error; i++) {
       bool is_meant = true;

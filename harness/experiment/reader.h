@@ -56,6 +56,10 @@ err spec_read_conditions(spec_reader *r, const yml_node *node, const char *what,
                          const yml_node **conditions) ERR_MUST_CHECK;
 err spec_conditions_hold(spec_reader *r, const yml_node *conditions, const spec_cell *cell,
                          bool *hold) ERR_MUST_CHECK;
+/* A problem for each value in `conditions` (may be NULL) that none of the cells [first, first +
+ * count) has, in files without profiles, whose values may be another profile's. */
+err spec_check_conditions(spec_reader *r, const yml_node *conditions, const char *what,
+                          size_t first, size_t count) ERR_MUST_CHECK;
 /* True when `node` (a value or a list of values) contains `value` under `key`. */
 err spec_value_is_among(spec_reader *r, const char *key, const yml_node *node, const char *value,
                         bool *is_among) ERR_MUST_CHECK;

@@ -43,6 +43,14 @@ static void check_names(spec_reader *r, const yml_node *node, const spec_names *
   }
 }
 
+static void refuse_repeated(spec_reader *r, const yml_node *node, const spec_names *names) {
+  for (size_t i = 1; i < names->count; i++)
+    for (size_t k = 0; k < i; k++)
+      if (strcmp(names->items[i], names->items[k]) == 0)
+        yml_problem(&r->problems, item_named(node, names->items[i]), NULL, 0,
+                    "column '%s' is listed twice", names->items[i]);
+}
+
 /* "Y against X": any column against any column, axis or setting. */
 static bool is_against(const spec_reader *r, const char *name) {
   static const char word[] = " against ";
@@ -126,7 +134,7 @@ static const char *find_averaged(const spec_reader *r, size_t a, size_t b) {
     if (strcmp(key, "seed") == 0) continue;
     const char *x = spec_cell_value(&e->cells[a], key, &one);
     const char *y = spec_cell_value(&e->cells[b], key, &other);
-    if (x && y && strcmp(x, y) != 0) found = key;
+    if (!x || !y ? x != y : strcmp(x, y) != 0) found = key;
   }
   strbuf_free(&one);
   strbuf_free(&other);
@@ -162,12 +170,14 @@ static err read_pair(spec_reader *r, const yml_node *key, const yml_node *item, 
   return error;
 }
 
-/* The first row key in which two cells differ; NULL: they belong to one row. */
-static const char *find_row_difference(const spec_experiment *e, size_t a, size_t b) {
+/* The first row key, other than `but` (may be NULL), in which two cells differ; NULL: none. */
+static const char *find_row_difference(const spec_experiment *e, const char *but, size_t a,
+                                       size_t b) {
   const spec_names *rows = &e->report.rows;
   const char *found = NULL;
   strbuf one = {0}, other = {0};
   for (size_t k = 0; k < rows->count && !found; k++) {
+    if (but && strcmp(rows->items[k], but) == 0) continue;
     const char *x = spec_cell_value(&e->cells[a], rows->items[k], &one);
     const char *y = spec_cell_value(&e->cells[b], rows->items[k], &other);
     if (!x || !y ? x != y : strcmp(x, y) != 0) found = rows->items[k];
@@ -177,26 +187,38 @@ static const char *find_row_difference(const spec_experiment *e, size_t a, size_
   return found;
 }
 
+/* The first row whose cells `where` matches; the number of cells if there is none. *other: a cell
+ * of a second such row, *key the row key, other than `but`, in which it differs, NULL: there is
+ * no second. */
+static size_t find_row(const spec_experiment *e, const spec_pairs *where, const char *but,
+                       size_t *other, const char **key) {
+  size_t first = e->cell_count;
+  *key = NULL;
+  for (size_t i = 0; i < e->cell_count && !*key; i++) {
+    if (e->cells[i].tuning || !spec_cell_matches(&e->cells[i], where)) continue;
+    if (first == e->cell_count) first = i;
+    *key = find_row_difference(e, but, first, i);
+    *other = i;
+  }
+  return first;
+}
+
 /* The baseline must be a single row: with several, the comparison would be arbitrary. */
 static void find_baseline_row(spec_reader *r, const yml_node *node) {
   const spec_experiment *e = r->e;
-  size_t first = e->cell_count;
-  for (size_t i = 0; i < e->cell_count; i++) {
-    const char *key;
-    if (e->cells[i].tuning || !spec_cell_matches(&e->cells[i], &e->report.baseline)) continue;
-    if (first == e->cell_count) first = i;
-    if (!(key = find_row_difference(e, first, i))) continue;
+  const char *key;
+  size_t other, first = find_row(e, &e->report.baseline, NULL, &other, &key);
+  if (key) {
     strbuf one = {0};
     const char *value = spec_cell_value(&e->cells[first], key, &one);
     yml_problem(&r->problems, node, NULL, 0,
                 "baseline matches more than one row ('%s' and '%s'): name %s in it too, as in "
                 "'%s: %s'",
-                e->cells[first].label, e->cells[i].label, key, key, value ? value : "");
+                e->cells[first].label, e->cells[other].label, key, key, value ? value : "");
     strbuf_free(&one);
-    return;
-  }
-  if (first == e->cell_count && e->cell_count)
+  } else if (first == e->cell_count && e->cell_count) {
     yml_problem(&r->problems, node, NULL, 0, "baseline matches no cell of the matrix");
+  }
 }
 
 static err read_baseline(spec_reader *r, const yml_node *node) {
@@ -244,9 +266,31 @@ static bool is_note(const char *key) {
   return strcmp(key, "verified") == 0 || strcmp(key, "source") == 0;
 }
 
-/* ranks and nodes are columns too; as an axis they say which row. */
-static bool is_ranks_axis(const spec_reader *r, const char *key) {
-  return spec_is_ranks_key(key) && spec_names_has(&r->axes, key);
+/* ranks, nodes and samples are columns too; as an axis they say which row. */
+static bool is_column_axis(const spec_reader *r, const char *key) {
+  return columns_find(key) && spec_names_has(&r->axes, key);
+}
+
+/* A published value belongs to one row, or to one of each seed, and a row has one. Its row may be
+ * that of a profile alone, or be taken away by an exclude or a change from the command line. */
+static void check_reference(spec_reader *r, const yml_node *entry, const spec_pairs *where,
+                            const column *c) {
+  const spec_experiment *e = r->e;
+  const spec_options *options = r->options;
+  bool is_whole = !e->profiles.count && !options->set_cell_count && !yml_get(r->root, "exclude");
+  const char *key;
+  size_t other, first = find_row(e, where, "seed", &other, &key);
+  if (first == e->cell_count && is_whole && e->cell_count)
+    yml_problem(&r->problems, entry, NULL, 0, "reference matches no row of the table");
+  else if (key)
+    yml_problem(&r->problems, entry, NULL, 0,
+                "reference matches more than one row ('%s' and '%s'): name %s in it too",
+                e->cells[first].label, e->cells[other].label, key);
+  for (size_t i = 0; i < e->report.reference_count && first < e->cell_count && !key; i++)
+    if (e->report.references[i].column == c &&
+        spec_cell_matches(&e->cells[first], &e->report.references[i].where))
+      yml_problem(&r->problems, entry, NULL, 0, "a second reference for %s of '%s'", c->name,
+                  e->cells[first].label);
 }
 
 /* One reference entry: axis values select the row, column names give the numbers. */
@@ -259,13 +303,13 @@ static err read_reference(spec_reader *r, const yml_node *entry) {
   const yml_node *verified = yml_get(flat, "verified"), *source = yml_get(flat, "source");
   if (verified && (verified->kind != YML_SCALAR || !yml_as_bool(verified->scalar, &is_verified)))
     yml_problem(&r->problems, verified, NULL, 0, "verified takes true or false");
-  size_t column_count;
+  size_t column_count, before = r->problems.count;
   const char *const *names = columns_names(&column_count);
   for (size_t i = 0; i < flat->count; i++) {
     const char *key = flat->keys[i]->scalar;
     bool is_axis = spec_names_has(&r->axes, key) || settings_find(key);
     if (is_note(key)) continue;
-    if (is_axis && (!columns_find(key) || is_ranks_axis(r, key))) {
+    if (is_axis && (!columns_find(key) || is_column_axis(r, key))) {
       TRY(read_pair(r, flat->keys[i], flat->items[i], &where));
     } else if (!columns_find(key)) {
       yml_problem(&r->problems, flat->keys[i], names, column_count,
@@ -275,11 +319,13 @@ static err read_reference(spec_reader *r, const yml_node *entry) {
   for (size_t i = 0; i < flat->count; i++) {
     const column *c = columns_find(flat->keys[i]->scalar);
     double value;
-    if (!c || is_ranks_axis(r, flat->keys[i]->scalar)) continue;
-    if (flat->items[i]->kind != YML_SCALAR || !yml_as_real(flat->items[i]->scalar, &value))
+    if (!c || is_column_axis(r, flat->keys[i]->scalar)) continue;
+    if (flat->items[i]->kind != YML_SCALAR || !yml_as_real(flat->items[i]->scalar, &value)) {
       yml_problem(&r->problems, flat->items[i], NULL, 0, "%s takes a number", c->name);
-    else
-      TRY(add_reference(r, &where, c, value, is_verified, source));
+      continue;
+    }
+    if (r->problems.count == before) check_reference(r, entry, &where, c);
+    TRY(add_reference(r, &where, c, value, is_verified, source));
   }
 cleanup:
   spec_pairs_free(&where);
@@ -325,9 +371,12 @@ static void read_iso(spec_reader *r, const yml_node *node) {
   if (!report->iso) report->iso = columns_find("zero_shot_top1");
 }
 
-static err read_set(const spec_reader *r, const yml_node *node, char **name) {
-  (void)r;
-  if (yml_is_null(node) || node->kind != YML_SCALAR) return NULL;
+static err read_set(spec_reader *r, const yml_node *node, const char *key, char **name) {
+  if (yml_is_null(node)) return NULL;
+  if (node->kind != YML_SCALAR) {
+    yml_problem(&r->problems, node, NULL, 0, "%s takes the name of one evaluation set", key);
+    return NULL;
+  }
   *name = mem_copy_string(node->scalar);
   return *name ? NULL : mem_error(0, "the experiment");
 }
@@ -350,6 +399,7 @@ err spec_read_report(spec_reader *r) {
     const char *const *names = columns_names(&count);
     TRY(spec_read_names(r, PART("columns"), "columns", &report->columns));
     check_names(r, PART("columns"), &report->columns, names, count, true, "column");
+    refuse_repeated(r, PART("columns"), &report->columns);
   }
   for (size_t i = 0;
        report->columns.count < DEFAULT_COLUMN_COUNT && !PART("columns") && i < DEFAULT_COLUMN_COUNT;
@@ -363,8 +413,8 @@ err spec_read_report(spec_reader *r) {
     TRY(spec_names_add(&report->plots, plot_names[i]));
   TRY(read_baseline(r, PART("baseline")));
   TRY(read_references(r, PART("reference")));
-  TRY(read_set(r, PART("main_set"), &report->main_set));
-  TRY(read_set(r, PART("shifted_set"), &report->shifted_set));
+  TRY(read_set(r, PART("main_set"), "main_set", &report->main_set));
+  TRY(read_set(r, PART("shifted_set"), "shifted_set", &report->shifted_set));
   read_iso(r, PART("iso"));
 #undef PART
   if (r->problems.count == before && node)

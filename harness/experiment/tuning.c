@@ -136,6 +136,8 @@ static err make_tuning(tunings *t, tuning *one) {
     first = source->first;
     count = source->count;
   }
+  if (!error) error = spec_check_conditions(t->r, one->when, "when", first, count);
+  if (!error) error = spec_check_conditions(t->r, one->unless, "unless", first, count);
   one->first = t->r->e->cell_count;
   for (size_t i = 0; i < count && !error && t->r->problems.count == before; i++)
     error = tune_cell(t, one, first + i);

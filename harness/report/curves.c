@@ -242,7 +242,12 @@ err curves_iso(report_data *d, size_t row, data_iso *iso) {
   size_t room = d->rows[row].count, *own = mem_zeroed(room, sizeof *own);
   size_t *base = mem_zeroed(room, sizeof *base);
   err error = own && base ? NULL : mem_error(0, "a comparison");
-  size_t count = error ? 0 : data_pair_seeds(d, row, (size_t)d->baseline, own, base);
+  size_t paired = error ? 0 : data_pair_seeds(d, row, (size_t)d->baseline, own, base), count = 0;
+  for (size_t i = 0; i < paired; i++) {
+    if (measure_is_of_two_sets(d, own[i], base[i], d->e->report.iso)) continue;
+    own[count] = own[i];
+    base[count++] = base[i];
+  }
   if (count) error = compare(d, own, base, count, iso);
   free(own);
   free(base);

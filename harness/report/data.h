@@ -21,6 +21,7 @@ typedef struct {
   const spec_cell *cell;
   int64_t run_id; /* 0: never run */
   bool is_finished;
+  bool is_outdated;       /* its run is of other weights than its parent's: as if never run */
   char *status, *message; /* owned */
   char *ended;            /* owned; "" while it is running */
   ptrdiff_t tuned;        /* the first cell tuned from this one; -1: none */

@@ -36,3 +36,18 @@ err load_cell(store *s, const spec_cell *cell, data_cell *c) {
   if (error) return error;
   return store_list_evaluations(s, c->run_id, &c->evaluations, &c->evaluation_count);
 }
+
+err load_forget(data_cell *c) {
+  load_free_cell(c);
+  *c = (data_cell){.cell = c->cell,
+                   .tuned = -1,
+                   .fine_tuned = -1,
+                   .measured = -1,
+                   .is_outdated = true,
+                   .status = mem_copy_string("not run"),
+                   .message = mem_copy_string("its run started from an earlier run of its parent, "
+                                              "which was trained again; 'flipbench run' repeats "
+                                              "it"),
+                   .ended = mem_copy_string("")};
+  return c->status && c->message && c->ended ? NULL : mem_error(0, "the report");
+}

@@ -6,5 +6,7 @@
 
 err load_cell(store *s, const spec_cell *cell, data_cell *c) ERR_MUST_CHECK;
 void load_free_cell(data_cell *c);
+/* Makes the cell one without a run, because it was trained from other weights than its parent's. */
+err load_forget(data_cell *c) ERR_MUST_CHECK;
 
 #endif

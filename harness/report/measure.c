@@ -114,6 +114,12 @@ static err make_pairing(size_t room, pairing *p) {
   return mem_error(room * sizeof *p->own, "a comparison");
 }
 
+bool measure_is_of_two_sets(const report_data *d, size_t own, size_t other, const column *c) {
+  const data_evaluation *a = data_find_evaluation(d, own, c);
+  const data_evaluation *b = data_find_evaluation(d, other, c);
+  return a && b && strcmp(a->set, b->set) != 0;
+}
+
 /* The pairs of seeds of two rows for which both have a value of the column. */
 static err pair_columns(const report_data *d, size_t row, const column *c, size_t other,
                         const column *of, pairing *p) {
@@ -123,6 +129,7 @@ static err pair_columns(const report_data *d, size_t row, const column *c, size_
   for (size_t i = 0; i < found; i++) {
     paired_value a = paced(d, p->own[i], c), b = paced(d, p->other[i], of);
     if (isnan(a.value) || isnan(b.value)) continue;
+    if (c == of && measure_is_of_two_sets(d, p->own[i], p->other[i], c)) continue;
     p->own[p->count] = p->own[i];
     p->other[p->count] = p->other[i];
     p->own_values[p->count] = a;

@@ -52,6 +52,10 @@ err measure_pace_ratio(const report_data *d, const size_t *above, const size_t *
  * of device and number of ranks. */
 bool measure_is_comparable(const report_data *d, size_t row, size_t other, const column *c);
 
+/* Are the accuracies of two cells in one column measured on sets of different names? Their
+ * difference is none of the two rows. */
+bool measure_is_of_two_sets(const report_data *d, size_t own, size_t other, const column *c);
+
 /* Follows from the settings and has no uncertainty. */
 bool measure_is_exact(const column *c);
 /* Is it the result of an evaluation (or a multiple of one)? */

@@ -95,6 +95,29 @@ err store_load_run(store *s, int64_t run_id, store_run *run) {
   return err_new(ERR_INPUT, "no such run: %lld", (long long)run_id);
 }
 
+/* Of the parent's other runs the newest that began before the child is the one it came from. */
+static const char comes_from_sql[] =
+    "WITH child AS (SELECT started FROM run WHERE id = ?1),"
+    " parent AS (SELECT id, cell_id, started FROM run WHERE id = ?2),"
+    " origin AS (SELECT run.id, archived FROM run, parent, child"
+    "  WHERE run.cell_id = parent.cell_id AND run.id <> parent.id AND status = 'finished'"
+    "   AND run.started < child.started"
+    "  ORDER BY run.started DESC LIMIT 1)"
+    "SELECT parent.started <= child.started"
+    "  OR EXISTS (SELECT 1 FROM run WHERE run.cell_id = parent.cell_id AND NOT archived"
+    "   AND status = 'finished' AND run.started < child.started)"
+    "  OR EXISTS (SELECT 1 FROM origin WHERE"
+    "   (SELECT loss FROM step WHERE run_id = origin.id ORDER BY step DESC LIMIT 1) ="
+    "   (SELECT loss FROM step WHERE run_id = parent.id ORDER BY step DESC LIMIT 1))"
+    " FROM parent, child";
+
+err store_comes_from(store *s, int64_t run_id, int64_t parent_id, bool *comes_from) {
+  int64_t is_true;
+  err error = sql_integer(s, 1, &is_true, comes_from_sql, "ii", run_id, parent_id);
+  *comes_from = !error && is_true;
+  return error;
+}
+
 err store_has_run(store *s, int64_t run_id, bool *is_there) {
   int64_t found;
   err error = sql_integer(s, 0, &found, "SELECT 1 FROM run WHERE id = ?", "i", run_id);

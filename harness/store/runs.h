@@ -30,6 +30,11 @@ err store_find_run_in(store *s, const char *directory, store_run *run) ERR_MUST_
 err store_load_run(store *s, int64_t run_id, store_run *run) ERR_MUST_CHECK;
 void store_free_run(store_run *run);
 
+/* Can `run_id` have been trained from the weights of `parent_id`? False when it began before that
+ * run and every run of the parent's cell that was there is archived, except one that ended with the
+ * same loss, bit for bit. */
+err store_comes_from(store *s, int64_t run_id, int64_t parent_id, bool *comes_from) ERR_MUST_CHECK;
+
 err store_has_run(store *s, int64_t run_id, bool *is_there) ERR_MUST_CHECK;
 /* The number of cells whose id begins with `prefix`, and the run shown for them: as in
  * store_find_run, or an archived one when there is no other. 0: none was run. */

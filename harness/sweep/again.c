@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "sweep/directory.h"
 #include "store/inputs.h"
+#include "store/runs.h"
 
 /* Runs of this experiment whose data differs from that of the newest run with the same settings. */
 static err mark_other_data(store *s, const run_sweep *sweep, bool *is_wanted) {
@@ -46,7 +47,7 @@ static void mark_descendants(const run_sweep *sweep, bool *is_wanted) {
 }
 
 static err set_waiting(const spec_experiment *e, store *s, const run_options *options,
-                       run_cell *c) {
+                       const char *why, run_cell *c) {
   err error = options->is_dry ? NULL : run_archive(s, options->results, c->run_id);
   c->state = CELL_WAITING;
   c->has_begun = false;
@@ -56,15 +57,29 @@ static err set_waiting(const spec_experiment *e, store *s, const run_options *op
   free(c->directory);
   free(c->why);
   c->directory = directory_name(e, c->cell);
-  c->why = mem_copy_string(options->again == AGAIN_DISTURBED
-                               ? "run again: the previous run was disturbed"
-                               : "run again: the previous run had different data");
+  c->why = mem_copy_string(why);
   return error ? error : c->directory && c->why ? NULL : mem_error(0, "a path");
 }
 
-err again_prepare(const spec_experiment *e, store *s, const run_options *options,
+err again_follow(const spec_experiment *e, store *s, const run_options *options, run_sweep *sweep,
+                 size_t parent) {
+  err error = NULL;
+  for (size_t i = 0; i < sweep->count && !error; i++) {
+    run_cell *c = &sweep->cells[i];
+    bool comes_from;
+    if (c->cell->parent != (ptrdiff_t)parent || c->state != CELL_FINISHED) continue;
+    error = store_comes_from(s, c->run_id, sweep->cells[parent].run_id, &comes_from);
+    if (!error && !comes_from)
+      error = set_waiting(e, s, options, "run again: its parent was trained again", c);
+  }
+  return error;
+}
+
+static err repeat(const spec_experiment *e, store *s, const run_options *options,
                   run_sweep *sweep) {
-  if (options->again != AGAIN_DISTURBED && options->again != AGAIN_DATA) return NULL;
+  const char *why = options->again == AGAIN_DISTURBED
+                        ? "run again: the previous run was disturbed"
+                        : "run again: the previous run had different data";
   bool *is_wanted = mem_zeroed(sweep->count, sizeof *is_wanted);
   if (!is_wanted) return mem_error(sweep->count, "the sweep");
   err error = NULL;
@@ -75,7 +90,16 @@ err again_prepare(const spec_experiment *e, store *s, const run_options *options
   if (options->again == AGAIN_DATA) mark_descendants(sweep, is_wanted);
   for (size_t i = 0; i < sweep->count && !error; i++)
     if (is_wanted[i] && sweep->cells[i].state == CELL_FINISHED)
-      error = set_waiting(e, s, options, &sweep->cells[i]);
+      error = set_waiting(e, s, options, why, &sweep->cells[i]);
   free(is_wanted);
+  return error;
+}
+
+err again_prepare(const spec_experiment *e, store *s, const run_options *options,
+                  run_sweep *sweep) {
+  bool repeats = options->again == AGAIN_DISTURBED || options->again == AGAIN_DATA;
+  err error = repeats ? repeat(e, s, options, sweep) : NULL;
+  for (size_t i = 0; i < sweep->count && !error; i++)
+    if (sweep->cells[i].state == CELL_FINISHED) error = again_follow(e, s, options, sweep, i);
   return error;
 }

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "store/facts.h"
 #include "store/runs.h"
+#include "sweep/again.h"
 #include "sweep/retry.h"
 #include "sweep/runner.h"
 #include "sweep/time_slices.h"
@@ -113,6 +114,8 @@ void runner_collect_ended(runner *r) {
       say_end(r, c, clock_seconds() - p->started);
     consider_retry(r, c, kind);
     consider_pause(c, p);
+    if (c->state == CELL_FINISHED)
+      runner_keep_failure(r, again_follow(r->e, r->s, r->options, r->sweep, p->index));
     r->running[i--] = r->running[--r->running_count];
   }
 }

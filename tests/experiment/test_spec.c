@@ -425,6 +425,87 @@ static void a_baseline_is_one_row(void **state) {
                             "report: {baseline: {mask_ratio: 0, batch_size: 64}}\n"));
 }
 
+static void a_reference_belongs_to_one_row(void **state) {
+  (void)state;
+  static const char matrix[] = SETTINGS "matrix: {mask_ratio: [0, 0.5], batch_size: [64, 256]}\n";
+  static const struct {
+    const char *reference, *message;
+  } cases[] = {
+      {"{mask_ratio: 0.55, batch_size: 64, zero_shot_top1: 70}", "reference matches no row"},
+      {"{mask_ratio: 0.5, zero_shot_top1: 70}",
+       "reference matches more than one row ('mask_ratio=0.5 batch_size=64' and 'mask_ratio=0.5 "
+       "batch_size=256'): name batch_size in it too"},
+      {"{mask_ratio: 0, batch_size: 64, zero_shot_top1: 70}, {batch_size: 64, mask_ratio: 0, "
+       "zero_shot_top1: 71}",
+       "a second reference for zero_shot_top1 of 'mask_ratio=0 batch_size=64'"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    spec_experiment *e = NULL;
+    strbuf text = {0};
+    strbuf_format(&text, "%sreport: {reference: [%s]}\n", matrix, cases[i].reference);
+    assert_fails_with(parse(strbuf_string(&text), NULL, &e), cases[i].message);
+    strbuf_free(&text);
+  }
+  /* samples is a column, too: as an axis it names the row */
+  spec_experiment *e =
+      expand(SETTINGS "matrix: {samples: [8k, 16k]}\nreport: "
+                      "{reference: [{samples: 8k,"
+                      " zero_shot_top1: 60}, {samples: 16k, zero_shot_top1: 70}]}\n");
+  assert_int_equal(e->report.reference_count, 2);
+  assert_true(spec_cell_matches(&e->cells[1], &e->report.references[1].where));
+  assert_false(spec_cell_matches(&e->cells[0], &e->report.references[1].where));
+  spec_free(e);
+}
+
+static void an_entry_without_effect_is_refused(void **state) {
+  (void)state;
+  static const char matrix[] = SETTINGS "matrix: {v: [{label: small, mask_ratio: 0.75}, {label: "
+                                        "large, mask_ratio: 0.5}]}\n";
+  static const struct {
+    const char *part, *message;
+  } cases[] = {
+      {"tuning: {t: {from: '${cell}', when: {mask_ratio: 0.6}, samples: 1k}}",
+       "when: no cell has mask_ratio 0.6"},
+      {"tuning: {t: {from: '${cell}', unless: {v: [small, smal]}, samples: 1k}}",
+       "unless: no cell has v smal"},
+      {"limits: [{when: {mask_ratio: 0.51}, time: 5m}]", "when: no cell has mask_ratio 0.51"},
+      {"report: {main_set: [emoji]}", "main_set takes the name of one evaluation set"},
+      {"report: {columns: [zero_shot_top1, zero_shot_top1]}",
+       "column 'zero_shot_top1' is listed twice"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    spec_experiment *e = NULL;
+    strbuf text = {0};
+    strbuf_format(&text, "%s%s\n", matrix, cases[i].part);
+    assert_fails_with(parse(strbuf_string(&text), NULL, &e), cases[i].message);
+    strbuf_free(&text);
+  }
+}
+
+static void cells_of_one_axis_alone_are_not_averaged_with_others(void **state) {
+  (void)state;
+  spec_experiment *e = NULL;
+  assert_fails_with(parse(SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [0, 1]}\n"
+                                   "include: [{mask_ratio: 0.5, ranks: 2, seed: 1}]\n"
+                                   "report: {rows: mask_ratio}\n",
+                          NULL, &e),
+                    "rows leave out 'ranks': cells that differ in it would be averaged");
+}
+
+static void the_last_include_names_what_runs(void **state) {
+  (void)state;
+  spec_experiment *e =
+      expand(SETTINGS "matrix: {mask_ratio: [0, 0.5]}\n"
+                      "include: [{mask_ratio: 0.5, ranks: 2}, {mask_ratio: 0.5, ranks: 4}]\n");
+  assert_int_equal(e->cells[1].ranks.ranks, 4);
+  assert_string_equal(spec_pairs_get(&e->cells[1].axes, "ranks"), "4");
+  spec_free(e);
+  e = NULL;
+  assert_fails_with(parse(SETTINGS "matrix: {mask_ratio: [0, 0.5]}\n"
+                                   "include: [{mask_ratio: 0.5, label: a, eval.points: 2},\n"
+                                   "          {mask_ratio: 0.5, label: b, batch_size: 128}]\n",
+                          NULL, &e),
+                    "this cell already has label 'a'");
+}
+
 static void rows_that_would_average_are_found_beyond_64_cells(void **state) {
   (void)state;
   spec_experiment *e = NULL;
@@ -564,6 +645,10 @@ int main(void) {
       cmocka_unit_test(an_axis_that_the_command_line_sets_is_shown_as_it_ran),
       cmocka_unit_test(axes_that_set_one_key_are_refused),
       cmocka_unit_test(a_baseline_is_one_row),
+      cmocka_unit_test(a_reference_belongs_to_one_row),
+      cmocka_unit_test(an_entry_without_effect_is_refused),
+      cmocka_unit_test(cells_of_one_axis_alone_are_not_averaged_with_others),
+      cmocka_unit_test(the_last_include_names_what_runs),
       cmocka_unit_test(rows_that_would_average_are_found_beyond_64_cells),
       cmocka_unit_test(a_figure_can_be_of_any_column_against_an_axis),
       cmocka_unit_test(wrong_shapes_are_reported_with_their_place),
