@@ -159,6 +159,15 @@ const char *dataset_fingerprint(const dataset *d) {
   return d->fingerprint;
 }
 
+bool dataset_may_have_other_texts(const dataset *d, bool is_json) {
+  bool may_have = false;
+  for (size_t i = 0; i < d->part_count; i++) {
+    const data_source *s = d->parts[i].source;
+    may_have = may_have || (is_json ? s->has_json_files : s->picks_captions);
+  }
+  return may_have;
+}
+
 const char *dataset_warnings(const dataset *d, int64_t *left_out) {
   if (left_out) *left_out = d->left_out;
   return strbuf_string(&d->warnings);

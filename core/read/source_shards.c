@@ -84,6 +84,7 @@ static err create(const source_request *r, size_t shards, shards_source **out) {
   if (!s) return mem_error(sizeof *s, "a data set");
   s->base.call = &shards_calls;
   s->base.needs = s->reading.needs = r->needs;
+  s->base.picks_captions = field != NULL;
   s->shards = mem_zeroed(shards, sizeof *s->shards);
   s->reading.caption_field = field ? mem_copy_string(field) : NULL;
   *out = s;

@@ -135,6 +135,7 @@ static void cifars_binary_files_are_read(void **state) {
   d = open_one("cifar100:%s/c100#split=test,labels=coarse");
   expect(d, 0, "a photo of a fruit", 0);
   expect_label(d, 0, "class", "aquarium fish");
+  assert_true(dataset_may_have_other_texts(d, false)); /* the fine ones */
   dataset_close(d);
   write_text("c10/test_batch.bin", "short");
   refuse_one("cifar10:%s/c10#split=test", "5 bytes are not a multiple of the record size 3073");
@@ -154,6 +155,7 @@ static void coco_has_a_row_a_caption_or_a_row_an_image(void **state) {
   assert_int_equal(dataset_count(d), 3);
   expect(d, 0, "twenty-five", 25);
   expect(d, 2, "nine again", 90);
+  assert_false(dataset_may_have_other_texts(d, true)); /* captions and lists are hashed */
   assert_non_null(strstr(dataset_warnings(d, NULL), "image 7.png has no caption"));
   dataset_close(d);
   d = open_one("coco:%s/captions.json#images=%s/val,captions=first");
