@@ -36,8 +36,10 @@ static void add_part(dataset *d, data_source *source) {
   d->count += source->count;
   d->epoch += places;
   d->left_out += source->left_outs;
+  strbuf_append(&d->warnings, strbuf_string(&source->damage));
   strbuf_append(&d->warnings, strbuf_string(&source->notes));
-  if (source->notes.is_broken || source->left_out.is_broken) d->warnings.is_broken = true;
+  if (source->damage.is_broken || source->notes.is_broken || source->left_out.is_broken)
+    d->warnings.is_broken = true;
 }
 
 /* The first lines about skipped samples, over all sources. */

@@ -65,7 +65,8 @@ struct data_source {
   dataset_parts needs;
   bool picks_captions; /* an option chose among the captions of one data: `hash` gives it for all */
   bool has_json_files; /* JSON next to the images, which `hash` does not read */
-  strbuf notes;        /* problems found at opening, one line each */
+  strbuf damage;       /* faults found at opening, one line each */
+  strbuf notes;        /* what was skipped or does not match, and is no fault: one line each */
   strbuf left_out;     /* samples that lack something, one line each */
   int64_t left_outs;   /* lines of left_out */
 };

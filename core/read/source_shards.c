@@ -95,7 +95,7 @@ static err create(const source_request *r, size_t shards, shards_source **out) {
 
 /* What indexing the shards came upon, in the source's own lists. */
 static void take_notes(const source_request *r, shards_source *s) {
-  strbuf_append(&s->base.notes, strbuf_string(&s->notes.warnings));
+  strbuf_append(&s->base.damage, strbuf_string(&s->notes.warnings));
   shard_notes_summary(&s->notes, r->whole, &s->base.notes);
   if (!(r->needs & DATASET_IMAGE)) return; /* nothing is lost to a task that needs no image */
   strbuf_append(&s->base.left_out, strbuf_string(&s->notes.lost));

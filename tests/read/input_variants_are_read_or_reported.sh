@@ -111,6 +111,20 @@ expect_line out.txt 'twice.tar: member k.png occurs twice: the second starts a n
 expect_status 0 "$FLIP" embed -m run -i twice.tar -o x.npy
 expect_line out.txt '2 x 16'
 
+# Damage is a fault however a source is written, and what was skipped is none.
+{ cat first.tar; cat last.tar; } > two.tar
+bytes first.tar 0 1500 > cut.tar
+for source in twice.tar two.tar cut.tar; do
+  expect_status 1 "$FLIP" data verify $source
+  tail -1 out.txt > plain.txt
+  for name in shards:$source "$source#weight=2" "$source#caption=alt"; do
+    expect_status 1 "$FLIP" data verify "$name"
+    tail -1 out.txt | diff plain.txt - || fail "$name: other counts than of $source"
+  done
+done
+expect_status 0 "$FLIP" data verify shards:first.tar
+expect_line out.txt '3 members skipped'
+
 # Nothing is not fine: shards without bytes or samples, compressed ones, other files.
 : > none.tar; tar cf hollow.tar -T /dev/null; gzip -c first.tar > gz.tar; echo '<html>' > page.tar
 for what in 'none: is empty' 'hollow: contains no samples' 'gz: is gzip-compressed' 'page: is an HTML page'; do
