@@ -140,6 +140,15 @@ printf '\n' > list.txt
 expect_status 2 "$FLIP" data verify @list.txt
 expect_line err.txt 'matches no shards'
 
+# A damaged image with a good header: kept by a filter that does not decode, which says so.
+changed half "head -c 400 00000003.png > x && mv x 00000003.png"
+expect_status 0 "$FLIP" data filter -o f --no-progress --min-words 1 half.tar
+expect_line out.txt '8 of 8 samples'
+expect_line out.txt "^images were not decoded.*flip data verify 'f/kept-\*.tar'"
+expect_status 0 "$FLIP" data filter -o f --no-progress --duplicates 0 half.tar
+expect_line out.txt '7 of 8 samples'
+grep -q 'not decoded' out.txt && fail "images were decoded"
+
 # Lists: no row is lost in silence, and a fault has its own line.
 cp whole/*.png .
 printf '\xef\xbb\xbf"filepath","caption"\r\n00000000.png,"one, with ""quotes"""\r\n00000001.png,6" nails\r\n' > good.csv
