@@ -185,6 +185,29 @@ static void open_images_labels_and_narratives_become_captions(void **state) {
   refuse_one("narratives:%s/oi", "/oi: cannot read");
 }
 
+static void rows_of_an_open_image_are_one_sample_or_refused(void **state) {
+  (void)state;
+  strbuf list = {0};
+  write_picture("oi/two.jpg", 6);
+  write_text("verified.csv", "ImageID,Source,LabelName,Confidence\ntwo,verification,Cat,1\n"
+                             "two,crowdsource-verification,Cat,1\ntwo,machine,Cat tail,0.9\n");
+  dataset *d = open_one("openimages:%s/verified.csv#images=%s/oi");
+  assert_int_equal(dataset_count(d), 1);
+  expect(d, 0, "Cat, Cat tail", 6);
+  dataset_close(d);
+  strbuf_append(&list, "ImageID,Source,LabelName,Confidence\n");
+  for (int i = 0; i < 5000; i++) strbuf_format(&list, "%016x,verification,Cat,1\n", i);
+  write_text("sorted.csv", strbuf_string(&list));
+  d = open_one("openimages:%s/sorted.csv#images=%s/oi");
+  assert_int_equal(dataset_count(d), 5000);
+  dataset_close(d);
+  strbuf_format(&list, "%016x,verification,Dog,1\n", 17);
+  write_text("unsorted.csv", strbuf_string(&list));
+  refuse_one("openimages:%s/unsorted.csv#images=%s/oi",
+             "unsorted.csv:5002: image '0000000000000011' has rows further up");
+  strbuf_free(&list);
+}
+
 static void an_image_without_a_positive_label_is_counted(void **state) {
   (void)state;
   write_picture("oi/none.jpg", 8);
@@ -303,6 +326,7 @@ int main(void) {
       cmocka_unit_test(scenes_are_drawn_while_they_are_read),
       cmocka_unit_test(coco_has_a_row_a_caption_or_a_row_an_image),
       cmocka_unit_test(open_images_labels_and_narratives_become_captions),
+      cmocka_unit_test(rows_of_an_open_image_are_one_sample_or_refused),
       cmocka_unit_test(an_image_without_a_positive_label_is_counted),
       cmocka_unit_test(the_fingerprint_covers_file_contents),
   };
