@@ -196,7 +196,8 @@ static err take_label(eval_set *set, int64_t row, row_place *p, char **label) {
   p->label_error = NULL;
   *label = p->label;
   p->label = NULL;
-  if (!error && *label && !(*label)[strspn(*label, " \t\r\n")]) { /* blank: no label */
+  if (!error && *label) classes_trim(*label);
+  if (!error && *label && !**label) { /* blank: no label */
     free(*label);
     *label = NULL;
   }
