@@ -1,5 +1,6 @@
 #include "read/dataset.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,6 +156,19 @@ int64_t dataset_row(const dataset *d, uint64_t seed, int64_t epoch, int64_t plac
   const part *p = &d->parts[i];
   return p->first_row +
          permute_weighted(seed + i, epoch, p->source->count, p->places, place - p->first_place);
+}
+
+void dataset_explain_weights(const dataset *d, char *const *names, strbuf *out) {
+  for (size_t i = 0; i < d->part_count; i++) {
+    const data_source *s = d->parts[i].source;
+    const double wanted = (double)s->count * s->weight, got = (double)d->parts[i].places;
+    if (!s->count || fabs(got - wanted) <= 0.01 * wanted) continue;
+    strbuf_format(out,
+                  "%s: an epoch has a whole number of its %" PRId64 " %s: %" PRId64
+                  ", as with weight %.3g\n",
+                  names[i], s->count, text_plural(s->count, "sample", "samples"),
+                  d->parts[i].places, got / (double)s->count);
+  }
 }
 
 const char *dataset_fingerprint(const dataset *d) {

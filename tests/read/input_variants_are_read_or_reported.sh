@@ -133,6 +133,9 @@ for what in 'none: is empty' 'hollow: contains no samples' 'gz: is gzip-compress
 done
 train --out partly --set 'data.train=[data/train-*.tar, none.tar]' 2>/dev/null
 expect_line partly/events.jsonl '"kind":"skipped_sample","message":"none.tar: is empty'
+train --out rounded --set 'data.train=["data/train-*.tar#weight=0.5", "nul.tar#weight=0.01"]' 2> err.txt
+expect_line err.txt 'nul.tar#weight=0.01: an epoch has a whole number of its 1 sample: 1, as with weight 1$'
+grep '"kind":"data"' rounded/events.jsonl | grep -c 'whole number' | grep -qx 1 || fail "a rounded weight is not recorded, or an exact one is"
 expect_status 2 "$FLIP" train -c run.yaml -o x --no-progress --set 'data.train=[none.tar]'
 expect_status 2 "$FLIP" data verify data
 expect_line err.txt 'no images found.*\.tar files? not read: give shards as a pattern'
