@@ -150,13 +150,18 @@ static void coco_has_a_row_a_caption_or_a_row_an_image(void **state) {
              "{\"id\":9,\"file_name\":\"000000000009.png\"},{\"id\":7,\"file_name\":\"7.png\"}],"
              "\"annotations\":[{\"image_id\":9,\"id\":1,\"caption\":\"nine\"},"
              "{\"image_id\":25,\"id\":2,\"caption\":\"twenty-five\"},"
-             "{\"image_id\":9,\"id\":3,\"caption\":\"nine again\"}]}");
+             "{\"image_id\":9,\"id\":3,\"caption\":\"nine again\"},"
+             "{\"image_id\":77,\"id\":4,\"caption\":\"of no image\"},"
+             "{\"image_id\":77,\"id\":5,\"caption\":\"nor this\"}]}");
   dataset *d = open_one("%s/captions.json#images=%s/val");
   assert_int_equal(dataset_count(d), 3);
   expect(d, 0, "twenty-five", 25);
   expect(d, 2, "nine again", 90);
   assert_false(dataset_may_have_other_texts(d, true)); /* captions and lists are hashed */
   assert_non_null(strstr(dataset_warnings(d, NULL), "image 7.png has no caption"));
+  assert_non_null(strstr(dataset_warnings(d, NULL),
+                         "captions.json: 2 annotations' images are not in 'images' and skipped, "
+                         "such as image_id 77\n"));
   dataset_close(d);
   d = open_one("coco:%s/captions.json#images=%s/val,captions=first");
   assert_int_equal(dataset_count(d), 2);
