@@ -41,6 +41,23 @@ static void a_folder_gives_its_images_with_their_text_files(void **state) {
   dataset_close(d);
 }
 
+static void files_of_a_folder_come_by_the_components_of_their_paths(void **state) {
+  (void)state;
+  static const char *const names[] = {"order/a-b", "order/a/x", "order/B"};
+  for (int i = 0; i < 3; i++) {
+    char name[64];
+    snprintf(name, sizeof name, "%s.png", names[i]);
+    write_picture(name, (uint8_t)i);
+    snprintf(name, sizeof name, "%s.txt", names[i]);
+    write_text(name, names[i]);
+  }
+  dataset *d = open_one("%s/order");
+  expect(d, 0, "order/B", 2);
+  expect(d, 1, "order/a/x", 1);
+  expect(d, 2, "order/a-b", 0);
+  dataset_close(d);
+}
+
 static void imagenets_folders_are_named_by_a_list(void **state) {
   (void)state;
   write_picture("in/n01440764/x.png", 40);
@@ -325,6 +342,7 @@ static void scenes_are_drawn_while_they_are_read(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_folder_gives_its_images_with_their_text_files),
+      cmocka_unit_test(files_of_a_folder_come_by_the_components_of_their_paths),
       cmocka_unit_test(imagenets_folders_are_named_by_a_list),
       cmocka_unit_test(lists_may_quote_and_name_their_columns),
       cmocka_unit_test(cifars_binary_files_are_read),
