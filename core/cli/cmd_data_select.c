@@ -77,6 +77,15 @@ static err print_result(const select_output *output, const select_result *r, boo
   return NULL;
 }
 
+/* Decoding takes several times as long as all else: only what needs the pixels decodes them. */
+static void print_undecoded(const filter_rules *r, const select_output *output) {
+  if (r->duplicates >= 0 || r->model) return;
+  printf(
+      "images were not decoded, only their headers read: `flip data verify '%s/kept-*.tar'` finds "
+      "damaged ones\n",
+      output->out);
+}
+
 /* Rules that no sample could pass, or that say nothing, are mistakes. */
 static err check_rules(const filter_rules *r, int64_t duplicates) {
   const struct {
@@ -153,7 +162,9 @@ int cmd_data_filter(int argc, char **argv) {
   const command c = {"flip data filter", "keep the samples that pass the given rules",
                      "--out DIR [RULES] SOURCES…", options,
                      "Writes new shards, left_out.tsv (which sample, which rule, which value) and\n"
-                     "report.json. Rules that are not given remove nothing.\n\n"
+                     "report.json. Rules that are not given remove nothing. Only --duplicates and\n"
+                     "--model decode the images; without them a damaged image whose header can be\n"
+                     "read is kept.\n\n"
                      "example:\n  flip data filter -o clean --min-words 3 --min-side 200 "
                      "--max-aspect 3 --duplicates 3 'laion/*.tar'\n"
                      "  flip data filter -o near -m clip-vit-base-patch32 --min-score 0.28 "
@@ -168,7 +179,8 @@ int cmd_data_filter(int argc, char **argv) {
     r.scores = scores;
   }
   TRY(select_filter(data, &r, &o, &result));
-  error = print_result(&o, &result, as_json);
+  TRY(print_result(&o, &result, as_json));
+  if (!as_json) print_undecoded(&r, &o);
 cleanup:
   free(scores);
   strbuf_free(&result.report);

@@ -70,9 +70,9 @@ int cmd_embed(int argc, char **argv) {
       "flip embed", "write embeddings of images or texts as .npy",
       "--model PATH (--images DIR|SHARDS | --texts FILE) --out X.npy", options,
       "Rows have unit length (unless the model has normalize: false) and follow the order of the\n"
-      "input: shards as given, files of a folder by path, texts by line. An image that cannot be "
-      "decoded gets a row of NaN and a "
-      "warning.\n\n"
+      "input: shards as given, texts by line, files of a folder by the components of their paths\n"
+      "(B.png, a/x.png, a-b.png: folder by folder, unlike a sort of whole paths, in which a-b.png\n"
+      "comes before a/x.png). An image that cannot be decoded gets a row of NaN and a warning.\n\n"
       "examples:\n"
       "  flip embed -m RUN --images 'data/openclipart/heldout-*.tar' -o images.npy\n"
       "  flip embed -m clip-vit-base-patch32 --texts captions.txt -o texts.npy \\\n"

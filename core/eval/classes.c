@@ -17,6 +17,14 @@ static int by_label(const void *a, const void *b) {
   return strcmp(((const tally *)a)->label, ((const tally *)b)->label);
 }
 
+void classes_trim(char *label) {
+  static const char blanks[] = " \t\r\n";
+  size_t first = strspn(label, blanks), length = strlen(label + first);
+  while (length && strchr(blanks, label[first + length - 1])) length--;
+  memmove(label, label + first, length);
+  label[length] = '\0';
+}
+
 err classes_read_file(const char *path, text_lines *lines, settings_list *labels,
                       settings_list *names) {
   err error = text_lines_read(path, false, lines);

@@ -7,6 +7,8 @@
 #include "text/plain_text.h"
 #include "eval/set.h"
 
+/* Cuts off the white space at the ends, in place: it is no part of a label. */
+void classes_trim(char *label);
 /* LABEL<tab>NAME on each line; without a tab the line is both. The lists point into `lines`. */
 err classes_read_file(const char *path, text_lines *lines, settings_list *labels,
                       settings_list *names) ERR_MUST_CHECK;

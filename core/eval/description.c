@@ -269,6 +269,7 @@ err description_read_files(set_description *d) {
   err error = NULL;
   if (d->class_file)
     error = classes_read_file(d->class_file, &d->class_lines, &d->classes, &d->class_names);
+  for (size_t i = 0; i < d->classes.count && !error; i++) classes_trim(d->classes.items[i]);
   if (!error) error = classes_check(&d->classes, d->class_file, &d->class_lines);
   return error ? error : read_template_file(d);
 }

@@ -128,6 +128,7 @@ static err mark(eval_set *set, int64_t row, const char *json, const char *name, 
   err error = sample_strings(json, name, &list, &count);
   *listed = list ? (int64_t)count : -1;
   for (size_t i = 0; i < count; i++) {
+    classes_trim(list[i]);
     const entry *class = find(x->classes, set->class_count, list[i]);
     if (class) {
       set->truths[row * set->class_count + class->number] = value;

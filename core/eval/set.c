@@ -94,6 +94,7 @@ typedef struct {
   err label_error;          /* in its label */
   int64_t text_count;       /* its captions */
   int32_t *ids, *id_counts; /* [text_count, text_length] */
+  strbuf texts;             /* the captions, each with its NUL */
 } row_place;
 
 /* Tokenizes a caption of the row. */
@@ -105,6 +106,8 @@ static err add_text(const eval_set *set, row_place *p, const char *text) {
   if (ids) p->ids = ids;
   if (!counts || !ids) return mem_error(most * length * sizeof *ids, "captions");
   int64_t at = p->text_count++;
+  strbuf_append_bytes(&p->texts, text, strlen(text) + 1);
+  if (p->texts.is_broken) return mem_error(p->texts.length, "captions");
   return tokenizer_encode(set->words, text, set->text_length, p->ids + at * set->text_length,
                           &p->id_counts[at]);
 }
@@ -193,7 +196,8 @@ static err take_label(eval_set *set, int64_t row, row_place *p, char **label) {
   p->label_error = NULL;
   *label = p->label;
   p->label = NULL;
-  if (!error && *label && !(*label)[strspn(*label, " \t\r\n")]) { /* blank: no label */
+  if (!error && *label) classes_trim(*label);
+  if (!error && *label && !**label) { /* blank: no label */
     free(*label);
     *label = NULL;
   }
@@ -207,8 +211,9 @@ static err take_label(eval_set *set, int64_t row, row_place *p, char **label) {
 typedef struct {
   eval_set *set;
   const set_description *d;
-  char **labels; /* [rows] */
-  char **files;  /* [rows] the file of each row that is one, for retrieval */
+  char **labels;     /* [rows] */
+  char **files;      /* [rows] the file of each row that is one, for retrieval */
+  hash_state *texts; /* NULL: the data's fingerprint covers the captions */
 } reading;
 
 static void read_row(void *context, int64_t row, void *place) {
@@ -240,6 +245,8 @@ static err keep_row(void *context, int64_t row, void *place) {
     err_free(error);
     error = NULL;
   }
+  if (!error && !set->is_bad[row] && r->texts && p->texts.length)
+    hash_add(r->texts, p->texts.data, p->texts.length);
   if (set->has_retrieval) set->lacks_text[row] = set->text_count == texts;
   if (!error && set->has_retrieval && !set->is_bad[row] && p->sample.key_is_path) {
     r->files[row] = mem_copy_string(p->sample.key);
@@ -255,6 +262,7 @@ static void release_row(void *place) {
   free(p->label);
   free(p->ids);
   free(p->id_counts);
+  strbuf_free(&p->texts);
   dataset_sample_free(&p->sample);
 }
 
@@ -278,9 +286,11 @@ static err read_rows(eval_set *set, const set_description *d) {
   set->is_bad = mem_zeroed(rows, sizeof *set->is_bad);
   set->lacks_text = mem_zeroed(rows, sizeof *set->lacks_text);
   set->labels = mem_zeroed(rows, sizeof *set->labels);
-  if (!labels || !files || !set->labels || !set->is_bad || !set->lacks_text)
+  bool has_texts = set->has_retrieval && dataset_may_have_other_texts(set->data, is_json_list(d));
+  reading r = {set, d, labels, files, has_texts ? hash_begin() : NULL};
+  if (!labels || !files || !set->labels || !set->is_bad || !set->lacks_text ||
+      (has_texts && !r.texts))
     FAIL(ERR_MEMORY, "out of memory: an evaluation set");
-  reading r = {set, d, labels, files};
   const in_order_work work = {&r,       set->rows, AT_ONCE,    sizeof(row_place),
                               read_row, keep_row,  release_row};
   TRY(in_order(&work));
@@ -296,6 +306,7 @@ static err read_rows(eval_set *set, const set_description *d) {
     FAIL(ERR_INPUT, "metric roc_auc: needs two classes, the set has %ld", (long)set->class_count);
   if (set->has_zeroshot) TRY(make_prompts(set, d));
 cleanup:
+  if (r.texts) hash_finish(r.texts, set->texts_hash);
   for (int64_t row = 0; labels && files && row < set->rows; row++) {
     free(labels[row]);
     free(files[row]);
@@ -327,6 +338,7 @@ static err take_fingerprint(eval_set *set, const set_description *d) {
   if (set->truths)
     hash_add(state, set->truths, (size_t)(set->rows * set->class_count) * sizeof *set->truths);
   if (set->owners) hash_add(state, set->owners, (size_t)set->text_count * sizeof *set->owners);
+  hash_add(state, set->texts_hash, strlen(set->texts_hash));
   hash_finish(state, set->fingerprint);
   return NULL;
 }

@@ -43,6 +43,7 @@ struct eval_set {
   bool has_told_copies;        /* equal images were reported */
   image_corruption corruption; /* of the prepared pixels */
   char fingerprint[HASH_SIZE];
+  char texts_hash[HASH_SIZE]; /* of the captions; "": the data's fingerprint covers them */
   strbuf warnings;
   size_t warnings_told; /* bytes of them that eval_set_new_warnings has returned */
 };

@@ -1,5 +1,6 @@
 #include "read/dataset.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,8 +37,10 @@ static void add_part(dataset *d, data_source *source) {
   d->count += source->count;
   d->epoch += places;
   d->left_out += source->left_outs;
+  strbuf_append(&d->warnings, strbuf_string(&source->damage));
   strbuf_append(&d->warnings, strbuf_string(&source->notes));
-  if (source->notes.is_broken || source->left_out.is_broken) d->warnings.is_broken = true;
+  if (source->damage.is_broken || source->notes.is_broken || source->left_out.is_broken)
+    d->warnings.is_broken = true;
 }
 
 /* The first lines about skipped samples, over all sources. */
@@ -155,8 +158,30 @@ int64_t dataset_row(const dataset *d, uint64_t seed, int64_t epoch, int64_t plac
          permute_weighted(seed + i, epoch, p->source->count, p->places, place - p->first_place);
 }
 
+void dataset_explain_weights(const dataset *d, char *const *names, strbuf *out) {
+  for (size_t i = 0; i < d->part_count; i++) {
+    const data_source *s = d->parts[i].source;
+    const double wanted = (double)s->count * s->weight, got = (double)d->parts[i].places;
+    if (!s->count || fabs(got - wanted) <= 0.01 * wanted) continue;
+    strbuf_format(out,
+                  "%s: an epoch has a whole number of its %" PRId64 " %s: %" PRId64
+                  ", as with weight %.3g\n",
+                  names[i], s->count, text_plural(s->count, "sample", "samples"),
+                  d->parts[i].places, got / (double)s->count);
+  }
+}
+
 const char *dataset_fingerprint(const dataset *d) {
   return d->fingerprint;
+}
+
+bool dataset_may_have_other_texts(const dataset *d, bool is_json) {
+  bool may_have = false;
+  for (size_t i = 0; i < d->part_count; i++) {
+    const data_source *s = d->parts[i].source;
+    may_have = may_have || (is_json ? s->has_json_files : s->picks_captions);
+  }
+  return may_have;
 }
 
 const char *dataset_warnings(const dataset *d, int64_t *left_out) {

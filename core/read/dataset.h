@@ -49,6 +49,14 @@ int64_t dataset_epoch(const dataset *d);
  * epoch; which half depends on the seed. */
 int64_t dataset_row(const dataset *d, uint64_t seed, int64_t epoch, int64_t place);
 
+/* Could the fingerprint be that of other texts too? is_json: of lists in the samples' JSON, not of
+ * their captions. */
+bool dataset_may_have_other_texts(const dataset *d, bool is_json);
+
+/* Appends a line for each source of which an epoch's whole number of samples is more than 1 % off
+ * its `weight`, in every epoch. names: as given when it was opened. */
+void dataset_explain_weights(const dataset *d, char *const *names, strbuf *out);
+
 /* Hash of the data: for shards, names and bytes (beyond 4 GiB in total: names, sizes, member
  * offsets and four pages of each); for lists and folders, paths and captions, the sizes of up to
  * 4,096 files and the first bytes of 256 of them, evenly chosen. "" for a data set opened with

@@ -180,6 +180,7 @@ err file_rows_add(file_rows *f, const char *path, const char *caption, const cha
   row->path = keep_text(f, path);
   row->caption = keep_text(f, caption);
   row->json = keep_text(f, json);
+  if (!json) f->base.has_json_files = true;
   return f->texts.is_broken ? mem_error(f->texts.length, "a data set's index") : NULL;
 }
 

@@ -5,25 +5,29 @@
 #include "base/mem.h"
 #include "read/sample_json.h"
 
-static err take_value(const char *json, const char *name, const char *nul, char **value) {
+typedef enum { LABELS_FIRST, TOP_FIRST } field_order;
+
+static err take_value(const char *json, const char *name, field_order order, const char *nul,
+                      char **value) {
   json_t *root;
   *value = NULL;
   err error = sample_json_load(json, &root);
   if (error) return error;
-  json_t *found = json_object_get(json_object_get(root, "labels"), name);
-  if (!found) found = json_object_get(root, name);
-  error = sample_json_string(found, nul, value);
+  const json_t *label = json_object_get(json_object_get(root, "labels"), name);
+  const json_t *top = json_object_get(root, name);
+  bool is_label = label && (order == LABELS_FIRST || !top);
+  error = sample_json_string(is_label ? label : top, nul, value);
   json_decref(root);
   return error;
 }
 
 /* Different labels must stay different: NUL is not dropped. */
 err sample_label(const char *json, const char *name, char **value) {
-  return take_value(json, name, "\xEF\xBF\xBD", value);
+  return take_value(json, name, LABELS_FIRST, "\xEF\xBF\xBD", value);
 }
 
 err sample_caption(const char *json, const char *name, char **value) {
-  return take_value(json, name, "", value);
+  return take_value(json, name, TOP_FIRST, "", value);
 }
 
 err sample_strings(const char *json, const char *name, char ***strings, size_t *count) {

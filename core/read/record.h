@@ -10,8 +10,8 @@
  * when the sample has none. Invalid JSON is an error. */
 err sample_label(const char *json, const char *name, char **value) ERR_MUST_CHECK;
 
-/* The text of field NAME at the top level or under labels, without NUL, for captions; otherwise the
- * same. */
+/* The text of field NAME, or of labels.NAME where there is none at the top level, without NUL, for
+ * captions; otherwise the same. */
 err sample_caption(const char *json, const char *name, char **value) ERR_MUST_CHECK;
 
 /* The strings of the list NAME (a single string is a list of one); the caller frees each string and

@@ -200,6 +200,7 @@ err source_refuse_endless(const data_source *s, const char *name) {
 
 void source_close(data_source *s) {
   if (!s) return;
+  strbuf_free(&s->damage);
   strbuf_free(&s->notes);
   strbuf_free(&s->left_out);
   s->call->close(s);

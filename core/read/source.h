@@ -63,9 +63,12 @@ struct data_source {
   double weight;   /* times its samples are seen in an epoch */
   bool is_endless; /* count is only a limit: see source_refuse_endless */
   dataset_parts needs;
-  strbuf notes;      /* problems found at opening, one line each */
-  strbuf left_out;   /* samples that lack something, one line each */
-  int64_t left_outs; /* lines of left_out */
+  bool picks_captions; /* an option chose among the captions of one data: `hash` gives it for all */
+  bool has_json_files; /* JSON next to the images, which `hash` does not read */
+  strbuf damage;       /* faults found at opening, one line each */
+  strbuf notes;        /* what was skipped or does not match, and is no fault: one line each */
+  strbuf left_out;     /* samples that lack something, one line each */
+  int64_t left_outs;   /* lines of left_out */
 };
 
 /* One row of the table of formats. */

@@ -116,6 +116,29 @@ static err add_images(const source_request *r, const json_t *images, const json_
   return error;
 }
 
+/* Counts the captions of images that the list does not have: no sample shows them. */
+static err note_strays(const source_request *r, const json_t *images, json_t *by_image,
+                       data_source *base) {
+  json_t *strays = json_copy(by_image), *one;
+  size_t i, count = 0;
+  const char *id;
+  err error = strays ? NULL : mem_error(json_object_size(by_image), "captions");
+  json_array_foreach(images, i, one) {
+    char *own = NULL;
+    if (!error) error = sample_json_string(json_object_get(one, "id"), "", &own);
+    if (!error && own) (void)json_object_del(strays, own); /* not there: without a caption */
+    free(own);
+  }
+  json_object_foreach(strays, id, one) count += json_array_size(one);
+  if (!error && count)
+    strbuf_format(&base->notes, "%s: %zu %s not in 'images' and skipped, such as image_id %s\n",
+                  r->location, count,
+                  text_plural((int64_t)count, "annotation's image is", "annotations' images are"),
+                  json_object_iter_key(json_object_iter(strays)));
+  json_decref(strays);
+  return error;
+}
+
 /* The JSON of a whole file. */
 static err load_file(const char *path, json_t **root) {
   char *bytes = NULL, *text = NULL;
@@ -141,6 +164,7 @@ err source_open_coco(const source_request *r, data_source **out) {
   TRY(file_rows_create(r->whole, &rows));
   TRY(gather_captions(r->location, annotations, by_image, (data_source *)rows));
   TRY(add_images(r, images, by_image, rows));
+  TRY(note_strays(r, images, by_image, (data_source *)rows));
 cleanup:
   json_decref(root);
   json_decref(by_image);

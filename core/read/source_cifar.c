@@ -154,7 +154,7 @@ static err open_cifar(const source_request *r, size_t label_bytes, data_source *
   if (!split) split = "train";
   c->base.call = &cifar_calls;
   c->label_bytes = label_bytes;
-  c->is_coarse = labels && strcmp(labels, "coarse") == 0;
+  c->base.picks_captions = c->is_coarse = labels && strcmp(labels, "coarse") == 0;
   c->name = mem_copy_string(r->whole);
   c->template = mem_copy_string(template ? template : "a photo of a {}");
   if (!c->name || !c->template) FAIL(ERR_MEMORY, "out of memory: a data set");

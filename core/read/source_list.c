@@ -10,6 +10,7 @@
 #include "parquet/parquet.h"
 #include "read/csv_rows.h"
 #include "read/list_rows.h"
+#include "read/name_set.h"
 
 typedef struct {
   list_rows list;
@@ -21,7 +22,8 @@ typedef struct {
   json_t *names;
   char *current;
   long current_line; /* its first */
-  strbuf labels;
+  strbuf labels;     /* each with its NUL */
+  name_set images;   /* all so far, to notice one whose rows are not together */
 } list_reading;
 
 static err take_header(list_reading *l, char *const *fields, size_t count) {
@@ -93,6 +95,7 @@ static void free_reading(list_reading *l) {
   free(l->current);
   json_decref(l->names);
   strbuf_free(&l->labels);
+  name_set_free(&l->images);
 }
 
 err source_open_list(const source_request *r, data_source **out) {
@@ -126,6 +129,19 @@ static err take_name(void *context, const csv_place *at, char *const *fields, si
              : err_new(ERR_INPUT, "'%.40s' is not UTF-8", fields[1]);
 }
 
+/* The current image, its labels joined by commas. */
+static err add_labelled(list_reading *l) {
+  strbuf caption = {0};
+  const char *at = strbuf_string(&l->labels), *end = at + l->labels.length;
+  for (; at < end; at += strlen(at) + 1)
+    strbuf_format(&caption, "%s%s", caption.length ? ", " : "", at);
+  err error = caption.is_broken || l->labels.is_broken
+                  ? mem_error(caption.length, "labels")
+                  : list_rows_add(&l->list, l->current, ".jpg", strbuf_string(&caption), "{}");
+  strbuf_free(&caption);
+  return error;
+}
+
 /* An image of which every label is verified as absent has none. */
 static err end_image(list_reading *l) {
   char place[32];
@@ -134,42 +150,67 @@ static err end_image(list_reading *l) {
   if (l->current && !l->labels.length && source_needs_caption(l->list.r))
     error = list_rows_leave_out(&l->list, place, "the image has no label");
   else if (l->current)
-    error = list_rows_add(&l->list, l->current, ".jpg", strbuf_string(&l->labels), "{}");
+    error = add_labelled(l);
   free(l->current);
   l->current = NULL;
   strbuf_clear(&l->labels);
   return error;
 }
 
+/* An image that was ended would become a second sample, with a part of its labels in each. */
+static err begin_image(list_reading *l, const char *image, long line) {
+  bool is_new = false;
+  err error = end_image(l);
+  if (!error) error = name_set_add(&l->images, image, &is_new);
+  if (error) return error;
+  if (!is_new)
+    return err_new(ERR_INPUT,
+                   "image '%.40s' has rows further up, and those of other images are between them: "
+                   "sort the list by ImageID",
+                   image);
+  l->current_line = line;
+  l->current = mem_copy_string(image);
+  return l->current ? NULL : mem_error(strlen(image), "an image's name");
+}
+
+/* Several annotators may have verified one label of an image. */
+static bool has_label(const list_reading *l, const char *label) {
+  const char *at = strbuf_string(&l->labels), *end = at + l->labels.length;
+  for (; at < end; at += strlen(at) + 1)
+    if (strcmp(at, label) == 0) return true;
+  return false;
+}
+
+static err find_columns(list_reading *l, char *const *fields, size_t count) {
+  err error = csv_find(fields, count, "ImageID", &l->image);
+  if (!error) error = csv_find(fields, count, "LabelName", &l->caption);
+  if (error) return error;
+  err missing = csv_find(fields, count, "Confidence", &l->confidence);
+  l->has_confidence = !missing;
+  err_free(missing);
+  return NULL;
+}
+
 static err take_label(void *context, const csv_place *at, char *const *fields, size_t count) {
   list_reading *l = context;
   char place[32];
-  if (at->row == 1) {
-    err error = csv_find(fields, count, "ImageID", &l->image);
-    if (!error) error = csv_find(fields, count, "LabelName", &l->caption);
-    if (error) return error;
-    err missing = csv_find(fields, count, "Confidence", &l->confidence);
-    l->has_confidence = !missing;
-    err_free(missing);
-    return NULL;
-  }
-  if (l->image >= count || l->caption >= count) {
+  if (at->row == 1) return find_columns(l, fields, count);
+  if (l->image >= count || l->caption >= count || !*fields[l->image]) {
     snprintf(place, sizeof place, ":%ld", at->line);
     return list_rows_leave_out(&l->list, place, "has no image or label");
   }
   if (!l->current || strcmp(l->current, fields[l->image]) != 0) {
-    err error = end_image(l);
+    err error = begin_image(l, fields[l->image], at->line);
     if (error) return error;
-    l->current_line = at->line;
-    l->current = mem_copy_string(fields[l->image]);
-    if (!l->current) return mem_error(strlen(fields[l->image]), "an image's name");
   }
   /* confidence 0: verified as absent */
   if (l->has_confidence && l->confidence < count && strtod(fields[l->confidence], NULL) <= 0.5)
     return NULL;
   const char *name = json_string_value(json_object_get(l->names, fields[l->caption]));
+  const char *label = name ? name : fields[l->caption];
+  if (!*label || has_label(l, label)) return NULL;
   l->unnamed += !name && json_object_size(l->names);
-  strbuf_format(&l->labels, "%s%s", l->labels.length ? ", " : "", name ? name : fields[l->caption]);
+  strbuf_append_bytes(&l->labels, label, strlen(label) + 1);
   return NULL;
 }
 

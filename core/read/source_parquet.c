@@ -214,7 +214,7 @@ static err open_tar(parquet_list *l, data_source **out) {
     strbuf_append(&s->left_out, strbuf_string(&rows->left_out));
     s->left_outs += rows->left_outs;
     if (found != l->successes)
-      strbuf_format(&s->notes, "%s: lists %lld downloaded %s, but %s has %lld\n",
+      strbuf_format(&s->damage, "%s: lists %lld downloaded %s, but %s has %lld\n",
                     l->list.r->location, (long long)l->successes,
                     text_plural(l->successes, "sample", "samples"), tar.data, (long long)found);
   }

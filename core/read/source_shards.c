@@ -84,6 +84,7 @@ static err create(const source_request *r, size_t shards, shards_source **out) {
   if (!s) return mem_error(sizeof *s, "a data set");
   s->base.call = &shards_calls;
   s->base.needs = s->reading.needs = r->needs;
+  s->base.picks_captions = field != NULL;
   s->shards = mem_zeroed(shards, sizeof *s->shards);
   s->reading.caption_field = field ? mem_copy_string(field) : NULL;
   *out = s;
@@ -94,7 +95,7 @@ static err create(const source_request *r, size_t shards, shards_source **out) {
 
 /* What indexing the shards came upon, in the source's own lists. */
 static void take_notes(const source_request *r, shards_source *s) {
-  strbuf_append(&s->base.notes, strbuf_string(&s->notes.warnings));
+  strbuf_append(&s->base.damage, strbuf_string(&s->notes.warnings));
   shard_notes_summary(&s->notes, r->whole, &s->base.notes);
   if (!(r->needs & DATASET_IMAGE)) return; /* nothing is lost to a task that needs no image */
   strbuf_append(&s->base.left_out, strbuf_string(&s->notes.lost));

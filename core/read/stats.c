@@ -10,6 +10,7 @@
 #include "read/in_order.h"
 #include "image/image_header.h"
 #include "read/sample_json.h"
+#include "text/utf8.h"
 
 enum { MOST_NAMED = 20, AT_ONCE = 512 }; /* samples that cannot be read; read in parallel */
 
@@ -36,16 +37,6 @@ static stats_range range_of(series *s) {
   if (!s->count) return (stats_range){0};
   qsort(s->values, (size_t)s->count, sizeof *s->values, by_value);
   return (stats_range){s->values[0], s->values[(s->count - 1) / 2], s->values[s->count - 1]};
-}
-
-static int64_t count_words(const char *text) {
-  static const char spaces[] = " \t\r\n\v\f";
-  int64_t words = 0;
-  for (text += strspn(text, spaces); *text; text += strspn(text, spaces)) {
-    words++;
-    text += strcspn(text, spaces);
-  }
-  return words;
 }
 
 static void add_image(collection *c, const image_header *header) {
@@ -133,7 +124,7 @@ static void read_sample(void *context, int64_t row, void *place) {
   size_t bytes = sample->image_bytes + strlen(sample->caption);
   if (sample->json) bytes += strlen(sample->json);
   r->bytes = (int64_t)bytes;
-  r->words = count_words(sample->caption);
+  r->words = utf8_count_words(sample->caption);
   r->header = image_read_header(sample->image, sample->image_bytes);
   dataset_sample_free(sample);
 }

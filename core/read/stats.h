@@ -24,7 +24,7 @@ typedef struct {
   int64_t samples, bytes;                  /* bytes of images, captions and JSON */
   int64_t jpg, png, webp, pixmap, unknown; /* images by format */
   int64_t unsized;                  /* images whose header gives no size: not in width, height */
-  stats_range width, height, words; /* pixels as stored; words between white space */
+  stats_range width, height, words; /* pixels as stored; words between (Unicode) white space */
   int64_t with_json, bad_json;      /* samples whose JSON was read; whose JSON was invalid or not an
                                      * object */
   int64_t unreadable;  /* samples with an unreadable caption or JSON: counted only here */

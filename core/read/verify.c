@@ -222,6 +222,7 @@ static err verify_source(const char *name, findings *f, int64_t *total) {
   if (!error) error = verify_rows(s, f);
   if (s) {
     take_lines(f, strbuf_string(&s->left_out));
+    take_lines(f, strbuf_string(&s->damage));
     strbuf_append(f->lines, strbuf_string(&s->notes)); /* what was passed over is no fault */
     *total += s->count + s->left_outs;
   }

@@ -42,8 +42,9 @@ typedef struct {
   const char *model;
 } filter_rules;
 
-/* Keeps the samples that pass all rules; of copies, the first. A sample that cannot be read or
- * decoded is removed. Images are decoded only for duplicate detection. */
+/* Keeps the samples that pass all rules; of copies, the first. A sample that cannot be read is
+ * removed. Images are decoded only for duplicate detection, and where a score is missing; of others
+ * only the header is read. */
 err select_filter(const dataset *data, const filter_rules *rules, const select_output *output,
                   select_result *result) ERR_MUST_CHECK;
 

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "image/image.h"
 #include "read/in_order.h"
 #include "read/permute.h"
 #include "text/plain_text.h"
@@ -16,7 +17,8 @@ enum {
   MOST_WORDS = 1024,
   LONGEST_TERM = 8,
   AT_ONCE = 256
-}; /* maximum words of a caption that are considered; of a term */
+};                        /* maximum words of a caption that are considered; of a term */
+enum { LEAST_SIDE = 32 }; /* of an image that is decoded only to see that it can be */
 
 typedef enum { TERM_FULL, NO_TERM, UNREADABLE, REASONS } reason;
 static const char *const reason_names[REASONS] = {"term_full", "no_term", "unreadable"};
@@ -225,12 +227,20 @@ static err keep_rarest(void *context, term_count *count, const char *term) {
   return r->term.is_broken ? mem_error(strlen(term), "a term") : NULL;
 }
 
-/* A row that cannot be written must not take another's place under its term. */
+static err check_picture(const dataset_sample *sample) {
+  image picture;
+  err error = image_decode(sample->image, sample->image_bytes, LEAST_SIDE, &picture);
+  if (!error) image_free(&picture);
+  return error;
+}
+
+/* A row that cannot be written or decoded must not take another's place under its term. */
 static err check_writable(const balancing *b, int64_t row, bool *is_writable) {
   dataset_sample sample;
   select_prepared prepared = {0};
   err error = dataset_read(b->data, row, &sample);
   if (!error) error = select_prepare(&sample, &prepared);
+  if (!error) error = check_picture(&sample);
   *is_writable = !error;
   select_prepared_free(&prepared);
   dataset_sample_free(&sample);
@@ -268,6 +278,7 @@ static void make_output(void *context, int64_t row, void *place) {
   }
   r->error = dataset_read(b->data, row, &r->sample);
   if (!r->error) r->error = select_prepare(&r->sample, &r->prepared);
+  if (!r->error && b->verdicts[row] == UNREADABLE) r->error = check_picture(&r->sample);
 }
 
 /* text: the term, or the row's error. */

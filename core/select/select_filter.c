@@ -40,16 +40,14 @@ typedef struct {
 
 static void measure_caption(measured *m) {
   int64_t letters = 0, visible = 0;
-  bool is_in_word = false;
   for (const char *at = m->sample.caption; *at;) {
     int32_t c = utf8_next(&at);
     bool is_space = utf8_is_space(c);
     m->characters++;
-    m->words += !is_space && !is_in_word;
-    is_in_word = !is_space;
     visible += !is_space;
     letters += utf8_is_letter(c);
   }
+  m->words = utf8_count_words(m->sample.caption);
   m->letters = visible ? (double)letters / (double)visible : 0;
 }
 

@@ -40,6 +40,17 @@ bool utf8_is_space(int32_t c) {
   return c == 0x85 || (category >= UTF8PROC_CATEGORY_ZS && category <= UTF8PROC_CATEGORY_ZP);
 }
 
+int64_t utf8_count_words(const char *text) {
+  int64_t words = 0;
+  bool is_in_word = false;
+  while (*text) {
+    bool is_space = utf8_is_space(utf8_next(&text));
+    words += !is_space && !is_in_word;
+    is_in_word = !is_space;
+  }
+  return words;
+}
+
 int32_t utf8_from_windows_1252(int32_t c) {
   static const uint16_t table[32] = {
       0x20AC, 0x81,   0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,

@@ -15,6 +15,8 @@ void utf8_append(strbuf *out, int32_t c);
 bool utf8_is_letter(int32_t c);
 bool utf8_is_number(int32_t c);
 bool utf8_is_space(int32_t c);
+/* Words of a text: what white space separates. */
+int64_t utf8_count_words(const char *text);
 
 /* The Windows-1252 meaning of byte 0x80 … 0x9F; the five without a meaning are unchanged. */
 int32_t utf8_from_windows_1252(int32_t c);

@@ -419,21 +419,28 @@ static void say_lines(const strbuf *lines) {
   }
 }
 
-/* Reports the limits of data.order: stream, at the start of the run. */
+static void explain_stream(const run *r, strbuf *line) {
+  strbuf_format(line,
+                "data.order: stream: shards are shuffled, then samples among %" PRId64
+                " (data.buffer): an epoch is shuffled only within these limits; ",
+                r->s->data_buffer);
+  if (dataset_epoch(r->data))
+    strbuf_format(line, "it has %" PRId64 " samples by the counts next to the shards",
+                  dataset_epoch(r->data));
+  else
+    strbuf_append(line, "its length is not known before it ends");
+  strbuf_append(line, "; decoded images are not kept\n");
+}
+
+/* Reports the limits of the data's order, at the start of the run. */
 static err say_order(run *r) {
   const settings *s = r->s;
   strbuf line = {0};
-  if (s->data_order != DATA_ORDER_STREAM) return NULL;
-  strbuf_format(&line,
-                "data.order: stream: shards are shuffled, then samples among %" PRId64
-                " (data.buffer): an epoch is shuffled only within these limits; ",
-                s->data_buffer);
-  if (dataset_epoch(r->data))
-    strbuf_format(&line, "it has %" PRId64 " samples by the counts next to the shards",
-                  dataset_epoch(r->data));
+  if (!r->data) return NULL; /* a classifier's */
+  if (s->data_order == DATA_ORDER_STREAM)
+    explain_stream(r, &line);
   else
-    strbuf_append(&line, "its length is not known before it ends");
-  strbuf_append(&line, "; decoded images are not kept\n");
+    dataset_explain_weights(r->data, s->data_train.items, &line);
   say_lines(&line);
   err error = events_warn_lines(&r->events, "data", &line);
   strbuf_free(&line);

@@ -31,6 +31,22 @@ sed 's/captions: lines/captions: nowhere/' lines.yaml > none.yaml
 expect_status 2 "$FLIP" eval -m run -f none.yaml
 expect_line err.txt 'captions: nowhere: no sample has a caption'
 
+# A set's fingerprint, by which runs are compared, covers the captions that it reads: those that an
+# option chooses, and a list in a .json next to an image, which the data's own fingerprint leaves out.
+print_of() { # print_of SET.yaml
+  rm -rf printed; train --out printed --set eval.points=0 --set "eval.sets=$1" >/dev/null
+  grep -o '"evaluation_fingerprints":{[^}]*}' printed/events.jsonl
+}
+sed 's/captions: lines/captions: text/' lines.yaml > text.yaml
+sed 's/many.tar/"many.tar#caption=shape"/' text.yaml > field.yaml
+text=$(print_of text.yaml)
+[ -n "$text" ] && [ "$text" != "$(print_of field.yaml)" ] || fail "captions from a field of the JSON have the .txt's fingerprint"
+sed 's/many.tar/"folder:many"/' list.yaml > files.yaml
+before=$(print_of files.yaml)
+[ "$before" = "$(print_of files.yaml)" ] || fail "a fingerprint does not repeat"
+sed -i 's/a picture of/a drawing of/' many/*.json
+[ "$before" != "$(print_of files.yaml)" ] || fail "rewritten captions of a list keep the set's fingerprint"
+
 # Classes from a file, with names of their own; the order of a file is free.
 expect_status 0 "$FLIP" eval zeroshot -m run -f held.yaml --json
 mv out.txt all.txt

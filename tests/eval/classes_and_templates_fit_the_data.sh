@@ -80,6 +80,17 @@ limit: Null'
 expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
 diff all.txt out.txt || fail "null is taken for a value"
 
+# White space at the ends is no part of a label, in the data as in a list.
+mkdir ends; tar xf data/heldout-00000.tar -C ends
+sed -i 's/"shape":"\([a-z]*\)"/"shape":" \1\\t\\n"/' ends/0000000[0-9].json
+tar cf ends.tar -C ends $(ls ends)
+set_with; sed -i 's/^images.*/images: [ends.tar]/' set.yaml
+expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
+diff all.txt out.txt || fail "white space makes another class"
+set_with "classes: [$(sed 's/.*/"& "/' labels.txt | paste -sd,)]"; sed -i 's/^images.*/images: [ends.tar]/' set.yaml
+expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
+diff all.txt out.txt || fail "white space in a list makes another class"
+
 # A blank name is none, nor is a blank label.
 set_with "classes: [$(paste -sd, labels.txt)]
 class_names: ['', $(tail -n +2 labels.txt | paste -sd,)]"

@@ -22,7 +22,7 @@ for json in unpacked/*.json; do
     [ $((number % 5)) = 0 ] && [ "$class" = star ] && mark=0
     printf '%s %2d\n' "$key" $mark >> "voc/Main/${class}_test.txt"
   done
-  labels="\"$shape\",\"$color\""; difficult=
+  labels="\"$shape\",\"$color \""; difficult= # white space at the ends is no part of a label
   if [ $((number % 5)) = 0 ]; then difficult='"star"'; labels=$(printf %s "$labels" | sed 's/"star",//'); fi
   cp "unpacked/$key.png" json/
   printf '{"objects":[%s],"difficult":[%s]}' "$labels" "$difficult" > "json/$key.json"

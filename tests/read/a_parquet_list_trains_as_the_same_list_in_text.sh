@@ -64,3 +64,4 @@ done
 tar cf shards/00000.tar --format=ustar -C files/00000 000000000.png 000000000.txt
 expect_status 1 "$FLIP" data verify shards/00000.parquet
 expect_line out.txt 'lists 5 downloaded samples, but shards/00000.tar has 1$'
+expect_line out.txt '^4 samples checked, 4 faults$' # three failed downloads, and the count

@@ -111,6 +111,20 @@ expect_line out.txt 'twice.tar: member k.png occurs twice: the second starts a n
 expect_status 0 "$FLIP" embed -m run -i twice.tar -o x.npy
 expect_line out.txt '2 x 16'
 
+# Damage is a fault however a source is written, and what was skipped is none.
+{ cat first.tar; cat last.tar; } > two.tar
+bytes first.tar 0 1500 > cut.tar
+for source in twice.tar two.tar cut.tar; do
+  expect_status 1 "$FLIP" data verify $source
+  tail -1 out.txt > plain.txt
+  for name in shards:$source "$source#weight=2" "$source#caption=alt"; do
+    expect_status 1 "$FLIP" data verify "$name"
+    tail -1 out.txt | diff plain.txt - || fail "$name: other counts than of $source"
+  done
+done
+expect_status 0 "$FLIP" data verify shards:first.tar
+expect_line out.txt '3 members skipped'
+
 # Nothing is not fine: shards without bytes or samples, compressed ones, other files.
 : > none.tar; tar cf hollow.tar -T /dev/null; gzip -c first.tar > gz.tar; echo '<html>' > page.tar
 for what in 'none: is empty' 'hollow: contains no samples' 'gz: is gzip-compressed' 'page: is an HTML page'; do
@@ -119,12 +133,24 @@ for what in 'none: is empty' 'hollow: contains no samples' 'gz: is gzip-compress
 done
 train --out partly --set 'data.train=[data/train-*.tar, none.tar]' 2>/dev/null
 expect_line partly/events.jsonl '"kind":"skipped_sample","message":"none.tar: is empty'
+train --out rounded --set 'data.train=["data/train-*.tar#weight=0.5", "nul.tar#weight=0.01"]' 2> err.txt
+expect_line err.txt 'nul.tar#weight=0.01: an epoch has a whole number of its 1 sample: 1, as with weight 1$'
+grep '"kind":"data"' rounded/events.jsonl | grep -c 'whole number' | grep -qx 1 || fail "a rounded weight is not recorded, or an exact one is"
 expect_status 2 "$FLIP" train -c run.yaml -o x --no-progress --set 'data.train=[none.tar]'
 expect_status 2 "$FLIP" data verify data
 expect_line err.txt 'no images found.*\.tar files? not read: give shards as a pattern'
 printf '\n' > list.txt
 expect_status 2 "$FLIP" data verify @list.txt
 expect_line err.txt 'matches no shards'
+
+# A damaged image with a good header: kept by a filter that does not decode, which says so.
+changed half "head -c 400 00000003.png > x && mv x 00000003.png"
+expect_status 0 "$FLIP" data filter -o f --no-progress --min-words 1 half.tar
+expect_line out.txt '8 of 8 samples'
+expect_line out.txt "^images were not decoded.*flip data verify 'f/kept-\*.tar'"
+expect_status 0 "$FLIP" data filter -o f --no-progress --duplicates 0 half.tar
+expect_line out.txt '7 of 8 samples'
+grep -q 'not decoded' out.txt && fail "images were decoded"
 
 # Lists: no row is lost in silence, and a fault has its own line.
 cp whole/*.png .

@@ -100,12 +100,28 @@ static void every_encoding_that_json_may_have_is_read(void **state) {
   }
 }
 
+static void a_caption_is_the_field_at_the_top_before_a_label(void **state) {
+  (void)state;
+  char *text;
+  static const char both[] = "{\"labels\":{\"alt\":\"a label\"},\"alt\":\"a caption\"}";
+  assert_ok(sample_caption(both, "alt", &text));
+  assert_string_equal(text, "a caption");
+  free(text);
+  assert_ok(sample_label(both, "alt", &text));
+  assert_string_equal(text, "a label");
+  free(text);
+  assert_ok(sample_caption("{\"labels\":{\"alt\":\"a label\"}}", "alt", &text));
+  assert_string_equal(text, "a label");
+  free(text);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(values_that_jansson_lacks_are_read),
       cmocka_unit_test(odd_values_do_no_harm_to_their_neighbours),
       cmocka_unit_test(what_python_refuses_is_refused_with_its_place),
       cmocka_unit_test(every_encoding_that_json_may_have_is_read),
+      cmocka_unit_test(a_caption_is_the_field_at_the_top_before_a_label),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

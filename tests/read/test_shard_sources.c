@@ -245,6 +245,13 @@ static void a_weight_is_how_often_an_epoch_shows_a_source(void **state) {
     assert_int_equal(seen[3 + i], 6);
     assert_int_equal(seen[6 + i], 1); /* one an epoch: in three epochs each once */
   }
+  strbuf rounded = {0};
+  dataset_explain_weights(d, names, &rounded); /* 1.02 samples an epoch is 2 % more than 1 */
+  assert_null(strstr(strbuf_string(&rounded), "weight=2"));
+  assert_non_null(strstr(strbuf_string(&rounded), "w-00000.tar#weight=0.34: an epoch has a whole "
+                                                  "number of its 3 samples: 1, as with weight "
+                                                  "0.333\n"));
+  strbuf_free(&rounded);
   dataset_close(d);
 }
 

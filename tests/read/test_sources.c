@@ -41,6 +41,23 @@ static void a_folder_gives_its_images_with_their_text_files(void **state) {
   dataset_close(d);
 }
 
+static void files_of_a_folder_come_by_the_components_of_their_paths(void **state) {
+  (void)state;
+  static const char *const names[] = {"order/a-b", "order/a/x", "order/B"};
+  for (int i = 0; i < 3; i++) {
+    char name[64];
+    snprintf(name, sizeof name, "%s.png", names[i]);
+    write_picture(name, (uint8_t)i);
+    snprintf(name, sizeof name, "%s.txt", names[i]);
+    write_text(name, names[i]);
+  }
+  dataset *d = open_one("%s/order");
+  expect(d, 0, "order/B", 2);
+  expect(d, 1, "order/a/x", 1);
+  expect(d, 2, "order/a-b", 0);
+  dataset_close(d);
+}
+
 static void imagenets_folders_are_named_by_a_list(void **state) {
   (void)state;
   write_picture("in/n01440764/x.png", 40);
@@ -135,6 +152,7 @@ static void cifars_binary_files_are_read(void **state) {
   d = open_one("cifar100:%s/c100#split=test,labels=coarse");
   expect(d, 0, "a photo of a fruit", 0);
   expect_label(d, 0, "class", "aquarium fish");
+  assert_true(dataset_may_have_other_texts(d, false)); /* the fine ones */
   dataset_close(d);
   write_text("c10/test_batch.bin", "short");
   refuse_one("cifar10:%s/c10#split=test", "5 bytes are not a multiple of the record size 3073");
@@ -149,12 +167,18 @@ static void coco_has_a_row_a_caption_or_a_row_an_image(void **state) {
              "{\"id\":9,\"file_name\":\"000000000009.png\"},{\"id\":7,\"file_name\":\"7.png\"}],"
              "\"annotations\":[{\"image_id\":9,\"id\":1,\"caption\":\"nine\"},"
              "{\"image_id\":25,\"id\":2,\"caption\":\"twenty-five\"},"
-             "{\"image_id\":9,\"id\":3,\"caption\":\"nine again\"}]}");
+             "{\"image_id\":9,\"id\":3,\"caption\":\"nine again\"},"
+             "{\"image_id\":77,\"id\":4,\"caption\":\"of no image\"},"
+             "{\"image_id\":77,\"id\":5,\"caption\":\"nor this\"}]}");
   dataset *d = open_one("%s/captions.json#images=%s/val");
   assert_int_equal(dataset_count(d), 3);
   expect(d, 0, "twenty-five", 25);
   expect(d, 2, "nine again", 90);
+  assert_false(dataset_may_have_other_texts(d, true)); /* captions and lists are hashed */
   assert_non_null(strstr(dataset_warnings(d, NULL), "image 7.png has no caption"));
+  assert_non_null(strstr(dataset_warnings(d, NULL),
+                         "captions.json: 2 annotations' images are not in 'images' and skipped, "
+                         "such as image_id 77\n"));
   dataset_close(d);
   d = open_one("coco:%s/captions.json#images=%s/val,captions=first");
   assert_int_equal(dataset_count(d), 2);
@@ -181,6 +205,29 @@ static void open_images_labels_and_narratives_become_captions(void **state) {
   expect(d, 0, "In this image", 7);
   dataset_close(d);
   refuse_one("narratives:%s/oi", "/oi: cannot read");
+}
+
+static void rows_of_an_open_image_are_one_sample_or_refused(void **state) {
+  (void)state;
+  strbuf list = {0};
+  write_picture("oi/two.jpg", 6);
+  write_text("verified.csv", "ImageID,Source,LabelName,Confidence\ntwo,verification,Cat,1\n"
+                             "two,crowdsource-verification,Cat,1\ntwo,machine,Cat tail,0.9\n");
+  dataset *d = open_one("openimages:%s/verified.csv#images=%s/oi");
+  assert_int_equal(dataset_count(d), 1);
+  expect(d, 0, "Cat, Cat tail", 6);
+  dataset_close(d);
+  strbuf_append(&list, "ImageID,Source,LabelName,Confidence\n");
+  for (int i = 0; i < 5000; i++) strbuf_format(&list, "%016x,verification,Cat,1\n", i);
+  write_text("sorted.csv", strbuf_string(&list));
+  d = open_one("openimages:%s/sorted.csv#images=%s/oi");
+  assert_int_equal(dataset_count(d), 5000);
+  dataset_close(d);
+  strbuf_format(&list, "%016x,verification,Dog,1\n", 17);
+  write_text("unsorted.csv", strbuf_string(&list));
+  refuse_one("openimages:%s/unsorted.csv#images=%s/oi",
+             "unsorted.csv:5002: image '0000000000000011' has rows further up");
+  strbuf_free(&list);
 }
 
 static void an_image_without_a_positive_label_is_counted(void **state) {
@@ -295,12 +342,14 @@ static void scenes_are_drawn_while_they_are_read(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_folder_gives_its_images_with_their_text_files),
+      cmocka_unit_test(files_of_a_folder_come_by_the_components_of_their_paths),
       cmocka_unit_test(imagenets_folders_are_named_by_a_list),
       cmocka_unit_test(lists_may_quote_and_name_their_columns),
       cmocka_unit_test(cifars_binary_files_are_read),
       cmocka_unit_test(scenes_are_drawn_while_they_are_read),
       cmocka_unit_test(coco_has_a_row_a_caption_or_a_row_an_image),
       cmocka_unit_test(open_images_labels_and_narratives_become_captions),
+      cmocka_unit_test(rows_of_an_open_image_are_one_sample_or_refused),
       cmocka_unit_test(an_image_without_a_positive_label_is_counted),
       cmocka_unit_test(the_fingerprint_covers_file_contents),
   };

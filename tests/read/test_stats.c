@@ -117,7 +117,7 @@ static void statistics_count_what_was_written(void **state) {
   encoded png = make_png(10, 40), jpeg = make_jpeg(33, 20), webp = make_webp(50, 30);
   static const char red[] = "{\"labels\": {\"color\": \"red\", \"year\": 7}, \"other\": \"x\"}";
   static const char blue[] = "{\"labels\": {\"color\": \"blue\"}}",
-                    words[] = " three  plain words ";
+                    words[] = " three\xE3\x80\x80plain\xC2\xA0words ";
   tar_file t = tar_create("good.tar");
   tar_add(&t, "a.png", png.bytes, png.size);
   tar_add_text(&t, "a.txt", "one\n");

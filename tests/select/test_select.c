@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "select/image_hash.h"
 #include "read/record.h"
+#include "read/stats.h"
 #include "select/select.h"
 #include "read/shard_writer.h"
 #include "image/shrink.h"
@@ -312,11 +313,12 @@ static void what_cannot_be_written_takes_no_place_of_its_term(void **state) {
   image picture = draw(9, 8, 8);
   assert_ok(shrink_encode_png(&picture, &bytes, &size));
   assert_ok(shard_writer_open(prefix, 100, &w));
-  for (int i = 0; i < 15; i++) { /* five whole ones, five with other bytes, five with cut JSON */
+  for (int i = 0; i < 20; i++) { /* five each: whole, other bytes, cut JSON, a cut image */
     char key[16];
     snprintf(key, sizeof key, "%d", i);
-    assert_ok(shard_writer_add(w, key, "png", i % 3 == 1 ? (void *)"GIF8" : bytes,
-                               i % 3 == 1 ? 4 : size, "dog", i % 3 == 2 ? "{\"cut" : "{}"));
+    size_t sizes[] = {size, 4, size, size / 2};
+    assert_ok(shard_writer_add(w, key, "png", i % 4 == 1 ? (void *)"GIF8" : bytes, sizes[i % 4],
+                               "dog", i % 4 == 2 ? "{\"cut" : "{}"));
   }
   assert_ok(shard_writer_finish(w, &shards));
   shard_writer_close(w);
@@ -324,8 +326,15 @@ static void what_cannot_be_written_takes_no_place_of_its_term(void **state) {
     select_result r;
     balance("half-*.tar", "five", NULL, seed, &r);
     assert_int_equal(r.kept, 5);
-    assert_int_equal(r.left_out, 10);
+    assert_int_equal(r.left_out, 15);
     strbuf_free(&r.report);
+    char *kept = in_folder("five/kept-*.tar");
+    strbuf bad = {0};
+    int64_t faults, samples;
+    assert_ok(stats_verify(&kept, 1, &bad, &faults, &samples));
+    assert_int_equal(samples, 5);
+    assert_string_equal(strbuf_string(&bad), "");
+    free(kept);
   }
   free(bytes);
   image_free(&picture);

@@ -1,0 +1,54 @@
+#include "read/name_set.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* FNV-1a, with the high bits mixed into those that choose a slot. */
+static uint64_t hash_of(const char *name) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (; *name; name++) hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
+  return hash ^ hash >> 32;
+}
+
+/* The slot that holds the name, or the empty one where it belongs. */
+static size_t find(const name_set *s, const char *name) {
+  size_t at = hash_of(name) & (s->capacity - 1);
+  while (s->slots[at] && strcmp(s->names.data + s->slots[at] - 1, name) != 0)
+    at = (at + 1) & (s->capacity - 1);
+  return at;
+}
+
+static err grow(name_set *s) {
+  name_set larger = *s;
+  larger.capacity = s->capacity ? 2 * s->capacity : 1024;
+  larger.slots = mem_zeroed(larger.capacity, sizeof *larger.slots);
+  if (!larger.slots) return mem_error(larger.capacity * sizeof *larger.slots, "names");
+  for (size_t i = 0; i < s->capacity; i++)
+    if (s->slots[i]) larger.slots[find(&larger, s->names.data + s->slots[i] - 1)] = s->slots[i];
+  free(s->slots);
+  *s = larger;
+  return NULL;
+}
+
+err name_set_add(name_set *s, const char *name, bool *is_new) {
+  if (3 * (s->count + 1) > 2 * s->capacity) { /* at most two thirds full */
+    err error = grow(s);
+    if (error) return error;
+  }
+  const size_t at = find(s, name), place = s->names.length;
+  *is_new = !s->slots[at];
+  if (!*is_new) return NULL;
+  strbuf_append_bytes(&s->names, name, strlen(name) + 1);
+  if (s->names.is_broken) return mem_error(strlen(name), "names");
+  s->slots[at] = place + 1;
+  s->count++;
+  return NULL;
+}
+
+void name_set_free(name_set *s) {
+  strbuf_free(&s->names);
+  free(s->slots);
+  *s = (name_set){0};
+}
