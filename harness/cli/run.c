@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -10,6 +11,7 @@
 #include "base/progress.h"
 #include "cli/cli.h"
 #include "report/write.h"
+#include "store/experiments.h"
 
 static const char details[] =
     "Finished cells are not run again: a cell is identified by its settings, so the same settings "
@@ -164,6 +166,21 @@ static err one_experiment(const option_list *rest, int argc, char **argv, const 
   return cli_one_word(rest, "EXPERIMENT.yaml", given);
 }
 
+/* Both files would be shown under one name: the one that was run last. */
+static err warn_of_namesake(const spec_experiment *e, store *s) {
+  store_experiment before;
+  struct stat now, then;
+  err error = store_find_experiment(s, e->name, &before);
+  if (error) return error;
+  if (before.is_known && stat(before.path, &then) == 0 && stat(e->path, &now) == 0 &&
+      (then.st_ino != now.st_ino || then.st_dev != now.st_dev))
+    log_warning("%s replaces %s, which is called '%s' too: reports, status and figures of that "
+                "name are of %s from now on; give one of them another 'name:'",
+                e->path, before.path, e->name, e->path);
+  store_free_experiment(&before);
+  return NULL;
+}
+
 static err run_and_report(const run_words *words, const char *given, spec_experiment *e, store *s,
                           bool *all_finished) {
   run_sweep sweep = {0};
@@ -180,6 +197,7 @@ static err run_and_report(const run_words *words, const char *given, spec_experi
   err error = NULL;
   TRY(read_limits(words, &options.limits));
   TRY(read_turns(words, &options.turn_seconds));
+  TRY(warn_of_namesake(e, s));
   TRY(run_plan(e, s, &options, &sweep));
   if (words->dry_run) {
     *all_finished = true;

@@ -81,7 +81,6 @@ err spec_canonical(spec_reader *r, const char *key, const yml_node *node,
 err spec_pairs_add(spec_pairs *pairs, const char *key, const char *value,
                    bool is_labeled) ERR_MUST_CHECK;
 void spec_pairs_free(spec_pairs *pairs);
-bool spec_names_has(const spec_names *names, const char *name);
 /* A scalar or a list of scalars as names; anything else is a problem that mentions `what`. */
 err spec_read_names(spec_reader *r, const yml_node *node, const char *what,
                     spec_names *names) ERR_MUST_CHECK;

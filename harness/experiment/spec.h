@@ -39,6 +39,7 @@ typedef struct {
 } spec_names;
 
 err spec_names_add(spec_names *names, const char *name) ERR_MUST_CHECK;
+bool spec_names_has(const spec_names *names, const char *name);
 void spec_names_free(spec_names *names);
 
 /* Limits of one cell; 0: none. */

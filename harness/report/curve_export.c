@@ -11,6 +11,7 @@
 #include "report/tensorboard.h"
 #include "store/csv.h"
 #include "store/curves.h"
+#include "store/facts.h"
 #include "store/runs.h"
 
 /* A column of the steps and its tag in the exported files. */
@@ -122,7 +123,7 @@ static void take_param(curve *c, const char *key, const char *value) {
   strbuf_append(c->params, "\r\n");
 }
 
-static err take_params(curve *c) {
+static err take_params(curve *c, store *s) {
   size_t count;
   strbuf value = {0};
   const setting *rows = settings_table(&count);
@@ -131,14 +132,18 @@ static err take_params(curve *c) {
   take_param(c, "status", c->run->status);
   take_param(c, "started", c->run->started);
   if (c->cell->tuning) take_param(c, "tuning", c->cell->tuning);
-  for (size_t i = 0; i < count; i++) {
+  err error = NULL;
+  for (size_t i = 0; i < count && !error; i++) {
+    char *own = NULL; /* what runs of one cell may have differently */
+    if (!rows[i].is_identity) error = store_find_setting(s, c->run->run_id, rows[i].key, &own);
     strbuf_clear(&value);
     setting_format(&rows[i], &c->cell->settings, &value);
-    take_param(c, rows[i].key, strbuf_string(&value));
+    take_param(c, rows[i].key, own ? own : strbuf_string(&value));
+    free(own);
   }
-  bool is_broken = value.is_broken;
+  if (!error && value.is_broken) error = mem_error(0, "settings");
   strbuf_free(&value);
-  return is_broken ? mem_error(0, "settings") : NULL;
+  return error;
 }
 
 /* ---- files ---- */
@@ -181,7 +186,7 @@ static err export_cell(curve *c, store *s) {
   if (is_tensorboard) tensorboard_begin(&c->events, c->started);
   TRY(take_steps(c, s));
   TRY(take_evaluations(c, s));
-  TRY(is_tensorboard ? write_events(c) : take_params(c));
+  TRY(is_tensorboard ? write_events(c) : take_params(c, s));
 cleanup:
   strbuf_free(&c->events);
   return error;

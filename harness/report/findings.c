@@ -494,6 +494,16 @@ static void join(const report_data *d, void (*name)(const data_cell *, strbuf *)
   }
 }
 
+/* " · --set samples=2k": the file alone does not say what ran. */
+static void name_changes(const spec_experiment *e, strbuf *out) {
+  const spec_names *lists[] = {&e->set, &e->set_cell};
+  static const char *const options[] = {"--set", "--set-cell"};
+  for (int k = 0; k < 2; k++)
+    for (size_t i = 0; i < lists[k]->count; i++)
+      strbuf_format(out, "%s%s %s", i || (k && e->set.count) ? " " : " · ", options[k],
+                    lists[k]->items[i]);
+}
+
 static err describe_provenance(const report_data *d, report_table *t) {
   strbuf text = {0}, threads = {0};
   char number[TEXT_NUMBER_SIZE], first[11] = "", last[11] = "";
@@ -519,6 +529,7 @@ static err describe_provenance(const report_data *d, report_table *t) {
                 strcmp(strbuf_string(&threads), "1") == 0 ? "" : "s", text_count(samples, number),
                 first);
   if (strcmp(first, last) != 0) strbuf_format(&text, " to %s", last);
+  name_changes(d->e, &text);
   strbuf_free(&threads);
   return keep(&text, &t->notes.provenance);
 }

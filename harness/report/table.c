@@ -9,6 +9,7 @@
 #include "report/data.h"
 #include "report/findings.h"
 #include "report/measure.h"
+#include "store/facts.h"
 
 /* Short names of settings for display. */
 static const struct {
@@ -125,12 +126,40 @@ cleanup:
 
 /* ---- values ---- */
 
-static err make_setting(const report_data *d, size_t row, const char *key, report_value *v) {
-  strbuf scratch = {0}, text = {0};
-  const char *value = spec_cell_value(&d->e->cells[d->rows[row].cells[0]], key, &scratch);
-  report_name_value(key, value ? value : "", &text);
+/* What a cell has for a setting or an axis: its run's own value where the settings of a cell may
+ * differ from run to run. */
+static err value_of_cell(const report_data *d, size_t cell, const char *key, strbuf *out) {
+  strbuf scratch = {0};
+  char *own = NULL;
+  const setting *known = settings_find(key);
+  bool varies = known && !known->is_identity && d->cells[cell].run_id;
+  err error = varies ? store_find_setting(d->s, d->cells[cell].run_id, key, &own) : NULL;
+  const char *asked = spec_cell_value(&d->e->cells[cell], key, &scratch);
+  strbuf_append(out, own ? own : asked ? asked : "");
   strbuf_free(&scratch);
-  return keep(&text, &v->text);
+  free(own);
+  return error;
+}
+
+/* "0", or all that the row's cells have: "0, 1, 2". */
+static err make_setting(const report_data *d, size_t row, const char *key, report_value *v) {
+  spec_names values = {0};
+  strbuf one = {0}, text = {0};
+  err error = NULL;
+  for (size_t i = 0; i < d->rows[row].count; i++) {
+    strbuf_clear(&one);
+    TRY(value_of_cell(d, d->rows[row].cells[i], key, &one));
+    if (spec_names_has(&values, strbuf_string(&one))) continue;
+    TRY(spec_names_add(&values, strbuf_string(&one)));
+    if (i) strbuf_append(&text, ", ");
+    report_name_value(key, strbuf_string(&one), &text);
+  }
+cleanup:
+  spec_names_free(&values);
+  strbuf_free(&one);
+  if (!error) return keep(&text, &v->text);
+  strbuf_free(&text);
+  return error;
 }
 
 /* The value of each run of the row; for a ratio, relative to the baseline's run with the same

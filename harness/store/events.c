@@ -70,12 +70,15 @@ static err put_numbers_under(ingest *in, const json_t *event, const char *key) {
   return error;
 }
 
-/* A cell that belongs to no experiment here, e.g. of a merged run: settings as recorded by the
+/* The run's settings, and those of a cell that belongs to no experiment here, e.g. of a merged
  * run. */
 static err put_settings(ingest *in, const json_t *event) {
   char *settings = json_dumps(json_object_get(event, "settings"), JSON_COMPACT);
   err error = NULL;
   if (settings)
+    error =
+        sql_run(in->s, "UPDATE run SET own_settings = ? WHERE id = ?", "ti", settings, in->run_id);
+  if (settings && !error)
     error = sql_run(in->s,
                     "UPDATE cell SET settings = ? WHERE settings = '{}'"
                     " AND id = (SELECT cell_id FROM run WHERE id = ?)",

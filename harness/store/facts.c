@@ -84,16 +84,35 @@ err store_find_lost_share(store *s, int64_t run_id, double *share) {
   return first_real(s, error, rows, share);
 }
 
+/* A run's own settings; init_from as the experiment names it, not the checkpoint that it became. */
+#define SETTINGS_OF_RUN                                                                            \
+  "CASE WHEN own_settings = '' OR cell.settings = '{}' THEN cell.settings ELSE"                    \
+  " json_set(own_settings, '$.init_from', json_extract(cell.settings, '$.init_from')) END"
+
+/* key, value, type of each setting of the run. */
+static const char settings_sql[] =
+    "SELECT key, CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE value END, type"
+    " FROM run JOIN cell ON cell.id = run.cell_id, json_each(" SETTINGS_OF_RUN ")"
+    " WHERE run.id = ?1 AND (?2 IS NULL OR key = ?2)";
+
+err store_find_setting(store *s, int64_t run_id, const char *key, char **value) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  *value = NULL;
+  err error = sql_query(s, &rows, settings_sql, "it", run_id, key);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error || !has_row) return error;
+  *value = mem_copy_string(sql_text(rows, 1));
+  sql_stop(rows);
+  return *value ? NULL : mem_error(0, "a run's record");
+}
+
 err store_list_settings(store *s, int64_t run_id, store_fact **settings, size_t *count) {
   sqlite3_stmt *rows;
   void *items = NULL;
   *settings = NULL;
   *count = 0;
-  err error = sql_query(s, &rows,
-                        "SELECT key, CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false'"
-                        " ELSE value END, type FROM run JOIN cell ON cell.id = run.cell_id,"
-                        " json_each(cell.settings) WHERE run.id = ?",
-                        "i", run_id);
+  err error = sql_query(s, &rows, settings_sql, "it", run_id, NULL);
   if (!error) error = rows_collect(s, rows, &fact_kind, &items, count);
   *settings = items;
   return error;
@@ -106,7 +125,7 @@ err store_list_settings(store *s, int64_t run_id, store_fact **settings, size_t 
 static const char difference_sql[] =
     "WITH facts(run_id, part, name, value) AS ("
     "  SELECT run.id, 0, key, json_each.value FROM run JOIN cell ON cell.id = run.cell_id,"
-    "    json_each(cell.settings) WHERE run.id IN (?1, ?2)"
+    "    json_each(" SETTINGS_OF_RUN ") WHERE run.id IN (?1, ?2)"
     "  UNION ALL SELECT run.id, 1, key, json_each.value FROM run JOIN environment AS e"
     "    ON e.id = run.environment_id, json_each(json_object('commit', commit_id, 'difference',"
     "    dirty, 'compiler', compiler, 'flags', flags, 'version', program_version))"

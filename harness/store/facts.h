@@ -27,7 +27,9 @@ err store_find_number(store *s, int64_t run_id, const char *name, double *value)
  * disturbed, or if its rows contain no evidence. */
 err store_find_lost_share(store *s, int64_t run_id, double *share) ERR_MUST_CHECK;
 
-/* Every setting of a run's cell; booleans are the strings true and false, lists STORE_JSON. */
+/* One setting of a run, as it had it; NULL: not recorded. The caller frees. */
+err store_find_setting(store *s, int64_t run_id, const char *key, char **value) ERR_MUST_CHECK;
+/* Every setting of a run; booleans are the strings true and false, lists STORE_JSON. */
 err store_list_settings(store *s, int64_t run_id, store_fact **settings,
                         size_t *count) ERR_MUST_CHECK;
 

@@ -382,9 +382,13 @@ static const char version_7[] =
 /* Of 8-bit formats with delayed scaling; NULL: not counted. */
 static const char version_8[] = "ALTER TABLE step ADD COLUMN values_saturated REAL;";
 
+/* As a run had them: another experiment, or its file later, may ask for the same cell with other
+ * values of those that are no part of its identity. '': not read again since. */
+static const char version_9[] = "ALTER TABLE run ADD COLUMN own_settings TEXT NOT NULL DEFAULT '';";
+
 /* migrations[v] brings version v to v + 1 */
-static const char *const migrations[] = {version_1, version_2, version_3, version_4,
-                                         version_5, version_6, version_7, version_8};
+static const char *const migrations[] = {version_1, version_2, version_3, version_4, version_5,
+                                         version_6, version_7, version_8, version_9};
 _Static_assert(sizeof migrations / sizeof *migrations == STORE_VERSION,
                "one step for each version");
 

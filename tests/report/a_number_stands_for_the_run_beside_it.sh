@@ -1,0 +1,70 @@
+# What a table, a claim and `show` say of a run is what that run had: its own settings, the settings that its
+# experiment was run with, and only sets that both of two rows were measured on.
+. "$SOURCE/tests/support/sweep.sh"
+cat > experiments/two.yaml <<'Y'
+name: two
+settings: {samples: 2k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 2}
+matrix: {mask_ratio: [0, 0.5], seed: [0, 1]}
+profiles: {other: {}}
+report: {rows: mask_ratio, baseline: {mask_ratio: 0}, plots: [],
+         columns: [zero_shot_top1, shifted_zero_shot_top1, seed, log_every]}
+claims: [{claim: better, metric: zero_shot_top1, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater}]
+Y
+expect_status 0 bench run experiments/two.yaml
+expect_status 0 bench report two
+expect_line out.txt '^ *50 % .* 0, 1 +1$'
+
+# Settings that are no part of a cell's identity are the run's, whatever the file says later.
+sed -i 's/eval.points: 2}/eval.points: 2, log_every: 25}/' experiments/two.yaml
+expect_status 0 bench run experiments/two.yaml
+expect_answer "SELECT count(*) FROM run" 4
+expect_status 0 bench show 1
+expect_line out.txt '^ *log_every +1$'
+expect_status 0 bench report two
+expect_line out.txt '^ *50 % .* 0, 1 +1$'
+expect_status 0 bench export two --format csv --out curves
+expect_line curves/params.csv ',log_every,1'
+grep -q ',log_every,25' curves/params.csv && fail "an exported run has a setting of a later file"
+expect_status 0 bench db rebuild
+expect_status 0 bench show 1
+expect_line out.txt '^ *log_every +1$'
+
+# Changes from the command line are said, and those of one profile are not another's.
+expect_status 0 bench run experiments/two.yaml --set weight_decay=0.5
+expect_status 0 bench report two
+expect_line out.txt ' · --set weight_decay=0.5$'
+expect_status 0 bench run experiments/two.yaml --profile other
+grep -q 'weight_decay' out.txt && fail "a profile was run with another run's --set"
+expect_status 0 bench report two --profile other
+grep -qE '–|weight_decay' out.txt && fail "a profile is reported with the settings of the plain run: $(cat out.txt)"
+expect_status 0 bench report two@other
+sed 's/mask_ratio: \[0, 0.5\], seed: \[0, 1\]/base_learning_rate: [1e-4, 2e-4]/; s/^name: .*/name: rates/; /^report/,$d' experiments/two.yaml > experiments/rates.yaml
+expect_status 2 bench run experiments/rates.yaml --set learning_rate=1e-2
+expect_line err.txt 'base_learning_rate is an axis of the matrix and gives the same in another way'
+
+# Two files of one name.
+sed 's/seed: \[0, 1\]/seed: [0]/' experiments/two.yaml > experiments/namesake.yaml
+expect_status 0 bench run experiments/namesake.yaml
+expect_line err.txt "experiments/namesake.yaml replaces experiments/two.yaml, which is called 'two' too"
+expect_status 0 bench run experiments/namesake.yaml
+grep -q replaces err.txt && fail "the same file replaces itself"
+expect_status 0 bench run experiments/two.yaml
+expect_line err.txt 'experiments/two.yaml replaces experiments/namesake.yaml'
+
+# The set that a table is of: the one named, and no other beside it as shifted.
+sed 's/^report: {/report: {main_set: emoji, /; s/^name: .*/name: main/' experiments/two.yaml > experiments/main.yaml
+expect_status 0 bench run experiments/main.yaml
+expect_status 0 bench report main --format csv
+awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+  $at["zero_shot_top1"] == $at["shifted_zero_shot_top1"] { bad = 1 } END { exit bad }' out.txt || { cat out.txt; fail "the main set is the shifted set too"; }
+
+# Rows that were measured on sets of different names are not subtracted.
+expect_status 0 bench report two
+expect_line out.txt '^- better: .*; (lower|higher|holds|does not hold|cannot tell)'
+for directory in $(ask "SELECT directory FROM run WHERE directory LIKE 'two/mask_ratio=0.5%'"); do
+  sed -i '/"set":"openclipart"/d' "results/$directory/events.jsonl"
+done
+expect_status 0 bench db rebuild
+expect_status 0 bench report two
+expect_line out.txt "'openclipart', 'emoji'|'emoji', 'openclipart'"
+expect_line out.txt '^- better: .*not run'
