@@ -41,9 +41,12 @@ static void markdown_notes(const report_table *t, strbuf *out) {
       report_markdown_text(t->rows[r].missing, out);
       strbuf_append(out, ".\n\n");
     }
-  if (t->source)
-    strbuf_format(out, "In brackets: %s, and the difference from it%s%s.\n\n", t->source,
-                  report_reference_note(t), t->has_unverified ? "; ~ unverified" : "");
+  if (t->source) {
+    strbuf_append(out, "In brackets: ");
+    report_markdown_text(t->source, out);
+    strbuf_format(out, ", and the difference from it%s%s.\n\n", report_reference_note(t),
+                  t->has_unverified ? "; ~ unverified" : "");
+  }
   const report_notes *n = &t->notes;
   strbuf gaps = {0};
   report_gaps(t, &gaps);
@@ -52,17 +55,26 @@ static void markdown_notes(const report_table *t, strbuf *out) {
   strbuf_free(&gaps);
   const char *const notes[] = {n->mixed, n->disturbed, n->iso, n->accuracy, n->basis, n->recorded};
   for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) markdown_lines(notes[i], false, out);
-  if (n->provenance) strbuf_format(out, "<sub>%s</sub>\n", n->provenance);
+  if (!n->provenance) return;
+  strbuf_append(out, "<sub>");
+  report_markdown_text(n->provenance, out);
+  strbuf_append(out, "</sub>\n");
 }
 
 void report_write_markdown(const report_table *t, strbuf *out) {
   strbuf_append(out, "**");
   report_markdown_text(t->title, out);
   strbuf_append(out, "**\n\n|");
-  for (size_t k = 0; k < t->key_count; k++) strbuf_format(out, " %s |", t->key_headings[k]);
-  for (size_t c = 0; c < t->column_count; c++)
-    strbuf_format(out, *t->columns[c].unit ? " %s (%s) |" : " %s%s |", t->columns[c].heading,
-                  t->columns[c].unit);
+  for (size_t k = 0; k < t->key_count; k++) {
+    strbuf_append_char(out, ' ');
+    report_markdown_text(t->key_headings[k], out);
+    strbuf_append(out, " |");
+  }
+  for (size_t c = 0; c < t->column_count; c++) {
+    strbuf_append_char(out, ' ');
+    report_markdown_text(t->columns[c].heading, out);
+    strbuf_format(out, *t->columns[c].unit ? " (%s) |" : "%s |", t->columns[c].unit);
+  }
   strbuf_append(out, "\n|");
   for (size_t i = 0; i < t->key_count + t->column_count; i++) strbuf_append(out, "---:|");
   for (size_t r = 0; r < t->row_count; r++) {
