@@ -26,7 +26,14 @@ static const char *const reason_names[REASONS] = {"term_full", "no_term", "unrea
 typedef struct {
   int64_t captions; /* that contain the term */
   int64_t last;     /* row of the last one counted */
+  int64_t kept;     /* samples kept under it; other threads read it while it grows */
 } term_count;
+
+/* The rarest term of a caption; of equally rare ones the first alphabetically. */
+typedef struct {
+  term_count *count; /* NULL: the caption has none */
+  strbuf term;
+} rarest;
 
 typedef struct {
   json_t *places; /* {term: its place in counts} */
@@ -118,23 +125,14 @@ static err read_terms(const char *path, term_table *t) {
   return error;
 }
 
-typedef struct balancing balancing;
-
-/* The purpose for which each row's caption is read. */
-typedef err (*take_caption)(balancing *b, int64_t row, bool is_read, strbuf *caption,
-                            const size_t *starts, size_t count);
-
-struct balancing {
+typedef struct {
   const dataset *data;
   const balance_rules *rules;
   term_table table;
-  json_t *kept;      /* {term: samples kept under it} */
   uint8_t *verdicts; /* [rows]: REASONS for kept rows */
   select_writer *writer;
   int64_t *counts; /* [REASONS] */
-  take_caption take;
-  bool is_drawn; /* the rows in the seed's order */
-};
+} balancing;
 
 /* A row in progress: its caption normalised, or its sample prepared for writing. */
 typedef struct {
@@ -142,13 +140,10 @@ typedef struct {
   select_prepared prepared;
   strbuf caption;
   size_t starts[MOST_WORDS], count;
-  bool is_read;
+  rarest least;
+  bool is_read, is_writable;
   err error;
 } balanced_row;
-
-static int64_t row_at(const balancing *b, int64_t i) {
-  return b->is_drawn ? permute(b->rules->seed, 0, dataset_count(b->data), i) : i;
-}
 
 static void read_caption(const balancing *b, int64_t row, balanced_row *r) {
   strbuf words = {0};
@@ -163,37 +158,25 @@ static void read_caption(const balancing *b, int64_t row, balanced_row *r) {
   strbuf_free(&words);
 }
 
-static void make_caption(void *context, int64_t i, void *place) {
-  read_caption(context, row_at(context, i), place);
-}
-
-static err take_row_caption(void *context, int64_t i, void *place) {
-  balancing *b = context;
-  balanced_row *r = place;
+static err take_error(balanced_row *r) {
   err error = r->error;
   r->error = NULL;
-  return error ? error : b->take(b, row_at(b, i), r->is_read, &r->caption, r->starts, r->count);
+  return error;
 }
 
 static void release_row(void *place) {
   balanced_row *r = place;
   err_free(r->error);
   strbuf_free(&r->caption);
+  strbuf_free(&r->least.term);
   select_prepared_free(&r->prepared);
   dataset_sample_free(&r->sample);
 }
 
-static err each_caption(balancing *b, bool is_drawn, take_caption take) {
-  b->is_drawn = is_drawn;
-  b->take = take;
-  const in_order_work work = {b,
-                              dataset_count(b->data),
-                              AT_ONCE,
-                              sizeof(balanced_row),
-                              make_caption,
-                              take_row_caption,
-                              release_row};
-  return in_order(&work);
+/* ---- counting ---- */
+
+static void make_caption(void *context, int64_t row, void *place) {
+  read_caption(context, row, place);
 }
 
 static err count_term(void *context, term_count *count, const char *term) {
@@ -204,27 +187,33 @@ static err count_term(void *context, term_count *count, const char *term) {
   return NULL;
 }
 
-static err count_row(balancing *b, int64_t row, bool is_read, strbuf *caption, const size_t *starts,
-                     size_t count) {
-  return is_read ? each_term(&b->table, caption, starts, count, count_term, &row) : NULL;
+static err count_row(void *context, int64_t row, void *place) {
+  balancing *b = context;
+  balanced_row *r = place;
+  err error = take_error(r);
+  if (error || !r->is_read) return error;
+  return each_term(&b->table, &r->caption, r->starts, r->count, count_term, &row);
 }
 
-/* The rarest term; of equally rare ones the first alphabetically. */
-typedef struct {
-  int64_t count;
-  strbuf term;
-} rarest;
+/* ---- judging ---- */
 
 static err keep_rarest(void *context, term_count *count, const char *term) {
   rarest *r = context;
-  int64_t seen = count->captions;
-  bool is_rarer = !r->term.length || seen < r->count ||
-                  (seen == r->count && strcmp(term, strbuf_string(&r->term)) < 0);
+  int64_t seen = count->captions, least = r->count ? r->count->captions : 0;
+  bool is_rarer =
+      !r->count || seen < least || (seen == least && strcmp(term, strbuf_string(&r->term)) < 0);
   if (!is_rarer) return NULL;
-  r->count = seen;
+  r->count = count;
   strbuf_clear(&r->term);
   strbuf_append(&r->term, term);
   return r->term.is_broken ? mem_error(strlen(term), "a term") : NULL;
+}
+
+/* Every term is in the table by now, which therefore does not change. */
+static void find_rarest(balancing *b, int64_t row, balanced_row *r) {
+  read_caption(b, row, r);
+  if (!r->error && r->is_read)
+    r->error = each_term(&b->table, &r->caption, r->starts, r->count, keep_rarest, &r->least);
 }
 
 static err check_picture(const dataset_sample *sample) {
@@ -251,29 +240,45 @@ static err check_writable(const balancing *b, int64_t row, bool *is_writable) {
 
 /* Rows are visited in the seed's order, so that the samples kept for a full term are a random
  * draw. */
-static err judge_row(balancing *b, int64_t row, bool is_read, strbuf *caption, const size_t *starts,
-                     size_t count) {
-  rarest least = {0};
-  err error = NULL;
-  if (is_read) error = each_term(&b->table, caption, starts, count, keep_rarest, &least);
-  const char *term = strbuf_string(&least.term);
-  int64_t used = *term ? json_integer_value(json_object_get(b->kept, term)) : 0;
-  bool is_full = used >= b->rules->per_term, is_writable = is_read;
-  if (!error && is_read && *term && !is_full) error = check_writable(b, row, &is_writable);
-  b->verdicts[row] = !is_writable ? UNREADABLE : !*term ? NO_TERM : is_full ? TERM_FULL : REASONS;
-  if (!error && b->verdicts[row] == REASONS &&
-      json_object_set_new(b->kept, term, json_integer(used + 1)) != 0)
-    error = mem_error((size_t)dataset_count(b->data), "terms");
-  strbuf_free(&least.term);
-  return error;
+static int64_t drawn_row(const balancing *b, int64_t i) {
+  return permute(b->rules->seed, 0, dataset_count(b->data), i);
 }
+
+/* A term that is full here stays full, so its images need no look. */
+static void make_judgement(void *context, int64_t i, void *place) {
+  balancing *b = context;
+  balanced_row *r = place;
+  find_rarest(b, drawn_row(b, i), r);
+  if (r->error || !r->least.count) return;
+  if (__atomic_load_n(&r->least.count->kept, __ATOMIC_RELAXED) < b->rules->per_term)
+    r->error = check_writable(b, drawn_row(b, i), &r->is_writable);
+}
+
+static err judge_row(void *context, int64_t i, void *place) {
+  balancing *b = context;
+  balanced_row *r = place;
+  term_count *term = r->least.count;
+  err error = take_error(r);
+  if (error) return error;
+  bool is_full = term && term->kept >= b->rules->per_term;
+  reason verdict = !r->is_read       ? UNREADABLE
+                   : !term           ? NO_TERM
+                   : is_full         ? TERM_FULL
+                   : !r->is_writable ? UNREADABLE
+                                     : REASONS;
+  b->verdicts[drawn_row(b, i)] = verdict;
+  if (verdict == REASONS) __atomic_store_n(&term->kept, term->kept + 1, __ATOMIC_RELAXED);
+  return NULL;
+}
+
+/* ---- writing ---- */
 
 /* A removed sample is reported with its term; one that cannot be read with the error. */
 static void make_output(void *context, int64_t row, void *place) {
-  const balancing *b = context;
+  balancing *b = context;
   balanced_row *r = place;
   if (b->verdicts[row] != REASONS && b->verdicts[row] != UNREADABLE) {
-    read_caption(b, row, r);
+    find_rarest(b, row, r);
     return;
   }
   r->error = dataset_read(b->data, row, &r->sample);
@@ -288,8 +293,8 @@ static void reject(balancing *b, const balanced_row *r, reason why, const char *
 }
 
 static err write_row(balancing *b, balanced_row *r) {
-  err error = r->error ? r->error : select_writer_keep(b->writer, &r->prepared);
-  r->error = NULL;
+  err error = take_error(r);
+  if (!error) error = select_writer_keep(b->writer, &r->prepared);
   if (!error || err_kind_of(error) != ERR_INPUT) return error;
   reject(b, r, UNREADABLE, err_message(error));
   err_free(error);
@@ -299,25 +304,34 @@ static err write_row(balancing *b, balanced_row *r) {
 static err take_output(void *context, int64_t row, void *place) {
   balancing *b = context;
   balanced_row *r = place;
-  rarest least = {0};
   if (b->verdicts[row] == REASONS || b->verdicts[row] == UNREADABLE) return write_row(b, r);
-  err error = r->error;
-  r->error = NULL;
-  if (!error && r->is_read)
-    error = each_term(&b->table, &r->caption, r->starts, r->count, keep_rarest, &least);
-  if (!error) reject(b, r, (reason)b->verdicts[row], strbuf_string(&least.term));
-  strbuf_free(&least.term);
+  err error = take_error(r);
+  if (!error) reject(b, r, (reason)b->verdicts[row], strbuf_string(&r->least.term));
   return error;
 }
 
-static void write_rules(const balance_rules *r, size_t terms, strbuf *out) {
+static int64_t count_terms_met(const term_table *t) {
+  int64_t met = 0;
+  for (size_t i = 0; i < t->count; i++) met += t->counts[i].kept > 0;
+  return met;
+}
+
+static void write_rules(const balance_rules *r, int64_t terms, strbuf *out) {
   json_writer w = jsonw_start(out);
   jsonw_object(&w, NULL);
   jsonw_integer(&w, "per_term", r->per_term);
   jsonw_string(&w, "terms", r->terms);
-  jsonw_integer(&w, "terms_met", (int64_t)terms);
+  jsonw_integer(&w, "terms_met", terms);
   jsonw_integer(&w, "seed", (int64_t)r->seed);
   jsonw_end(&w);
+}
+
+/* Once over all rows. */
+static err pass(in_order_work *work, void (*make)(void *context, int64_t row, void *place),
+                err (*take)(void *context, int64_t row, void *place)) {
+  work->make = make;
+  work->take = take;
+  return in_order(work);
 }
 
 err select_balance(const dataset *data, const balance_rules *rules, const select_output *output,
@@ -328,27 +342,28 @@ err select_balance(const dataset *data, const balance_rules *rules, const select
   balancing b = {.data = data,
                  .rules = rules,
                  .table = {.places = json_object(), .is_open = !rules->terms, .longest = 1},
-                 .kept = json_object(),
                  .verdicts = mem_zeroed((size_t)rows, sizeof *b.verdicts),
                  .writer = &w,
                  .counts = counts};
-  const in_order_work output_rows = {&b,          rows,        AT_ONCE,    sizeof(balanced_row),
-                                     make_output, take_output, release_row};
+  in_order_work work = {.context = &b,
+                        .count = rows,
+                        .at_once = AT_ONCE,
+                        .place_bytes = sizeof(balanced_row),
+                        .release = release_row};
   err error = NULL;
   *result = (select_result){0};
-  if (!b.table.places || !b.kept || !b.verdicts) FAIL(ERR_MEMORY, "out of memory: terms");
+  if (!b.table.places || !b.verdicts) FAIL(ERR_MEMORY, "out of memory: terms");
   if (rules->terms) TRY(read_terms(rules->terms, &b.table));
-  TRY(each_caption(&b, false, count_row));
-  TRY(each_caption(&b, true, judge_row));
+  TRY(pass(&work, make_caption, count_row));
+  TRY(pass(&work, make_judgement, judge_row));
   TRY(select_writer_open(output, "balancing", data, &w));
-  TRY(in_order(&output_rows));
-  write_rules(rules, json_object_size(b.kept), &text);
+  TRY(pass(&work, make_output, take_output));
+  write_rules(rules, count_terms_met(&b.table), &text);
   TRY(select_writer_finish(&w, output, strbuf_string(&text), reason_names, counts, REASONS,
                            result));
 cleanup:
   json_decref(b.table.places);
   free(b.table.counts);
-  json_decref(b.kept);
   free(b.verdicts);
   strbuf_free(&text);
   select_writer_close(&w);
