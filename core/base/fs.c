@@ -85,7 +85,22 @@ static err sync_folder_of(const char *path) {
 /* Suffix of the temporary path: the mark, and the process that writes. */
 static const char temporary_mark[] = ".tmp";
 
+/* A device, a pipe, or what a process has open: to be written into, not to be replaced by a file.
+ */
+static bool is_no_file(const char *path) {
+  struct stat at;
+  return strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0 ||
+         (stat(path, &at) == 0 && !S_ISREG(at.st_mode));
+}
+
+static err open_as_it_is(fs_writer *w, const char *path) {
+  *w = (fs_writer){.fd = open(path, O_WRONLY | O_CLOEXEC), .path = mem_copy_string(path)};
+  if (w->fd < 0) return err_errno(errno, "%s: cannot be written", path);
+  return w->path ? NULL : mem_error(strlen(path), "a path");
+}
+
 err fs_writer_open(fs_writer *w, const char *path) {
+  if (is_no_file(path)) return open_as_it_is(w, path);
   size_t size = strlen(path) + 32;
   *w = (fs_writer){.fd = -1, .path = mem_copy_string(path), .temporary = mem_zeroed(size, 1)};
   if (!w->path || !w->temporary) {
@@ -105,6 +120,11 @@ err fs_writer_add(fs_writer *w, const void *data, size_t length) {
 
 err fs_writer_commit(fs_writer *w) {
   err error = NULL;
+  if (!w->temporary) {
+    int failed = close(w->fd), code = errno;
+    w->fd = -1;
+    return failed ? err_errno(code, "%s: cannot close", w->path) : NULL;
+  }
   if (fsync(w->fd) != 0) error = err_errno(errno, "%s: cannot sync", w->path);
   if (close(w->fd) != 0 && !error) error = err_errno(errno, "%s: cannot close", w->path);
   if (!error && rename(w->temporary, w->path) != 0)
@@ -115,10 +135,8 @@ err fs_writer_commit(fs_writer *w) {
 }
 
 void fs_writer_close(fs_writer *w) {
-  if (w->temporary && w->fd >= 0) {
-    close(w->fd);
-    unlink(w->temporary);
-  }
+  if (w->path && w->fd >= 0) close(w->fd);
+  if (w->temporary && w->fd >= 0) unlink(w->temporary);
   free(w->path);
   free(w->temporary);
   *w = (fs_writer){0};

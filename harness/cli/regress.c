@@ -115,9 +115,28 @@ static void write_drift(const sample_series *series, const series_levels *l,
   strbuf_append(out, ")\n");
 }
 
-/* A sentence about one series. */
-static err judge(const sample_series *series, const regress_words *words, strbuf *out,
-                 verdict_kind *kind) {
+static bool is_sibling(const sample_series *a, const sample_series *b) {
+  return strcmp(a->machine, b->machine) == 0 && strcmp(a->words, b->words) == 0 &&
+         strcmp(a->build, b->build) == 0;
+}
+
+/* Commits at which the same command measured another row, after the last one of this series: its
+ * level is not that of today. */
+static size_t count_unmeasured(const sample_series *series, const sample_series *all,
+                               size_t count) {
+  size_t most = 0, at;
+  if (!series->count) return 0;
+  const char *last = series->points[series->count - 1].commit;
+  for (size_t i = 0; i < count; i++)
+    if (is_sibling(series, &all[i]) && find_reference(&all[i], last, &at) &&
+        all[i].count - 1 - at > most)
+      most = all[i].count - 1 - at;
+  return most;
+}
+
+/* A sentence about one series of `all`. */
+static err judge(const sample_series *series, const sample_series *all, const regress_words *words,
+                 strbuf *out, verdict_kind *kind) {
   series_levels l;
   verdict_options how = {.least = words->least_percent / 100,
                          .level = words->words.level / (double)words->series_count,
@@ -127,6 +146,14 @@ static err judge(const sample_series *series, const regress_words *words, strbuf
     *kind = VERDICT_UNSURE;
     strbuf_format(out, "cannot tell  %s: commit %s was not measured in it\n", series->series,
                   words->against);
+    return NULL;
+  }
+  size_t unmeasured = count_unmeasured(series, all, words->series_count);
+  if (unmeasured) {
+    *kind = VERDICT_UNSURE;
+    strbuf_format(out, "cannot tell  %s: not measured at the newest %zu %s (%s is its last)\n",
+                  series->series, unmeasured, text_plural((int64_t)unmeasured, "commit", "commits"),
+                  series->points[series->count - 1].label);
     return NULL;
   }
   err error = history_levels(series, how.level, &l);
@@ -163,10 +190,23 @@ static err check(const regress_words *words, const option_list *rest) {
 }
 
 static err check_reference(const regress_words *words, const sample_series *series, size_t count) {
-  size_t at;
+  const char *found = NULL;
   if (!words->against) return NULL;
+  size_t length = strlen(words->against);
+  if (length < 4)
+    return err_new(ERR_INPUT, "--against: '%s' is too short; give at least 4 digits of a commit",
+                   words->against);
   for (size_t i = 0; i < count; i++)
-    if (find_reference(&series[i], words->against, &at)) return NULL;
+    for (size_t k = 0; k < series[i].count; k++) {
+      const char *commit = series[i].points[k].commit;
+      if (strncmp(commit, words->against, length) != 0) continue;
+      if (found && strcmp(found, commit) != 0)
+        return err_new(ERR_INPUT,
+                       "--against: %s is the beginning of several commits (%.10s, %.10s)",
+                       words->against, found, commit);
+      found = commit;
+    }
+  if (found) return NULL;
   return err_new(ERR_INPUT, "--against: no series contains commit %s (a prefix is enough)",
                  words->against);
 }
@@ -201,7 +241,7 @@ int cli_regress(int argc, char **argv) {
   words.series_count = count;
   for (size_t i = 0; i < count; i++) {
     verdict_kind kind;
-    TRY(judge(&series[i], &words, &out, &kind));
+    TRY(judge(&series[i], series, &words, &out, &kind));
     found[kind]++;
   }
   TRY(cli_print(&out));

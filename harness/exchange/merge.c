@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "sweep/directory.h"
 #include "sweep/run.h"
@@ -115,6 +116,7 @@ static err read_story(const char *results, const char *directory, run_story *sto
   if (error || !fs_exists(path)) goto cleanup;
   TRY(fs_read(path, &story->text, &story->bytes));
   if (!has_event(story->text)) {
+    log_warning("%s: no line of it can be read: the run is left out", path);
     free(story->text);
     *story = (run_story){0};
   }
@@ -179,6 +181,18 @@ static err find_free_name(const merge *m, const char *directory, strbuf *name) {
   return err_new(ERR_INPUT, "%s: too many runs of one cell", directory);
 }
 
+/* The weights of a run that is here already, which an earlier merge left there. */
+static err copy_missing_weights(const merge *m, const char *directory, const char *name) {
+  char *from = directory_path(m->from, directory, "checkpoints");
+  char *to = directory_path(m->results, name, "checkpoints");
+  err error = from && to ? NULL : mem_error(0, "a path");
+  if (!error && m->with_checkpoints && fs_is_folder(from) && !fs_exists(to))
+    error = copy_folder(from, to, NULL);
+  free(from);
+  free(to);
+  return error;
+}
+
 /* A directory counts as a run once it contains attempts.jsonl, which is copied last: a killed merge
  * leaves no partial runs. */
 static err copy_run(const merge *m, const char *directory, const char *name) {
@@ -215,6 +229,7 @@ static err merge_run(const merge *m, const char *experiment, const char *folder)
   if (!name.length) TRY(find_free_name(m, directory, &name));
   if (is_known) {
     m->count->known++;
+    error = copy_missing_weights(m, directory, strbuf_string(&name));
     goto cleanup;
   }
   TRY(copy_run(m, directory, strbuf_string(&name)));

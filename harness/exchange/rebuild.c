@@ -165,7 +165,30 @@ cleanup:
   return error;
 }
 
+/* A sweep would go on writing to the old database. */
+static err refuse_during_sweep(const char *results) {
+  char **names = NULL;
+  size_t count = 0;
+  err error = fs_list(results, &names, &count);
+  for (size_t i = 0; i < count && !error; i++) {
+    char *folder = fs_join(results, names[i]);
+    if (!folder)
+      error = mem_error(0, "a path");
+    else if (fs_is_folder(folder) && run_is_swept(results, names[i]))
+      error =
+          err_new(ERR_INPUT,
+                  "%s: 'flipbench run' is running, and what it finishes would be missing in the "
+                  "new database; wait for it, or stop it (Ctrl-C; 'flipbench run' continues)",
+                  folder);
+    free(folder);
+  }
+  fs_free_names(names, count);
+  return error;
+}
+
 err run_rebuild(const char *path, const char *results, size_t *runs) {
+  err swept = refuse_during_sweep(results);
+  if (swept) return swept;
   strbuf fresh = {0}, old = {0};
   store *s = NULL;
   strbuf_format(&fresh, "%s.new", path);

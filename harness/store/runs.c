@@ -282,24 +282,22 @@ err store_find_data_fingerprint(store *s, const char *cell_id, char **fingerprin
 
 err store_last_checkpoint(store *s, const char *results, int64_t run_id, char **path) {
   sqlite3_stmt *rows;
-  bool more;
+  bool has_row;
+  strbuf full = {0};
   *path = NULL;
   err error = sql_query(s, &rows,
                         "SELECT run.directory, artifact.path FROM artifact"
                         " JOIN run ON run.id = artifact.run_id"
                         " WHERE artifact.run_id = ? AND artifact.kind = 'checkpoint'"
-                        " ORDER BY artifact.step DESC",
+                        " ORDER BY artifact.step DESC LIMIT 1",
                         "i", run_id);
-  while (!error && !(error = sql_next(s, rows, &more)) && more) { /* older ones were removed */
-    strbuf full = {0};
-    strbuf_format(&full, "%s/%s/checkpoints/%s", results, sql_text(rows, 0), sql_text(rows, 1));
-    if (fs_exists(strbuf_string(&full))) {
-      *path = strbuf_take(&full);
-      sql_stop(rows);
-      break;
-    }
-    strbuf_free(&full);
-  }
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error || !has_row) return error;
+  strbuf_format(&full, "%s/%s/checkpoints/%s", results, sql_text(rows, 0), sql_text(rows, 1));
+  sql_stop(rows);
+  if (full.is_broken) error = mem_error(0, "a path");
+  if (!error && fs_exists(full.data)) *path = strbuf_take(&full);
+  strbuf_free(&full);
   return error;
 }
 

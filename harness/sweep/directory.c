@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/json_read.h"
 #include "base/mem.h"
 #include "sweep/ranks.h"
 
@@ -372,29 +373,45 @@ err directory_mend_lines(const char *results, const char *directory, const char 
   return error;
 }
 
-err directory_newest_checkpoint(const char *results, const char *directory, char **path) {
-  char *folder = directory_path(results, directory, "checkpoints"), **names = NULL;
-  size_t count = 0;
-  *path = NULL;
-  if (!folder) return mem_error(0, "a path");
-  err error = fs_is_folder(folder) ? fs_list(folder, &names, &count) : NULL;
-  for (size_t i = count; !error && !*path && i-- > 0;) { /* zero-padded: the last is the newest */
-    size_t length = strlen(names[i]), ending = strlen(".safetensors");
-    if (length <= ending || strcmp(names[i] + length - ending, ".safetensors") != 0) continue;
-    *path = fs_join(folder, names[i]);
-    if (!*path) error = mem_error(0, "a path");
-  }
-  fs_free_names(names, count);
-  free(folder);
-  return error;
+static bool is_checkpoint(const char *name) {
+  size_t length = strlen(name), ending = strlen(".safetensors");
+  return length > ending && strcmp(name + length - ending, ".safetensors") == 0;
 }
 
 bool directory_has_checkpoint(const char *results, const char *directory) {
-  char *path = NULL;
-  err_free(directory_newest_checkpoint(results, directory, &path));
-  bool has_one = path != NULL;
-  free(path);
+  char *folder = directory_path(results, directory, "checkpoints"), **names = NULL;
+  size_t count = 0;
+  bool has_one = false;
+  if (folder && fs_is_folder(folder)) err_free(fs_list(folder, &names, &count));
+  for (size_t i = 0; i < count; i++) has_one = has_one || is_checkpoint(names[i]);
+  fs_free_names(names, count);
+  free(folder);
   return has_one;
+}
+
+static void take_checkpoint(const json_t *object, void *context) {
+  strbuf *name = context;
+  if (strcmp(json_text_of(object, "event"), "checkpoint") != 0) return;
+  strbuf_clear(name);
+  strbuf_append(name, fs_name(json_text_of(object, "path")));
+}
+
+err directory_last_checkpoint(const char *results, const char *directory, char **path) {
+  strbuf name = {0};
+  *path = NULL;
+  err error = each_line(results, directory, "events.jsonl", 0, take_checkpoint, &name);
+  char *folder = error ? NULL : directory_path(results, directory, "checkpoints");
+  char *full = folder && name.length ? fs_join(folder, name.data) : NULL;
+  if (!error && (!folder || name.is_broken || (name.length && !full)))
+    error = mem_error(0, "a path");
+  if (!error && full && fs_exists(full)) {
+    *path = full;
+    full = NULL;
+  }
+  free(full);
+  free(folder);
+  strbuf_free(&name);
+  return error;
 }
 
 void directory_remove(const char *folder) {

@@ -83,9 +83,10 @@ char *directory_log_tail(const char *results, const char *directory);
  * separate. */
 err directory_mend_lines(const char *results, const char *directory,
                          const char *file) ERR_MUST_CHECK;
-/* NULL when there is none; the caller frees. */
-err directory_newest_checkpoint(const char *results, const char *directory,
-                                char **path) ERR_MUST_CHECK;
+/* The file of the last checkpoint that the run recorded; NULL: it recorded none, or the file is
+ * gone. The caller frees. */
+err directory_last_checkpoint(const char *results, const char *directory,
+                              char **path) ERR_MUST_CHECK;
 bool directory_has_checkpoint(const char *results, const char *directory);
 
 #endif

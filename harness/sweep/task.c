@@ -221,9 +221,10 @@ static err take_task(const run_options *options, task *t, int lock_fd) {
   TRY(close_open_attempt(options, t->run.directory));
   t->run.has_begun = directory_has_checkpoint(options->results, t->run.directory);
   if (t->parent) {
-    TRY(directory_newest_checkpoint(options->results, t->parent, &init_from));
+    TRY(directory_last_checkpoint(options->results, t->parent, &init_from));
     if (!init_from)
-      FAIL(ERR_INPUT, "%s: its parent cell has no checkpoint: %s", t->cell.label, t->parent);
+      FAIL(ERR_INPUT, "%s: its parent cell has no checkpoint, or the last one is gone: %s",
+           t->cell.label, t->parent);
   }
   error = run_trainer(options, t, init_from, lock_fd);
   lock_fd = -1;

@@ -2,8 +2,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -380,6 +382,27 @@ static void an_option_with_an_optional_value_takes_only_its_own_words(void **sta
   assert_fails_with(options_parse(&c, 2, wrong, &rest, &help), "'never' is not one of failed|data");
 }
 
+/* A pipe gets the bytes, and stays one. */
+static void a_file_that_is_none_is_written_into(void **state) {
+  (void)state;
+  char path[] = "/tmp/flip-pipe-XXXXXX", got[8] = "";
+  struct stat at;
+  assert_true(mkdtemp(path) != NULL);
+  char *pipe_path = fs_join(path, "pipe");
+  assert_int_equal(mkfifo(pipe_path, 0600), 0);
+  int fd = open(pipe_path, O_RDONLY | O_NONBLOCK);
+  assert_ok(fs_write_atomic(pipe_path, "bytes", 5));
+  assert_int_equal(read(fd, got, sizeof got), 5);
+  assert_string_equal(got, "bytes");
+  assert_int_equal(stat(pipe_path, &at), 0);
+  assert_true(S_ISFIFO(at.st_mode));
+  close(fd);
+  unlink(pipe_path);
+  rmdir(path);
+  free(pipe_path);
+  assert_fails_with(fs_write_atomic("/dev/full", "x", 1), "/dev/full: cannot write");
+}
+
 static void text_from_outside_cannot_command_a_terminal(void **state) {
   (void)state;
   strbuf out = {0};
@@ -503,6 +526,7 @@ int main(void) {
       cmocka_unit_test(an_atomic_write_replaces_the_whole_file),
       cmocka_unit_test(options_parse_suggest_and_refuse),
       cmocka_unit_test(an_option_with_an_optional_value_takes_only_its_own_words),
+      cmocka_unit_test(a_file_that_is_none_is_written_into),
       cmocka_unit_test(text_from_outside_cannot_command_a_terminal),
       cmocka_unit_test(a_file_and_its_bytes_have_one_fingerprint),
       cmocka_unit_test(progress_in_a_pipe_ends_with_the_work),

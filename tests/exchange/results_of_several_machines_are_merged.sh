@@ -66,6 +66,31 @@ expect_status 0 bench db merge yours --results mine
 expect_line out.txt '^1 run merged'
 [ "$before" = "$(sha256sum mine/$run/attempts.jsonl)" ] && [ -s "mine/$run.merged-1/attempts.jsonl" ] || fail "a run replaced another one that began alike"
 
+# A run whose attempts cannot be read is told, as when rebuilding; weights that were left behind can be
+# fetched later.
+cp -r there zeros
+head -c 400 /dev/zero > "$(ls -d zeros/small/mask_ratio=0-*)/attempts.jsonl"
+expect_status 0 bench db merge zeros --results sink
+expect_line err.txt 'zeros/small/mask_ratio=0-.*/attempts.jsonl: no line of it can be read: the run is left out'
+expect_status 0 bench run experiments/all.yaml --results weighty
+expect_status 0 bench db merge weighty --results light
+[ -z "$(ls -d light/small/*/checkpoints 2>/dev/null)" ] || fail "weights were copied unasked"
+expect_status 0 bench db merge weighty --results light --checkpoints
+expect_line out.txt '0 runs merged, 5 already known'
+for folder in weighty/small/*/checkpoints; do
+  diff -r "$folder" "light${folder#weighty}" || fail "the weights of $folder are missing"
+done
+
+# A tuning starts from the last weights, not from older ones that happen to be there.
+sed '/^tuning/,/^report/{/^report/!d}; s/eval.points: 4/eval.points: 4, checkpoint.keep: 9/; s/, tuned_zero_shot_top1//; s/            tuned_zero_shot_top1,/            /' experiments/small.yaml |
+  sed 's/^name: .*/name: kept/' > experiments/kept.yaml
+expect_status 0 bench run experiments/kept.yaml --results kept
+newest=$(ls -d kept/kept/mask_ratio=0.5-*/checkpoints/*.safetensors | tail -1)
+[ "$(ls kept/kept/mask_ratio=0.5-*/checkpoints/*.safetensors | wc -l)" -gt 1 ] || fail "one checkpoint only"
+rm "$newest"
+expect_status 1 bench run experiments/small.yaml --results kept
+expect_line err.txt "0.5 . unmasked tuning: .*the parent's last checkpoint is gone"
+
 expect_status 2 bench db merge here --results here
 expect_line err.txt 'is the destination results folder itself'
 expect_status 2 bench db merge experiments --results here

@@ -57,6 +57,21 @@ dump > again.txt
 cmp after.txt again.txt || fail "the numbers of older rules stay"
 
 # A database of a later flipbench is not touched.
+version=$(ask 'PRAGMA user_version')
 sqlite3 results/flipbench.db 'PRAGMA user_version = 99'
 expect_status 2 bench status
 expect_line err.txt 'newer flipbench \(schema 99'
+
+sqlite3 results/flipbench.db "PRAGMA user_version = $version"
+
+# A sweep that is running would go on writing to the old database: refused, and nothing is touched.
+sed 's/^name: .*/name: slow/; s/samples: 8k/samples: 7k/' experiments/small.yaml > experiments/slow.yaml
+FAKE_STEP_MS=20 "$FLIPBENCH" run experiments/slow.yaml --results results --no-progress > slow.txt 2>&1 & sweep=$!
+for _ in $(seq 200); do [ -n "$(ls -d results/slow/mask* 2>/dev/null)" ] && break; sleep 0.05; done
+expect_status 2 bench db rebuild
+expect_line err.txt "results/slow: 'flipbench run' is running"
+kill -INT $sweep; wait $sweep || true
+expect_status 0 bench run experiments/slow.yaml
+expect_answer "SELECT count(*) FROM v_cell_latest WHERE experiment = 'slow' AND status = 'finished'" 5
+expect_status 0 bench db rebuild
+expect_answer "SELECT count(*) FROM v_cell_latest WHERE experiment = 'slow' AND status = 'finished'" 5

@@ -138,9 +138,34 @@ expect_status 0 bench history --results busy
 expect_line out.txt ' †$'
 expect_line out.txt '† other processes disturbed the machine while 1 of these points'
 
+expect_status 3 bench regress --against ""
+expect_line err.txt 'too short; give at least 4 digits'
+expect_status 3 bench regress --against 0000000
+expect_line err.txt '0000000 is the beginning of several commits'
+
 expect_status 3 bench regress --metric nothing
 expect_status 3 bench regress --nonsense
 expect_status 2 bench compare ./nowhere
 expect_line err.txt 'nowhere: command not found'
 expect_status 2 bench compare ./program --metric nothing
 expect_line err.txt "prints no JSON object with a number 'nothing'"
+
+# A row that the newest commits did not measure has no level of today.
+cat > rows <<'P'
+#!/bin/bash
+[ "$1" = --version ] && { printf 'flip 0.1.0 (%s, gcc 12.2.0)\n' "$COMMIT"; exit; }
+echo '{"mask_ratio":0.5,"samples_per_second":'$((10000 + RANDOM % 20))'}'
+[ -n "${ONE:-}" ] || echo '{"mask_ratio":0.75,"samples_per_second":'$((20000 + RANDOM % 20))'}'
+P
+chmod +x rows
+for i in 1 2 3 4 5 6 7 8 9 10; do
+  ONE=; [ $i -le 8 ] || ONE=1
+  export ONE
+  COMMIT=$(printf '%04d%036d' $((1000 + i)) $i) expect_status 0 bench compare ./rows --rounds 5 --results rowed
+  session=$(ls -t rowed/benchmarks/*.jsonl | head -1)
+  sed -i -E "s/\"time\":\"[^T]*T/\"time\":\"$(printf '2026-01-%02d' $i)T/" "$session"
+  rm -f rowed/flipbench.db*
+done
+expect_status 2 bench regress --results rowed
+expect_line out.txt '^fine +mask_ratio=0.5: 10 commits'
+expect_line out.txt '^cannot tell +mask_ratio=0.75: not measured at the newest 2 commits'
