@@ -191,15 +191,46 @@ static err write_text(const char *folder, const char *name, const strbuf *text) 
   return error;
 }
 
+/* The words of the model: those recorded, else those of its vocabulary file, if there is one that
+ * fits. "" leaves them unknown. */
+static err find_words(const weights *w, char tokens[HASH_SIZE]) {
+  tokenizer *words = NULL;
+  memcpy(tokens, w->words.tokens, HASH_SIZE);
+  if (*tokens || !*w->s.text_vocabulary) return NULL;
+  err error = tokenizer_open_for(&w->s, &words);
+  if (error && err_kind_of(error) != ERR_MEMORY) { /* images can be embedded without one */
+    err_free(error);
+    return NULL;
+  }
+  if (!error && weights_hold_words(w, tokenizer_vocabulary_size(words))) {
+    error = words_check(&w->words, &w->s, words);
+    if (!error) error = words_describe(&w->s, words, tokens);
+  }
+  if (words) tokenizer_close(words);
+  return error;
+}
+
+/* That the vocabulary to be copied is the model's. */
+static err check_vocabulary(const weights *w) {
+  tokenizer *words = NULL;
+  err error = tokenizer_open_for(&w->s, &words);
+  if (!error) error = words_check(&w->words, &w->s, words);
+  if (words) tokenizer_close(words);
+  return error;
+}
+
 /* A WordPiece vocabulary is copied next to the weights, where transformers' AutoTokenizer finds it.
  * Byte-pair models use CLIP's own tokenizer, which both libraries include. */
-static err save_vocabulary(const char *folder, const settings *s) {
+static err save_vocabulary(const char *folder, const weights *model) {
+  const settings *s = &model->s;
   char *text = NULL;
   size_t length;
   strbuf words = {0}, config = {0};
   if (s->text_tokenizer != TOKENIZER_WORDPIECE || !*s->text_vocabulary) return NULL;
+  err error = check_vocabulary(model);
+  if (error) return error;
   char *found = shipped_or_given(s->text_vocabulary);
-  err error = found ? fs_read(found, &text, &length) : mem_error(0, "a path");
+  error = found ? fs_read(found, &text, &length) : mem_error(0, "a path");
   free(found);
   if (error) return err_context(error, "text.vocabulary");
   strbuf_append_bytes(&words, text, length);
@@ -239,7 +270,7 @@ static err save_foreign(const char *folder, weights_format format, const weights
   } else {
     foreign_write_open_clip(&w->s, rows, end_of_text, &config);
   }
-  TRY(save_vocabulary(folder, &w->s));
+  TRY(save_vocabulary(folder, w));
   TRY(write_text(folder, is_hf ? "config.json" : "open_clip_config.json", &config));
   TRY(safetensors_write(path, list.items, list.count, pairs, 1, NULL));
 cleanup:
@@ -254,10 +285,11 @@ cleanup:
 static err save_own(const char *path, const weights *w) {
   err error = NULL;
   strbuf yaml = {0};
-  char fingerprint[HASH_SIZE], vocabulary[32];
+  char fingerprint[HASH_SIZE], vocabulary[32], words[HASH_SIZE];
   safetensor *tensors = mem_zeroed(w->table.count, sizeof *tensors);
   settings_write_yaml(&w->s, &yaml);
   TRY(settings_fingerprint(&w->s, fingerprint));
+  TRY(find_words(w, words));
   snprintf(vocabulary, sizeof vocabulary, "%" PRId64, w->vocabulary);
   if (!tensors || yaml.is_broken) FAIL(ERR_MEMORY, "out of memory: a list of tensors");
   for (size_t i = 0; i < w->table.count; i++) {
@@ -269,16 +301,18 @@ static err save_own(const char *path, const weights *w) {
     snprintf(t->type, sizeof t->type, "F32");
     set_shape(t, LAYOUT_PLAIN, p->rows, p->columns, 0);
   }
-  const safetensors_pair pairs[] = {{"format", "flip"},
-                                    {"flip.step", "0"},
-                                    {"flip.samples", "0"},
-                                    {"flip.vocabulary_size", vocabulary},
-                                    {"flip.precision", "fp32"},
-                                    {"flip.fingerprint", fingerprint},
-                                    {"flip.settings", strbuf_string(&yaml)},
-                                    {"flip.vocabulary_padded", "true"}};
-  size_t pair_count = sizeof pairs / sizeof *pairs - !w->is_padded;
-  TRY(safetensors_write(path, tensors, w->table.count, pairs, pair_count, NULL));
+  enum { ALWAYS = 7, MOST = ALWAYS + 2 };
+  safetensors_pair pairs[MOST] = {{"format", "flip"},
+                                  {"flip.step", "0"},
+                                  {"flip.samples", "0"},
+                                  {"flip.vocabulary_size", vocabulary},
+                                  {"flip.precision", "fp32"},
+                                  {"flip.fingerprint", fingerprint},
+                                  {"flip.settings", strbuf_string(&yaml)}};
+  size_t count = ALWAYS;
+  if (w->is_padded) pairs[count++] = (safetensors_pair){"flip.vocabulary_padded", "true"};
+  if (*words) pairs[count++] = (safetensors_pair){"flip.vocabulary_fingerprint", words};
+  TRY(safetensors_write(path, tensors, w->table.count, pairs, count, NULL));
 cleanup:
   free(tensors);
   strbuf_free(&yaml);

@@ -144,8 +144,8 @@ static err read_beside(const char *folder, const char *name, bool is_optional, c
   return error;
 }
 
-/* Sets text.vocabulary to FOLDER/NAME, read by `tokenizer`, if it exists. */
-static err take_vocabulary(const char *folder, const char *name, int tokenizer, settings *s,
+/* Sets text.vocabulary to FOLDER/NAME, read by a tokenizer of this kind, if it exists. */
+static err take_vocabulary(const char *folder, const char *name, int kind, settings *s,
                            bool *is_found) {
   char *path = fs_join(folder, name);
   if (!path) return mem_error(strlen(folder), "a path");
@@ -156,7 +156,7 @@ static err take_vocabulary(const char *folder, const char *name, int tokenizer, 
   }
   free(s->text_vocabulary);
   s->text_vocabulary = path;
-  s->text_tokenizer = tokenizer;
+  s->text_tokenizer = kind;
   return NULL;
 }
 
@@ -190,6 +190,7 @@ static err read_settings(const source *from, weights *w) {
     settings_free(&w->s);
     w->s = read;
     w->vocabulary = state.vocabulary_size;
+    w->words = state.words;
     w->is_padded = tensor_set_metadata(&from->file, "flip.vocabulary_padded") != NULL;
     w->precision = state.precision;
     return NULL;
@@ -524,6 +525,12 @@ cleanup:
   free(sources);
   if (error) weights_free(w);
   return error;
+}
+
+bool weights_hold_words(const weights *w, int64_t entries) {
+  enum { MOST_PADDING = 1024 };
+  int64_t excess = w->vocabulary - entries;
+  return excess == 0 || (w->is_padded && excess > 0 && excess <= MOST_PADDING);
 }
 
 void weights_free(weights *w) {

@@ -15,6 +15,7 @@
 #include "model/clip.h"
 #include "model/params.h"
 #include "train/safetensors.h"
+#include "train/words.h"
 
 typedef enum {
   WEIGHTS_FLIP,
@@ -31,6 +32,7 @@ typedef struct {
   weights_format format; /* of the first file read */
   settings s;
   int64_t vocabulary;  /* rows of the word embeddings */
+  words_record words;  /* that they stand for, as far as a checkpoint records it */
   bool is_padded;      /* there may be more of them than tokens: foreign tables are padded */
   int64_t end_of_text; /* required of the tokenizer if the end of text is pooled */
   int precision;       /* that of `sets`, or what a checkpoint was trained in, or PRECISION_FP32 */
@@ -47,6 +49,9 @@ typedef struct {
 err weights_load(const char *const *paths, size_t count, const char *const *sets, size_t set_count,
                  weights *w) ERR_MUST_CHECK;
 void weights_free(weights *w);
+
+/* May a vocabulary of `entries` be the model's? Foreign tables are padded with rows of no token. */
+bool weights_hold_words(const weights *w, int64_t entries);
 
 /* flip: `path` is the file; hf, open_clip: a folder, created if needed. ERR_UNSUPPORTED names the
  * setting that the format cannot express. */

@@ -50,24 +50,6 @@ static err compare(const char *path, const settings *before, const settings *s,
   return NULL;
 }
 
-/* The words behind the rows of the token embedding, where the start recorded them. */
-static err compare_words(const run *r, const char *path) {
-  enum { DIGITS = 12 };
-  state_file start;
-  bool is_there;
-  const char *own = r->state_file.inputs.vocabulary;
-  err error = state_file_load(path, &start, &is_there);
-  if (error) return error;
-  if (*own && *start.inputs.vocabulary && strcmp(own, start.inputs.vocabulary) != 0)
-    error = err_new(ERR_INPUT,
-                    "%s was trained with another vocabulary (%.*s) than this run's %s (%.*s): its "
-                    "token embedding is of other words; set text.vocabulary to that one",
-                    path, DIGITS, start.inputs.vocabulary,
-                    *r->s->text_vocabulary ? r->s->text_vocabulary : "shipped one", DIGITS, own);
-  state_file_free(&start);
-  return error;
-}
-
 static err check_model(run *r, const char *path) {
   settings before;
   checkpoint_state state;
@@ -79,7 +61,8 @@ static err check_model(run *r, const char *path) {
     error = compare(path, &before, r->s, text_keys, COUNT(text_keys), NULL);
   if (!error && !run_is_classifier(r))
     error = compare(path, &before, r->s, text_uses, COUNT(text_uses), &r->remarks);
-  if (!error && !run_is_classifier(r)) error = compare_words(r, path);
+  if (!error && !run_is_classifier(r))
+    error = err_context(words_check(&state.words, r->s, r->words), "%s", path);
   settings_free(&before);
   return error;
 }

@@ -21,7 +21,33 @@ expect_line err.txt '^flip: init_from: .* was trained with text.special_tokens: 
 # The same number of words in another order is another embedding.
 { head -n -2 vocab.txt; tail -1 vocab.txt; tail -2 vocab.txt | head -1; } > turned.txt
 expect_status 2 "$FLIP" train --config run.yaml --no-progress --out other -s init_from=two/checkpoints -s text.vocabulary=turned.txt
-expect_line err.txt "init_from: .* was trained with another vocabulary \([0-9a-f]{12}\) than this run's turned.txt"
+expect_line err.txt 'init_from: two/.*: the model was trained with another vocabulary \([0-9a-f]{12}\) than turned.txt \([0-9a-f]{12}\)'
+# So it is for a file without its run, and for a converted one; whoever trained it earlier, its state file knows.
+cp "$(newest two)" alone.safetensors
+expect_status 0 "$FLIP" convert -i two -o converted.safetensors -f flip
+mkdir older && cp two/checkpoints/* older
+sed -i 's/flip.vocabulary_fingerprint/flip.vocabulary_fingerprinx/' older/*.safetensors
+printf 'a red star\n' > texts.txt
+for from in two alone.safetensors converted.safetensors older; do
+  other_words="$from: the model was trained with another vocabulary \([0-9a-f]{12}\) than turned.txt .*set text.vocabulary to"
+  expect_status 2 "$FLIP" embed -m $from -t texts.txt -o x.npy -s text.vocabulary=turned.txt
+  expect_line err.txt "$other_words"
+  expect_status 2 "$FLIP" eval -m $from -f held.yaml -s text.vocabulary=turned.txt
+  expect_line err.txt "$other_words"
+  expect_status 0 "$FLIP" embed -m $from -t texts.txt -o x.npy
+  expect_status 2 "$FLIP" train --config run.yaml --no-progress --out other -s init_from=$from -s text.vocabulary=turned.txt
+  expect_line err.txt 'the model was trained with another vocabulary'
+done
+rm older/*.state.json # unknown words may be any
+expect_status 0 "$FLIP" embed -m older -t texts.txt -o x.npy -s text.vocabulary=turned.txt
+# At the recorded path, too; a file that lists the same words will do.
+cp vocab.txt kept.txt
+cp turned.txt vocab.txt
+expect_status 2 "$FLIP" embed -m two -t texts.txt -o x.npy
+expect_line err.txt 'two: the model was trained with another vocabulary .* than vocab.txt'
+cp kept.txt vocab.txt
+sed 's/$/\r/' vocab.txt > returns.txt
+expect_status 0 "$FLIP" embed -m two -t texts.txt -o x.npy -s text.vocabulary=returns.txt
 train --out again -s init_from=two/checkpoints -s mask_ratio=0 -s loss_direction=image_to_text -s samples=64 -s warmup_samples=0 -s eval.points=1
 
 # --set precision decides the type in which a model is evaluated.
