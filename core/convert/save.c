@@ -306,7 +306,7 @@ static err save_own(const char *path, const weights *w) {
                                   {"flip.step", "0"},
                                   {"flip.samples", "0"},
                                   {"flip.vocabulary_size", vocabulary},
-                                  {"flip.precision", "fp32"},
+                                  {"flip.precision", precision_name(w->precision)},
                                   {"flip.fingerprint", fingerprint},
                                   {"flip.settings", strbuf_string(&yaml)}};
   size_t count = ALWAYS;

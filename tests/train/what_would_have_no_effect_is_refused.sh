@@ -53,6 +53,12 @@ train --out again -s init_from=two/checkpoints -s mask_ratio=0 -s loss_direction
 # --set precision decides the type in which a model is evaluated.
 expect_status 0 "$FLIP" embed -m two -i 'data/heldout-*.tar' -o fp32.npy
 expect_status 0 "$FLIP" embed -m two -i 'data/heldout-*.tar' -o bf16.npy -s precision=bf16
+# A conversion keeps it, as the type of a run.
+train --out narrow -s precision=bf16 -s eval.points=0 -s samples=64 -s warmup_samples=0
+expect_status 0 "$FLIP" convert -i narrow -o narrow.safetensors -f flip
+expect_status 0 "$FLIP" embed -m narrow -i 'data/heldout-*.tar' -o narrow.npy
+expect_status 0 "$FLIP" embed -m narrow.safetensors -i 'data/heldout-*.tar' -o again.npy
+cmp narrow.npy again.npy || fail "a bf16 run embeds otherwise after conversion"
 # Embeddings are of whole images, whatever the run's evaluation drops.
 train --out half -s eval.mask_ratio=0.5 -s samples=64 -s warmup_samples=0 -s eval.points=1
 expect_status 0 "$FLIP" embed -m half -i 'data/heldout-*.tar' -o half.npy
