@@ -425,6 +425,17 @@ static void what_the_model_cannot_do_is_refused_by_name(void **state) {
                         "vision_cfg.ls_init_value");
   assert_config_refused(WEIGHTS_OPEN_CLIP, "{\"text_cfg\":{\"hf_model_name\":\"x\"}}",
                         "text_cfg.hf_model_name: is an unknown key");
+  static const char *const tokenizers[][2] = {
+      {"\"tokenizer_mode\":\"clips\"", "text_cfg.tokenizer_mode: \"clips\" is not supported"},
+      {"\"tokenizer_kwargs\":{\"clean\":\"canonicalize\"}",
+       "text_cfg.tokenizer_kwargs.clean: \"canonicalize\" is not supported, only \"lower\""},
+      {"\"tokenizer_kwargs\":{\"reduction_mask\":\"syntax\"}", "tokenizer_kwargs.reduction_mask"},
+      {"\"tokenizer_kwargs\":{\"strip_sep_token\":true}", "strip_sep_token: is an unknown key"}};
+  for (size_t i = 0; i < sizeof tokenizers / sizeof *tokenizers; i++) {
+    char json[256];
+    snprintf(json, sizeof json, "{\"text_cfg\":{%s},\"vision_cfg\":{}}", tokenizers[i][0]);
+    assert_config_refused(WEIGHTS_OPEN_CLIP, json, tokenizers[i][1]);
+  }
   assert_config_refused(WEIGHTS_OPEN_CLIP,
                         "{\"text_cfg\":{},\"vision_cfg\":{\"pool_type\":\"avg\"}}",
                         "vision_cfg.pool_type");
@@ -432,6 +443,23 @@ static void what_the_model_cannot_do_is_refused_by_name(void **state) {
                         "{\"model_cfg\":{\"text_cfg\":{},\"vision_cfg\":{}},\"preprocess_cfg\":"
                         "{\"mean\":[0.4,0.4,0.4],\"std\":[0.229,0.224,0.225]}}",
                         "normalisation");
+}
+
+static void a_tokenizers_defaults_may_be_spelled_out(void **state) {
+  (void)state;
+  static const char *const defaults[] = {"null", "{}", "{\"clean\":\"lower\"}",
+                                         "{\"clean\":\"lower\",\"reduction_mask\":\"\"}"};
+  for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++) {
+    settings s;
+    int64_t vocabulary;
+    char json[256];
+    snprintf(json, sizeof json,
+             "{\"text_cfg\":{\"tokenizer_mode\":null,\"tokenizer_kwargs\":%s},\"vision_cfg\":{}}",
+             defaults[i]);
+    assert_ok(settings_init(&s));
+    assert_ok(weights_read_config(WEIGHTS_OPEN_CLIP, json, NULL, &s, &vocabulary));
+    settings_free(&s);
+  }
 }
 
 /* FLIP's own architecture has no place in the others' files; each says what is in the way. */
@@ -544,6 +572,7 @@ int main(void) {
       cmocka_unit_test(published_shapes_have_their_parameter_counts),
       cmocka_unit_test(published_towers_have_their_parameter_counts),
       cmocka_unit_test(what_the_model_cannot_do_is_refused_by_name),
+      cmocka_unit_test(a_tokenizers_defaults_may_be_spelled_out),
       cmocka_unit_test(what_a_format_cannot_hold_is_refused_by_name),
       cmocka_unit_test(files_that_do_not_fit_their_configuration_are_refused),
   };
