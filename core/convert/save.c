@@ -50,23 +50,31 @@ err foreign_check(weights_format format, const settings *s) {
 
 enum { CLIP_VOCABULARY = 49408 }; /* tokens of CLIP's byte pairs; more rows are padding */
 
-/* The id of the token that ends a text: CLIP's is its last, WordPiece's is [SEP]. */
-static err find_end_of_text(const weights *w, int64_t *end) {
-  *end = w->end_of_text > 0                                ? w->end_of_text
-         : w->is_padded && w->vocabulary > CLIP_VOCABULARY ? CLIP_VOCABULARY - 1
-                                                           : w->vocabulary - 1;
-  if (w->s.text_pool != TEXT_POOL_EOT || w->s.text_tokenizer != TOKENIZER_WORDPIECE) return NULL;
+/* [SEP], with which our WordPiece tokenizer ends texts. */
+static err find_separator(const settings *s, int64_t *end) {
   tokenizer *words = NULL;
-  err error =
-      tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_BOTH, w->s.text_vocabulary, &words);
+  err error = tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_BOTH, s->text_vocabulary, &words);
   if (error)
     return err_context(error, "the end-of-text token is looked up in the vocabulary (--set "
                               "text.vocabulary=FILE)");
   for (*end = 0; *end < tokenizer_vocabulary_size(words); (*end)++)
     if (strcmp(tokenizer_token(words, (int32_t)*end), "[SEP]") == 0) break;
-  if (*end == 2) /* transformers takes 2 for an old CLIP and pools the largest number instead */
-    error = err_new(ERR_UNSUPPORTED, "[SEP] is token 2, which transformers' CLIPModel misreads");
   tokenizer_close(words);
+  return NULL;
+}
+
+/* The id of the token that ends a text: the model's own, else CLIP's last, or WordPiece's [SEP]. */
+static err find_end_of_text(const weights *w, weights_format format, int64_t *end) {
+  bool is_pooled = w->s.text_pool == TEXT_POOL_EOT;
+  err error = NULL;
+  *end = w->end_of_text > 0                                ? w->end_of_text
+         : w->is_padded && w->vocabulary > CLIP_VOCABULARY ? CLIP_VOCABULARY - 1
+                                                           : w->vocabulary - 1;
+  if (is_pooled && w->end_of_text <= 0 && w->s.text_tokenizer == TOKENIZER_WORDPIECE)
+    error = find_separator(&w->s, end);
+  if (!error && is_pooled && format == WEIGHTS_HF && *end == 2)
+    return err_new(ERR_UNSUPPORTED, /* it stands for an old CLIP, which pools the largest number */
+                   "texts end with token 2, which transformers' CLIPModel misreads");
   return error;
 }
 
@@ -259,7 +267,7 @@ static err save_foreign(const char *folder, weights_format format, const weights
   const safetensors_pair pairs[] = {{"format", "pt"}}; /* transformers requires it */
   if (!path || !list.items || !list.turned) FAIL(ERR_MEMORY, "out of memory: a list of tensors");
   TRY(foreign_check(format, &w->s));
-  TRY(find_end_of_text(w, &end_of_text));
+  TRY(find_end_of_text(w, format, &end_of_text));
   for (size_t i = 0; i < w->table.count; i++) TRY(add_tensor(w, format, &w->table.items[i], &list));
   TRY(add_fixed_positions(w, format, &list));
   TRY(fs_make_folders(folder));
@@ -285,12 +293,13 @@ cleanup:
 static err save_own(const char *path, const weights *w) {
   err error = NULL;
   strbuf yaml = {0};
-  char fingerprint[HASH_SIZE], vocabulary[32], words[HASH_SIZE];
+  char fingerprint[HASH_SIZE], vocabulary[32], end[32], words[HASH_SIZE];
   safetensor *tensors = mem_zeroed(w->table.count, sizeof *tensors);
   settings_write_yaml(&w->s, &yaml);
   TRY(settings_fingerprint(&w->s, fingerprint));
   TRY(find_words(w, words));
   snprintf(vocabulary, sizeof vocabulary, "%" PRId64, w->vocabulary);
+  snprintf(end, sizeof end, "%" PRId64, w->end_of_text);
   if (!tensors || yaml.is_broken) FAIL(ERR_MEMORY, "out of memory: a list of tensors");
   for (size_t i = 0; i < w->table.count; i++) {
     const param *p = &w->table.items[i];
@@ -301,7 +310,7 @@ static err save_own(const char *path, const weights *w) {
     snprintf(t->type, sizeof t->type, "F32");
     set_shape(t, LAYOUT_PLAIN, p->rows, p->columns, 0);
   }
-  enum { ALWAYS = 7, MOST = ALWAYS + 2 };
+  enum { ALWAYS = 7, MOST = ALWAYS + 3 };
   safetensors_pair pairs[MOST] = {{"format", "flip"},
                                   {"flip.step", "0"},
                                   {"flip.samples", "0"},
@@ -311,6 +320,7 @@ static err save_own(const char *path, const weights *w) {
                                   {"flip.settings", strbuf_string(&yaml)}};
   size_t count = ALWAYS;
   if (w->is_padded) pairs[count++] = (safetensors_pair){"flip.vocabulary_padded", "true"};
+  if (w->end_of_text != END_IS_ANY) pairs[count++] = (safetensors_pair){"flip.end_of_text", end};
   if (*words) pairs[count++] = (safetensors_pair){"flip.vocabulary_fingerprint", words};
   TRY(safetensors_write(path, tensors, w->table.count, pairs, count, NULL));
 cleanup:

@@ -181,20 +181,33 @@ static err read_end_of_text(const char *json, bool is_open_clip, int64_t *end) {
   return error;
 }
 
+/* What flip.end_of_text of a converted model says; its absence, that any will do. */
+static err read_own_end(const source *from, int64_t *end) {
+  const char *text = tensor_set_metadata(&from->file, "flip.end_of_text");
+  *end = END_IS_ANY;
+  if (!text) return NULL;
+  const char *rest = text_read_whole(text, end);
+  if (rest && !*rest && *end >= END_IS_LARGEST && *end <= INT32_MAX) return NULL;
+  return err_new(ERR_INPUT, "%s: flip.end_of_text '%.40s' is not a token", from->path, text);
+}
+
+static err read_own_settings(const source *from, weights *w) {
+  checkpoint_state state;
+  settings read;
+  err error = checkpoint_read_settings(from->path, &read, &state);
+  if (error) return error;
+  settings_free(&w->s);
+  w->s = read;
+  w->vocabulary = state.vocabulary_size;
+  w->words = state.words;
+  w->is_padded = tensor_set_metadata(&from->file, "flip.vocabulary_padded") != NULL;
+  w->precision = state.precision;
+  return read_own_end(from, &w->end_of_text);
+}
+
 static err read_settings(const source *from, weights *w) {
   err error = NULL;
-  if (from->format == WEIGHTS_FLIP) {
-    checkpoint_state state;
-    settings read;
-    TRY(checkpoint_read_settings(from->path, &read, &state));
-    settings_free(&w->s);
-    w->s = read;
-    w->vocabulary = state.vocabulary_size;
-    w->words = state.words;
-    w->is_padded = tensor_set_metadata(&from->file, "flip.vocabulary_padded") != NULL;
-    w->precision = state.precision;
-    return NULL;
-  }
+  if (from->format == WEIGHTS_FLIP) return read_own_settings(from, w);
   bool is_open_clip = from->format == WEIGHTS_OPEN_CLIP;
   const char *name = is_open_clip ? "open_clip_config.json" : "config.json";
   char *json = NULL, *preprocessor = NULL;

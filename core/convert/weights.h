@@ -34,7 +34,8 @@ typedef struct {
   int64_t vocabulary;  /* rows of the word embeddings */
   words_record words;  /* that they stand for, as far as a checkpoint records it */
   bool is_padded;      /* there may be more of them than tokens: foreign tables are padded */
-  int64_t end_of_text; /* required of the tokenizer if the end of text is pooled */
+  int64_t end_of_text; /* required of the tokenizer if the end of text is pooled; END_IS_ANY: a
+                        * model that was trained here */
   int precision;       /* that of `sets`, or what a checkpoint was trained in, or PRECISION_FP32 */
   param_table table;
   float *values; /* [table.total], tensors at their offsets */

@@ -283,7 +283,8 @@ static void a_round_trip_keeps_every_bit(void **state) {
     const char *name, *tensors;
     weights_format format;
   } cases[] = {{"hf_quick_gelu", "model.safetensors", WEIGHTS_HF},
-               {"open_clip_gelu", "open_clip_model.safetensors", WEIGHTS_OPEN_CLIP}};
+               {"open_clip_gelu", "open_clip_model.safetensors", WEIGHTS_OPEN_CLIP},
+               {"open_clip_eos", "open_clip_model.safetensors", WEIGHTS_OPEN_CLIP}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     char folder[] = "/tmp/flip-models-XXXXXX", own[64], back[64], path[512];
     weights w;
@@ -294,9 +295,11 @@ static void a_round_trip_keeps_every_bit(void **state) {
     const char *const first[] = {path}, *const second[] = {own};
     assert_ok(weights_load(first, 1, NULL, 0, &w));
     assert_ok(weights_save(own, WEIGHTS_FLIP, &w));
+    const int64_t end = w.end_of_text;
     weights_free(&w);
     assert_ok(weights_load(second, 1, NULL, 0, &w));
     assert_int_equal(w.format, WEIGHTS_FLIP);
+    assert_int_equal(w.end_of_text, end);
     assert_ok(weights_save(back, cases[i].format, &w));
     weights_free(&w);
 
@@ -319,6 +322,7 @@ static void a_round_trip_keeps_every_bit(void **state) {
     const char *const third[] = {back};
     assert_ok(weights_load(third, 1, NULL, 0, &w));
     assert_int_equal(w.format, cases[i].format);
+    if (end > 0) assert_int_equal(w.end_of_text, end);
     weights_free(&w);
     folder_remove(folder);
   }
