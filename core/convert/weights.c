@@ -144,6 +144,26 @@ static err read_beside(const char *folder, const char *name, bool is_optional, c
   return error;
 }
 
+/* How transformers prepares images: image_processor of processor_config.json, its place in
+ * transformers 5, goes before a preprocessor_config.json. *text stays NULL without either. */
+static err read_preparation(const char *folder, char **text) {
+  json_error_t problem;
+  err error = read_beside(folder, "processor_config.json", true, text);
+  if (error) return error;
+  if (*text) {
+    json_t *root = json_loads(*text, JSON_REJECT_DUPLICATES, &problem);
+    bool is_json = root != NULL;
+    bool has_images = json_is_object(json_object_get(root, "image_processor"));
+    json_decref(root);
+    if (!is_json)
+      return err_new(ERR_INPUT, "%s/processor_config.json: is not JSON: %s", folder, problem.text);
+    if (has_images) return NULL;
+    free(*text);
+    *text = NULL;
+  }
+  return read_beside(folder, "preprocessor_config.json", true, text);
+}
+
 /* Sets text.vocabulary to FOLDER/NAME, read by a tokenizer of this kind, if it exists. */
 static err take_vocabulary(const char *folder, const char *name, int kind, settings *s,
                            bool *is_found) {
@@ -213,18 +233,17 @@ static err read_settings(const source *from, weights *w) {
   char *json = NULL, *preprocessor = NULL;
   TRY(read_beside(from->folder, name, false, &json));
   if (!is_open_clip && from->format != WEIGHTS_BERT)
-    TRY(read_beside(from->folder, "preprocessor_config.json", true, &preprocessor));
-  if (!preprocessor && from->format == WEIGHTS_HF) /* its place in transformers 5 */
-    TRY(read_beside(from->folder, "processor_config.json", true, &preprocessor));
+    error = read_preparation(from->folder, &preprocessor);
+  if (error) goto cleanup;
   error = err_context(weights_read_config(from->format, json, preprocessor, &w->s, &w->vocabulary),
                       "%s/%s", from->folder, name);
   w->is_padded = true;
   if (!error && (is_open_clip || from->format == WEIGHTS_HF))
     error = read_end_of_text(json, is_open_clip, &w->end_of_text);
-  free(json);
-  free(preprocessor);
   if (!error) error = find_vocabulary(from, &w->s);
 cleanup:
+  free(json);
+  free(preprocessor);
   return error;
 }
 
