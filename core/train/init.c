@@ -67,6 +67,29 @@ static err check_model(run *r, const char *path) {
   return error;
 }
 
+/* The temperature's first value: a constant one is the setting's, a learned one goes on from the
+ * checkpoint. */
+static err start_temperature(run *r, const char *path) {
+  const param *scale = param_table_find(clip_params(r->model), "logit_scale");
+  const setting *row = settings_find("temperature");
+  const float constant = (float)scale->scale;
+  double learned;
+  strbuf asked = {0};
+  if (!r->s->temperature_learned) {
+    err error = clip_set(r->model, scale, &constant);
+    return error ? error : clip_refresh(r->model);
+  }
+  err error = clip_logit_scale(r->model, &learned);
+  setting_format(row, r->s, &asked);
+  if (!error && strcmp(strbuf_string(&asked), row->initial) != 0)
+    strbuf_format(&r->remarks,
+                  "init_from: the temperature goes on from the %.4g of %s, and temperature: %s has "
+                  "no effect (temperature_learned: false makes it constant)\n",
+                  1 / learned, path, strbuf_string(&asked));
+  strbuf_free(&asked);
+  return error;
+}
+
 err run_start_weights(run *r) {
   const char *from = r->s->init_from;
   char *path = NULL;
@@ -82,6 +105,7 @@ err run_start_weights(run *r) {
   if (!error)
     error = run_is_classifier(r) ? checkpoint_load_image(path, r->model)
                                  : checkpoint_load(path, r->model, NULL);
+  if (!error && !run_is_classifier(r)) error = start_temperature(r, path);
   free(path);
   return err_context(error, "init_from");
 }

@@ -50,6 +50,18 @@ sed 's/$/\r/' vocab.txt > returns.txt
 expect_status 0 "$FLIP" embed -m two -t texts.txt -o x.npy -s text.vocabulary=returns.txt
 train --out again -s init_from=two/checkpoints -s mask_ratio=0 -s loss_direction=image_to_text -s samples=64 -s warmup_samples=0 -s eval.points=1
 
+# A constant temperature is that of the settings, whatever the start had; a learned one goes on from there, and this is said.
+for t in 0.5 0.1; do
+  train --out constant$t -s init_from=two/checkpoints -s temperature_learned=false -s temperature=$t -s samples=64 -s warmup_samples=0 -s eval.points=1 2> said.txt
+  field step logit_scale constant$t/events.jsonl |
+    awk -v t=$t '{ d = $1 * t - 1; if (d > 1e-5 || d < -1e-5) exit 1 } END { exit NR != 2 }' || fail "the temperature is not $t"
+  grep -q 'temperature' said.txt && { cat said.txt; fail "a constant temperature was remarked on"; }
+done
+expect_status 0 "$FLIP" train --config run.yaml --no-progress --out learned -s init_from=two/checkpoints -s temperature=0.5 -s samples=64 -s warmup_samples=0 -s eval.points=1
+expect_line err.txt 'init_from: the temperature goes on from the 0.0[67][0-9]* of two/.*, and temperature: 0.5 has no effect'
+expect_status 0 "$FLIP" train --config run.yaml --no-progress --out silent -s init_from=two/checkpoints -s samples=64 -s warmup_samples=0 -s eval.points=1
+grep -q 'temperature' err.txt && fail "nothing else was asked for"
+
 # --set precision decides the type in which a model is evaluated.
 expect_status 0 "$FLIP" embed -m two -i 'data/heldout-*.tar' -o fp32.npy
 expect_status 0 "$FLIP" embed -m two -i 'data/heldout-*.tar' -o bf16.npy -s precision=bf16
