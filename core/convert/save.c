@@ -329,6 +329,37 @@ cleanup:
   return error;
 }
 
+/* Is an odd margin of pixels ever cut off? */
+static bool is_crop_rounded(const settings *s) {
+  if (s->image_resize_mode != RESIZE_SQUASH) return s->image_resize_mode == RESIZE_SHORTEST;
+  return s->image_resize_to && (s->image_resize_to - s->image_size) % 2 != 0;
+}
+
+void weights_describe_changes(weights_format format, const weights *w, strbuf *remarks) {
+  if (format != WEIGHTS_HF && format != WEIGHTS_OPEN_CLIP) return;
+  const bool is_hf = format == WEIGHTS_HF;
+  const settings *s = &w->s;
+  const char *library = is_hf ? "transformers" : "open_clip";
+  const int crop = is_hf ? CROP_FLOOR : CROP_ROUND;
+  const int words = is_hf ? TOKENIZER_BPE_HUGGINGFACE : TOKENIZER_BPE;
+  if (s->image_crop != crop && is_crop_rounded(s))
+    strbuf_format(
+        remarks,
+        "image.crop: %s crops some images with an odd margin a pixel away from where this "
+        "model did: their embeddings differ\n",
+        library);
+  if (s->text_tokenizer == TOKENIZER_WORDPIECE) return;
+  if (s->text_tokenizer != words)
+    strbuf_format(remarks,
+                  "text.tokenizer: %s cleans texts in another way than this model's tokenizer: "
+                  "embeddings of texts with HTML entities (&amp;), wrongly decoded characters or a "
+                  "literal <|endoftext|> differ\n",
+                  library);
+  else if (!is_hf && !s->text_repair)
+    strbuf_append(remarks, "text.repair: open_clip repairs wrongly decoded texts, which this model "
+                           "did not: their embeddings differ\n");
+}
+
 err weights_save(const char *path, weights_format format, const weights *w) {
   return format == WEIGHTS_FLIP ? save_own(path, w) : save_foreign(path, format, w);
 }

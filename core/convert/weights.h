@@ -58,6 +58,10 @@ bool weights_hold_words(const weights *w, int64_t entries);
  * setting that the format cannot express. */
 err weights_save(const char *path, weights_format format, const weights *w) ERR_MUST_CHECK;
 
+/* What a saved file leaves different from `w` although it holds the same weights, one per line: the
+ * libraries that read it have their own ways of cropping images and of cleaning texts. */
+void weights_describe_changes(weights_format format, const weights *w, strbuf *remarks);
+
 /* The master weights for a model of this shape. */
 err weights_into(const weights *w, clip_model *model) ERR_MUST_CHECK;
 

@@ -21,6 +21,10 @@ row() { bytes texts.npy $((128 + $1 * 64)) 64 | sha256sum; }
 expect_status 0 "$FLIP" embed -m run -i 'data/heldout-*.tar' -o images.npy
 for format in hf open_clip; do
   expect_status 0 "$FLIP" convert -i run -o "$format" -f "$format"
+  case $format in # the images here have no margin
+    hf) expect_line err.txt 'image.crop: transformers crops some images with an odd margin a pixel away' ;;
+    *) [ ! -s err.txt ] || fail "nothing changed: $(cat err.txt)" ;;
+  esac
   expect_status 0 "$FLIP" embed -m "$format" -i 'data/heldout-*.tar' -o again.npy
   same images.npy again.npy
   expect_status 0 "$FLIP" embed -m "$format" -t texts.txt -o again.npy

@@ -501,6 +501,42 @@ static void what_a_format_cannot_hold_is_refused_by_name(void **state) {
   folder_remove(folder);
 }
 
+/* The libraries' own croppings and cleanings are not in the files: a change of them is told. */
+static void what_a_file_changes_without_a_key_is_described(void **state) {
+  (void)state;
+  static const struct {
+    const char *name;
+    weights_format format;
+    int changes;
+  } cases[] = {{"hf_quick_gelu", WEIGHTS_HF, 0},
+               {"hf_quick_gelu", WEIGHTS_FLIP, 0},
+               {"hf_quick_gelu", WEIGHTS_OPEN_CLIP, 2},
+               {"open_clip_gelu", WEIGHTS_OPEN_CLIP, 0},
+               {"open_clip_gelu", WEIGHTS_HF, 2}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    weights w;
+    strbuf remarks = {0};
+    char path[512];
+    int lines = 0;
+    snprintf(path, sizeof path, FIXTURES "%s", cases[i].name);
+    const char *const paths[] = {path};
+    assert_ok(weights_load(paths, 1, NULL, 0, &w));
+    weights_describe_changes(cases[i].format, &w, &remarks);
+    for (size_t at = 0; at < remarks.length; at++) lines += remarks.data[at] == '\n';
+    if (lines != cases[i].changes)
+      fail_msg("%s as format %d: %s", cases[i].name, (int)cases[i].format, strbuf_string(&remarks));
+    strbuf_clear(&remarks);
+    w.s.image_resize_mode = RESIZE_SQUASH; /* nothing is cropped */
+    w.s.image_resize_to = 0;
+    w.s.text_repair = false;
+    w.s.text_tokenizer = TOKENIZER_BPE;
+    weights_describe_changes(WEIGHTS_OPEN_CLIP, &w, &remarks);
+    assert_int_equal(strncmp(strbuf_string(&remarks), "text.repair: open_clip repairs", 30), 0);
+    strbuf_free(&remarks);
+    weights_free(&w);
+  }
+}
+
 /* A copy of a fixture's tensors with one changed. */
 static void write_changed(const char *folder, const char *name, const safetensor *changed,
                           const char *extra) {
@@ -578,6 +614,7 @@ int main(void) {
       cmocka_unit_test(what_the_model_cannot_do_is_refused_by_name),
       cmocka_unit_test(a_tokenizers_defaults_may_be_spelled_out),
       cmocka_unit_test(what_a_format_cannot_hold_is_refused_by_name),
+      cmocka_unit_test(what_a_file_changes_without_a_key_is_described),
       cmocka_unit_test(files_that_do_not_fit_their_configuration_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
