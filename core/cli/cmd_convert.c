@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/options.h"
 #include "cli/commands.h"
 #include "convert/weights.h"
@@ -15,6 +16,14 @@ static err find_format(const char *name, weights_format *format) {
       return NULL;
     }
   return err_new(ERR_INPUT, "--format: '%s' is not one of hf, open_clip, flip", name);
+}
+
+static void warn_of_changes(weights_format format, const weights *w) {
+  strbuf remarks = {0};
+  weights_describe_changes(format, w, &remarks);
+  char *rest = remarks.data, *line;
+  while (rest && *(line = strsep(&rest, "\n"))) log_warning("%s", line);
+  strbuf_free(&remarks);
 }
 
 int cmd_convert(int argc, char **argv) {
@@ -55,6 +64,7 @@ int cmd_convert(int argc, char **argv) {
   TRY(weights_load(inputs.items, inputs.count, sets.items, sets.count, &w));
   error = err_context(weights_save(out, format, &w), "%s", out);
   if (error) goto cleanup;
+  warn_of_changes(format, &w);
   int64_t parameters = 0;
   for (size_t i = 0; i < w.table.count; i++) parameters += param_elements(&w.table.items[i]);
   printf("%s: %s, %ld parameters, from %s\n", out, format_name, (long)parameters,

@@ -36,8 +36,9 @@ static void print_retrieval(const char *name, const eval_retrieval *r) {
          100 * r->chance_r1, (long)r->images, (long)r->texts);
 }
 
-/* What the model computes in: accuracies in bf16 and fp32 may differ in the digits shown. */
+/* What the model computes in: accuracies may differ in the digits shown. */
 static const char *precision_of(const trained *t) {
+  if (t->o->is_narrow) return precision_name(PRECISION_FP8);
   return t->o->compute == OPS_BF16 ? "bf16" : "fp32";
 }
 
@@ -222,8 +223,8 @@ static err run_request(const request *r, trained *t, comm *ranks) {
   if (!count) return err_new(ERR_INPUT, "the run has no evaluation set: give one with --set-file");
   err error = NULL;
   if (!r->as_json && comm_rank(ranks) == 0)
-    log_info("evaluating in %s on %s (--set precision=fp32 or bf16 for the other)", precision_of(t),
-             t->o->call->name);
+    log_info("evaluating in %s on %s (--set precision=fp32, bf16 or fp8 changes it)",
+             precision_of(t), t->o->call->name);
   for (size_t i = 0; i < count && !error; i++) {
     error = r->train ? run_probe(r, sets[i], t, ranks)
                      : eval_one(sets[i], t, r->task, r->as_json, ranks);

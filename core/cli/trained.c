@@ -9,8 +9,6 @@
 #include "model/count.h"
 #include "ops/device.h"
 
-enum { MOST_PADDING = 1024 }; /* rows of word embeddings without a token */
-
 /* Checks that a model that pools the end of text pools the token given in its own configuration. */
 static err check_end(const trained *t, int64_t wanted) {
   int64_t end = tokenizer_end(t->words), largest = tokenizer_vocabulary_size(t->words) - 1;
@@ -23,19 +21,19 @@ static err check_end(const trained *t, int64_t wanted) {
 }
 
 static err open_words(trained *t, const weights *w) {
-  int64_t vocabulary = w->vocabulary, excess;
   if (!*t->s.text_vocabulary)
     return err_new(ERR_INPUT, "the model's files contain no vocabulary: give one with --set "
                               "text.vocabulary=FILE");
   err error = tokenizer_open_for(&t->s, &t->words);
   if (error) return error;
-  excess = vocabulary - tokenizer_vocabulary_size(t->words);
-  if (excess == 0 || (w->is_padded && excess > 0 && excess <= MOST_PADDING))
-    return check_end(t, w->end_of_text);
-  return err_new(ERR_INPUT,
-                 "%s has %ld entries, but the model was trained with %ld: give the right one with "
-                 "--set text.vocabulary=FILE",
-                 t->s.text_vocabulary, (long)tokenizer_vocabulary_size(t->words), (long)vocabulary);
+  int64_t entries = tokenizer_vocabulary_size(t->words);
+  if (!weights_hold_words(w, entries))
+    return err_new(ERR_INPUT,
+                   "%s has %ld entries, but the model was trained with %ld: give the right one "
+                   "with --set text.vocabulary=FILE",
+                   t->s.text_vocabulary, (long)entries, (long)w->vocabulary);
+  error = words_check(&w->words, &t->s, t->words);
+  return error ? error : check_end(t, w->end_of_text);
 }
 
 /* Settings under which a model computes gradients of `views` whole images, and nothing else of
@@ -70,7 +68,8 @@ err trained_open(const char *path, const option_list *sets, bool needs_texts, tr
   if (error) return error;
   TRY(settings_copy(&w.s, &t->s));
   t->has_settings = true;
-  if (needs_texts) TRY(open_words(t, &w));
+  if (needs_texts) error = err_context(open_words(t, &w), "%s", path);
+  if (error) goto cleanup;
   bool has_pixels = t->pixel_views > 0;
   for (size_t i = 0; i < sets->count && !t->is_masked; i++)
     if (strncmp(sets->items[i], "eval.mask_ratio=", strlen("eval.mask_ratio=")) == 0)

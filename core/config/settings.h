@@ -116,8 +116,8 @@ typedef struct {
 /* The whole table in its order, and all keys, for suggestions. */
 const setting *settings_table(size_t *count);
 const char *const *settings_keys(size_t *count);
-/* True when the setting has no effect on a run with these settings: its identity and the comparison
- * on resume ignore it. */
+/* True when the setting has no effect on a run with these settings: its identity ignores it, and so
+ * does the comparison on resume, if it has no effect on the earlier run either. */
 bool setting_is_idle(const setting *row, const settings *s);
 /* NULL when there is no such key. */
 const setting *settings_find(const char *key);

@@ -88,7 +88,8 @@
   REAL(text_norm_eps, "text.norm_eps", 1e-6, 0, 1, true, "layer norm epsilon, text tower")         \
   INT(embed_dim, "embed_dim", 128, 1, 65536, true, "width of the shared embedding")                \
   REAL(temperature, "temperature", 0.07, 1e-4, 100, true,                                          \
-       "starting temperature; logit_scale starts at log(1/temperature)")                           \
+       "starting temperature; logit_scale starts at log(1/temperature), but a learned one of "     \
+       "init_from goes on")                                                                        \
   REAL(logit_scale_max, "logit_scale_max", 100, 1, 1e6, true,                                      \
        "exp(logit_scale), if learned, is clipped to [1, this] in the loss; no gradient beyond")    \
   BOOL(temperature_learned, "temperature_learned", true, true,                                     \

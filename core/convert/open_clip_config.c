@@ -61,6 +61,15 @@ static err read_image(const json_t *part, settings *s) {
   return error;
 }
 
+/* Of text_cfg.tokenizer_kwargs, only what says how open_clip cleans texts by default: as we do. */
+static err check_tokenizer(const json_t *text) {
+  const json_t *options = json_object_get(text, "tokenizer_kwargs");
+  const json_field fields[] = {{.key = "clean", .only = "\"lower\""},
+                               {.key = "reduction_mask", .only = "\"\""}};
+  if (!options || json_is_null(options)) return NULL;
+  return foreign_read(options, "text_cfg.tokenizer_kwargs", fields, COUNT(fields), true);
+}
+
 /* open_clip_config.json contains {"model_cfg": …, "preprocess_cfg": …}; the repository's own model
  * files are only the inner object. */
 err foreign_read_open_clip(const json_t *root, settings *s, int64_t *vocabulary) {
@@ -93,14 +102,15 @@ err foreign_read_open_clip(const json_t *root, settings *s, int64_t *vocabulary)
                                {.key = "pad_id"}, /* padding is not masked in this tower */
                                {.key = "eos_id"},
                                {.key = "hf_tokenizer_name"},
-                               {.key = "tokenizer_mode"},
-                               {.key = "tokenizer_kwargs"},
+                               {.key = "tokenizer_mode", .only = "null"},
+                               {.key = "tokenizer_kwargs"}, /* parsed separately */
                                PLAIN_BLOCKS};
   bool is_quick = json_is_true(json_object_get(model, "quick_gelu"));
   s->image_activation = s->text_activation = is_quick ? ACTIVATION_QUICK_GELU : ACTIVATION_GELU_ERF;
   const json_t *text = json_object_get(model, "text_cfg");
   err error = foreign_read(model, "model_cfg", top, COUNT(top), true);
   if (!error) error = foreign_read(text, "text_cfg", fields, COUNT(fields), true);
+  if (!error) error = check_tokenizer(text);
   if (!error) error = read_kwargs(text, "text_cfg", &s->text_norm_eps, &s->text_activation);
   s->text_pool = pools[pool];
   s->text_causal = !json_is_true(json_object_get(text, "no_causal_mask"));

@@ -50,23 +50,31 @@ err foreign_check(weights_format format, const settings *s) {
 
 enum { CLIP_VOCABULARY = 49408 }; /* tokens of CLIP's byte pairs; more rows are padding */
 
-/* The id of the token that ends a text: CLIP's is its last, WordPiece's is [SEP]. */
-static err find_end_of_text(const weights *w, int64_t *end) {
-  *end = w->end_of_text > 0                                ? w->end_of_text
-         : w->is_padded && w->vocabulary > CLIP_VOCABULARY ? CLIP_VOCABULARY - 1
-                                                           : w->vocabulary - 1;
-  if (w->s.text_pool != TEXT_POOL_EOT || w->s.text_tokenizer != TOKENIZER_WORDPIECE) return NULL;
+/* [SEP], with which our WordPiece tokenizer ends texts. */
+static err find_separator(const settings *s, int64_t *end) {
   tokenizer *words = NULL;
-  err error =
-      tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_BOTH, w->s.text_vocabulary, &words);
+  err error = tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_BOTH, s->text_vocabulary, &words);
   if (error)
     return err_context(error, "the end-of-text token is looked up in the vocabulary (--set "
                               "text.vocabulary=FILE)");
   for (*end = 0; *end < tokenizer_vocabulary_size(words); (*end)++)
     if (strcmp(tokenizer_token(words, (int32_t)*end), "[SEP]") == 0) break;
-  if (*end == 2) /* transformers takes 2 for an old CLIP and pools the largest number instead */
-    error = err_new(ERR_UNSUPPORTED, "[SEP] is token 2, which transformers' CLIPModel misreads");
   tokenizer_close(words);
+  return NULL;
+}
+
+/* The id of the token that ends a text: the model's own, else CLIP's last, or WordPiece's [SEP]. */
+static err find_end_of_text(const weights *w, weights_format format, int64_t *end) {
+  bool is_pooled = w->s.text_pool == TEXT_POOL_EOT;
+  err error = NULL;
+  *end = w->end_of_text > 0                                ? w->end_of_text
+         : w->is_padded && w->vocabulary > CLIP_VOCABULARY ? CLIP_VOCABULARY - 1
+                                                           : w->vocabulary - 1;
+  if (is_pooled && w->end_of_text <= 0 && w->s.text_tokenizer == TOKENIZER_WORDPIECE)
+    error = find_separator(&w->s, end);
+  if (!error && is_pooled && format == WEIGHTS_HF && *end == 2)
+    return err_new(ERR_UNSUPPORTED, /* it stands for an old CLIP, which pools the largest number */
+                   "texts end with token 2, which transformers' CLIPModel misreads");
   return error;
 }
 
@@ -191,15 +199,46 @@ static err write_text(const char *folder, const char *name, const strbuf *text) 
   return error;
 }
 
+/* The words of the model: those recorded, else those of its vocabulary file, if there is one that
+ * fits. "" leaves them unknown. */
+static err find_words(const weights *w, char tokens[HASH_SIZE]) {
+  tokenizer *words = NULL;
+  memcpy(tokens, w->words.tokens, HASH_SIZE);
+  if (*tokens || !*w->s.text_vocabulary) return NULL;
+  err error = tokenizer_open_for(&w->s, &words);
+  if (error && err_kind_of(error) != ERR_MEMORY) { /* images can be embedded without one */
+    err_free(error);
+    return NULL;
+  }
+  if (!error && weights_hold_words(w, tokenizer_vocabulary_size(words))) {
+    error = words_check(&w->words, &w->s, words);
+    if (!error) error = words_describe(&w->s, words, tokens);
+  }
+  if (words) tokenizer_close(words);
+  return error;
+}
+
+/* That the vocabulary to be copied is the model's. */
+static err check_vocabulary(const weights *w) {
+  tokenizer *words = NULL;
+  err error = tokenizer_open_for(&w->s, &words);
+  if (!error) error = words_check(&w->words, &w->s, words);
+  if (words) tokenizer_close(words);
+  return error;
+}
+
 /* A WordPiece vocabulary is copied next to the weights, where transformers' AutoTokenizer finds it.
  * Byte-pair models use CLIP's own tokenizer, which both libraries include. */
-static err save_vocabulary(const char *folder, const settings *s) {
+static err save_vocabulary(const char *folder, const weights *model) {
+  const settings *s = &model->s;
   char *text = NULL;
   size_t length;
   strbuf words = {0}, config = {0};
   if (s->text_tokenizer != TOKENIZER_WORDPIECE || !*s->text_vocabulary) return NULL;
+  err error = check_vocabulary(model);
+  if (error) return error;
   char *found = shipped_or_given(s->text_vocabulary);
-  err error = found ? fs_read(found, &text, &length) : mem_error(0, "a path");
+  error = found ? fs_read(found, &text, &length) : mem_error(0, "a path");
   free(found);
   if (error) return err_context(error, "text.vocabulary");
   strbuf_append_bytes(&words, text, length);
@@ -228,7 +267,7 @@ static err save_foreign(const char *folder, weights_format format, const weights
   const safetensors_pair pairs[] = {{"format", "pt"}}; /* transformers requires it */
   if (!path || !list.items || !list.turned) FAIL(ERR_MEMORY, "out of memory: a list of tensors");
   TRY(foreign_check(format, &w->s));
-  TRY(find_end_of_text(w, &end_of_text));
+  TRY(find_end_of_text(w, format, &end_of_text));
   for (size_t i = 0; i < w->table.count; i++) TRY(add_tensor(w, format, &w->table.items[i], &list));
   TRY(add_fixed_positions(w, format, &list));
   TRY(fs_make_folders(folder));
@@ -239,7 +278,7 @@ static err save_foreign(const char *folder, weights_format format, const weights
   } else {
     foreign_write_open_clip(&w->s, rows, end_of_text, &config);
   }
-  TRY(save_vocabulary(folder, &w->s));
+  TRY(save_vocabulary(folder, w));
   TRY(write_text(folder, is_hf ? "config.json" : "open_clip_config.json", &config));
   TRY(safetensors_write(path, list.items, list.count, pairs, 1, NULL));
 cleanup:
@@ -254,11 +293,13 @@ cleanup:
 static err save_own(const char *path, const weights *w) {
   err error = NULL;
   strbuf yaml = {0};
-  char fingerprint[HASH_SIZE], vocabulary[32];
+  char fingerprint[HASH_SIZE], vocabulary[32], end[32], words[HASH_SIZE];
   safetensor *tensors = mem_zeroed(w->table.count, sizeof *tensors);
   settings_write_yaml(&w->s, &yaml);
   TRY(settings_fingerprint(&w->s, fingerprint));
+  TRY(find_words(w, words));
   snprintf(vocabulary, sizeof vocabulary, "%" PRId64, w->vocabulary);
+  snprintf(end, sizeof end, "%" PRId64, w->end_of_text);
   if (!tensors || yaml.is_broken) FAIL(ERR_MEMORY, "out of memory: a list of tensors");
   for (size_t i = 0; i < w->table.count; i++) {
     const param *p = &w->table.items[i];
@@ -269,20 +310,54 @@ static err save_own(const char *path, const weights *w) {
     snprintf(t->type, sizeof t->type, "F32");
     set_shape(t, LAYOUT_PLAIN, p->rows, p->columns, 0);
   }
-  const safetensors_pair pairs[] = {{"format", "flip"},
-                                    {"flip.step", "0"},
-                                    {"flip.samples", "0"},
-                                    {"flip.vocabulary_size", vocabulary},
-                                    {"flip.precision", "fp32"},
-                                    {"flip.fingerprint", fingerprint},
-                                    {"flip.settings", strbuf_string(&yaml)},
-                                    {"flip.vocabulary_padded", "true"}};
-  size_t pair_count = sizeof pairs / sizeof *pairs - !w->is_padded;
-  TRY(safetensors_write(path, tensors, w->table.count, pairs, pair_count, NULL));
+  enum { ALWAYS = 7, MOST = ALWAYS + 3 };
+  safetensors_pair pairs[MOST] = {{"format", "flip"},
+                                  {"flip.step", "0"},
+                                  {"flip.samples", "0"},
+                                  {"flip.vocabulary_size", vocabulary},
+                                  {"flip.precision", precision_name(w->precision)},
+                                  {"flip.fingerprint", fingerprint},
+                                  {"flip.settings", strbuf_string(&yaml)}};
+  size_t count = ALWAYS;
+  if (w->is_padded) pairs[count++] = (safetensors_pair){"flip.vocabulary_padded", "true"};
+  if (w->end_of_text != END_IS_ANY) pairs[count++] = (safetensors_pair){"flip.end_of_text", end};
+  if (*words) pairs[count++] = (safetensors_pair){"flip.vocabulary_fingerprint", words};
+  TRY(safetensors_write(path, tensors, w->table.count, pairs, count, NULL));
 cleanup:
   free(tensors);
   strbuf_free(&yaml);
   return error;
+}
+
+/* Is an odd margin of pixels ever cut off? */
+static bool is_crop_rounded(const settings *s) {
+  if (s->image_resize_mode != RESIZE_SQUASH) return s->image_resize_mode == RESIZE_SHORTEST;
+  return s->image_resize_to && (s->image_resize_to - s->image_size) % 2 != 0;
+}
+
+void weights_describe_changes(weights_format format, const weights *w, strbuf *remarks) {
+  if (format != WEIGHTS_HF && format != WEIGHTS_OPEN_CLIP) return;
+  const bool is_hf = format == WEIGHTS_HF;
+  const settings *s = &w->s;
+  const char *library = is_hf ? "transformers" : "open_clip";
+  const int crop = is_hf ? CROP_FLOOR : CROP_ROUND;
+  const int words = is_hf ? TOKENIZER_BPE_HUGGINGFACE : TOKENIZER_BPE;
+  if (s->image_crop != crop && is_crop_rounded(s))
+    strbuf_format(
+        remarks,
+        "image.crop: %s crops some images with an odd margin a pixel away from where this "
+        "model did: their embeddings differ\n",
+        library);
+  if (s->text_tokenizer == TOKENIZER_WORDPIECE) return;
+  if (s->text_tokenizer != words)
+    strbuf_format(remarks,
+                  "text.tokenizer: %s cleans texts in another way than this model's tokenizer: "
+                  "embeddings of texts with HTML entities (&amp;), wrongly decoded characters or a "
+                  "literal <|endoftext|> differ\n",
+                  library);
+  else if (!is_hf && !s->text_repair)
+    strbuf_append(remarks, "text.repair: open_clip repairs wrongly decoded texts, which this model "
+                           "did not: their embeddings differ\n");
 }
 
 err weights_save(const char *path, weights_format format, const weights *w) {

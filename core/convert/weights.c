@@ -144,8 +144,28 @@ static err read_beside(const char *folder, const char *name, bool is_optional, c
   return error;
 }
 
-/* Sets text.vocabulary to FOLDER/NAME, read by `tokenizer`, if it exists. */
-static err take_vocabulary(const char *folder, const char *name, int tokenizer, settings *s,
+/* How transformers prepares images: image_processor of processor_config.json, its place in
+ * transformers 5, goes before a preprocessor_config.json. *text stays NULL without either. */
+static err read_preparation(const char *folder, char **text) {
+  json_error_t problem;
+  err error = read_beside(folder, "processor_config.json", true, text);
+  if (error) return error;
+  if (*text) {
+    json_t *root = json_loads(*text, JSON_REJECT_DUPLICATES, &problem);
+    bool is_json = root != NULL;
+    bool has_images = json_is_object(json_object_get(root, "image_processor"));
+    json_decref(root);
+    if (!is_json)
+      return err_new(ERR_INPUT, "%s/processor_config.json: is not JSON: %s", folder, problem.text);
+    if (has_images) return NULL;
+    free(*text);
+    *text = NULL;
+  }
+  return read_beside(folder, "preprocessor_config.json", true, text);
+}
+
+/* Sets text.vocabulary to FOLDER/NAME, read by a tokenizer of this kind, if it exists. */
+static err take_vocabulary(const char *folder, const char *name, int kind, settings *s,
                            bool *is_found) {
   char *path = fs_join(folder, name);
   if (!path) return mem_error(strlen(folder), "a path");
@@ -156,7 +176,7 @@ static err take_vocabulary(const char *folder, const char *name, int tokenizer, 
   }
   free(s->text_vocabulary);
   s->text_vocabulary = path;
-  s->text_tokenizer = tokenizer;
+  s->text_tokenizer = kind;
   return NULL;
 }
 
@@ -181,36 +201,49 @@ static err read_end_of_text(const char *json, bool is_open_clip, int64_t *end) {
   return error;
 }
 
+/* What flip.end_of_text of a converted model says; its absence, that any will do. */
+static err read_own_end(const source *from, int64_t *end) {
+  const char *text = tensor_set_metadata(&from->file, "flip.end_of_text");
+  *end = END_IS_ANY;
+  if (!text) return NULL;
+  const char *rest = text_read_whole(text, end);
+  if (rest && !*rest && *end >= END_IS_LARGEST && *end <= INT32_MAX) return NULL;
+  return err_new(ERR_INPUT, "%s: flip.end_of_text '%.40s' is not a token", from->path, text);
+}
+
+static err read_own_settings(const source *from, weights *w) {
+  checkpoint_state state;
+  settings read;
+  err error = checkpoint_read_settings(from->path, &read, &state);
+  if (error) return error;
+  settings_free(&w->s);
+  w->s = read;
+  w->vocabulary = state.vocabulary_size;
+  w->words = state.words;
+  w->is_padded = tensor_set_metadata(&from->file, "flip.vocabulary_padded") != NULL;
+  w->precision = state.precision;
+  return read_own_end(from, &w->end_of_text);
+}
+
 static err read_settings(const source *from, weights *w) {
   err error = NULL;
-  if (from->format == WEIGHTS_FLIP) {
-    checkpoint_state state;
-    settings read;
-    TRY(checkpoint_read_settings(from->path, &read, &state));
-    settings_free(&w->s);
-    w->s = read;
-    w->vocabulary = state.vocabulary_size;
-    w->is_padded = tensor_set_metadata(&from->file, "flip.vocabulary_padded") != NULL;
-    w->precision = state.precision;
-    return NULL;
-  }
+  if (from->format == WEIGHTS_FLIP) return read_own_settings(from, w);
   bool is_open_clip = from->format == WEIGHTS_OPEN_CLIP;
   const char *name = is_open_clip ? "open_clip_config.json" : "config.json";
   char *json = NULL, *preprocessor = NULL;
   TRY(read_beside(from->folder, name, false, &json));
   if (!is_open_clip && from->format != WEIGHTS_BERT)
-    TRY(read_beside(from->folder, "preprocessor_config.json", true, &preprocessor));
-  if (!preprocessor && from->format == WEIGHTS_HF) /* its place in transformers 5 */
-    TRY(read_beside(from->folder, "processor_config.json", true, &preprocessor));
+    error = read_preparation(from->folder, &preprocessor);
+  if (error) goto cleanup;
   error = err_context(weights_read_config(from->format, json, preprocessor, &w->s, &w->vocabulary),
                       "%s/%s", from->folder, name);
   w->is_padded = true;
   if (!error && (is_open_clip || from->format == WEIGHTS_HF))
     error = read_end_of_text(json, is_open_clip, &w->end_of_text);
-  free(json);
-  free(preprocessor);
   if (!error) error = find_vocabulary(from, &w->s);
 cleanup:
+  free(json);
+  free(preprocessor);
   return error;
 }
 
@@ -524,6 +557,12 @@ cleanup:
   free(sources);
   if (error) weights_free(w);
   return error;
+}
+
+bool weights_hold_words(const weights *w, int64_t entries) {
+  enum { MOST_PADDING = 1024 };
+  int64_t excess = w->vocabulary - entries;
+  return excess == 0 || (w->is_padded && excess > 0 && excess <= MOST_PADDING);
 }
 
 void weights_free(weights *w) {

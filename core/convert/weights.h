@@ -15,6 +15,7 @@
 #include "model/clip.h"
 #include "model/params.h"
 #include "train/safetensors.h"
+#include "train/words.h"
 
 typedef enum {
   WEIGHTS_FLIP,
@@ -31,8 +32,10 @@ typedef struct {
   weights_format format; /* of the first file read */
   settings s;
   int64_t vocabulary;  /* rows of the word embeddings */
+  words_record words;  /* that they stand for, as far as a checkpoint records it */
   bool is_padded;      /* there may be more of them than tokens: foreign tables are padded */
-  int64_t end_of_text; /* required of the tokenizer if the end of text is pooled */
+  int64_t end_of_text; /* required of the tokenizer if the end of text is pooled; END_IS_ANY: a
+                        * model that was trained here */
   int precision;       /* that of `sets`, or what a checkpoint was trained in, or PRECISION_FP32 */
   param_table table;
   float *values; /* [table.total], tensors at their offsets */
@@ -48,9 +51,16 @@ err weights_load(const char *const *paths, size_t count, const char *const *sets
                  weights *w) ERR_MUST_CHECK;
 void weights_free(weights *w);
 
+/* May a vocabulary of `entries` be the model's? Foreign tables are padded with rows of no token. */
+bool weights_hold_words(const weights *w, int64_t entries);
+
 /* flip: `path` is the file; hf, open_clip: a folder, created if needed. ERR_UNSUPPORTED names the
  * setting that the format cannot express. */
 err weights_save(const char *path, weights_format format, const weights *w) ERR_MUST_CHECK;
+
+/* What a saved file leaves different from `w` although it holds the same weights, one per line: the
+ * libraries that read it have their own ways of cropping images and of cleaning texts. */
+void weights_describe_changes(weights_format format, const weights *w, strbuf *remarks);
 
 /* The master weights for a model of this shape. */
 err weights_into(const weights *w, clip_model *model) ERR_MUST_CHECK;

@@ -17,7 +17,7 @@
 static const char *const groups[] = {"", "adamw.m/", "adamw.v/"};
 static const char scales_name[] = "fp8.scales"; /* of delayed scaling (clip_scale_state) */
 static const char average_group[] = "average/"; /* of the image tower; mask mode attentive */
-enum { GROUPS = 3, PAIRS = 8 };
+enum { GROUPS = 3 };
 static const char suffix[] = ".safetensors";
 static const char *const state_suffixes[] = {STATE_FILE_SUFFIX,
                                              ".times.yaml"}; /* current, and of
@@ -49,7 +49,7 @@ struct checkpoint_image {
   float *host; /* [GROUPS][total], then the average, then the scales */
   safetensor *tensors;
   size_t tensor_count;
-  char numbers[3][32], fingerprint[HASH_SIZE], order[STREAM_POSITION_SIZE];
+  char numbers[3][32], fingerprint[HASH_SIZE], words[HASH_SIZE], order[STREAM_POSITION_SIZE];
   int precision;
   bool has_order;
   strbuf yaml;
@@ -67,6 +67,7 @@ static err describe_run(checkpoint_image *image, const settings *s, const checkp
   snprintf(image->numbers[0], 32, "%" PRId64, state->step);
   snprintf(image->numbers[1], 32, "%" PRId64, state->samples);
   snprintf(image->numbers[2], 32, "%" PRId64, state->vocabulary_size);
+  memcpy(image->words, state->words.tokens, HASH_SIZE);
   stream_position_write(&state->order, image->order);
   image->precision = state->precision;
   image->has_order = state->has_order;
@@ -160,18 +161,21 @@ err checkpoint_capture(const clip_model *model, optimizer *moments, const settin
 
 err checkpoint_write(const char *path, const checkpoint_image *image, const strbuf *times,
                      size_t *bytes) {
-  const safetensors_pair pairs[PAIRS] = {{"format", "flip"},
-                                         {"flip.step", image->numbers[0]},
-                                         {"flip.samples", image->numbers[1]},
-                                         {"flip.vocabulary_size", image->numbers[2]},
-                                         {"flip.precision", precision_name(image->precision)},
-                                         {"flip.fingerprint", image->fingerprint},
-                                         {"flip.settings", strbuf_string(&image->yaml)},
-                                         {"flip.order", image->order}};
+  enum { ALWAYS = 7, MOST = ALWAYS + 2 };
+  safetensors_pair pairs[MOST] = {{"format", "flip"},
+                                  {"flip.step", image->numbers[0]},
+                                  {"flip.samples", image->numbers[1]},
+                                  {"flip.vocabulary_size", image->numbers[2]},
+                                  {"flip.precision", precision_name(image->precision)},
+                                  {"flip.fingerprint", image->fingerprint},
+                                  {"flip.settings", strbuf_string(&image->yaml)}};
+  size_t count = ALWAYS;
+  if (*image->words)
+    pairs[count++] = (safetensors_pair){"flip.vocabulary_fingerprint", image->words};
+  if (image->has_order) pairs[count++] = (safetensors_pair){"flip.order", image->order};
   err error = state_file_write(path, times);
   if (error) return error;
-  error = safetensors_write(path, image->tensors, image->tensor_count, pairs,
-                            image->has_order ? PAIRS : PAIRS - 1, bytes);
+  error = safetensors_write(path, image->tensors, image->tensor_count, pairs, count, bytes);
   if (error && !fs_exists(path)) state_file_remove(path);
   return error;
 }
@@ -204,6 +208,7 @@ err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *st
   TRY(read_count(f, path, "flip.step", INT64_MAX, &state->step));
   TRY(read_count(f, path, "flip.samples", INT64_MAX, &state->samples));
   TRY(read_count(f, path, "flip.vocabulary_size", INT32_MAX, &state->vocabulary_size));
+  TRY(words_read(path, safetensors_metadata(f, "flip.vocabulary_fingerprint"), &state->words));
   const char *order = safetensors_metadata(f, "flip.order");
   state->has_order = order;
   if (order)

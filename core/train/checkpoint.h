@@ -3,11 +3,11 @@
  * Tensors: NAME (the weights), adamw.m/NAME, adamw.v/NAME, and with mask mode attentive
  * average/NAME of the image tower's tensors, and with fp8_scaling: delayed fp8.scales; all F32.
  * Metadata under "flip.": step,
- * samples, precision, settings (canonical YAML), fingerprint, vocabulary_size; with data.order:
- * stream also order, the position in it (stream.h). Random numbers and the exact order are
- * functions of the sample number, so this is the complete state. Times are stored in a separate
- * file (state_file.h), since they are not reproducible: the same run gives the same checkpoint,
- * byte for byte. */
+ * samples, precision, settings (canonical YAML), fingerprint, vocabulary_size, unless it is a
+ * classifier's vocabulary_fingerprint (words.h); with data.order: stream also order, the position
+ * in it (stream.h). Random numbers and the exact order are functions of the sample number, so this
+ * is the complete state. Times are stored in a separate file (state_file.h), since they are not
+ * reproducible: the same run gives the same checkpoint, byte for byte. */
 #ifndef FLIP_TRAIN_CHECKPOINT_H
 #define FLIP_TRAIN_CHECKPOINT_H
 
@@ -20,9 +20,11 @@
 #include "read/stream.h"
 #include "train/state_file.h"
 #include "train/optimizer.h"
+#include "train/words.h"
 
 typedef struct {
   int64_t step, samples, vocabulary_size;
+  words_record words;
   int precision; /* PRECISION_*, never auto */
   bool has_order;
   stream_position order; /* of the next sample, with data.order: stream */

@@ -50,24 +50,6 @@ static err compare(const char *path, const settings *before, const settings *s,
   return NULL;
 }
 
-/* The words behind the rows of the token embedding, where the start recorded them. */
-static err compare_words(const run *r, const char *path) {
-  enum { DIGITS = 12 };
-  state_file start;
-  bool is_there;
-  const char *own = r->state_file.inputs.vocabulary;
-  err error = state_file_load(path, &start, &is_there);
-  if (error) return error;
-  if (*own && *start.inputs.vocabulary && strcmp(own, start.inputs.vocabulary) != 0)
-    error = err_new(ERR_INPUT,
-                    "%s was trained with another vocabulary (%.*s) than this run's %s (%.*s): its "
-                    "token embedding is of other words; set text.vocabulary to that one",
-                    path, DIGITS, start.inputs.vocabulary,
-                    *r->s->text_vocabulary ? r->s->text_vocabulary : "shipped one", DIGITS, own);
-  state_file_free(&start);
-  return error;
-}
-
 static err check_model(run *r, const char *path) {
   settings before;
   checkpoint_state state;
@@ -79,8 +61,32 @@ static err check_model(run *r, const char *path) {
     error = compare(path, &before, r->s, text_keys, COUNT(text_keys), NULL);
   if (!error && !run_is_classifier(r))
     error = compare(path, &before, r->s, text_uses, COUNT(text_uses), &r->remarks);
-  if (!error && !run_is_classifier(r)) error = compare_words(r, path);
+  if (!error && !run_is_classifier(r))
+    error = err_context(words_check(&state.words, r->s, r->words), "%s", path);
   settings_free(&before);
+  return error;
+}
+
+/* The temperature's first value: a constant one is the setting's, a learned one goes on from the
+ * checkpoint. */
+static err start_temperature(run *r, const char *path) {
+  const param *scale = param_table_find(clip_params(r->model), "logit_scale");
+  const setting *row = settings_find("temperature");
+  const float constant = (float)scale->scale;
+  double learned;
+  strbuf asked = {0};
+  if (!r->s->temperature_learned) {
+    err error = clip_set(r->model, scale, &constant);
+    return error ? error : clip_refresh(r->model);
+  }
+  err error = clip_logit_scale(r->model, &learned);
+  setting_format(row, r->s, &asked);
+  if (!error && strcmp(strbuf_string(&asked), row->initial) != 0)
+    strbuf_format(&r->remarks,
+                  "init_from: the temperature goes on from the %.4g of %s, and temperature: %s has "
+                  "no effect (temperature_learned: false makes it constant)\n",
+                  1 / learned, path, strbuf_string(&asked));
+  strbuf_free(&asked);
   return error;
 }
 
@@ -99,6 +105,7 @@ err run_start_weights(run *r) {
   if (!error)
     error = run_is_classifier(r) ? checkpoint_load_image(path, r->model)
                                  : checkpoint_load(path, r->model, NULL);
+  if (!error && !run_is_classifier(r)) error = start_temperature(r, path);
   free(path);
   return err_context(error, "init_from");
 }

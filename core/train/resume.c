@@ -13,7 +13,9 @@
 
 enum { MOST_NAMED = 4 };
 
-/* Identity settings that differ, "mask_ratio: 0.5, this run has 0.75; …"; returns their number. */
+/* Identity settings that differ, "mask_ratio: 0.5, this run has 0.75; …"; returns their number. One
+ * that only either run ignores counts: the switch of a loss or an augmentation is idle itself when
+ * it is off. */
 static int name_differences(const settings *ours, const settings *theirs, strbuf *out) {
   size_t count;
   int found = 0;
@@ -22,7 +24,8 @@ static int name_differences(const settings *ours, const settings *theirs, strbuf
     strbuf a = {0}, b = {0};
     setting_format(&table[i], ours, &a);
     setting_format(&table[i], theirs, &b);
-    bool counts = table[i].is_identity && !setting_is_idle(&table[i], ours);
+    bool is_idle = setting_is_idle(&table[i], ours) && setting_is_idle(&table[i], theirs);
+    bool counts = table[i].is_identity && !is_idle;
     bool differ = counts && strcmp(strbuf_string(&a), strbuf_string(&b)) != 0;
     if (differ && found++ < MOST_NAMED)
       strbuf_format(out, "%s%s: %s, this run has %s", found > 1 ? "; " : "", table[i].key,
@@ -49,11 +52,12 @@ static err check_same_run(const run *r, const char *path, const settings *before
   error = settings_fingerprint(r->s, ours);
   if (!error) error = settings_fingerprint(before, theirs);
   if (error || strcmp(ours, theirs) == 0) return error;
-  if (name_differences(r->s, before, &differences))
-    error = err_new(ERR_INPUT,
-                    "%s was made with %s; resume with the same settings, or name it in init_from "
-                    "to start from its weights",
-                    path, strbuf_string(&differences));
+  if (name_differences(r->s, before, &differences) == 0)
+    strbuf_append(&differences, "other settings");
+  error = err_new(ERR_INPUT,
+                  "%s was made with %s; resume with the same settings, or name it in init_from "
+                  "to start from its weights",
+                  path, strbuf_string(&differences));
   strbuf_free(&differences);
   return error;
 }

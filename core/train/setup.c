@@ -286,6 +286,8 @@ static err open_devices(run *r, int precision) {
 static err begin(run *r, const char *resume_path) {
   err error = NULL;
   r->at.vocabulary_size = r->words ? tokenizer_vocabulary_size(r->words) : 0;
+  r->at.words = (words_record){0};
+  if (r->words) TRY(words_describe(r->s, r->words, r->at.words.tokens));
   r->at.has_order = r->s->data_order == DATA_ORDER_STREAM;
   TRY(make_model(r));
   note_start(r, START_MODEL);

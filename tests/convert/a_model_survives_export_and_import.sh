@@ -21,6 +21,10 @@ row() { bytes texts.npy $((128 + $1 * 64)) 64 | sha256sum; }
 expect_status 0 "$FLIP" embed -m run -i 'data/heldout-*.tar' -o images.npy
 for format in hf open_clip; do
   expect_status 0 "$FLIP" convert -i run -o "$format" -f "$format"
+  case $format in # the images here have no margin
+    hf) expect_line err.txt 'image.crop: transformers crops some images with an odd margin a pixel away' ;;
+    *) [ ! -s err.txt ] || fail "nothing changed: $(cat err.txt)" ;;
+  esac
   expect_status 0 "$FLIP" embed -m "$format" -i 'data/heldout-*.tar' -o again.npy
   same images.npy again.npy
   expect_status 0 "$FLIP" embed -m "$format" -t texts.txt -o again.npy
@@ -36,6 +40,18 @@ same from_hf.txt out.txt
 # and training can start from what came back
 expect_status 0 "$FLIP" train --config run.yaml --no-progress --out tuned "${clip[@]}" --set init_from=hf.safetensors --set samples=64
 
+# A vocabulary is exported with the model only if its words are the model's.
+cp vocab.txt kept.txt
+{ head -n -2 kept.txt; tail -1 kept.txt; tail -2 kept.txt | head -1; } > vocab.txt
+for format in hf open_clip; do
+  expect_status 2 "$FLIP" convert -i run -o other_words -f $format
+  expect_line err.txt 'the model was trained with another vocabulary .* than vocab.txt'
+done
+cp kept.txt vocab.txt
+# A folder of others says nothing of words; converted, they are those of its vocabulary.
+tac hf/vocab.txt > tac.txt
+expect_status 2 "$FLIP" embed -m hf.safetensors -t texts.txt -o again.npy --set text.vocabulary=tac.txt
+expect_line err.txt 'hf.safetensors: the model was trained with another vocabulary'
 # FLIP with class-token pooling instead of the mean converts to open_clip: fixed positions become learned ones.
 train --out flip_class --set image.pool=class --set image.patch_bias=false --set text.special_tokens=both --set eval.points=0
 expect_status 0 "$FLIP" convert -i flip_class -o fixed -f open_clip

@@ -275,12 +275,47 @@ static void a_padded_model_in_shards_is_the_same_model(void **state) {
   folder_remove(folder);
 }
 
+/* As get_image_processor_dict of transformers 5: the nested one goes first, for both models. */
+static void a_processors_images_go_before_the_older_file(void **state) {
+  (void)state;
+  static const char older[] = "{\"do_normalize\":false,\"size\":24,\"crop_size\":24}";
+  static const struct {
+    const char *processor;
+    int normalization;
+  } cases[] = {{"{\"image_processor\":{\"image_mean\":[0.5,0.5,0.5],\"image_std\":[0.5,0.5,0.5],"
+                "\"size\":24,\"crop_size\":24},\"processor_class\":\"CLIPProcessor\"}",
+                NORMALIZATION_INCEPTION},
+               {"{\"image_processor\":null}", NORMALIZATION_NONE},
+               {"{\"processor_class\":\"CLIPProcessor\"}", NORMALIZATION_NONE}};
+  static const char *const models[] = {"hf_quick_gelu", "vit"};
+  for (size_t model = 0; model < 2; model++) {
+    char folder[] = "/tmp/flip-inputs-XXXXXX", command[512];
+    const char *const path[] = {folder};
+    weights w;
+    assert_non_null(mkdtemp(folder));
+    snprintf(command, sizeof command, "cp %s/tests/parity/fixtures/models/%s/* %s", FLIP_SOURCE_DIR,
+             models[model], folder);
+    assert_int_equal(system(command), 0);
+    write_named(folder, "preprocessor_config.json", older, sizeof older - 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+      write_named(folder, "processor_config.json", cases[i].processor, strlen(cases[i].processor));
+      assert_ok(weights_load(path, 1, NULL, 0, &w));
+      assert_int_equal(w.s.image_normalization, cases[i].normalization);
+      weights_free(&w);
+    }
+    write_named(folder, "processor_config.json", "{", 1);
+    assert_fails_with(weights_load(path, 1, NULL, 0, &w), "processor_config.json: is not JSON");
+    folder_remove(folder);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(images_are_prepared_as_the_model_that_was_loaded_asks),
       cmocka_unit_test(equal_scores_come_out_in_torchs_order),
       cmocka_unit_test(pictures_are_read_and_refused_as_pillow_does),
       cmocka_unit_test(other_preparations_are_refused_by_name),
+      cmocka_unit_test(a_processors_images_go_before_the_older_file),
       cmocka_unit_test(configurations_of_other_ages_are_read),
       cmocka_unit_test(a_padded_model_in_shards_is_the_same_model),
   };

@@ -283,7 +283,8 @@ static void a_round_trip_keeps_every_bit(void **state) {
     const char *name, *tensors;
     weights_format format;
   } cases[] = {{"hf_quick_gelu", "model.safetensors", WEIGHTS_HF},
-               {"open_clip_gelu", "open_clip_model.safetensors", WEIGHTS_OPEN_CLIP}};
+               {"open_clip_gelu", "open_clip_model.safetensors", WEIGHTS_OPEN_CLIP},
+               {"open_clip_eos", "open_clip_model.safetensors", WEIGHTS_OPEN_CLIP}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     char folder[] = "/tmp/flip-models-XXXXXX", own[64], back[64], path[512];
     weights w;
@@ -294,9 +295,11 @@ static void a_round_trip_keeps_every_bit(void **state) {
     const char *const first[] = {path}, *const second[] = {own};
     assert_ok(weights_load(first, 1, NULL, 0, &w));
     assert_ok(weights_save(own, WEIGHTS_FLIP, &w));
+    const int64_t end = w.end_of_text;
     weights_free(&w);
     assert_ok(weights_load(second, 1, NULL, 0, &w));
     assert_int_equal(w.format, WEIGHTS_FLIP);
+    assert_int_equal(w.end_of_text, end);
     assert_ok(weights_save(back, cases[i].format, &w));
     weights_free(&w);
 
@@ -319,6 +322,7 @@ static void a_round_trip_keeps_every_bit(void **state) {
     const char *const third[] = {back};
     assert_ok(weights_load(third, 1, NULL, 0, &w));
     assert_int_equal(w.format, cases[i].format);
+    if (end > 0) assert_int_equal(w.end_of_text, end);
     weights_free(&w);
     folder_remove(folder);
   }
@@ -425,6 +429,17 @@ static void what_the_model_cannot_do_is_refused_by_name(void **state) {
                         "vision_cfg.ls_init_value");
   assert_config_refused(WEIGHTS_OPEN_CLIP, "{\"text_cfg\":{\"hf_model_name\":\"x\"}}",
                         "text_cfg.hf_model_name: is an unknown key");
+  static const char *const tokenizers[][2] = {
+      {"\"tokenizer_mode\":\"clips\"", "text_cfg.tokenizer_mode: \"clips\" is not supported"},
+      {"\"tokenizer_kwargs\":{\"clean\":\"canonicalize\"}",
+       "text_cfg.tokenizer_kwargs.clean: \"canonicalize\" is not supported, only \"lower\""},
+      {"\"tokenizer_kwargs\":{\"reduction_mask\":\"syntax\"}", "tokenizer_kwargs.reduction_mask"},
+      {"\"tokenizer_kwargs\":{\"strip_sep_token\":true}", "strip_sep_token: is an unknown key"}};
+  for (size_t i = 0; i < sizeof tokenizers / sizeof *tokenizers; i++) {
+    char json[256];
+    snprintf(json, sizeof json, "{\"text_cfg\":{%s},\"vision_cfg\":{}}", tokenizers[i][0]);
+    assert_config_refused(WEIGHTS_OPEN_CLIP, json, tokenizers[i][1]);
+  }
   assert_config_refused(WEIGHTS_OPEN_CLIP,
                         "{\"text_cfg\":{},\"vision_cfg\":{\"pool_type\":\"avg\"}}",
                         "vision_cfg.pool_type");
@@ -432,6 +447,23 @@ static void what_the_model_cannot_do_is_refused_by_name(void **state) {
                         "{\"model_cfg\":{\"text_cfg\":{},\"vision_cfg\":{}},\"preprocess_cfg\":"
                         "{\"mean\":[0.4,0.4,0.4],\"std\":[0.229,0.224,0.225]}}",
                         "normalisation");
+}
+
+static void a_tokenizers_defaults_may_be_spelled_out(void **state) {
+  (void)state;
+  static const char *const defaults[] = {"null", "{}", "{\"clean\":\"lower\"}",
+                                         "{\"clean\":\"lower\",\"reduction_mask\":\"\"}"};
+  for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++) {
+    settings s;
+    int64_t vocabulary;
+    char json[256];
+    snprintf(json, sizeof json,
+             "{\"text_cfg\":{\"tokenizer_mode\":null,\"tokenizer_kwargs\":%s},\"vision_cfg\":{}}",
+             defaults[i]);
+    assert_ok(settings_init(&s));
+    assert_ok(weights_read_config(WEIGHTS_OPEN_CLIP, json, NULL, &s, &vocabulary));
+    settings_free(&s);
+  }
 }
 
 /* FLIP's own architecture has no place in the others' files; each says what is in the way. */
@@ -467,6 +499,42 @@ static void what_a_format_cannot_hold_is_refused_by_name(void **state) {
   weights_free(&own);
   weights_free(&w);
   folder_remove(folder);
+}
+
+/* The libraries' own croppings and cleanings are not in the files: a change of them is told. */
+static void what_a_file_changes_without_a_key_is_described(void **state) {
+  (void)state;
+  static const struct {
+    const char *name;
+    weights_format format;
+    int changes;
+  } cases[] = {{"hf_quick_gelu", WEIGHTS_HF, 0},
+               {"hf_quick_gelu", WEIGHTS_FLIP, 0},
+               {"hf_quick_gelu", WEIGHTS_OPEN_CLIP, 2},
+               {"open_clip_gelu", WEIGHTS_OPEN_CLIP, 0},
+               {"open_clip_gelu", WEIGHTS_HF, 2}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    weights w;
+    strbuf remarks = {0};
+    char path[512];
+    int lines = 0;
+    snprintf(path, sizeof path, FIXTURES "%s", cases[i].name);
+    const char *const paths[] = {path};
+    assert_ok(weights_load(paths, 1, NULL, 0, &w));
+    weights_describe_changes(cases[i].format, &w, &remarks);
+    for (size_t at = 0; at < remarks.length; at++) lines += remarks.data[at] == '\n';
+    if (lines != cases[i].changes)
+      fail_msg("%s as format %d: %s", cases[i].name, (int)cases[i].format, strbuf_string(&remarks));
+    strbuf_clear(&remarks);
+    w.s.image_resize_mode = RESIZE_SQUASH; /* nothing is cropped */
+    w.s.image_resize_to = 0;
+    w.s.text_repair = false;
+    w.s.text_tokenizer = TOKENIZER_BPE;
+    weights_describe_changes(WEIGHTS_OPEN_CLIP, &w, &remarks);
+    assert_int_equal(strncmp(strbuf_string(&remarks), "text.repair: open_clip repairs", 30), 0);
+    strbuf_free(&remarks);
+    weights_free(&w);
+  }
 }
 
 /* A copy of a fixture's tensors with one changed. */
@@ -544,7 +612,9 @@ int main(void) {
       cmocka_unit_test(published_shapes_have_their_parameter_counts),
       cmocka_unit_test(published_towers_have_their_parameter_counts),
       cmocka_unit_test(what_the_model_cannot_do_is_refused_by_name),
+      cmocka_unit_test(a_tokenizers_defaults_may_be_spelled_out),
       cmocka_unit_test(what_a_format_cannot_hold_is_refused_by_name),
+      cmocka_unit_test(what_a_file_changes_without_a_key_is_described),
       cmocka_unit_test(files_that_do_not_fit_their_configuration_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,5 +69,7 @@ refused "does not have the model's shape" -s image.width=16
 refused 'data.order: stream with classification.classes' -s data.order=stream
 finetune --out whole --resume -s classification.drop_path=0.1 > /dev/null 2> message && fail "resumed with another drop path"
 grep -q 'classification.drop_path: 0.2, this run has 0.1' message || fail "$(cat message)"
+finetune --out whole --resume -s classification.augment_magnitude=0 > /dev/null 2> message && fail "resumed without augmentation"
+grep -q 'classification.augment_magnitude: 9, this run has 0' message || fail "$(cat message)"
 "$FLIP" eval -m whole > /dev/null 2> message && fail "a classifier has no embeddings"
 grep -q 'is a classifier of 10 classes' message || fail "$(cat message)"

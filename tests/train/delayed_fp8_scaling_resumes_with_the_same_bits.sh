@@ -24,6 +24,15 @@ paste <(field step loss current/events.jsonl) <(field step loss whole/events.jso
 field step values_saturated whole/events.jsonl | awk '$1 > 0 { n++ } END { exit !(n > 0) }' || fail "nothing is counted"
 [ -z "$(field step values_saturated current/events.jsonl)" ] || fail "current scaling counts"
 
+# Evaluation in 8 bits says so, of a converted model too.
+"$FLIP" convert -i current -o current.safetensors -f flip > /dev/null
+for model in current current.safetensors; do
+  expect_status 0 "$FLIP" eval -m $model -f held.yaml --json
+  expect_line out.txt '"precision":"fp8"'
+  expect_status 0 "$FLIP" eval -m $model -f held.yaml
+  expect_line err.txt 'evaluating in fp8 on cpu'
+done
+
 # Dense layers that cannot be in 8 bits are named with the reason, and only these.
 ! grep -q '"kind":"precision"' whole/events.jsonl || fail "a tower in 8 bits is said to be in bf16"
 train --out odd "${narrow[@]}" --set batch_size=30 --set samples=60 --set image.width=40 --set image.heads=2

@@ -44,3 +44,9 @@ train --out tuned -s init_from=whole/checkpoints -s mask_ratio=0 -s reconstructi
 "$FLIP" eval -m whole > /dev/null
 train --out refused -s mask_ratio=0 2> message && fail "nothing is dropped, and it was to be reconstructed"
 grep -q 'needs dropped patches to predict' message || fail "$(cat message)"
+
+# a run with it does not go on without it, nor one without it with it: that would be another run
+expect_status 2 train --out whole --resume -s reconstruction.weight=0
+expect_line err.txt 'was made with reconstruction.weight: 1, this run has 0; resume with the same settings'
+expect_status 2 train --out without --resume
+expect_line err.txt 'was made with reconstruction.weight: 0, this run has 1; resume with the same settings'

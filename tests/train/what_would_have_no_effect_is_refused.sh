@@ -21,12 +21,56 @@ expect_line err.txt '^flip: init_from: .* was trained with text.special_tokens: 
 # The same number of words in another order is another embedding.
 { head -n -2 vocab.txt; tail -1 vocab.txt; tail -2 vocab.txt | head -1; } > turned.txt
 expect_status 2 "$FLIP" train --config run.yaml --no-progress --out other -s init_from=two/checkpoints -s text.vocabulary=turned.txt
-expect_line err.txt "init_from: .* was trained with another vocabulary \([0-9a-f]{12}\) than this run's turned.txt"
+expect_line err.txt 'init_from: two/.*: the model was trained with another vocabulary \([0-9a-f]{12}\) than turned.txt \([0-9a-f]{12}\)'
+# So it is for a file without its run, and for a converted one; whoever trained it earlier, its state file knows.
+cp "$(newest two)" alone.safetensors
+expect_status 0 "$FLIP" convert -i two -o converted.safetensors -f flip
+mkdir older && cp two/checkpoints/* older
+sed -i 's/flip.vocabulary_fingerprint/flip.vocabulary_fingerprinx/' older/*.safetensors
+printf 'a red star\n' > texts.txt
+for from in two alone.safetensors converted.safetensors older; do
+  other_words="$from: the model was trained with another vocabulary \([0-9a-f]{12}\) than turned.txt .*set text.vocabulary to"
+  expect_status 2 "$FLIP" embed -m $from -t texts.txt -o x.npy -s text.vocabulary=turned.txt
+  expect_line err.txt "$other_words"
+  expect_status 2 "$FLIP" eval -m $from -f held.yaml -s text.vocabulary=turned.txt
+  expect_line err.txt "$other_words"
+  expect_status 0 "$FLIP" embed -m $from -t texts.txt -o x.npy
+  expect_status 2 "$FLIP" train --config run.yaml --no-progress --out other -s init_from=$from -s text.vocabulary=turned.txt
+  expect_line err.txt 'the model was trained with another vocabulary'
+done
+rm older/*.state.json # unknown words may be any
+expect_status 0 "$FLIP" embed -m older -t texts.txt -o x.npy -s text.vocabulary=turned.txt
+# At the recorded path, too; a file that lists the same words will do.
+cp vocab.txt kept.txt
+cp turned.txt vocab.txt
+expect_status 2 "$FLIP" embed -m two -t texts.txt -o x.npy
+expect_line err.txt 'two: the model was trained with another vocabulary .* than vocab.txt'
+cp kept.txt vocab.txt
+sed 's/$/\r/' vocab.txt > returns.txt
+expect_status 0 "$FLIP" embed -m two -t texts.txt -o x.npy -s text.vocabulary=returns.txt
 train --out again -s init_from=two/checkpoints -s mask_ratio=0 -s loss_direction=image_to_text -s samples=64 -s warmup_samples=0 -s eval.points=1
+
+# A constant temperature is that of the settings, whatever the start had; a learned one goes on from there, and this is said.
+for t in 0.5 0.1; do
+  train --out constant$t -s init_from=two/checkpoints -s temperature_learned=false -s temperature=$t -s samples=64 -s warmup_samples=0 -s eval.points=1 2> said.txt
+  field step logit_scale constant$t/events.jsonl |
+    awk -v t=$t '{ d = $1 * t - 1; if (d > 1e-5 || d < -1e-5) exit 1 } END { exit NR != 2 }' || fail "the temperature is not $t"
+  grep -q 'temperature' said.txt && { cat said.txt; fail "a constant temperature was remarked on"; }
+done
+expect_status 0 "$FLIP" train --config run.yaml --no-progress --out learned -s init_from=two/checkpoints -s temperature=0.5 -s samples=64 -s warmup_samples=0 -s eval.points=1
+expect_line err.txt 'init_from: the temperature goes on from the 0.0[67][0-9]* of two/.*, and temperature: 0.5 has no effect'
+expect_status 0 "$FLIP" train --config run.yaml --no-progress --out silent -s init_from=two/checkpoints -s samples=64 -s warmup_samples=0 -s eval.points=1
+grep -q 'temperature' err.txt && fail "nothing else was asked for"
 
 # --set precision decides the type in which a model is evaluated.
 expect_status 0 "$FLIP" embed -m two -i 'data/heldout-*.tar' -o fp32.npy
 expect_status 0 "$FLIP" embed -m two -i 'data/heldout-*.tar' -o bf16.npy -s precision=bf16
+# A conversion keeps it, as the type of a run.
+train --out narrow -s precision=bf16 -s eval.points=0 -s samples=64 -s warmup_samples=0
+expect_status 0 "$FLIP" convert -i narrow -o narrow.safetensors -f flip
+expect_status 0 "$FLIP" embed -m narrow -i 'data/heldout-*.tar' -o narrow.npy
+expect_status 0 "$FLIP" embed -m narrow.safetensors -i 'data/heldout-*.tar' -o again.npy
+cmp narrow.npy again.npy || fail "a bf16 run embeds otherwise after conversion"
 # Embeddings are of whole images, whatever the run's evaluation drops.
 train --out half -s eval.mask_ratio=0.5 -s samples=64 -s warmup_samples=0 -s eval.points=1
 expect_status 0 "$FLIP" embed -m half -i 'data/heldout-*.tar' -o half.npy
