@@ -266,7 +266,7 @@ static err judge_row(void *context, int64_t i, void *place) {
                    : is_full         ? TERM_FULL
                    : !r->is_writable ? UNREADABLE
                                      : REASONS;
-  b->verdicts[drawn_row(b, i)] = verdict;
+  b->verdicts[drawn_row(b, i)] = (uint8_t)verdict;
   if (verdict == REASONS) __atomic_store_n(&term->kept, term->kept + 1, __ATOMIC_RELAXED);
   return NULL;
 }
