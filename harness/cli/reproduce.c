@@ -13,6 +13,7 @@
 #include "report/table_changes.h"
 #include "report/write.h"
 #include "exchange/localise.h"
+#include "exchange/trained_inputs.h"
 
 static const char details[] =
     "Unpacks BUNDLE into --out, verifies every digest, rebuilds the table from the recorded runs,\n"
@@ -22,7 +23,9 @@ static const char details[] =
     "with\n"
     "data/), or name folders with --data: each path is looked up in full and by its last parts. "
     "Can be\n"
-    "interrupted and started again.\n"
+    "interrupted and started again; on other data than the runs in OUT/NAME/again were trained "
+    "on,\n"
+    "that folder must be removed first.\n"
     "\n"
     "A number agrees when it is equal, prints the same, or lies within the intervals over seeds.\n"
     "Speed, time and memory depend on the machine: they are shown but not judged.\n"
@@ -140,12 +143,21 @@ static err compare_data(const reproduction *r, const bundle_manifest *m, const j
   return NULL;
 }
 
+/* The runs in `results` may be of an earlier call, which found other data. */
+static err check_trained(const char *results, const json_t *here) {
+  char *path = fs_join(results, "flipbench.db");
+  err error = path ? trained_inputs_keep(results, fs_exists(path), here) : mem_error(0, "a path");
+  free(path);
+  return error;
+}
+
 static err find_data(const reproduction *r, const bundle_manifest *m, const char *flip,
-                     spec_experiment *e, localise_match *match, strbuf *said) {
+                     const char *results, spec_experiment *e, localise_match *match, strbuf *said) {
   localise_place place = {r->folder, r->start, r->from, r->folders, r->data.count};
   json_t *here = NULL;
   err error = localise_inputs(&place, flip, e, &here);
   if (!error) error = compare_data(r, m, here, match, said);
+  if (!error) error = check_trained(results, here);
   json_decref(here);
   return error;
 }
@@ -232,7 +244,7 @@ static err reproduce(const reproduction *r, const bundle_manifest *m, const char
     error = print_table(recorded.table);
     goto cleanup;
   }
-  TRY(find_data(r, m, flip, e, &match, &said));
+  TRY(find_data(r, m, flip, fresh, e, &match, &said));
   TRY(run_here(r, flip, e, fresh, &all_finished));
   TRY(read_record(e, fresh, &again));
   TRY(print_both(&recorded, &again, &match, &said, all_finished, is_fine));
