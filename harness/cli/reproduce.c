@@ -35,9 +35,9 @@ static const char details[] =
     "  flipbench reproduce quickstart.flipbench.tar.gz --no-run      the recorded table alone\n"
     "  flipbench reproduce large.flipbench.tar.gz --data /mnt/laion\n"
     "\n"
-    "exit status: 0 all numbers agree; 1 some do not, or cells failed; 2 usage error, invalid "
-    "bundle,\n"
-    "or data that is missing or differs";
+    "exit status: 0 all numbers agree; 1 some do not, none could be judged, or cells failed; 2 "
+    "usage\n"
+    "error, invalid bundle, or data that is missing or differs";
 
 typedef struct {
   const char *bundle, *out;
@@ -200,8 +200,9 @@ static err print_both(const record *first, const record *again, const localise_m
   err error = agreement_write_table(first->table, again->table, &out, &n);
   strbuf_format(&out, "\n%s", strbuf_string(data_said));
   said_compare_origins(&first->origin, &again->origin, &out);
-  said_verdict(&n, data, has_all_cells, &first->origin, &again->origin, &out);
-  *agrees = n.differing + n.missing == 0 && has_all_cells;
+  said_basis basis = {&n, data, has_all_cells, first->table, &first->origin, &again->origin};
+  said_verdict(&basis, &out);
+  *agrees = said_is_reproduced(&basis);
   if (!error) error = cli_print(&out);
   strbuf_free(&out);
   return error;

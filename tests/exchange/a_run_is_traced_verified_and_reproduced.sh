@@ -96,6 +96,7 @@ expect_line out.txt 'part.tar.gz: 1 run,'
 expect_line err.txt '1 of 2 cells have a result; the bundle has none of: mask_ratio=0.5 \(archived\)'
 ! tar tzf part.tar.gz | grep 'part/results/.*mask_ratio=0.5' || fail "an archived run was packed"
 expect_status 0 bench reproduce part.tar.gz
+expect_line out.txt 'verdict: reproduced, .*; 1 of 2 recorded rows had no result$'
 
 # Packed are the runs of the cells as they are loaded, with the settings that they were loaded with;
 # by name those of the last run.
@@ -112,3 +113,10 @@ tar xzf last.tar.gz -O part/MANIFEST.json | grep -q 'samples=96' || fail "the se
 rm results/part/*0-*/attempts.jsonl
 expect_status 2 bench bundle part.yaml --out none.tar.gz
 expect_line err.txt 'no run of its cells that can be read'
+
+# Where nothing could be judged, nothing was reproduced.
+sed 's/name: part/name: speed/; s/2.0e-3/3.0e-3/; s/columns: .*/columns: [samples_per_second]}/' part.yaml > speed.yaml
+expect_status 0 bench run speed.yaml --no-progress
+expect_status 0 bench bundle speed.yaml --out speed.tar.gz
+expect_status 1 bench reproduce speed.tar.gz
+expect_line out.txt 'verdict: no number could be judged, .*the recorded numbers are all of speed, time and memory'
