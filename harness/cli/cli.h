@@ -108,6 +108,7 @@ typedef struct {
 typedef struct {
   cli_cell *items;
   size_t count, finished, running, failed, disturbed;
+  size_t stuck;     /* not run, and a cell that they start from has failed */
   size_t strangers; /* runs of cells that are no longer in the file */
   char *trouble;    /* why the file could not be read; NULL */
 } cli_cells;
