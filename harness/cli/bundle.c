@@ -12,6 +12,7 @@
 #include "report/write.h"
 #include "exchange/bundle.h"
 #include "store/experiments.h"
+#include "store/runs.h"
 
 static const char details[] =
     "Packs the experiment file with its bases, vocabularies, evaluation sets and the files they "
@@ -22,7 +23,11 @@ static const char details[] =
     "fingerprints are, and 'flipbench reproduce' checks the local data against them.\n"
     "\n"
     "Paths are relative to the current folder, or to the folder that holds --results when the\n"
-    "experiment was started there. Runs made with --set need the same --set here.\n"
+    "experiment was started there. Runs made with --set need the same --set here, or the "
+    "experiment's\n"
+    "name, which stands for the settings of its last run. Archived runs are not results; cells "
+    "without\n"
+    "one are reported.\n"
     "\n"
     "examples:\n"
     "  flipbench bundle quickstart\n"
@@ -50,21 +55,22 @@ static err make_absolute(char **path) {
 }
 
 /* Enters the folder that holds the results when the experiment's recorded path leads to its file
- * from there and not from here. */
-static err go_home(store *s, const char *name, const char *results, bool *has_moved) {
+ * from there and not from here. *moved: that path; owned, NULL: it stayed here. */
+static err go_home(store *s, const char *name, const char *results, char **moved) {
   store_experiment recorded;
   strbuf there = {0};
-  *has_moved = false;
+  *moved = NULL;
   err error = store_find_experiment(s, name, &recorded);
   if (error) return error;
   const char *path = recorded.path, *slash = strrchr(results, '/');
   strbuf_append_bytes(&there, results, slash ? (size_t)(slash - results) + 1 : 0);
   size_t folder_length = there.length;
   strbuf_append(&there, path);
-  *has_moved = recorded.is_known && *path != '/' && slash && !fs_exists(path) &&
-               fs_exists(strbuf_string(&there));
+  bool has_moved = recorded.is_known && *path != '/' && slash && !fs_exists(path) &&
+                   fs_exists(strbuf_string(&there));
+  if (has_moved && !(*moved = mem_copy_string(path))) error = mem_error(0, "a path");
   store_free_experiment(&recorded);
-  if (*has_moved) {
+  if (*moved) {
     there.data[folder_length] = '\0';
     log_info("paths are taken relative to %s, where the experiment was started", there.data);
     if (chdir(there.data) != 0)
@@ -74,29 +80,36 @@ static err go_home(store *s, const char *name, const char *results, bool *has_mo
   return error;
 }
 
+/* By name with the settings of its last run; a file with those of this command line alone. */
 static err load(store *s, const char *given, const bundle_words *words, spec_experiment **e) {
   spec_options spec = {words->profile, words->set.items, words->set.count, words->set_cell.items,
                        words->set_cell.count};
-  bool is_file = strchr(given, '/') || strstr(given, ".y"), has_moved = false;
-  char *name = NULL;
+  char *moved = NULL;
   err error = NULL;
-  if (is_file) {
-    TRY(cli_load_experiment(s, given, &spec, e));
-    name = mem_copy_string((*e)->name);
-    if (!name) FAIL(ERR_MEMORY, "out of memory: a name");
+  if (!strchr(given, '/') && !strstr(given, ".y")) {
+    error = go_home(s, given, words->place.results, &moved);
+    if (!error) error = cli_load_experiment(s, given, &spec, e);
+    goto cleanup;
   }
-  TRY(go_home(s, name ? name : given, words->place.results, &has_moved));
-  if (is_file && has_moved) {
-    spec_free(*e);
-    *e = NULL;
-  }
-  if (!*e) TRY(cli_load_experiment(s, name ? name : given, &spec, e));
+  TRY(cli_load_experiment(s, given, &spec, e));
+  TRY(go_home(s, (*e)->name, words->place.results, &moved));
+  if (!moved) goto cleanup;
+  spec_free(*e);
+  *e = NULL;
+  TRY(spec_load(moved, &spec, e));
 cleanup:
-  free(name);
+  free(moved);
   return error;
 }
 
 /* ---- the table ---- */
+
+static size_t count_begun(const report_table *table) {
+  size_t begun = 0;
+  for (size_t r = 0; r < table->row_count; r++)
+    for (size_t k = 0; k < table->rows[r].cells; k++) begun += table->rows[r].runs[k] != 0;
+  return begun;
+}
 
 /* The table of the packed run folders, made the same way as in 'reproduce'. */
 static err table_of_folders(const spec_experiment *e, store *s, const char *results, strbuf *json) {
@@ -113,10 +126,13 @@ static err table_of_folders(const spec_experiment *e, store *s, const char *resu
   inside = fs_join(folder, "results");
   db = fs_join(folder, "flipbench.db");
   if (!inside || !db) FAIL(ERR_MEMORY, "out of memory: a path");
-  TRY(bundle_link(s, results, e->name, inside));
+  TRY(bundle_link(s, results, e, inside));
   TRY(run_rebuild(db, inside, &runs));
   TRY(store_open_existing(db, &fresh));
   TRY(report_build(e, fresh, &table));
+  if (!count_begun(table))
+    FAIL(ERR_INPUT, "%s: the run folders in %s have no run of its cells that can be read", e->name,
+         results);
   report_write_json(table, json);
 cleanup:
   report_free(table);
@@ -130,12 +146,10 @@ cleanup:
 static err make_table(const spec_experiment *e, store *s, const char *results, strbuf *json) {
   report_table *table = NULL;
   strbuf stored = {0}, told = {0};
-  size_t count, begun = 0;
+  size_t count;
   err error = NULL;
   TRY(report_build(e, s, &table));
-  for (size_t r = 0; r < table->row_count; r++)
-    for (size_t k = 0; k < table->rows[r].cells; k++) begun += table->rows[r].runs[k] != 0;
-  if (!begun)
+  if (!count_begun(table))
     FAIL(ERR_INPUT,
          "%s: none of its cells was run in %s, so there is nothing to pack; runs made "
          "with --set, --set-cell or --profile need the same options here",
@@ -154,21 +168,62 @@ cleanup:
   return error;
 }
 
+/* ---- cells without a result ---- */
+
+/* "failed", "archived", "not run"; *is_finished: it has a result. */
+static err add_state(store *s, const spec_cell *cell, strbuf *said, bool *is_finished) {
+  store_run run;
+  size_t cells;
+  int64_t any_run;
+  err error = store_find_run(s, cell->id, &run);
+  if (error) return error;
+  *is_finished = strcmp(run.status, "finished") == 0;
+  if (!run.run_id) error = store_match_cells(s, cell->id, &cells, &any_run);
+  if (!error && !*is_finished)
+    strbuf_format(said, "%s (%s)", cell->label,
+                  run.run_id ? run.status
+                  : any_run  ? "archived"
+                             : "not run");
+  store_free_run(&run);
+  return error;
+}
+
+/* A bundle of an unfinished experiment is no mistake, but its reader must not take it for all. */
+static err warn_of_gaps(store *s, const spec_experiment *e) {
+  enum { MOST_NAMED = 6 };
+  size_t finished = 0, named = 0;
+  strbuf said = {0};
+  err error = NULL;
+  for (size_t i = 0; i < e->cell_count && !error; i++) {
+    strbuf one = {0};
+    bool is_finished = false;
+    error = add_state(s, &e->cells[i], &one, &is_finished);
+    finished += is_finished;
+    if (one.length && named++ < MOST_NAMED)
+      strbuf_format(&said, "%s%s", said.length ? "; " : "", one.data);
+    strbuf_free(&one);
+  }
+  if (named > MOST_NAMED) strbuf_format(&said, "; and %zu more", named - MOST_NAMED);
+  if (!error && named)
+    log_warning("%zu of %zu cells have a result; the bundle has none of: %s", finished,
+                e->cell_count, strbuf_string(&said));
+  strbuf_free(&said);
+  return error;
+}
+
 static err bundle(const spec_experiment *e, store *s, const bundle_words *words) {
   strbuf json = {0}, path = {0}, said = {0};
   bundle_count count;
   char size[TEXT_NUMBER_SIZE], *flip = NULL;
   err_free(run_find_flip(&flip));
   strbuf_format(&path, "%s/%s/%s.flipbench.tar.gz", words->place.results, e->name, e->name);
-  spec_options spec = {e->profile, words->set.items, words->set.count, words->set_cell.items,
-                       words->set_cell.count};
   err error = make_table(e, s, words->place.results, &json);
   bundle_options options = {.results = words->place.results,
                             .out = words->out ? words->out : strbuf_string(&path),
                             .flip = flip,
                             .table_json = strbuf_string(&json),
-                            .spec = &spec,
                             .with_checkpoints = words->with_checkpoints};
+  if (!error) error = warn_of_gaps(s, e);
   if (!error) error = bundle_write(e, s, &options, &count);
   if (!error) {
     size_t length = strlen(words->from);

@@ -123,10 +123,25 @@ static err count_strangers(store *s, const spec_experiment *e, size_t *strangers
   return error;
 }
 
+/* Parents come before the cells that start from them. */
+static err count_stuck(const spec_experiment *e, cli_cells *cells) {
+  bool *is_stuck = mem_zeroed(e->cell_count + 1, sizeof *is_stuck);
+  if (!is_stuck) return mem_error(e->cell_count, "the cells");
+  for (size_t i = 0; i < e->cell_count; i++) {
+    ptrdiff_t parent = e->cells[i].parent;
+    is_stuck[i] = parent != SPEC_NO_PARENT && strcmp(cells->items[i].status, "not run") == 0 &&
+                  (is_stuck[parent] || strcmp(cells->items[parent].status, "failed") == 0);
+    cells->stuck += is_stuck[i];
+  }
+  free(is_stuck);
+  return NULL;
+}
+
 static err list_of_file(store *s, const char *results, const spec_experiment *e, cli_cells *cells) {
   err error = make_room(cells, e->cell_count);
   for (size_t i = 0; i < e->cell_count && !error; i++)
     error = add_cell(s, results, e->cells[i].id, e->cells[i].label, cells);
+  if (!error) error = count_stuck(e, cells);
   return error ? error : count_strangers(s, e, &cells->strangers);
 }
 

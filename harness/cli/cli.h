@@ -108,6 +108,7 @@ typedef struct {
 typedef struct {
   cli_cell *items;
   size_t count, finished, running, failed, disturbed;
+  size_t stuck;     /* not run, and a cell that they start from has failed */
   size_t strangers; /* runs of cells that are no longer in the file */
   char *trouble;    /* why the file could not be read; NULL */
 } cli_cells;
@@ -124,6 +125,9 @@ err cli_one_word(const option_list *words, const char *what, const char **word) 
  * "bench step --json". Returns how many of argc are ours. A trailing "--" does not count: it may be
  * a word being completed. */
 int cli_split_words(int argc, char **argv, option_list *words);
+/* Before what is recorded is shown: runs of which flipbench and the trainer were killed together
+ * are recorded as running, and end here. What cannot be written stays as it is. */
+err cli_close_gone(const char *results, store *s) ERR_MUST_CHECK;
 /* RESULTS/index.html, over all experiments. */
 err cli_write_index(const char *results, store *s) ERR_MUST_CHECK;
 /* Writes the experiment's page to `path`, with its figures redrawn in RESULTS/NAME/plots, and the

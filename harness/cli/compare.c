@@ -40,9 +40,15 @@ static const char *verdict_of(const stats_ratio_result *r) {
   return r->low > 1 ? "more" : r->high < 1 ? "less" : "no difference found";
 }
 
+static void write_disturbance_json(const timing_disturbance *d, json_writer *w) {
+  jsonw_integer(w, "runs", (int64_t)d->runs);
+  jsonw_integer(w, "disturbed_runs", (int64_t)d->disturbed);
+  jsonw_number(w, "other_cpus", d->other_cpus);
+  jsonw_number(w, "stolen_share", d->stolen_share);
+}
+
 static void write_json(const timing_series *one, const stats_ratio_result *r,
                        const timing_result *result, strbuf *out) {
-  const timing_disturbance *d = &result->disturbance;
   json_writer w = jsonw_start(out);
   jsonw_object(&w, NULL);
   jsonw_string(&w, "series", one->name);
@@ -58,10 +64,7 @@ static void write_json(const timing_series *one, const stats_ratio_result *r,
   jsonw_array(&w, "builds");
   for (int side = 0; side < 2; side++) jsonw_string(&w, NULL, result->builds[side]);
   jsonw_end(&w);
-  jsonw_integer(&w, "runs", (int64_t)d->runs);
-  jsonw_integer(&w, "disturbed_runs", (int64_t)d->disturbed);
-  jsonw_number(&w, "other_cpus", d->other_cpus);
-  jsonw_number(&w, "stolen_share", d->stolen_share);
+  write_disturbance_json(&result->disturbance, &w);
   jsonw_end(&w);
   strbuf_append_char(out, '\n');
 }
@@ -92,10 +95,30 @@ static void write_head(const timing_result *result, const timing_options *how, s
 }
 
 /* The recorded samples of a program measured alone. */
-static void write_kept(const timing_series *one, size_t rounds, size_t *kept, strbuf *out) {
-  size_t good = 0;
-  for (size_t i = 0; i < rounds; i++) good += isnan(one->base[i]) ? 0 : 1;
-  *kept += good;
+static size_t count_kept(const timing_series *one, size_t rounds) {
+  size_t kept = 0;
+  for (size_t i = 0; i < rounds; i++) kept += isnan(one->base[i]) ? 0 : 1;
+  return kept;
+}
+
+static void write_kept_json(const timing_series *one, size_t rounds, const timing_result *result,
+                            strbuf *out) {
+  json_writer w = jsonw_start(out);
+  jsonw_object(&w, NULL);
+  jsonw_string(&w, "series", one->name);
+  jsonw_integer(&w, "samples", (int64_t)count_kept(one, rounds));
+  jsonw_integer(&w, "left_out", (int64_t)one->base_left_out);
+  jsonw_string(&w, "words", result->words);
+  jsonw_array(&w, "builds");
+  jsonw_string(&w, NULL, result->builds[0]);
+  jsonw_end(&w);
+  write_disturbance_json(&result->disturbance, &w);
+  jsonw_end(&w);
+  strbuf_append_char(out, '\n');
+}
+
+static void write_kept(const timing_series *one, size_t rounds, strbuf *out) {
+  size_t good = count_kept(one, rounds);
   strbuf_format(out, "%s: %zu %s recorded", one->name, good,
                 text_plural((int64_t)good, "sample", "samples"));
   if (one->base_left_out)
@@ -116,10 +139,11 @@ static err report_result(const timing_result *result, const timing_options *how,
     const timing_series *one = &result->series[i];
     stats_ratio_result r;
     if (!how->other) {
-      strbuf line = {0};
-      write_kept(one, how->rounds, &kept, &line);
-      if (!is_json) strbuf_append(&out, strbuf_string(&line));
-      strbuf_free(&line);
+      kept += count_kept(one, how->rounds);
+      if (is_json)
+        write_kept_json(one, how->rounds, result, &out);
+      else
+        write_kept(one, how->rounds, &out);
       continue;
     }
     error = stats_ratio(one->base, one->other, how->rounds, &r);

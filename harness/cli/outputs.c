@@ -6,11 +6,29 @@
 #include "cli/cli.h"
 #include "report/html.h"
 #include "report/plot.h"
+#include "store/runs.h"
+
+err cli_close_gone(const char *results, store *s) {
+  store_run_line *runs;
+  size_t count;
+  err error = store_list_runs(s, &(store_run_filter){0}, &runs, &count);
+  for (size_t i = 0; i < count && !error; i++) {
+    if (strcmp(runs[i].status, "running") != 0 || runs[i].is_archived) continue;
+    err refused = run_close_gone(s, results, runs[i].directory);
+    if (refused && err_kind_of(refused) == ERR_MEMORY)
+      error = refused;
+    else
+      err_free(refused);
+  }
+  store_free_run_lines(runs, count);
+  return error;
+}
 
 err cli_write_page(const char *results, const spec_experiment *e, store *s, const char *path) {
   strbuf page = {0}, folder = {0};
   strbuf_format(&folder, "%s/%s/plots", results, e->name);
-  err error = html_write(e, s, strbuf_string(&folder), &page);
+  err error = cli_close_gone(results, s);
+  if (!error) error = html_write(e, s, strbuf_string(&folder), &page);
   if (!error && page.is_broken) error = err_new(ERR_MEMORY, "out of memory: the page");
   if (!error) error = fs_write_atomic(path, page.data, page.length);
   strbuf_free(&page);

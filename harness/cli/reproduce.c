@@ -13,6 +13,7 @@
 #include "report/table_changes.h"
 #include "report/write.h"
 #include "exchange/localise.h"
+#include "exchange/trained_inputs.h"
 
 static const char details[] =
     "Unpacks BUNDLE into --out, verifies every digest, rebuilds the table from the recorded runs,\n"
@@ -22,7 +23,9 @@ static const char details[] =
     "with\n"
     "data/), or name folders with --data: each path is looked up in full and by its last parts. "
     "Can be\n"
-    "interrupted and started again.\n"
+    "interrupted and started again; on other data than the runs in OUT/NAME/again were trained "
+    "on,\n"
+    "that folder must be removed first.\n"
     "\n"
     "A number agrees when it is equal, prints the same, or lies within the intervals over seeds.\n"
     "Speed, time and memory depend on the machine: they are shown but not judged.\n"
@@ -32,9 +35,9 @@ static const char details[] =
     "  flipbench reproduce quickstart.flipbench.tar.gz --no-run      the recorded table alone\n"
     "  flipbench reproduce large.flipbench.tar.gz --data /mnt/laion\n"
     "\n"
-    "exit status: 0 all numbers agree; 1 some do not, or cells failed; 2 usage error, invalid "
-    "bundle,\n"
-    "or data that is missing or differs";
+    "exit status: 0 all numbers agree; 1 some do not, none could be judged, or cells failed; 2 "
+    "usage\n"
+    "error, invalid bundle, or data that is missing or differs";
 
 typedef struct {
   const char *bundle, *out;
@@ -140,12 +143,21 @@ static err compare_data(const reproduction *r, const bundle_manifest *m, const j
   return NULL;
 }
 
+/* The runs in `results` may be of an earlier call, which found other data. */
+static err check_trained(const char *results, const json_t *here) {
+  char *path = fs_join(results, "flipbench.db");
+  err error = path ? trained_inputs_keep(results, fs_exists(path), here) : mem_error(0, "a path");
+  free(path);
+  return error;
+}
+
 static err find_data(const reproduction *r, const bundle_manifest *m, const char *flip,
-                     spec_experiment *e, localise_match *match, strbuf *said) {
+                     const char *results, spec_experiment *e, localise_match *match, strbuf *said) {
   localise_place place = {r->folder, r->start, r->from, r->folders, r->data.count};
   json_t *here = NULL;
   err error = localise_inputs(&place, flip, e, &here);
   if (!error) error = compare_data(r, m, here, match, said);
+  if (!error) error = check_trained(results, here);
   json_decref(here);
   return error;
 }
@@ -188,8 +200,9 @@ static err print_both(const record *first, const record *again, const localise_m
   err error = agreement_write_table(first->table, again->table, &out, &n);
   strbuf_format(&out, "\n%s", strbuf_string(data_said));
   said_compare_origins(&first->origin, &again->origin, &out);
-  said_verdict(&n, data, has_all_cells, &first->origin, &again->origin, &out);
-  *agrees = n.differing + n.missing == 0 && has_all_cells;
+  said_basis basis = {&n, data, has_all_cells, first->table, &first->origin, &again->origin};
+  said_verdict(&basis, &out);
+  *agrees = said_is_reproduced(&basis);
   if (!error) error = cli_print(&out);
   strbuf_free(&out);
   return error;
@@ -232,7 +245,7 @@ static err reproduce(const reproduction *r, const bundle_manifest *m, const char
     error = print_table(recorded.table);
     goto cleanup;
   }
-  TRY(find_data(r, m, flip, e, &match, &said));
+  TRY(find_data(r, m, flip, fresh, e, &match, &said));
   TRY(run_here(r, flip, e, fresh, &all_finished));
   TRY(read_record(e, fresh, &again));
   TRY(print_both(&recorded, &again, &match, &said, all_finished, is_fine));

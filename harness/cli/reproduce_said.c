@@ -75,32 +75,64 @@ void said_compare_origins(const said_origin *first, const said_origin *again, st
   compare_one("machine", &first->machines, &again->machines, out);
 }
 
-void said_verdict(const agreement_count *n, const localise_match *data, bool has_all_cells,
-                  const said_origin *first, const said_origin *again, strbuf *out) {
-  size_t agreeing = n->same + n->printed + n->within, judged = agreeing + n->differing + n->missing;
-  bool is_reproduced = judged && agreeing == judged && has_all_cells;
+static size_t count_agreeing(const agreement_count *n) {
+  return n->same + n->printed + n->within;
+}
+
+static size_t count_judged(const agreement_count *n) {
+  return count_agreeing(n) + n->differing + n->missing;
+}
+
+bool said_is_reproduced(const said_basis *b) {
+  size_t judged = count_judged(b->numbers);
+  return judged && count_agreeing(b->numbers) == judged && b->has_all_cells;
+}
+
+/* Rows of which nothing, or not every seed, was there to be compared with. */
+static void say_gaps(const report_table *record, strbuf *out) {
+  size_t empty = 0, partial = 0;
+  for (size_t r = 0; r < record->row_count; r++) {
+    const report_row *row = &record->rows[r];
+    empty += !row->finished;
+    partial += row->finished && row->finished < row->cells;
+  }
+  if (empty)
+    strbuf_format(out, "; %zu of %zu recorded rows had no result", empty, record->row_count);
+  if (partial)
+    strbuf_format(out, "; %zu of %zu recorded rows had no result of some seeds", partial,
+                  record->row_count);
+}
+
+void said_verdict(const said_basis *b, strbuf *out) {
+  const agreement_count *n = b->numbers;
+  const localise_match *data = b->data;
+  size_t judged = count_judged(n);
   strbuf_format(out,
                 "%zu of %zu numbers agree with the bundle: %zu equal, %zu as printed, %zu "
                 "within the intervals over seeds",
-                agreeing, judged, n->same, n->printed, n->within);
+                count_agreeing(n), judged, n->same, n->printed, n->within);
   if (n->machine)
     strbuf_format(out, "; %zu of speed, time and memory depend on the machine and are not judged",
                   n->machine);
   strbuf_format(out, "\nverdict: %s, on %s, with %s program, on %s machine",
-                is_reproduced ? "reproduced"
-                : judged      ? "NOT reproduced"
-                              : "no number could be judged",
+                said_is_reproduced(b) ? "reproduced"
+                : judged              ? "NOT reproduced"
+                                      : "no number could be judged",
                 data->different || data->absent ? "DIFFERENT data"
                 : data->same && !data->unknown  ? "the same data"
                                                 : "data that could be compared only in part",
-                is_same(&first->programs, &again->programs) ? "the same" : "a different",
-                is_same(&first->machines, &again->machines) ? "the same kind of" : "a different");
+                is_same(&b->first->programs, &b->again->programs) ? "the same" : "a different",
+                is_same(&b->first->machines, &b->again->machines) ? "the same kind of"
+                                                                  : "a different");
   if (n->differing)
     strbuf_format(out, "; %zu %s", n->differing,
                   text_plural((int64_t)n->differing, "number differs", "numbers differ"));
   if (n->missing)
     strbuf_format(out, "; %zu %s missing", n->missing,
                   text_plural((int64_t)n->missing, "is", "are"));
-  if (!has_all_cells) strbuf_append(out, "; not every cell finished");
+  if (!b->has_all_cells) strbuf_append(out, "; not every cell finished");
+  say_gaps(b->record, out);
+  if (!judged && n->machine)
+    strbuf_append(out, "; the recorded numbers are all of speed, time and memory");
   strbuf_append_char(out, '\n');
 }

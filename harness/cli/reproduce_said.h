@@ -16,8 +16,17 @@ void said_free_origin(said_origin *o);
 
 /* "program: the same commit, 0123456789" and the like, one sentence per line. */
 void said_compare_origins(const said_origin *first, const said_origin *again, strbuf *out);
+/* What the verdict is about. */
+typedef struct {
+  const agreement_count *numbers;
+  const localise_match *data;
+  bool has_all_cells;         /* here */
+  const report_table *record; /* rows without a result there are not reproduced by any number */
+  const said_origin *first, *again;
+} said_basis;
+/* True when numbers could be judged, all of them agree, and every cell finished. */
+bool said_is_reproduced(const said_basis *b);
 /* The verdict: is the experiment reproduced, and on what? */
-void said_verdict(const agreement_count *n, const localise_match *data, bool has_all_cells,
-                  const said_origin *first, const said_origin *again, strbuf *out);
+void said_verdict(const said_basis *b, strbuf *out);
 
 #endif

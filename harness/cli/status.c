@@ -21,9 +21,10 @@ static const char details[] =
     "share\n"
     "of time lost.\n"
     "\n"
-    "--watch shows the cells of one experiment until all have finished or failed: on a terminal, a "
-    "page\n"
-    "that is redrawn, running and failed cells first; in a pipe, one line per change.\n"
+    "--watch shows the cells of one experiment until all have finished or failed, or cannot start "
+    "because\n"
+    "the cell that they start from failed: on a terminal, a page that is redrawn, running and "
+    "failed cells first; in a pipe, one line per change.\n"
     "\n"
     "examples:\n"
     "  flipbench status\n"
@@ -81,7 +82,10 @@ static void write_cell_json(const cli_cell *c, json_writer *w) {
   jsonw_string(w, "label", c->label);
   jsonw_string(w, "status", c->status);
   jsonw_string(w, "cell", c->cell);
-  jsonw_integer(w, "run", c->run_id);
+  if (c->run_id)
+    jsonw_integer(w, "run", c->run_id);
+  else
+    jsonw_null(w, "run");
   jsonw_string(w, "kind", c->kind);
   jsonw_string(w, "message", c->message);
   jsonw_number(w, "samples", c->samples);
@@ -211,7 +215,7 @@ static err watch(store *s, const char *results, const char *name, double every) 
     }
     strbuf_free(&last);
     last = now;
-    is_over = cells.finished + cells.failed == cells.count;
+    is_over = cells.finished + cells.failed + cells.stuck == cells.count;
     cli_free_cells(&cells);
     if (is_over) break;
     struct timespec pause = {(time_t)every, (long)((every - (double)(time_t)every) * 1e9)};

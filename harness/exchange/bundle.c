@@ -219,32 +219,67 @@ static err add_folder(packing *p, const char *folder, const char *name, bool wit
   return error;
 }
 
-/* The folders of all runs of the experiment's cells, including those started by another
- * experiment. */
-static err list_runs(store *s, const char *results, const char *experiment, spec_names *folders) {
-  store_names directories;
-  err error = store_list_directories(s, experiment, &directories);
-  for (size_t i = 0; i < directories.count && !error; i++) {
-    char *folder = directory_path(results, directories.items[i], NULL);
-    if (!folder)
+static const spec_cell *find_cell(const spec_experiment *e, const char *id) {
+  for (size_t i = 0; i < e->cell_count; i++)
+    if (strcmp(e->cells[i].id, id) == 0) return &e->cells[i];
+  return NULL;
+}
+
+static bool has_children(const spec_experiment *e, const spec_cell *cell) {
+  for (size_t i = 0; i < e->cell_count; i++)
+    if (e->cells[i].parent == cell - e->cells) return true;
+  return false;
+}
+
+/* An archived run is no result, but the one from which a tuning started says whether that is a
+ * tuning of the weights that the table shows (store_comes_from). */
+static bool is_wanted(const spec_experiment *e, const store_run_line *run) {
+  const spec_cell *cell = find_cell(e, run->cell_id);
+  return cell && (!run->is_archived || has_children(e, cell));
+}
+
+/* The folders of the runs of the experiment's own cells, including those started by another
+ * experiment: a later 'run' with other settings may have recorded other cells under its name. */
+static err list_runs(store *s, const char *results, const spec_experiment *e, spec_names *folders,
+                     size_t *count) {
+  store_run_line *all;
+  size_t all_count;
+  err error = store_list_runs(s, &(store_run_filter){0}, &all, &all_count);
+  *count = 0;
+  for (size_t i = 0; i < all_count && !error; i++) {
+    if (!is_wanted(e, &all[i])) continue;
+    char *folder = directory_path(results, all[i].directory, NULL);
+    if (!folder) {
       error = mem_error(0, "a bundle");
-    else if (fs_is_folder(folder))
-      error = spec_names_add(folders, directories.items[i]);
-    else
+    } else if (fs_is_folder(folder)) {
+      error = spec_names_add(folders, all[i].directory);
+      *count += !all[i].is_archived;
+    } else {
       log_warning("%s: the run's folder is gone; the run is skipped", folder);
+    }
     free(folder);
   }
-  store_free_names(&directories);
+  store_free_run_lines(all, all_count);
+  return error;
+}
+
+/* The record as the experiment was loaded now; the results folder has that of its last run. */
+static err add_record(packing *p) {
+  strbuf text = {0}, name = {0};
+  spec_write_json(p->e, &text);
+  strbuf_format(&name, "results/%s/experiment.json", p->e->name);
+  err error = text.is_broken || name.is_broken ? mem_error(text.length, "a bundle")
+                                               : pack_add_text(&p->files, text.data, name.data);
+  strbuf_free(&text);
+  strbuf_free(&name);
   return error;
 }
 
 static err add_runs(packing *p, store *s, bundle_count *count) {
   spec_names runs = {0};
-  strbuf record = {0}, name = {0};
-  strbuf_format(&record, "%s/%s/experiment.json", p->options->results, p->e->name);
-  strbuf_format(&name, "results/%s/experiment.json", p->e->name);
-  err error = pack_add(&p->files, strbuf_string(&record), strbuf_string(&name));
-  if (!error) error = list_runs(s, p->options->results, p->e->name, &runs);
+  strbuf name = {0};
+  err error = add_record(p);
+  if (!error) error = list_runs(s, p->options->results, p->e, &runs, &count->runs);
   for (size_t i = 0; i < runs.count && !error; i++) {
     char *folder = directory_path(p->options->results, runs.items[i], NULL);
     strbuf_clear(&name);
@@ -253,9 +288,7 @@ static err add_runs(packing *p, store *s, bundle_count *count) {
                    : mem_error(0, "a bundle");
     free(folder);
   }
-  count->runs = runs.count;
   spec_names_free(&runs);
-  strbuf_free(&record);
   strbuf_free(&name);
   return error;
 }
@@ -276,16 +309,27 @@ static err link_one(const char *results, const char *name, const char *folder) {
   return error;
 }
 
-err bundle_link(store *s, const char *results, const char *experiment, const char *folder) {
+static err write_record(const spec_experiment *e, const char *folder) {
+  strbuf text = {0};
+  char *inside = fs_join(folder, e->name),
+       *path = inside ? fs_join(inside, "experiment.json") : NULL;
+  spec_write_json(e, &text);
+  err error = path && !text.is_broken ? fs_make_folders(inside) : mem_error(0, "a path");
+  if (!error) error = fs_write_atomic(path, text.data, text.length);
+  strbuf_free(&text);
+  free(inside);
+  free(path);
+  return error;
+}
+
+err bundle_link(store *s, const char *results, const spec_experiment *e, const char *folder) {
   spec_names runs = {0};
-  strbuf record = {0};
-  strbuf_format(&record, "%s/experiment.json", experiment);
-  err error = link_one(results, strbuf_string(&record), folder);
-  if (!error) error = list_runs(s, results, experiment, &runs);
+  size_t count;
+  err error = write_record(e, folder);
+  if (!error) error = list_runs(s, results, e, &runs, &count);
   for (size_t i = 0; i < runs.count && !error; i++)
     error = link_one(results, runs.items[i], folder);
   spec_names_free(&runs);
-  strbuf_free(&record);
   return error;
 }
 
@@ -309,40 +353,17 @@ void bundle_unlink(const char *folder) {
 
 /* ---- writing ---- */
 
-static json_t *texts_json(const char *const *items, size_t count) {
+static json_t *texts_json(const spec_names *texts) {
   json_t *list = json_array();
-  for (size_t i = 0; i < count; i++) json_array_append_new(list, json_string(items[i]));
+  for (size_t i = 0; i < texts->count; i++)
+    json_array_append_new(list, json_string(texts->items[i]));
   return list;
-}
-
-/* The --set options that the experiment was loaded with: those of the command line, else those
- * recorded for the last `run`. */
-static err find_words(const packing *p, json_t **set, json_t **set_cell) {
-  const spec_options *given = p->options->spec;
-  char *path = directory_path(p->options->results, p->e->name, "experiment.json"), *text = NULL;
-  size_t length;
-  err error = path ? fs_read(path, &text, &length) : mem_error(0, "a path");
-  json_t *record = error ? NULL : json_loads(text, 0, NULL);
-  *set = json_incref(json_object_get(record, "set"));
-  *set_cell = json_incref(json_object_get(record, "set_cell"));
-  bool is_given = given->set_count || given->set_cell_count;
-  if (is_given || !json_is_array(*set) || !json_is_array(*set_cell)) {
-    json_decref(*set);
-    json_decref(*set_cell);
-    *set = texts_json(given->set, given->set_count);
-    *set_cell = texts_json(given->set_cell, given->set_cell_count);
-  }
-  json_decref(record);
-  free(path);
-  free(text);
-  return error;
 }
 
 static err make_manifest(packing *p, char **text) {
   char now[CLOCK_STAMP_SIZE], *start = NULL;
-  json_t *set = NULL, *set_cell = NULL;
-  err error = find_words(p, &set, &set_cell);
-  if (!error) error = pack_finish(&p->files, &start);
+  json_t *set = texts_json(&p->e->set), *set_cell = texts_json(&p->e->set_cell);
+  err error = pack_finish(&p->files, &start);
   char *experiment = error ? NULL : pack_name(start, p->experiment);
   json_t *folders = json_array();
   for (size_t i = 0; i < p->files.folder_count && !error; i++) {

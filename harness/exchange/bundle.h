@@ -18,9 +18,10 @@
 #include "experiment/spec.h"
 #include "store/store.h"
 
-/* The experiment's part of a results folder, as links in a separate folder: the contents of the
- * bundle's results/. `folder` must not exist; bundle_unlink removes it. */
-err bundle_link(store *s, const char *results, const char *experiment,
+/* The experiment's part of a results folder in a separate folder: the contents of the bundle's
+ * results/, with links to the runs of its cells. `folder` must not exist; bundle_unlink removes
+ * it. */
+err bundle_link(store *s, const char *results, const spec_experiment *e,
                 const char *folder) ERR_MUST_CHECK;
 void bundle_unlink(const char *folder);
 
@@ -28,13 +29,12 @@ typedef struct {
   const char *results, *out; /* out: the archive, .tar.gz */
   const char *flip;          /* the trainer, which lists the runs' inputs; NULL: none */
   const char *table_json;
-  const spec_options *spec; /* with which the experiment was loaded */
   bool with_checkpoints;
 } bundle_options;
 
 typedef struct {
-  size_t files, runs;
-  uint64_t bytes; /* before compression */
+  size_t files, runs; /* runs: without archived ones */
+  uint64_t bytes;     /* before compression */
 } bundle_count;
 
 err bundle_write(const spec_experiment *e, store *s, const bundle_options *options,

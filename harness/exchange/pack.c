@@ -17,6 +17,7 @@
 void pack_free(pack *p) {
   for (size_t i = 0; i < p->count; i++) {
     free(p->files[i].path);
+    free(p->files[i].text);
     free(p->files[i].place);
     free(p->files[i].name);
   }
@@ -28,7 +29,7 @@ void pack_free(pack *p) {
 
 static err add(pack *p, const char *path, char *place, char *name) {
   struct stat status;
-  pack_file f = {mem_copy_string(path), place, name, "", 0};
+  pack_file f = {mem_copy_string(path), NULL, place, name, "", 0};
   pack_file *grown = mem_resize(p->files, p->count + 1, sizeof *grown);
   if (grown) p->files = grown;
   err error =
@@ -47,6 +48,24 @@ static err add(pack *p, const char *path, char *place, char *name) {
 
 err pack_add(pack *p, const char *path, const char *name) {
   return add(p, path, NULL, mem_copy_string(name));
+}
+
+err pack_add_text(pack *p, const char *text, const char *name) {
+  pack_file f = {.path = mem_copy_string(name),
+                 .text = mem_copy_string(text),
+                 .name = mem_copy_string(name),
+                 .bytes = strlen(text)};
+  pack_file *grown = mem_resize(p->files, p->count + 1, sizeof *grown);
+  if (grown) p->files = grown;
+  if (!grown || !f.path || !f.text || !f.name) {
+    free(f.path);
+    free(f.text);
+    free(f.name);
+    return mem_error(strlen(text), "a bundle");
+  }
+  hash_bytes(text, strlen(text), f.digest);
+  p->files[p->count++] = f;
+  return NULL;
 }
 
 /* "sets/../x.yaml" can only be opened if sets/ exists. */
@@ -181,7 +200,7 @@ static bool write_head(struct archive *a, const char *root, const char *name, ui
   return is_fine;
 }
 
-static err write_contents(struct archive *a, const pack_file *f, const char *out) {
+static err write_file(struct archive *a, const pack_file *f, const char *out) {
   enum { BLOCK = 1 << 20 };
   char digest[HASH_SIZE], *block = mem_zeroed(BLOCK, 1);
   hash_state *state = block ? hash_begin() : NULL;
@@ -206,6 +225,12 @@ cleanup:
   if (fd >= 0) close(fd);
   free(block);
   return error;
+}
+
+static err write_contents(struct archive *a, const pack_file *f, const char *out) {
+  if (!f->text) return write_file(a, f, out);
+  bool is_fine = archive_write_data(a, f->text, f->bytes) == (la_ssize_t)f->bytes;
+  return is_fine ? NULL : archive_error(a, out);
 }
 
 err pack_write(const pack *p, const char *root, const char *out, const pack_text *texts,

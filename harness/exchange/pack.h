@@ -12,7 +12,8 @@
 #include "base/hash.h"
 
 typedef struct {
-  char *path;  /* local path */
+  char *path;  /* local path; of a text, what messages call it */
+  char *text;  /* the contents of a file that is only in the archive; NULL: those at `path` */
   char *place; /* the normalised path by which it is referred to: relative to the starting folder,
                 * or absolute; NULL for a file with an explicit archive name */
   char *name;  /* in the archive, below NAME/ */
@@ -32,6 +33,8 @@ void pack_free(pack *p);
 
 /* Adds a file under an explicit archive name. */
 err pack_add(pack *p, const char *path, const char *name) ERR_MUST_CHECK;
+/* Adds a file with these contents under an explicit archive name. */
+err pack_add_text(pack *p, const char *text, const char *name) ERR_MUST_CHECK;
 /* Adds a file referred to as `written` (relative to the starting folder, or absolute), so that the
  * same path works where the bundle is unpacked. *place (may be NULL) is its normalised form; the
  * caller frees. Two different files at one place are an ERR_INPUT. */

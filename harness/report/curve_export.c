@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -148,30 +149,75 @@ static err take_params(curve *c, store *s) {
 
 /* ---- files ---- */
 
-/* Left by an earlier run of the cell: readers would draw both. */
-static void remove_older(const char *folder) {
+static bool is_ours(const char *name) {
+  const char *end = strrchr(name, '.');
+  return strncmp(name, "events.out.tfevents.", 20) == 0 && strcmp(end, ".flipbench") == 0;
+}
+
+/* Left by an earlier run of the cell: readers would draw both. *others: files that are not ours. */
+static void remove_older(const char *folder, size_t *others) {
   char **names = NULL;
   size_t count = 0;
+  *others = 0;
   err_free(fs_list(folder, &names, &count));
   for (size_t i = 0; i < count; i++) {
-    const char *end = strrchr(names[i], '.');
     char *path = fs_join(folder, names[i]);
-    bool is_ours =
-        strncmp(names[i], "events.out.tfevents.", 20) == 0 && strcmp(end, ".flipbench") == 0;
-    if (path && is_ours) unlink(path);
+    if (path && is_ours(names[i]))
+      unlink(path);
+    else
+      ++*others;
     free(path);
   }
   fs_free_names(names, count);
 }
 
+/* A run's folder is named by its cell, LABEL-ID8, with an ending once the run was renamed. */
+static bool is_of_cell(const spec_experiment *e, const char *name) {
+  for (size_t i = 0; i < e->cell_count; i++) {
+    char digits[16];
+    size_t length = (size_t)snprintf(digits, sizeof digits, "-%.8s", e->cells[i].id);
+    const char *at = strstr(name, digits);
+    if (at && (!at[length] || at[length] == '.')) return true;
+  }
+  return false;
+}
+
+static bool has_name(const spec_names *names, const char *name) {
+  for (size_t i = 0; i < names->count; i++)
+    if (strcmp(names->items[i], name) == 0) return true;
+  return false;
+}
+
+/* Curves of runs that have been archived, removed or replaced since they were exported. Another
+ * experiment may have been exported to the same folder: its runs are left, and so is any folder
+ * with files of others. */
+static err remove_gone(const spec_experiment *e, const char *folder, const spec_names *exported) {
+  char **names = NULL;
+  size_t count = 0, others;
+  err error = fs_list(folder, &names, &count);
+  for (size_t i = 0; i < count && !error; i++) {
+    if (has_name(exported, names[i]) || !is_of_cell(e, names[i])) continue;
+    char *path = fs_join(folder, names[i]);
+    if (!path) error = mem_error(0, "a path");
+    if (path && fs_is_folder(path)) {
+      remove_older(path, &others);
+      if (!others) rmdir(path);
+    }
+    free(path);
+  }
+  fs_free_names(names, count);
+  return error;
+}
+
 static err write_events(const curve *c) {
   strbuf folder = {0}, path = {0};
+  size_t others;
   strbuf_format(&folder, "%s/%s", c->options->folder, c->name);
   strbuf_format(&path, "%s/events.out.tfevents.%lld.flipbench", strbuf_string(&folder),
                 (long long)c->started);
   err error = c->events.is_broken || path.is_broken ? mem_error(c->events.length, "an event file")
                                                     : fs_make_folders(strbuf_string(&folder));
-  if (!error) remove_older(strbuf_string(&folder));
+  if (!error) remove_older(strbuf_string(&folder), &others);
   if (!error) error = fs_write_atomic(strbuf_string(&path), c->events.data, c->events.length);
   strbuf_free(&folder);
   strbuf_free(&path);
@@ -200,30 +246,44 @@ static err write_csv(const char *folder, const char *name, const strbuf *text) {
   return error;
 }
 
-err curves_export(const spec_experiment *e, store *s, const curves_options *options,
-                  curves_count *count) {
-  strbuf metrics = {0}, params = {0};
-  *count = (curves_count){0};
-  err error = fs_make_folders(options->folder);
-  strbuf_append(&metrics,
-                "experiment,run,label,step,samples,train_seconds,timestamp_ms,metric,value\r\n");
-  strbuf_append(&params, "experiment,run,key,value\r\n");
+/* The runs shown in the table, one per cell; `exported` gets the names of their folders. */
+static err export_runs(const spec_experiment *e, store *s, curve *like, spec_names *exported,
+                       curves_count *count) {
+  err error = NULL;
   for (size_t i = 0; i < e->cell_count && !error; i++) {
     store_run run;
     error = store_find_run(s, e->cells[i].id, &run);
     if (error) break;
-    curve c = {e, &e->cells[i], &run, options, NULL, 0, &metrics, &params, {0}, 0};
+    curve c = *like;
+    c.cell = &e->cells[i];
+    c.run = &run;
     if (run.run_id) {
       error = export_cell(&c, s);
+      if (!error) error = spec_names_add(exported, c.name);
       count->runs++;
       count->numbers += c.numbers;
     }
     store_free_run(&run);
   }
-  if (!error && options->format == CURVES_CSV)
-    error = write_csv(options->folder, "metrics.csv", &metrics);
-  if (!error && options->format == CURVES_CSV)
-    error = write_csv(options->folder, "params.csv", &params);
+  return error;
+}
+
+err curves_export(const spec_experiment *e, store *s, const curves_options *options,
+                  curves_count *count) {
+  strbuf metrics = {0}, params = {0};
+  spec_names exported = {0};
+  curve like = {.e = e, .options = options, .metrics = &metrics, .params = &params};
+  bool is_csv = options->format == CURVES_CSV;
+  *count = (curves_count){0};
+  err error = fs_make_folders(options->folder);
+  strbuf_append(&metrics,
+                "experiment,run,label,step,samples,train_seconds,timestamp_ms,metric,value\r\n");
+  strbuf_append(&params, "experiment,run,key,value\r\n");
+  if (!error) error = export_runs(e, s, &like, &exported, count);
+  if (!error && !is_csv) error = remove_gone(e, options->folder, &exported);
+  if (!error && is_csv) error = write_csv(options->folder, "metrics.csv", &metrics);
+  if (!error && is_csv) error = write_csv(options->folder, "params.csv", &params);
+  spec_names_free(&exported);
   strbuf_free(&metrics);
   strbuf_free(&params);
   return error;

@@ -131,6 +131,23 @@ cleanup:
   return error;
 }
 
+/* The length of a file's name without .yaml or .yml; 0: it is not an experiment file. */
+static size_t stem_length(const char *name) {
+  static const char *const endings[] = {".yaml", ".yml"};
+  size_t length = strlen(name);
+  for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+    size_t own = strlen(endings[i]);
+    if (length > own && strcmp(name + length - own, endings[i]) == 0) return length - own;
+  }
+  return 0;
+}
+
+static const paper_table *find_table(const paper_report *p, const char *name) {
+  for (size_t i = 0; i < p->table_count; i++)
+    if (strcmp(p->tables[i].name, name) == 0) return &p->tables[i];
+  return NULL;
+}
+
 err paper_collect(store *s, const char *folder, const char *profile, paper_report **report) {
   char **names = NULL;
   size_t count = 0;
@@ -140,12 +157,15 @@ err paper_collect(store *s, const char *folder, const char *profile, paper_repor
   TRY(keep(profile, &p->profile));
   TRY(fs_list(folder, &names, &count));
   for (size_t i = 0; i < count; i++) {
-    size_t length = strlen(names[i]);
+    size_t length = stem_length(names[i]);
     strbuf path = {0};
-    if (length < 6 || strcmp(names[i] + length - 5, ".yaml") != 0) continue;
+    if (!length) continue;
     strbuf_format(&path, "%s/%s", folder, names[i]);
-    names[i][length - 5] = '\0';
-    error = add_file(p, s, strbuf_string(&path), names[i]);
+    names[i][length] = '\0';
+    if (find_table(p, names[i]))
+      error = err_new(ERR_INPUT, "%s: another file there is called '%s' too; rename one of them",
+                      strbuf_string(&path), names[i]);
+    if (!error) error = add_file(p, s, strbuf_string(&path), names[i]);
     strbuf_free(&path);
     if (error) goto cleanup;
   }
@@ -201,6 +221,21 @@ static err read_text(const json_t *object, const char *key, const char *path, ch
   return keep(text, to);
 }
 
+/* A line of no known table or verdict would be in the totals and nowhere else, or the other way
+ * round. */
+static err check_line(const paper_report *p, const paper_line *line, const char *path) {
+  if (!find_table(p, line->table))
+    return err_new(ERR_INPUT, "%s: the claim '%s' is of table '%s', which is not among its tables",
+                   path, line->claim, line->table);
+  for (claim_verdict v = 0; v < CLAIM_VERDICTS; v++)
+    if (strcmp(line->verdict, claims_verdict_name(v)) == 0) return NULL;
+  return err_new(
+      ERR_INPUT,
+      "%s: the claim '%s' has the unknown verdict '%s'; another version of flipbench may "
+      "have written it",
+      path, line->claim, line->verdict);
+}
+
 static err read_items(const json_t *root, const char *path, paper_report *p) {
   const json_t *tables = json_object_get(root, "tables"), *lines = json_object_get(root, "claims");
   err error = NULL;
@@ -220,6 +255,7 @@ static err read_items(const json_t *root, const char *path, paper_report *p) {
     for (size_t k = 0; k < LINE_PARTS; k++)
       TRY(read_text(json_array_get(lines, i), line_parts[k].name, path,
                     part_of(line, line_parts[k].offset)));
+    TRY(check_line(p, line, path));
   }
   if (!p->line_count) FAIL(ERR_INPUT, "%s: no claims in it", path);
 cleanup:

@@ -26,7 +26,7 @@ typedef struct {
   size_t table_count;
 } paper_report;
 
-/* All *.yaml files in `folder`, sorted by name. Free with paper_free. */
+/* All *.yaml and *.yml files in `folder`, sorted by name. Free with paper_free. */
 err paper_collect(store *s, const char *folder, const char *profile,
                   paper_report **report) ERR_MUST_CHECK;
 /* Reads the output of paper_write_json. */

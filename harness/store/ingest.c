@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "store/ingest.h"
 #include "store/numbers.h"
@@ -243,6 +244,45 @@ static err settle(ingest *in) {
                  "i", in->run_id);
 }
 
+/* Whether the last line of the event stream is of its end. */
+static bool has_end(const char *events_path) {
+  enum { TAIL = 1 << 16 };
+  int64_t size = size_of(events_path), length = size < TAIL ? size : TAIL;
+  char *tail = mem_zeroed((size_t)length + 1, 1);
+  int fd = tail ? open(events_path, O_RDONLY | O_CLOEXEC) : -1;
+  bool is_end = false;
+  if (fd >= 0 && length && pread(fd, tail, (size_t)length, size - length) == length &&
+      tail[length - 1] == '\n') {
+    tail[length - 1] = '\0';
+    const char *before = strrchr(tail, '\n');
+    json_t *last = json_loads(before ? before + 1 : tail, 0, NULL);
+    is_end = strcmp(json_text_of(last, "event"), "end") == 0;
+    json_decref(last);
+  }
+  if (fd >= 0) close(fd);
+  free(tail);
+  return is_end;
+}
+
+/* A trainer writes its end before flipbench records that: without it, events were lost, and the
+ * numbers that they had are missing for no reason of the run. */
+static err check_end(ingest *in, const char *events_path) {
+  static const char message[] =
+      "attempts.jsonl says that the run finished, but events.jsonl has no end event: the file is "
+      "missing or was cut, and what it recorded there is lost";
+  int64_t is_finished;
+  err error = NULL;
+  TRY(sql_run(in->s, "DELETE FROM warning WHERE run_id = ? AND kind = 'no_end'", "i", in->run_id));
+  TRY(sql_integer(in->s, 0, &is_finished,
+                  "SELECT status = 'finished' FROM run WHERE id = ? AND NOT archived", "i",
+                  in->run_id));
+  if (!is_finished || has_end(events_path)) goto cleanup;
+  log_warning("%s: %s", events_path, message);
+  TRY(ingest_put_warning(in, "no_end", message, ""));
+cleanup:
+  return error;
+}
+
 static err read_both(ingest *in, const char *attempts_path, const char *events_path) {
   err error = NULL;
   int64_t attempts = 0, events = 0, old_attempts, old_events;
@@ -271,6 +311,7 @@ static err read_both(ingest *in, const char *attempts_path, const char *events_p
   if (attempts == old_attempts && events == old_events && !is_anew) goto cleanup;
   TRY(events_pause(in));
   TRY(settle(in));
+  TRY(check_end(in, events_path));
   TRY(in->has_settled || is_anew ? numbers_make(in->s, in->run_id)
                                  : numbers_make_when_grown(in->s, in->run_id));
   TRY(sql_run(in->s, "UPDATE run SET attempts_offset = ?, events_offset = ? WHERE id = ?", "iii",

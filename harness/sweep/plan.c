@@ -129,6 +129,28 @@ err run_look(store *s, const char *results, const char *directory, bool *is_aliv
   return *is_alive ? NULL : store_ingest(s, results, directory, &run_id);
 }
 
+err run_close_gone(store *s, const char *results, const char *directory) {
+  bool is_alive, is_elsewhere;
+  int fd;
+  int64_t run_id;
+  lock_state lock;
+  pid_t holder;
+  store_run run;
+  err error = run_look(s, results, directory, &is_alive, &is_elsewhere);
+  if (error || is_alive) return error;
+  error = directory_lock(results, directory, &fd, &lock, &holder);
+  if (error || lock != LOCK_TAKEN) return error;
+  /* another process may have run it before the lock was taken */
+  error = store_ingest(s, results, directory, &run_id);
+  if (!error) error = store_find_run_in(s, directory, &run);
+  if (!error) {
+    if (strcmp(run.status, "running") == 0) error = close_lost_attempt(results, s, &run);
+    store_free_run(&run);
+  }
+  close(fd);
+  return error;
+}
+
 /* A run that is recorded as running: is it, started by whom, or did it die? */
 static err look_at_running(store *s, const char *results, store_run *run, const char *cell_id) {
   int fd;

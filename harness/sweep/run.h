@@ -91,6 +91,9 @@ err run_plan(const spec_experiment *e, store *s, const run_options *options,
  * machine. */
 err run_look(store *s, const char *results, const char *directory, bool *is_alive,
              bool *is_elsewhere) ERR_MUST_CHECK;
+/* Records the end of a run that is recorded as running and of which no process is left, as run_plan
+ * does before it resumes one. Nothing if one is alive, or may be on another machine. */
+err run_close_gone(store *s, const char *results, const char *directory) ERR_MUST_CHECK;
 /* Records that the process of a cell recorded as running ended without an end event. */
 err run_close_lost(store *s, const char *results, run_cell *c) ERR_MUST_CHECK;
 /* Runs the waiting cells. SIGINT or SIGTERM: the trainers are asked to write a checkpoint and stop,

@@ -83,12 +83,21 @@ expect_line err.txt 'pass --data FOLDER'
 rm -r reproduced
 same beside.tar.gz --data elsewhere
 cp -r elsewhere other && "$FLIP" data scenes --out other --count 160 --seed 2 --size 24 --no-progress > /dev/null
+# The runs there were trained on the right data: other data found now says nothing about them.
+expect_status 2 bench reproduce beside.tar.gz --data other --other-data
+expect_line err.txt 'reproduced/beside/again: the runs there were trained on other data .* remove that folder'
+expect_line err.txt 'training data .*: fingerprint [0-9a-f]{10} then, fingerprint [0-9a-f]{10} now'
+same beside.tar.gz --data elsewhere
 rm -r reproduced
 expect_status 2 bench reproduce beside.tar.gz --data other
 expect_line err.txt 'training data .*: differs from the record \(fingerprint [0-9a-f]{10} here, [0-9a-f]{10} recorded\)'
 expect_line err.txt '--other-data'
 expect_status 1 bench reproduce beside.tar.gz --data other --other-data
 expect_line out.txt 'verdict: NOT reproduced, on DIFFERENT data'
+expect_status 2 bench reproduce beside.tar.gz --data elsewhere
+expect_line err.txt 'reproduced/beside/again: the runs there were trained on other data'
+rm -r reproduced/beside/again
+same beside.tar.gz --data elsewhere
 
 # Another bundle of the same name is not mixed with this one.
 here

@@ -83,3 +83,40 @@ tar czf first.tar.gz -C first tiny
 expect_status 0 bench reproduce first.tar.gz --out of_first
 expect_line out.txt 'training data .*: same as recorded'
 expect_line out.txt 'verdict: reproduced, on the same data'
+
+# A bundle of an unfinished experiment says so where it is made and where it is reproduced.
+cd "$SCRATCH" && mv elsewhere/data data
+printf '%s\n' 'name: part' 'base: files/presets/tiny.yaml' 'matrix: {mask_ratio: [0, 0.5]}' 'settings: {learning_rate: 2.0e-3}' \
+  'report: {rows: mask_ratio, plots: [], columns: [samples, final_loss]}' > part.yaml
+expect_status 0 bench run part.yaml --no-progress
+run=$("$FLIPBENCH" status part | sed -n 's/.* run \([0-9]*\) .*mask_ratio=0\.5.*/\1/p')
+expect_status 0 bench runs archive "$run"
+expect_status 0 bench bundle part --out part.tar.gz
+expect_line out.txt 'part.tar.gz: 1 run,'
+expect_line err.txt '1 of 2 cells have a result; the bundle has none of: mask_ratio=0.5 \(archived\)'
+! tar tzf part.tar.gz | grep 'part/results/.*mask_ratio=0.5' || fail "an archived run was packed"
+expect_status 0 bench reproduce part.tar.gz
+expect_line out.txt 'verdict: reproduced, .*; 1 of 2 recorded rows had no result$'
+
+# Packed are the runs of the cells as they are loaded, with the settings that they were loaded with;
+# by name those of the last run.
+expect_status 0 bench run part.yaml --no-progress --set samples=96
+expect_status 0 bench bundle part.yaml --out whole.tar.gz
+expect_line out.txt 'whole.tar.gz: 1 run,'
+mkdir whole && tar xzf whole.tar.gz -C whole
+grep -q '"set": \[\]' whole/part/MANIFEST.json || fail "the settings of a later run were packed"
+expect_status 0 bench reproduce whole.tar.gz --out whole_again
+expect_line out.txt 'mask 0 % · loss '
+expect_status 0 bench bundle part --out last.tar.gz
+expect_line out.txt 'last.tar.gz: 2 runs,'
+tar xzf last.tar.gz -O part/MANIFEST.json | grep -q 'samples=96' || fail "the settings of the last run are missing"
+rm results/part/*0-*/attempts.jsonl
+expect_status 2 bench bundle part.yaml --out none.tar.gz
+expect_line err.txt 'no run of its cells that can be read'
+
+# Where nothing could be judged, nothing was reproduced.
+sed 's/name: part/name: speed/; s/2.0e-3/3.0e-3/; s/columns: .*/columns: [samples_per_second]}/' part.yaml > speed.yaml
+expect_status 0 bench run speed.yaml --no-progress
+expect_status 0 bench bundle speed.yaml --out speed.tar.gz
+expect_status 1 bench reproduce speed.tar.gz
+expect_line out.txt 'verdict: no number could be judged, .*the recorded numbers are all of speed, time and memory'

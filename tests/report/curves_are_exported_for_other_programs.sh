@@ -16,6 +16,25 @@ cp "$file" before && touch "$(dirname "$file")/events.out.tfevents.1.flipbench"
 expect_status 0 bench export experiments/small.yaml
 cmp "$file" before || fail "the same record gave another file"
 [ "$(ls "$(dirname "$file")" | wc -l)" = 1 ] || fail "the older run's events stayed"
+
+# So do the curves of a run that was archived; what else lies there stays.
+exported=results/small/tensorboard
+mkdir "$exported/other-01234567" && cp before "$exported/other-01234567/events.out.tfevents.1.flipbench"
+number=$(ask "SELECT id FROM run WHERE directory GLOB 'small/mask_ratio=0.75-*'")
+expect_status 0 bench runs archive "$number"
+expect_status 0 bench export small
+expect_line out.txt ': 4 runs, '
+! ls -d "$exported"/mask_ratio=0.75-* || fail "an archived run is still shown"
+expect_status 0 bench runs restore "$number"
+expect_status 0 bench export small
+touch "$(ls -d "$exported"/mask_ratio=0.75-*)/notes"
+expect_status 0 bench runs archive "$number"
+expect_status 0 bench export small
+[ "$(ls "$exported"/mask_ratio=0.75-*)" = notes ] || fail "not exactly the event file was removed"
+[ "$(ls "$exported/other-01234567" | wc -l)" = 1 ] || fail "another experiment's curves were removed"
+rm -r "$exported"/mask_ratio=0.75-*/ "$exported/other-01234567"
+expect_status 0 bench runs restore "$number"
+expect_status 0 bench export small
 expect_status 0 bench db rebuild
 [ "$(ls -d results/small/*/ | wc -l)" = 7 ] || { ls results/small; fail "what was exported disturbs the record"; }
 

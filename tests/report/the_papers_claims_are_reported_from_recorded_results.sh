@@ -54,6 +54,21 @@ diff out.txt findings.md || fail "the JSON does not give the same Markdown"
 expect_status 0 bench report --paper --from paper.json --format html
 expect_line out.txt '^results/paper.html$'
 grep -q 'does not hold' results/paper.html || fail "no verdict on the page"
+# What no table or no count would show is an error, not left out.
+sed 's/"verdict":"holds"/"verdict":"may hold"/' paper.json > other.json
+expect_status 2 bench report --paper --from other.json
+expect_line err.txt "other.json: the claim 'faster \| cheaper' has the unknown verdict 'may hold'"
+sed 's/"name":"second"/"name":"third"/' paper.json > other.json
+expect_status 2 bench report --paper --from other.json
+expect_line err.txt "other.json: the claim 'better' is of table 'second', which is not among its tables"
 sed -i 's/"verdict"/"vordict"/' paper.json
 expect_status 2 bench report --paper --from paper.json
 expect_line err.txt "paper.json: 'verdict' is missing"
+
+# Both endings of an experiment file count.
+mv experiments/paper/second.yaml experiments/paper/second.yml
+expect_status 0 bench report --paper
+expect_line out.txt '^3 claims, profile mini: '
+cp experiments/paper/second.yml experiments/paper/second.yaml
+expect_status 2 bench report --paper
+expect_line err.txt "another file there is called 'second' too"

@@ -75,3 +75,19 @@ expect_status 0 bench run experiments/slow.yaml
 expect_answer "SELECT count(*) FROM v_cell_latest WHERE experiment = 'slow' AND status = 'finished'" 5
 expect_status 0 bench db rebuild
 expect_answer "SELECT count(*) FROM v_cell_latest WHERE experiment = 'slow' AND status = 'finished'" 5
+
+# A finished run whose events are gone, or were cut, is not taken for one that recorded nothing.
+rm -rf cut && cp -r results cut && rm cut/flipbench.db*
+rm cut/small/mask_ratio=0-*/events.jsonl
+events=$(ls cut/small/mask_ratio=0.5-*/events.jsonl)
+head -n 9 "$events" > less && mv less "$events"
+expect_status 0 bench db rebuild --results cut
+for run in mask_ratio=0 mask_ratio=0.5; do
+  expect_line err.txt "cut/small/$run-.*/events.jsonl: attempts.jsonl says that the run finished, but events.jsonl has no end event"
+done
+[ "$(grep -c 'no end event' err.txt)" = 2 ] || fail "whole runs were reported"
+expect_status 0 bench report small --format html --results cut
+grep -q 'events.jsonl has no end event' cut/small/report.html || fail "the page does not say what is missing"
+cp results/small/mask_ratio=0-*/events.jsonl cut/small/mask_ratio=0-*/
+expect_status 0 bench run experiments/small.yaml --results cut
+[ "$(sqlite3 cut/flipbench.db "SELECT count(*) FROM warning WHERE kind = 'no_end'")" = 1 ] || fail "a restored stream is still missed"

@@ -16,6 +16,12 @@ die FAKE_KILL 'signal 9|SIGKILL|Killed'
 die FAKE_NAN 'not a number'
 die FAKE_REFUSE 'no such file'
 
+# Its dependents never start: --watch does not wait for them, and they have no run.
+expect_status 0 timeout 20 "$FLIPBENCH" status small --watch --every 0.1
+expect_line out.txt '^small: 3/5 finished · 1 failed$'
+expect_status 0 bench status small --json
+expect_line out.txt '"status":"not run","cell":"[0-9a-f]+","run":null'
+
 # Failed cells stay failed until --retry; finished cells are left alone.
 expect_status 1 bench run experiments/small.yaml
 expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 3

@@ -7,6 +7,9 @@ expect_status 0 bench status small
 expect_line out.txt '^running .*mask_ratio=0$'
 expect_status 0 bench runs list
 expect_line out.txt ' running '
+expect_status 0 bench report small
+expect_line out.txt 'mask_ratio=0: running'
+expect_answer "SELECT status FROM run" running
 expect_status 2 bench runs remove 1 --yes
 expect_line err.txt 'run 1 is running: stop it before'
 kill -9 "$bench_pid" "$pid"; wait 2>/dev/null
@@ -18,6 +21,19 @@ expect_status 0 bench status
 expect_line out.txt '^small +0/5 finished$'
 expect_status 0 bench status small --json
 expect_line out.txt '"status":"interrupted"'
+# So do the reports, which show what is recorded.
+expect_status 0 bench report small --format html
+for page in results/small/report.html results/index.html; do
+  expect_line "$page" 'interrupted'
+  ! grep -q 'running' <(sed -n '/<script type="application\/json"/,/<\/script>/p' "$page") || fail "$page says that it runs"
+done
+expect_status 0 bench report small
+expect_line out.txt 'mask_ratio=0: interrupted: flipbench and the trainer were killed'
+expect_status 0 bench status small
+expect_line out.txt '^interrupted .*mask_ratio=0: flipbench and the trainer were killed'
+expect_status 0 bench run experiments/small.yaml --no-progress
+expect_answer "SELECT group_concat(kind, '+') FROM attempt WHERE run_id = 1" 'lost+'
+rm -r results
 
 # What a trainer prints reaches the terminal only as text.
 cat > fake <<'F'

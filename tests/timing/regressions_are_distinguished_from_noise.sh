@@ -78,6 +78,8 @@ cmp out.txt before.txt || fail "the history read again differs"
 # Other words, another build: other series, and what tells them apart is shown. The order of
 # settings, and how long is measured, are no difference.
 COMMIT=$(printf '%040d' 1) RATE=5000 expect_status 0 bench compare ./program --rounds 2 --results words -- bench -s a=1 -s b=2 --json
+COMMIT=$(printf '%040d' 9) RATE=5000 expect_status 0 bench compare ./program --rounds 2 --results alone --json
+expect_line out.txt '^\{"series":"mask_ratio=0.5","samples":2,"left_out":0,.*"runs":2'
 COMMIT=$(printf '%040d' 2) RATE=5000 expect_status 0 bench compare ./program --rounds 2 --results words -- bench -n 3 -s b=2 -s a=1
 COMMIT=$(printf '%040d' 2) RATE=2000 expect_status 0 bench compare ./program --rounds 2 --results words -- bench -s b=2 -s a=2
 sed 's/gcc 12.2.0/gcc 12.2.0, -O0/' program > unoptimised && chmod +x unoptimised
