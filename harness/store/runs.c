@@ -199,17 +199,6 @@ void store_free_run_lines(store_run_line *runs, size_t count) {
   rows_free(&line_kind, runs, count);
 }
 
-err store_list_directories(store *s, const char *experiment, store_names *directories) {
-  sqlite3_stmt *rows;
-  *directories = (store_names){0};
-  err error = sql_query(s, &rows,
-                        "SELECT DISTINCT run.directory FROM run JOIN experiment_cell USING"
-                        " (cell_id) JOIN experiment ON experiment.id = experiment_id"
-                        " WHERE experiment.name = ? ORDER BY run.started",
-                        "t", experiment);
-  return error ? error : rows_collect_names(s, rows, directories);
-}
-
 static const size_t past_texts_of[] = {offsetof(store_past_run, settings),
                                        offsetof(store_past_run, host)};
 static const rows_texts past_texts = ROWS_TEXTS(past_texts_of);

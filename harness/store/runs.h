@@ -64,11 +64,6 @@ err store_list_runs(store *s, const store_run_filter *filter, store_run_line **r
                     size_t *count) ERR_MUST_CHECK;
 void store_free_run_lines(store_run_line *runs, size_t count);
 
-/* The directories of all runs of an experiment's cells, including those started by another
- * experiment, in order of their start. */
-err store_list_directories(store *s, const char *experiment,
-                           store_names *directories) ERR_MUST_CHECK;
-
 /* A finished, undisturbed run: the basis for predictions of other runs. */
 typedef struct {
   int64_t run_id, threads, ranks; /* threads: of each rank; ranks 0: not recorded */
