@@ -37,10 +37,11 @@ static err look_at_parent(runner *r, run_cell *c, bool *is_ready, char **init_fr
     *is_ready = !error;
     return error;
   }
-  return skip(c,
-              "the parent's last checkpoint is gone (merging copies weights with --checkpoints); to "
-              "train it again remove",
-              parent->directory);
+  return skip(
+      c,
+      "the parent's last checkpoint is gone (merging copies weights with --checkpoints); to "
+      "train it again remove",
+      parent->directory);
 }
 
 /* Ranks of the next process on this machine. */
