@@ -425,26 +425,25 @@ static void a_baseline_is_one_row(void **state) {
                             "report: {baseline: {mask_ratio: 0, batch_size: 64}}\n"));
 }
 
+#define assert_refused(text, message)                                                              \
+  do {                                                                                             \
+    spec_experiment *refused = NULL;                                                               \
+    assert_fails_with(parse(text, NULL, &refused), message);                                       \
+  } while (0)
+
 static void a_reference_belongs_to_one_row(void **state) {
   (void)state;
-  static const char matrix[] = SETTINGS "matrix: {mask_ratio: [0, 0.5], batch_size: [64, 256]}\n";
-  static const struct {
-    const char *reference, *message;
-  } cases[] = {
-      {"{mask_ratio: 0.55, batch_size: 64, zero_shot_top1: 70}", "reference matches no row"},
-      {"{mask_ratio: 0.5, zero_shot_top1: 70}",
-       "reference matches more than one row ('mask_ratio=0.5 batch_size=64' and 'mask_ratio=0.5 "
-       "batch_size=256'): name batch_size in it too"},
-      {"{mask_ratio: 0, batch_size: 64, zero_shot_top1: 70}, {batch_size: 64, mask_ratio: 0, "
-       "zero_shot_top1: 71}",
-       "a second reference for zero_shot_top1 of 'mask_ratio=0 batch_size=64'"}};
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    spec_experiment *e = NULL;
-    strbuf text = {0};
-    strbuf_format(&text, "%sreport: {reference: [%s]}\n", matrix, cases[i].reference);
-    assert_fails_with(parse(strbuf_string(&text), NULL, &e), cases[i].message);
-    strbuf_free(&text);
-  }
+#define MATRIX                                                                                     \
+  SETTINGS "matrix: {mask_ratio: [0, 0.5], batch_size: [64, 256]}\nreport: {reference: ["
+  assert_refused(MATRIX "{mask_ratio: 0.55, batch_size: 64, zero_shot_top1: 70}]}\n",
+                 "reference matches no row");
+  assert_refused(MATRIX "{mask_ratio: 0.5, zero_shot_top1: 70}]}\n",
+                 "reference matches more than one row ('mask_ratio=0.5 batch_size=64' and "
+                 "'mask_ratio=0.5 batch_size=256'): name batch_size in it too");
+  assert_refused(MATRIX "{mask_ratio: 0, batch_size: 64, zero_shot_top1: 70},"
+                        " {batch_size: 64, mask_ratio: 0, zero_shot_top1: 71}]}\n",
+                 "a second reference for zero_shot_top1 of 'mask_ratio=0 batch_size=64'");
+#undef MATRIX
   /* samples is a column, too: as an axis it names the row */
   spec_experiment *e =
       expand(SETTINGS "matrix: {samples: [8k, 16k]}\nreport: "
@@ -458,26 +457,19 @@ static void a_reference_belongs_to_one_row(void **state) {
 
 static void an_entry_without_effect_is_refused(void **state) {
   (void)state;
-  static const char matrix[] = SETTINGS "matrix: {v: [{label: small, mask_ratio: 0.75}, {label: "
-                                        "large, mask_ratio: 0.5}]}\n";
-  static const struct {
-    const char *part, *message;
-  } cases[] = {
-      {"tuning: {t: {from: '${cell}', when: {mask_ratio: 0.6}, samples: 1k}}",
-       "when: no cell has mask_ratio 0.6"},
-      {"tuning: {t: {from: '${cell}', unless: {v: [small, smal]}, samples: 1k}}",
-       "unless: no cell has v smal"},
-      {"limits: [{when: {mask_ratio: 0.51}, time: 5m}]", "when: no cell has mask_ratio 0.51"},
-      {"report: {main_set: [emoji]}", "main_set takes the name of one evaluation set"},
-      {"report: {columns: [zero_shot_top1, zero_shot_top1]}",
-       "column 'zero_shot_top1' is listed twice"}};
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    spec_experiment *e = NULL;
-    strbuf text = {0};
-    strbuf_format(&text, "%s%s\n", matrix, cases[i].part);
-    assert_fails_with(parse(strbuf_string(&text), NULL, &e), cases[i].message);
-    strbuf_free(&text);
-  }
+#define MATRIX                                                                                     \
+  SETTINGS "matrix: {v: [{label: small, mask_ratio: 0.75}, {label: large, mask_ratio: 0.5}]}\n"
+  assert_refused(MATRIX "tuning: {t: {from: '${cell}', when: {mask_ratio: 0.6}, samples: 1k}}\n",
+                 "when: no cell has mask_ratio 0.6");
+  assert_refused(MATRIX "tuning: {t: {from: '${cell}', unless: {v: [small, smal]}, samples: 1k}}\n",
+                 "unless: no cell has v smal");
+  assert_refused(MATRIX "limits: [{when: {mask_ratio: 0.51}, time: 5m}]\n",
+                 "when: no cell has mask_ratio 0.51");
+  assert_refused(MATRIX "report: {main_set: [emoji]}\n",
+                 "main_set takes the name of one evaluation set");
+  assert_refused(MATRIX "report: {columns: [zero_shot_top1, zero_shot_top1]}\n",
+                 "column 'zero_shot_top1' is listed twice");
+#undef MATRIX
 }
 
 static void cells_of_one_axis_alone_are_not_averaged_with_others(void **state) {
