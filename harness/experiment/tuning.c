@@ -142,6 +142,13 @@ static err make_tuning(tunings *t, tuning *one) {
   for (size_t i = 0; i < count && !error && t->r->problems.count == before; i++)
     error = tune_cell(t, one, first + i);
   one->state = MADE;
+  if (!error && one->when && !one->count && count && t->r->problems.count == before &&
+      !t->r->options->set_cell_count)
+    yml_problem(&t->r->problems, one->key, NULL, 0,
+                "tuning '%s' makes no cell%s%s: none matches its when; a profile without it says "
+                "'%s: null'",
+                one->name, t->r->e->profile ? " in profile " : "",
+                t->r->e->profile ? t->r->e->profile : "", one->name);
   return error;
 }
 

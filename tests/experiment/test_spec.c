@@ -463,6 +463,9 @@ static void an_entry_without_effect_is_refused(void **state) {
                  "when: no cell has mask_ratio 0.6");
   assert_refused(MATRIX "tuning: {t: {from: '${cell}', unless: {v: [small, smal]}, samples: 1k}}\n",
                  "unless: no cell has v smal");
+  assert_refused(MATRIX "profiles: {p: {}}\ntuning: {t: {from: '${cell}', when: {mask_ratio: 0.75, "
+                        "v: large}, samples: 1k}}\n",
+                 "tuning 't' makes no cell: none matches its when");
   assert_refused(MATRIX "limits: [{when: {mask_ratio: 0.51}, time: 5m}]\n",
                  "when: no cell has mask_ratio 0.51");
   assert_refused(MATRIX "report: {main_set: [emoji]}\n",
