@@ -1,0 +1,161 @@
+/* The report of an experiment file: rows, columns, baseline, references and figures. */
+#include "support/test.h"
+
+#include "spec_text.h"
+
+static void the_report_knows_its_columns_baseline_and_references(void **state) {
+  (void)state;
+  spec_experiment *e =
+      expand(SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [1, 2]}\n"
+                      "report:\n"
+                      "  rows: mask_ratio\n"
+                      "  columns: [time_ratio, batch_size, zero_shot_top1]\n"
+                      "  baseline: {mask_ratio: 0.0}\n"
+                      "  reference:\n"
+                      "    - {mask_ratio: 0.5, time_ratio: 0.50, zero_shot_top1: 69.6, "
+                      "verified: false}\n");
+  assert_int_equal(e->report.reference_count, 2);
+  assert_string_equal(e->report.references[1].column->name, "zero_shot_top1");
+  assert_true(e->report.references[1].value == 69.6 && !e->report.references[1].is_verified);
+  assert_true(spec_cell_matches(&e->cells[2], &e->report.references[0].where));
+  assert_true(spec_cell_matches(&e->cells[0], &e->report.baseline));
+  assert_false(spec_cell_matches(&e->cells[2], &e->report.baseline));
+  assert_string_equal(e->report.iso->name, "zero_shot_top1");
+  spec_free(e);
+}
+
+static void the_report_is_checked_too(void **state) {
+  (void)state;
+  assert_message(SETTINGS "matrix: {mask_ratio: [0, 0.5], batch_size: [64, 128]}\n"
+                          "report:\n"
+                          "  rows: mask_ratio\n",
+                 "test.yaml:4:9: rows leave out 'batch_size': cells that differ in it would be "
+                 "averaged into one row\n"
+                 "    4 |   rows: mask_ratio\n"
+                 "      |         ^~~~~~~~~~");
+  assert_message(SETTINGS "matrix: {mask_ratio: [0, 0.5]}\n"
+                          "report:\n"
+                          "  columns: [spedup]\n"
+                          "  plots: [los]\n"
+                          "  baseline: {mask_ratio: 0.9}\n"
+                          "  reference: [{mask_ratio: 0, zero_shot_top: 1}]\n",
+                 "test.yaml:4:13: unknown column 'spedup'\n"
+                 "    4 |   columns: [spedup]\n"
+                 "      |             ^~~~~~ did you mean 'speedup'?\n"
+                 "test.yaml:5:11: unknown plot 'los'\n"
+                 "    5 |   plots: [los]\n"
+                 "      |           ^~~ did you mean 'loss'?\n"
+                 "test.yaml:6:13: baseline matches no cell of the matrix\n"
+                 "    6 |   baseline: {mask_ratio: 0.9}\n"
+                 "      |             ^\n"
+                 "test.yaml:7:31: reference: 'zero_shot_top' is neither an axis nor a column\n"
+                 "    7 |   reference: [{mask_ratio: 0, zero_shot_top: 1}]\n"
+                 "      |                               ^~~~~~~~~~~~~ did you mean "
+                 "'zero_shot_top1'?");
+}
+
+static void a_baseline_is_one_row(void **state) {
+  (void)state;
+  assert_message(
+      SETTINGS "matrix: {mask_ratio: [0, 0.5], batch_size: [64, 256], seed: [1, 2]}\n"
+               "report: {rows: [mask_ratio, batch_size], baseline: {mask_ratio: 0}}\n",
+      "test.yaml:3:52: baseline matches more than one row ('mask_ratio=0 batch_size=64 "
+      "seed=1' and 'mask_ratio=0 batch_size=256 seed=1'): name batch_size in it too, as in "
+      "'batch_size: 64'\n"
+      "    3 | report: {rows: [mask_ratio, batch_size], baseline: {mask_ratio: 0}}\n"
+      "      |                                                    ^");
+  spec_free(expand(SETTINGS "matrix: {mask_ratio: [0, 0.5], batch_size: [64, 256]}\n"
+                            "report: {baseline: {mask_ratio: 0, batch_size: 64}}\n"));
+}
+
+static void a_reference_belongs_to_one_row(void **state) {
+  (void)state;
+#define MATRIX                                                                                     \
+  SETTINGS "matrix: {mask_ratio: [0, 0.5], batch_size: [64, 256]}\nreport: {reference: ["
+  assert_refused(MATRIX "{mask_ratio: 0.55, batch_size: 64, zero_shot_top1: 70}]}\n",
+                 "reference matches no row");
+  assert_refused(MATRIX "{mask_ratio: 0.5, zero_shot_top1: 70}]}\n",
+                 "reference matches more than one row ('mask_ratio=0.5 batch_size=64' and "
+                 "'mask_ratio=0.5 batch_size=256'): name batch_size in it too");
+  assert_refused(MATRIX "{mask_ratio: 0, batch_size: 64, zero_shot_top1: 70},"
+                        " {batch_size: 64, mask_ratio: 0, zero_shot_top1: 71}]}\n",
+                 "a second reference for zero_shot_top1 of 'mask_ratio=0 batch_size=64'");
+#undef MATRIX
+  /* samples is a column, too: as an axis it names the row */
+  spec_experiment *e =
+      expand(SETTINGS "matrix: {samples: [8k, 16k]}\nreport: "
+                      "{reference: [{samples: 8k,"
+                      " zero_shot_top1: 60}, {samples: 16k, zero_shot_top1: 70}]}\n");
+  assert_int_equal(e->report.reference_count, 2);
+  assert_true(spec_cell_matches(&e->cells[1], &e->report.references[1].where));
+  assert_false(spec_cell_matches(&e->cells[0], &e->report.references[1].where));
+  spec_free(e);
+}
+
+static void an_entry_without_effect_is_refused(void **state) {
+  (void)state;
+#define MATRIX                                                                                     \
+  SETTINGS "matrix: {v: [{label: small, mask_ratio: 0.75}, {label: large, mask_ratio: 0.5}]}\n"
+  assert_refused(MATRIX "tuning: {t: {from: '${cell}', when: {mask_ratio: 0.6}, samples: 1k}}\n",
+                 "when: no cell has mask_ratio 0.6");
+  assert_refused(MATRIX "tuning: {t: {from: '${cell}', unless: {v: [small, smal]}, samples: 1k}}\n",
+                 "unless: no cell has v smal");
+  assert_refused(MATRIX "profiles: {p: {}}\ntuning: {t: {from: '${cell}', when: {mask_ratio: 0.75, "
+                        "v: large}, samples: 1k}}\n",
+                 "tuning 't' makes no cell: none matches its when");
+  assert_refused(MATRIX "limits: [{when: {mask_ratio: 0.51}, time: 5m}]\n",
+                 "when: no cell has mask_ratio 0.51");
+  assert_refused(MATRIX "report: {main_set: [emoji]}\n",
+                 "main_set takes the name of one evaluation set");
+  assert_refused(MATRIX "report: {columns: [zero_shot_top1, zero_shot_top1]}\n",
+                 "column 'zero_shot_top1' is listed twice");
+#undef MATRIX
+}
+
+static void cells_of_one_axis_alone_are_not_averaged_with_others(void **state) {
+  (void)state;
+  spec_experiment *e = NULL;
+  assert_fails_with(parse(SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [0, 1]}\n"
+                                   "include: [{mask_ratio: 0.5, ranks: 2, seed: 1}]\n"
+                                   "report: {rows: mask_ratio}\n",
+                          NULL, &e),
+                    "rows leave out 'ranks': cells that differ in it would be averaged");
+}
+
+static void rows_that_would_average_are_found_beyond_64_cells(void **state) {
+  (void)state;
+  spec_experiment *e = NULL;
+  strbuf text = {0};
+  strbuf_append(&text, SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [1");
+  for (int seed = 2; seed <= 100; seed++) strbuf_format(&text, ", %d", seed);
+  strbuf_append(&text, "]}\ninclude: [{mask_ratio: 0.5, seed: 100, batch_size: 32}]\n"
+                       "report: {rows: mask_ratio}\n");
+  assert_fails_with(parse(strbuf_string(&text), NULL, &e),
+                    "rows leave out 'batch_size': cells that differ in it would be averaged");
+  strbuf_free(&text);
+}
+
+static void a_figure_can_be_of_any_column_against_an_axis(void **state) {
+  (void)state;
+  spec_experiment *e = expand(SETTINGS "matrix: {mask_ratio: [0, 0.5]}\n"
+                                       "report: {plots: [final_loss against mask_ratio, "
+                                       "zero_shot_top1 against peak_memory]}\n");
+  assert_int_equal(e->report.plots.count, 2);
+  spec_free(e);
+  assert_fails_with(parse(SETTINGS "report: {plots: [final_los against samples]}\n", NULL, &e),
+                    "test.yaml:2:18: plot 'final_los against samples': write it as");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_report_knows_its_columns_baseline_and_references),
+      cmocka_unit_test(the_report_is_checked_too),
+      cmocka_unit_test(a_baseline_is_one_row),
+      cmocka_unit_test(a_reference_belongs_to_one_row),
+      cmocka_unit_test(an_entry_without_effect_is_refused),
+      cmocka_unit_test(cells_of_one_axis_alone_are_not_averaged_with_others),
+      cmocka_unit_test(rows_that_would_average_are_found_beyond_64_cells),
+      cmocka_unit_test(a_figure_can_be_of_any_column_against_an_axis),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
