@@ -85,8 +85,7 @@ static err sync_folder_of(const char *path) {
 /* Suffix of the temporary path: the mark, and the process that writes. */
 static const char temporary_mark[] = ".tmp";
 
-/* A device, a pipe, or what a process has open: to be written into, not to be replaced by a file.
- */
+/* A device, a pipe, or what a process has open: written into, not replaced by a file. */
 static bool is_no_file(const char *path) {
   struct stat at;
   return strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0 ||
@@ -94,9 +93,10 @@ static bool is_no_file(const char *path) {
 }
 
 static err open_as_it_is(fs_writer *w, const char *path) {
-  *w = (fs_writer){.fd = open(path, O_WRONLY | O_CLOEXEC), .path = mem_copy_string(path)};
-  if (w->fd < 0) return err_errno(errno, "%s: cannot be written", path);
-  return w->path ? NULL : mem_error(strlen(path), "a path");
+  *w = (fs_writer){.fd = -1, .path = mem_copy_string(path)};
+  if (!w->path) return mem_error(strlen(path), "a path");
+  w->fd = open(path, O_WRONLY | O_CLOEXEC);
+  return w->fd < 0 ? err_errno(errno, "%s: cannot be written", path) : NULL;
 }
 
 err fs_writer_open(fs_writer *w, const char *path) {
@@ -120,18 +120,14 @@ err fs_writer_add(fs_writer *w, const void *data, size_t length) {
 
 err fs_writer_commit(fs_writer *w) {
   err error = NULL;
-  if (!w->temporary) {
-    int failed = close(w->fd), code = errno;
-    w->fd = -1;
-    return failed ? err_errno(code, "%s: cannot close", w->path) : NULL;
-  }
-  if (fsync(w->fd) != 0) error = err_errno(errno, "%s: cannot sync", w->path);
+  const bool is_file = w->temporary != NULL;
+  if (is_file && fsync(w->fd) != 0) error = err_errno(errno, "%s: cannot sync", w->path);
   if (close(w->fd) != 0 && !error) error = err_errno(errno, "%s: cannot close", w->path);
-  if (!error && rename(w->temporary, w->path) != 0)
+  if (!error && is_file && rename(w->temporary, w->path) != 0)
     error = err_errno(errno, "%s: cannot rename onto", w->path);
-  if (error) unlink(w->temporary);
+  if (error && is_file) unlink(w->temporary);
   w->fd = -1;
-  return error ? error : sync_folder_of(w->path);
+  return error || !is_file ? error : sync_folder_of(w->path);
 }
 
 void fs_writer_close(fs_writer *w) {

@@ -307,6 +307,16 @@ static bool is_group(const char *prefix) {
   return false;
 }
 
+const char *settings_alternative(const char *key) {
+  static const char *const pairs[][2] = {{"samples", "epochs"},
+                                         {"warmup_samples", "warmup_epochs"},
+                                         {"learning_rate", "base_learning_rate"}};
+  for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+    for (int k = 0; k < 2; k++)
+      if (strcmp(key, pairs[i][k]) == 0) return pairs[i][1 - k];
+  return NULL;
+}
+
 /* Alternative settings: one set by a later layer resets the other. Both in one map are kept, for
  * settings_check to reject; of the two rates the later one counts, as a profile's is merged into
  * the map of its file, and recorded settings have both, base_learning_rate first. */

@@ -121,6 +121,9 @@ const char *const *settings_keys(size_t *count);
 bool setting_is_idle(const setting *row, const settings *s);
 /* NULL when there is no such key. */
 const setting *settings_find(const char *key);
+/* The other way to give what a setting gives, of which the one said last counts ("epochs" for
+ * "samples"); NULL: none. */
+const char *settings_alternative(const char *key);
 
 /* Defaults. Everything below expects an initialised struct; settings_free releases it. */
 err settings_init(settings *s) ERR_MUST_CHECK;

@@ -3,18 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include <xxhash.h>
 
-/* FNV-1a, with the high bits mixed into those that choose a slot. */
-static uint64_t hash_of(const char *name) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (; *name; name++) hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
-  return hash ^ hash >> 32;
-}
+#include "base/mem.h"
 
 /* The slot that holds the name, or the empty one where it belongs. */
 static size_t find(const name_set *s, const char *name) {
-  size_t at = hash_of(name) & (s->capacity - 1);
+  size_t at = XXH3_64bits(name, strlen(name)) & (s->capacity - 1);
   while (s->slots[at] && strcmp(s->names.data + s->slots[at] - 1, name) != 0)
     at = (at + 1) & (s->capacity - 1);
   return at;

@@ -107,18 +107,12 @@ static err make_room(cli_cells *cells, size_t count) {
 
 /* ---- of the file ---- */
 
-static bool names_cell(const spec_experiment *e, const char *id) {
-  for (size_t i = 0; i < e->cell_count; i++)
-    if (strcmp(e->cells[i].id, id) == 0) return true;
-  return false;
-}
-
 static err count_strangers(store *s, const spec_experiment *e, size_t *strangers) {
   store_cell *recorded;
   size_t count;
   err error = store_list_cells(s, e->name, &recorded, &count);
   for (size_t i = 0; i < count; i++)
-    if (recorded[i].run_id && !names_cell(e, recorded[i].cell_id)) ++*strangers;
+    if (recorded[i].run_id && !spec_find_cell(e, recorded[i].cell_id)) ++*strangers;
   store_free_cells(recorded, count);
   return error;
 }

@@ -115,17 +115,6 @@ static bool is_axis_everywhere(const spec_experiment *e, const char *key) {
   return e->cell_count > 0;
 }
 
-/* The other way to give what a setting gives, of which the one said last counts; NULL: none. */
-static const char *alternative_of(const char *key) {
-  static const char *const pairs[][2] = {{"samples", "epochs"},
-                                         {"warmup_samples", "warmup_epochs"},
-                                         {"learning_rate", "base_learning_rate"}};
-  for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-    for (int k = 0; k < 2; k++)
-      if (strcmp(key, pairs[i][k]) == 0) return pairs[i][1 - k];
-  return NULL;
-}
-
 /* A setting is below the matrix: one of an axis would change no cell. */
 static err refuse_axes(const spec_experiment *e, const spec_options *options) {
   for (size_t i = 0; i < options->set_count; i++) {
@@ -133,7 +122,7 @@ static err refuse_axes(const spec_experiment *e, const spec_options *options) {
     char key[64];
     if (!value) continue;
     snprintf(key, sizeof key, "%.*s", (int)(value - options->set[i]), options->set[i]);
-    const char *other = alternative_of(key);
+    const char *other = settings_alternative(key);
     if (other && is_axis_everywhere(e, other))
       return err_new(ERR_INPUT,
                      "--set %s: %s is an axis of the matrix and gives the same in another way, "

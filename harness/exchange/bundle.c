@@ -219,12 +219,6 @@ static err add_folder(packing *p, const char *folder, const char *name, bool wit
   return error;
 }
 
-static const spec_cell *find_cell(const spec_experiment *e, const char *id) {
-  for (size_t i = 0; i < e->cell_count; i++)
-    if (strcmp(e->cells[i].id, id) == 0) return &e->cells[i];
-  return NULL;
-}
-
 static bool has_children(const spec_experiment *e, const spec_cell *cell) {
   for (size_t i = 0; i < e->cell_count; i++)
     if (e->cells[i].parent == cell - e->cells) return true;
@@ -234,7 +228,7 @@ static bool has_children(const spec_experiment *e, const spec_cell *cell) {
 /* An archived run is no result, but the one from which a tuning started says whether that is a
  * tuning of the weights that the table shows (store_comes_from). */
 static bool is_wanted(const spec_experiment *e, const store_run_line *run) {
-  const spec_cell *cell = find_cell(e, run->cell_id);
+  const spec_cell *cell = spec_find_cell(e, run->cell_id);
   return cell && (!run->is_archived || has_children(e, cell));
 }
 

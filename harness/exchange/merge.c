@@ -87,6 +87,7 @@ static err copy_folder(const char *from, const char *to, const char *last) {
 typedef struct {
   char *text; /* NULL: no run */
   bool is_closed;
+  bool is_unreadable; /* there is a file, but no line of it */
   size_t bytes;
 } run_story;
 
@@ -116,9 +117,8 @@ static err read_story(const char *results, const char *directory, run_story *sto
   if (error || !fs_exists(path)) goto cleanup;
   TRY(fs_read(path, &story->text, &story->bytes));
   if (!has_event(story->text)) {
-    log_warning("%s: no line of it can be read: the run is left out", path);
     free(story->text);
-    *story = (run_story){0};
+    *story = (run_story){.is_unreadable = true};
   }
   TRY(directory_open_attempt(results, directory, &open_attempt));
   story->is_closed = !open_attempt;
@@ -220,6 +220,9 @@ static err merge_run(const merge *m, const char *experiment, const char *folder)
   int64_t run_id;
   char *directory = fs_join(experiment, folder);
   err error = directory ? read_story(m->from, directory, &theirs) : mem_error(0, "a path");
+  if (!error && theirs.is_unreadable)
+    log_warning("%s/%s/attempts.jsonl: no line of it can be read: the run is left out", m->from,
+                directory);
   if (error || !theirs.text) goto cleanup; /* not a run's directory */
   if (!theirs.is_closed) {
     m->count->running++;

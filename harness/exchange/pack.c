@@ -14,36 +14,40 @@
 #include "base/mem.h"
 #include "exchange/place.h"
 
+static void free_file(const pack_file *f) {
+  free(f->path);
+  free(f->text);
+  free(f->place);
+  free(f->name);
+}
+
 void pack_free(pack *p) {
-  for (size_t i = 0; i < p->count; i++) {
-    free(p->files[i].path);
-    free(p->files[i].text);
-    free(p->files[i].place);
-    free(p->files[i].name);
-  }
+  for (size_t i = 0; i < p->count; i++) free_file(&p->files[i]);
   for (size_t i = 0; i < p->folder_count; i++) free(p->folders[i]);
   free(p->files);
   free(p->folders);
   *p = (pack){0};
 }
 
-static err add(pack *p, const char *path, char *place, char *name) {
-  struct stat status;
-  pack_file f = {mem_copy_string(path), NULL, place, name, "", 0};
-  pack_file *grown = mem_resize(p->files, p->count + 1, sizeof *grown);
-  if (grown) p->files = grown;
-  err error =
-      grown && f.path && (place || name) ? hash_file(path, f.digest) : mem_error(0, "a bundle");
-  if (!error && stat(path, &status) != 0) error = err_new(ERR_IO, "%s: cannot be read", path);
-  if (error) {
-    free(f.path);
-    free(place);
-    free(name);
-    return error;
+/* Takes over what the file owns, also after an error. */
+static err push(pack *p, err error, const pack_file *f) {
+  pack_file *grown = error ? NULL : mem_resize(p->files, p->count + 1, sizeof *grown);
+  if (grown) {
+    p->files = grown;
+    grown[p->count++] = *f;
+    return NULL;
   }
+  free_file(f);
+  return error ? error : mem_error((p->count + 1) * sizeof *grown, "a bundle");
+}
+
+static err add(pack *p, const char *path, char *place, char *name) {
+  struct stat status = {0};
+  pack_file f = {.path = mem_copy_string(path), .place = place, .name = name};
+  err error = f.path && (place || name) ? hash_file(path, f.digest) : mem_error(0, "a bundle");
+  if (!error && stat(path, &status) != 0) error = err_new(ERR_IO, "%s: cannot be read", path);
   f.bytes = (uint64_t)status.st_size;
-  p->files[p->count++] = f;
-  return NULL;
+  return push(p, error, &f);
 }
 
 err pack_add(pack *p, const char *path, const char *name) {
@@ -55,17 +59,8 @@ err pack_add_text(pack *p, const char *text, const char *name) {
                  .text = mem_copy_string(text),
                  .name = mem_copy_string(name),
                  .bytes = strlen(text)};
-  pack_file *grown = mem_resize(p->files, p->count + 1, sizeof *grown);
-  if (grown) p->files = grown;
-  if (!grown || !f.path || !f.text || !f.name) {
-    free(f.path);
-    free(f.text);
-    free(f.name);
-    return mem_error(strlen(text), "a bundle");
-  }
   hash_bytes(text, strlen(text), f.digest);
-  p->files[p->count++] = f;
-  return NULL;
+  return push(p, f.path && f.text && f.name ? NULL : mem_error(strlen(text), "a bundle"), &f);
 }
 
 /* "sets/../x.yaml" can only be opened if sets/ exists. */

@@ -271,10 +271,10 @@ static bool is_column_axis(const spec_reader *r, const char *key) {
   return columns_find(key) && spec_names_has(&r->axes, key);
 }
 
-/* A published value belongs to one row, or to one of each seed, and a row has one. Its row may be
- * that of a profile alone, or be taken away by an exclude or a change from the command line. */
-static void check_reference(spec_reader *r, const yml_node *entry, const spec_pairs *where,
-                            const column *c) {
+/* A published value belongs to one row, or to one of each seed: the first of its cells, or the
+ * number of cells if there is no such row. A profile's row may be missing here, and so may one that
+ * an exclude or a change from the command line takes away. */
+static size_t find_reference_row(spec_reader *r, const yml_node *entry, const spec_pairs *where) {
   const spec_experiment *e = r->e;
   const spec_options *options = r->options;
   bool is_whole = !e->profiles.count && !options->set_cell_count && !yml_get(r->root, "exclude");
@@ -282,15 +282,21 @@ static void check_reference(spec_reader *r, const yml_node *entry, const spec_pa
   size_t other, first = find_row(e, where, "seed", &other, &key);
   if (first == e->cell_count && is_whole && e->cell_count)
     yml_problem(&r->problems, entry, NULL, 0, "reference matches no row of the table");
-  else if (key)
-    yml_problem(&r->problems, entry, NULL, 0,
-                "reference matches more than one row ('%s' and '%s'): name %s in it too",
-                e->cells[first].label, e->cells[other].label, key);
-  for (size_t i = 0; i < e->report.reference_count && first < e->cell_count && !key; i++)
+  if (!key) return first;
+  yml_problem(&r->problems, entry, NULL, 0,
+              "reference matches more than one row ('%s' and '%s'): name %s in it too",
+              e->cells[first].label, e->cells[other].label, key);
+  return e->cell_count;
+}
+
+static void refuse_second_reference(spec_reader *r, const yml_node *entry, size_t row,
+                                    const column *c) {
+  const spec_experiment *e = r->e;
+  for (size_t i = 0; i < e->report.reference_count && row < e->cell_count; i++)
     if (e->report.references[i].column == c &&
-        spec_cell_matches(&e->cells[first], &e->report.references[i].where))
+        spec_cell_matches(&e->cells[row], &e->report.references[i].where))
       yml_problem(&r->problems, entry, NULL, 0, "a second reference for %s of '%s'", c->name,
-                  e->cells[first].label);
+                  e->cells[row].label);
 }
 
 /* One reference entry: axis values select the row, column names give the numbers. */
@@ -316,6 +322,8 @@ static err read_reference(spec_reader *r, const yml_node *entry) {
                   "reference: '%s' is neither an axis nor a column", key);
     }
   }
+  size_t row =
+      r->problems.count == before ? find_reference_row(r, entry, &where) : r->e->cell_count;
   for (size_t i = 0; i < flat->count; i++) {
     const column *c = columns_find(flat->keys[i]->scalar);
     double value;
@@ -324,7 +332,7 @@ static err read_reference(spec_reader *r, const yml_node *entry) {
       yml_problem(&r->problems, flat->items[i], NULL, 0, "%s takes a number", c->name);
       continue;
     }
-    if (r->problems.count == before) check_reference(r, entry, &where, c);
+    refuse_second_reference(r, entry, row, c);
     TRY(add_reference(r, &where, c, value, is_verified, source));
   }
 cleanup:

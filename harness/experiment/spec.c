@@ -350,6 +350,12 @@ const char *spec_cell_value(const spec_cell *cell, const char *key, strbuf *scra
   return strbuf_string(scratch);
 }
 
+const spec_cell *spec_find_cell(const spec_experiment *e, const char *id) {
+  for (size_t i = 0; i < e->cell_count; i++)
+    if (strcmp(e->cells[i].id, id) == 0) return &e->cells[i];
+  return NULL;
+}
+
 bool spec_cell_matches(const spec_cell *cell, const spec_pairs *where) {
   strbuf scratch = {0};
   bool is_match = true;

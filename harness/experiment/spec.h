@@ -176,6 +176,9 @@ const char *spec_cell_value(const spec_cell *cell, const char *key, strbuf *scra
 typedef enum { SPEC_CLASSIFIES, SPEC_MEASURES, SPEC_CONTINUES, SPEC_USES } spec_use;
 spec_use spec_use_of(const spec_cell *cell);
 
+/* The cell with this id; NULL: there is none. */
+const spec_cell *spec_find_cell(const spec_experiment *e, const char *id);
+
 /* True when the cell has every value of `where`. */
 bool spec_cell_matches(const spec_cell *cell, const spec_pairs *where);
 

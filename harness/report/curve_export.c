@@ -182,12 +182,6 @@ static bool is_of_cell(const spec_experiment *e, const char *name) {
   return false;
 }
 
-static bool has_name(const spec_names *names, const char *name) {
-  for (size_t i = 0; i < names->count; i++)
-    if (strcmp(names->items[i], name) == 0) return true;
-  return false;
-}
-
 /* Curves of runs that have been archived, removed or replaced since they were exported. Another
  * experiment may have been exported to the same folder: its runs are left, and so is any folder
  * with files of others. */
@@ -196,7 +190,7 @@ static err remove_gone(const spec_experiment *e, const char *folder, const spec_
   size_t count = 0, others;
   err error = fs_list(folder, &names, &count);
   for (size_t i = 0; i < count && !error; i++) {
-    if (has_name(exported, names[i]) || !is_of_cell(e, names[i])) continue;
+    if (spec_names_has(exported, names[i]) || !is_of_cell(e, names[i])) continue;
     char *path = fs_join(folder, names[i]);
     if (!path) error = mem_error(0, "a path");
     if (path && fs_is_folder(path)) {

@@ -61,17 +61,24 @@ static err set_waiting(const spec_experiment *e, store *s, const run_options *op
   return error ? error : c->directory && c->why ? NULL : mem_error(0, "a path");
 }
 
+/* Waits again if it is finished, and its parent with other weights than it started from. */
+static err follow(const spec_experiment *e, store *s, const run_options *options,
+                  const run_sweep *sweep, run_cell *c) {
+  bool comes_from;
+  if (c->cell->parent == SPEC_NO_PARENT || c->state != CELL_FINISHED) return NULL;
+  const run_cell *parent = &sweep->cells[c->cell->parent];
+  if (parent->state != CELL_FINISHED) return NULL;
+  err error = store_comes_from(s, c->run_id, parent->run_id, &comes_from);
+  if (error || comes_from) return error;
+  return set_waiting(e, s, options, "run again: its parent was trained again", c);
+}
+
 err again_follow(const spec_experiment *e, store *s, const run_options *options, run_sweep *sweep,
                  size_t parent) {
   err error = NULL;
-  for (size_t i = 0; i < sweep->count && !error; i++) {
-    run_cell *c = &sweep->cells[i];
-    bool comes_from;
-    if (c->cell->parent != (ptrdiff_t)parent || c->state != CELL_FINISHED) continue;
-    error = store_comes_from(s, c->run_id, sweep->cells[parent].run_id, &comes_from);
-    if (!error && !comes_from)
-      error = set_waiting(e, s, options, "run again: its parent was trained again", c);
-  }
+  for (size_t i = 0; i < sweep->count && !error; i++)
+    if (sweep->cells[i].cell->parent == (ptrdiff_t)parent)
+      error = follow(e, s, options, sweep, &sweep->cells[i]);
   return error;
 }
 
@@ -100,6 +107,6 @@ err again_prepare(const spec_experiment *e, store *s, const run_options *options
   bool repeats = options->again == AGAIN_DISTURBED || options->again == AGAIN_DATA;
   err error = repeats ? repeat(e, s, options, sweep) : NULL;
   for (size_t i = 0; i < sweep->count && !error; i++)
-    if (sweep->cells[i].state == CELL_FINISHED) error = again_follow(e, s, options, sweep, i);
+    error = follow(e, s, options, sweep, &sweep->cells[i]);
   return error;
 }
