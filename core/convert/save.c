@@ -280,7 +280,7 @@ static err save_foreign(const char *folder, weights_format format, const weights
   }
   TRY(save_vocabulary(folder, w));
   TRY(write_text(folder, is_hf ? "config.json" : "open_clip_config.json", &config));
-  TRY(safetensors_write(path, list.items, list.count, pairs, 1, NULL));
+  TRY(safetensors_write(path, list.items, list.count, pairs, 1, false, NULL));
 cleanup:
   free_list(&list);
   strbuf_free(&config);
@@ -322,7 +322,7 @@ static err save_own(const char *path, const weights *w) {
   if (w->is_padded) pairs[count++] = (safetensors_pair){"flip.vocabulary_padded", "true"};
   if (w->end_of_text != END_IS_ANY) pairs[count++] = (safetensors_pair){"flip.end_of_text", end};
   if (*words) pairs[count++] = (safetensors_pair){"flip.vocabulary_fingerprint", words};
-  TRY(safetensors_write(path, tensors, w->table.count, pairs, count, NULL));
+  TRY(safetensors_write(path, tensors, w->table.count, pairs, count, true, NULL));
 cleanup:
   free(tensors);
   strbuf_free(&yaml);

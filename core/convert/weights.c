@@ -455,7 +455,9 @@ err weights_read_tensors(const safetensors_file *f, weights_format format, const
 static err read_own(const tensor_set *f, const param_table *table, float *values, bool *is_found) {
   for (size_t file = 0; file < f->count; file++)
     for (size_t i = 0; i < safetensors_count(f->files[file]); i++) {
-      err error = param_table_check_name(table, safetensors_at(f->files[file], i)->name);
+      const safetensor *t = safetensors_at(f->files[file], i);
+      err error = param_table_check_name(table, t->name);
+      if (!error && param_table_find(table, t->name)) error = safetensors_check(f->files[file], t);
       if (error) return error;
     }
   for (size_t i = 0; i < table->count; i++) {

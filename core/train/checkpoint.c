@@ -175,7 +175,7 @@ err checkpoint_write(const char *path, const checkpoint_image *image, const strb
   if (image->has_order) pairs[count++] = (safetensors_pair){"flip.order", image->order};
   err error = state_file_write(path, times);
   if (error) return error;
-  error = safetensors_write(path, image->tensors, image->tensor_count, pairs, count, bytes);
+  error = safetensors_write(path, image->tensors, image->tensor_count, pairs, count, true, bytes);
   if (error && !fs_exists(path)) state_file_remove(path);
   return error;
 }
@@ -271,7 +271,7 @@ static err find_tensor(const char *path, const safetensors_file *f, const param 
                        const char *group, safetensor *wanted, const safetensor **found) {
   describe(p, group, wanted);
   *found = safetensors_find(f, wanted->name);
-  if (*found) return NULL;
+  if (*found) return err_context(safetensors_check(f, *found), "%s", path);
   return err_new(ERR_INPUT, "%s: tensor '%s' is missing", path, wanted->name);
 }
 
@@ -299,7 +299,8 @@ static err load_scales(const char *path, const safetensors_file *f, clip_model *
   const safetensor *t = safetensors_find(f, scales_name);
   if (!t) return err_new(ERR_INPUT, "%s: tensor '%s' is missing", path, scales_name);
   const param whole = {.rows = operands, .columns = columns};
-  err error = load_exactly(path, t, &wanted, &whole, clip_weights(model)->o, state);
+  err error = err_context(safetensors_check(f, t), "%s", path);
+  if (!error) error = load_exactly(path, t, &wanted, &whole, clip_weights(model)->o, state);
   if (!error) clip_take_scales(model);
   return error;
 }

@@ -7,7 +7,8 @@
  * classifier's vocabulary_fingerprint (words.h); with data.order: stream also order, the position
  * in it (stream.h). Random numbers and the exact order are functions of the sample number, so this
  * is the complete state. Times are stored in a separate file (state_file.h), since they are not
- * reproducible: the same run gives the same checkpoint, byte for byte. */
+ * reproducible: the same run gives the same checkpoint, byte for byte. The header and each tensor have
+ * a checksum (safetensors.h); every tensor that is loaded is compared with its own. */
 #ifndef FLIP_TRAIN_CHECKPOINT_H
 #define FLIP_TRAIN_CHECKPOINT_H
 

@@ -11,10 +11,18 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
 
-enum { LENGTH_BYTES = 8, LONGEST_HEADER = 100 << 20 };
+enum { LENGTH_BYTES = 8, LONGEST_HEADER = 100 << 20, DIGITS = HASH_SIZE - 1 };
+
+/* A header with a checksum begins so, and the digits follow: they are found without parsing. */
+static const char checksum_key[] = "flip.checksum";
+static const char checked_start[] = "{\"__metadata__\":{\"flip.checksum\":\"";
+static const char zeros[] = "00000000000000000000000000000000";
+_Static_assert(sizeof zeros == HASH_SIZE, "a checksum's place");
+enum { CHECKED_START = sizeof checked_start - 1, KEY = SAFETENSORS_NAME + sizeof checksum_key };
 
 struct safetensors_file {
   unsigned char *map;
@@ -75,6 +83,21 @@ static int by_place(const void *a, const void *b) {
   return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
 }
 
+static err check_header(const char *header, size_t length) {
+  char digest[HASH_SIZE];
+  const size_t before = CHECKED_START + DIGITS;
+  if (length < before || memcmp(header, checked_start, CHECKED_START) != 0) return NULL;
+  hash_state *state = hash_begin();
+  if (!state) return mem_error(0, "a checksum");
+  hash_add(state, header, CHECKED_START);
+  hash_add(state, zeros, DIGITS);
+  hash_add(state, header + before, length - before);
+  hash_finish(state, digest);
+  if (memcmp(digest, header + CHECKED_START, DIGITS) == 0) return NULL;
+  return err_new(ERR_INPUT, "has a header that differs from its checksum: the file was damaged, or "
+                            "changed by another program");
+}
+
 static err read_header(safetensors_file *f) {
   uint64_t length = 0;
   if (f->size < LENGTH_BYTES) return err_new(ERR_INPUT, "is too short to be a safetensors file");
@@ -82,9 +105,11 @@ static err read_header(safetensors_file *f) {
   if (length > LONGEST_HEADER || length > f->size - LENGTH_BYTES)
     return err_new(ERR_INPUT, "claims a header of %llu bytes: not a safetensors file, or truncated",
                    (unsigned long long)length);
+  const char *header = (const char *)f->map + LENGTH_BYTES;
+  err damage = check_header(header, (size_t)length);
+  if (damage) return damage;
   json_error_t problem;
-  f->header = json_loadb((const char *)f->map + LENGTH_BYTES, (size_t)length,
-                         JSON_REJECT_DUPLICATES, &problem);
+  f->header = json_loadb(header, (size_t)length, JSON_REJECT_DUPLICATES, &problem);
   if (!json_is_object(f->header))
     return err_new(ERR_INPUT, "has a header that is not a JSON object: %s", problem.text);
   const unsigned char *data = f->map + LENGTH_BYTES + length;
@@ -166,12 +191,41 @@ const char *safetensors_metadata(const safetensors_file *f, const char *key) {
   return json_string_value(json_object_get(json_object_get(f->header, "__metadata__"), key));
 }
 
+static void name_checksum(const safetensor *t, char key[KEY]) {
+  snprintf(key, KEY, "%s/%s", checksum_key, t->name);
+}
+
+err safetensors_check(const safetensors_file *f, const safetensor *t) {
+  char key[KEY], digest[HASH_SIZE];
+  name_checksum(t, key);
+  const char *written = safetensors_metadata(f, key);
+  if (!written) return NULL;
+  hash_bytes(t->data, t->bytes, digest);
+  if (strcmp(digest, written) == 0) return NULL;
+  return err_new(
+      ERR_INPUT,
+      "tensor '%s' differs from its checksum: the file was damaged, or changed by another "
+      "program",
+      t->name);
+}
+
+static void write_checksums(json_writer *w, const safetensor *tensors, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    char key[KEY], digest[HASH_SIZE];
+    name_checksum(&tensors[i], key);
+    hash_bytes(tensors[i].data, tensors[i].bytes, digest);
+    jsonw_string(w, key, digest);
+  }
+}
+
 static void write_header(const safetensor *tensors, size_t count, const safetensors_pair *metadata,
-                         size_t pairs, strbuf *header) {
+                         size_t pairs, bool has_checksums, strbuf *header) {
   json_writer w = jsonw_start(header);
   jsonw_object(&w, NULL);
   jsonw_object(&w, "__metadata__");
+  if (has_checksums) jsonw_string(&w, checksum_key, zeros);
   for (size_t i = 0; i < pairs; i++) jsonw_string(&w, metadata[i].key, metadata[i].value);
+  if (has_checksums) write_checksums(&w, tensors, count);
   jsonw_end(&w);
   size_t at = 0;
   for (size_t i = 0; i < count; at += tensors[i++].bytes) {
@@ -188,15 +242,20 @@ static void write_header(const safetensor *tensors, size_t count, const safetens
   }
   jsonw_end(&w);
   while (header->length % 8) strbuf_append_char(header, ' '); /* data stays 8-byte aligned */
+  if (!has_checksums || header->is_broken) return;
+  char digest[HASH_SIZE];
+  hash_bytes(header->data, header->length, digest);
+  memcpy(header->data + CHECKED_START, digest, DIGITS);
 }
 
 err safetensors_write(const char *path, const safetensor *tensors, size_t count,
-                      const safetensors_pair *metadata, size_t pairs, size_t *bytes_written) {
+                      const safetensors_pair *metadata, size_t pairs, bool has_checksums,
+                      size_t *bytes_written) {
   err error = NULL;
   strbuf header = {0};
   fs_writer w = {0};
   size_t total = LENGTH_BYTES;
-  write_header(tensors, count, metadata, pairs, &header);
+  write_header(tensors, count, metadata, pairs, has_checksums, &header);
   if (header.is_broken) {
     error = mem_error(header.length, path);
     goto cleanup;

@@ -162,7 +162,7 @@ static void write_changed(const char *folder, const char *name, const safetensor
     snprintf(list[count++].name, sizeof list[0].name, "%s", extra);
   }
   snprintf(path, sizeof path, "%s/model.safetensors", folder);
-  assert_ok(safetensors_write(path, list, count, NULL, 0, NULL));
+  assert_ok(safetensors_write(path, list, count, NULL, 0, false, NULL));
   safetensors_close(file);
 }
 

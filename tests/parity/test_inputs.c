@@ -219,7 +219,7 @@ static void write_shards(const char *folder, int64_t padding) {
   for (int half = 0; half < 2; half++) {
     char *path = fs_join(folder, names[half]);
     size_t first = half ? count / 2 : 0, end = half ? count : count / 2;
-    assert_ok(safetensors_write(path, list + first, end - first, NULL, 0, NULL));
+    assert_ok(safetensors_write(path, list + first, end - first, NULL, 0, false, NULL));
     free(path);
   }
   write_named(folder, "model.safetensors.index.json", index.data, index.length);

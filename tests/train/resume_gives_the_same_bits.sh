@@ -31,6 +31,7 @@ code=0; wait $pid || code=$?
 expect_line asked/events.jsonl '"event":"end".*"status":"interrupted"'
 last=$(field step step asked/events.jsonl | tail -1)
 [ "$(newest asked)" = "asked/checkpoints/step-$(printf %09d "$last").safetensors" ] || fail "no checkpoint of step $last"
+cp -r asked damaged
 train --out asked --resume
 cmp "$(newest whole)" "$(newest asked)" || fail "resuming after SIGTERM changed the bits"
 
@@ -38,6 +39,14 @@ cmp "$(newest whole)" "$(newest asked)" || fail "resuming after SIGTERM changed 
 train --out asked --resume
 expect_status 2 "$FLIP" train --config run.yaml --out asked --resume --set mask_ratio=0.75
 expect_line err.txt 'mask_ratio: 0.5, this run has 0.75'
+
+# A checkpoint with a changed bit is not continued from.
+damage=$(newest damaged)
+at=$(($(stat -c %s "$damage") - 100))
+byte=$(($(od -An -tu1 -j $at -N 1 "$damage") ^ 1))
+printf "\\x$(printf %02x $byte)" | dd of="$damage" bs=1 seek=$at conv=notrunc status=none
+expect_status 2 "$FLIP" train --config run.yaml --out damaged --resume
+expect_line err.txt "$damage: tensor 'adamw.v/.*' differs from its checksum"
 
 # Starting from weights alone.
 train --out tuned --set init_from=whole/checkpoints --set mask_ratio=0 --set samples=64

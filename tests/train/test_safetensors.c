@@ -61,7 +61,7 @@ static void what_is_written_reads_back(void **state) {
   const safetensors_pair metadata[] = {{"format", "flip"}, {"line", "a\nb"}};
   size_t bytes;
   safetensors_file *file;
-  assert_ok(safetensors_write(path, out, 3, metadata, 2, &bytes));
+  assert_ok(safetensors_write(path, out, 3, metadata, 2, false, &bytes));
   assert_ok(safetensors_open(path, &file));
   assert_int_equal(safetensors_count(file), 3);
   const safetensor *w = safetensors_find(file, "b.weight");
@@ -198,6 +198,68 @@ static void header_lengths_beyond_the_file_are_refused(void **state) {
   assert_fails_with(safetensors_open("/nonexistent/x", &file), "No such file");
 }
 
+/* Opens the damaged file and compares all of it with what was written: damage is reported, or it
+ * harmed nothing. */
+static bool is_damage_seen(const safetensor *out, size_t count) {
+  safetensors_file *file;
+  err error = safetensors_open(path, &file);
+  if (error) {
+    err_free(error);
+    return true;
+  }
+  bool is_seen = false;
+  for (size_t i = 0; i < safetensors_count(file) && !is_seen; i++) {
+    error = safetensors_check(file, safetensors_at(file, i));
+    is_seen = error;
+    err_free(error);
+  }
+  if (!is_seen) {
+    assert_string_equal(safetensors_metadata(file, "format"), "flip");
+    for (size_t i = 0; i < count; i++) {
+      const safetensor *t = safetensors_find(file, out[i].name);
+      assert_non_null(t);
+      assert_string_equal(t->type, out[i].type);
+      assert_int_equal(t->rank, out[i].rank);
+      assert_memory_equal(t->shape, out[i].shape, (size_t)t->rank * sizeof *t->shape);
+      assert_memory_equal(t->data, out[i].data, out[i].bytes);
+    }
+  }
+  safetensors_close(file);
+  return is_seen;
+}
+
+/* With checksums a changed bit of a tensor, its shape or the metadata never goes unnoticed. */
+static void damage_is_seen_by_checksums(void **state) {
+  (void)state;
+  const float weights[4] = {1, 2, 3, 4};
+  const safetensor out[] = {
+      {.name = "a", .type = "F32", .rank = 1, .shape = {2}, .data = weights, .bytes = 8},
+      {.name = "b", .type = "F32", .rank = 2, .shape = {1, 2}, .data = weights + 2, .bytes = 8}};
+  const safetensors_pair metadata[] = {{"format", "flip"}, {"broken", "caf\xe9"}};
+  size_t length, unseen = 0;
+  char *good;
+  assert_ok(safetensors_write(path, out, 2, metadata, 2, true, NULL));
+  assert_false(is_damage_seen(out, 2));
+  assert_ok(fs_read(path, &good, &length));
+  for (size_t bit = 0; bit < 8 * length; bit++) {
+    good[bit / 8] = (char)(good[bit / 8] ^ 1 << bit % 8);
+    assert_ok(fs_write_atomic(path, good, length));
+    unseen += !is_damage_seen(out, 2);
+    good[bit / 8] = (char)(good[bit / 8] ^ 1 << bit % 8);
+  }
+  /* a bit of the key's 13 letters leaves a file without a checksum of its header, and intact */
+  assert_true(unseen <= 13 * 8);
+  safetensors_file *file;
+  good[length - 1] ^= 1;
+  assert_ok(fs_write_atomic(path, good, length));
+  assert_ok(safetensors_open(path, &file));
+  assert_fails_with(safetensors_check(file, safetensors_find(file, "b")),
+                    "tensor 'b' differs from its checksum");
+  assert_ok(safetensors_check(file, safetensors_find(file, "a")));
+  safetensors_close(file);
+  free(good);
+}
+
 /* Every cut and every damaged byte of a good file must be taken or refused, never crash (the
  * sanitizer builds run this too). */
 static void no_damage_crashes_the_reader(void **state) {
@@ -208,7 +270,7 @@ static void no_damage_crashes_the_reader(void **state) {
       {.name = "b", .type = "F32", .rank = 2, .shape = {1, 2}, .data = weights + 2, .bytes = 8}};
   size_t length;
   char *good;
-  assert_ok(safetensors_write(path, out, 2, NULL, 0, NULL));
+  assert_ok(safetensors_write(path, out, 2, NULL, 0, false, NULL));
   assert_ok(fs_read(path, &good, &length));
   int taken = 0;
   for (size_t i = 0; i < length; i++) {
@@ -242,6 +304,7 @@ int main(void) {
       cmocka_unit_test(a_checkpoint_with_an_impossible_place_is_refused),
       cmocka_unit_test(a_name_longer_than_any_tensors_is_refused),
       cmocka_unit_test(header_lengths_beyond_the_file_are_refused),
+      cmocka_unit_test(damage_is_seen_by_checksums),
       cmocka_unit_test(no_damage_crashes_the_reader),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
