@@ -1,8 +1,9 @@
 # cpack, in the build folder, after ninja: a Debian package of each component that was built, with the
 # libraries that dpkg-shlibdeps finds as dependencies; a plain archive where there is no dpkg.
 # ninja source_archive: the last commit's sources, which build without git.
-foreach(component IN ITEMS flipbench flipbench-cuda)
-  if(component STREQUAL flipbench OR FLIP_CUDA)
+foreach(component IN ITEMS flipbench flipbench-cuda flipbench-mpi)
+  if(component STREQUAL flipbench OR (component STREQUAL flipbench-cuda AND FLIP_CUDA) OR
+     (component STREQUAL flipbench-mpi AND TARGET flip_mpi))
     list(APPEND CPACK_COMPONENTS_ALL ${component})
     install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${component} RENAME copyright
             COMPONENT ${component})
@@ -37,8 +38,13 @@ set(CPACK_DEBIAN_FLIPBENCH_PACKAGE_SUGGESTS
 set(CPACK_DEBIAN_FLIPBENCH-CUDA_PACKAGE_NAME flipbench-cuda)
 set(CPACK_DEBIAN_FLIPBENCH-CUDA_DESCRIPTION
     "The CUDA backend of flip. It needs CUDA 13 and cuDNN 9, which Debian does not\npackage: install NVIDIA's (docs/gpu.md).")
-set(CPACK_DEBIAN_FLIPBENCH-CUDA_PACKAGE_DEPENDS "flipbench (= ${PROJECT_VERSION})") # they check each other's interface
+# plugin and program check each other's interface
+set(CPACK_DEBIAN_FLIPBENCH-CUDA_PACKAGE_DEPENDS "flipbench (= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_FLIPBENCH-CUDA_PACKAGE_SUGGESTS "cuda-cudart-13-0, libcublas-13-0, libcudnn9-cuda-13")
+set(CPACK_DEBIAN_FLIPBENCH-MPI_PACKAGE_NAME flipbench-mpi)
+set(CPACK_DEBIAN_FLIPBENCH-MPI_DESCRIPTION "flip's ranks started by mpirun, or by Slurm with MPI, on CPUs (docs/clusters.md).")
+set(CPACK_DEBIAN_FLIPBENCH-MPI_PACKAGE_DEPENDS "flipbench (= ${PROJECT_VERSION})")
+set(CPACK_DEBIAN_FLIPBENCH-MPI_PACKAGE_RECOMMENDS "openmpi-bin")
 include(CPack)
 
 add_custom_target(source_archive

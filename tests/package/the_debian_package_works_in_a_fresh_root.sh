@@ -13,16 +13,17 @@ package=$(echo made/flipbench_*_*.deb)
 # All that the folder of an installed copy has, and no path of the build machine's folders.
 dpkg-deb -x "$package" has
 cmake --install "$BINARY" --prefix "$SCRATCH/copy" > /dev/null
-rm -rf copy/lib made/_CPack_Packages # the plugin has a package of its own
+rm -rf copy/lib copy/share/doc/flipbench-* made/_CPack_Packages # plugins have packages of their own
 diff <(cd copy && find . -type f | sort) <(cd has/usr && find . -type f | sort) || fail "the package has other files"
 dpkg-deb -f "$package" Depends > depends
 for library in libc6 libdnnl2 libgomp1 libsqlite3-0 libxml2; do expect_line depends "$library "; done
-if [ -f "$BINARY/lib/libflip_cuda.so" ]; then
-  dpkg-deb -c made/flipbench-cuda_*.deb > plugin
-  expect_line plugin ' ./usr/lib/libflip_cuda.so$'
-  dpkg-deb -f made/flipbench-cuda_*.deb Depends > depends
+for plugin in cuda mpi; do
+  [ -f "$BINARY/lib/libflip_$plugin.so" ] || continue
+  dpkg-deb -c made/flipbench-${plugin}_*.deb > plugin
+  expect_line plugin " ./usr/lib/libflip_$plugin.so$"
+  dpkg-deb -f made/flipbench-${plugin}_*.deb Depends > depends
   expect_line depends "flipbench \(= $(dpkg-deb -f "$package" Version)\)"
-fi
+done
 
 mkdir -p root/package root/srv root/tmp root/home && mv made/*.deb root/package/
 cat > root/try.sh <<'R'
