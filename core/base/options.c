@@ -333,7 +333,11 @@ int options_dispatch(const char *program, const char *summary, const subcommand 
 
 err options_print(strbuf *text) {
   err error = text->is_broken ? mem_error(0, "the output") : NULL;
-  if (!error) fputs(strbuf_string(text), stdout);
+  if (!error) {
+    fputs(strbuf_string(text), stdout);
+    (void)fflush(
+        stdout); /* what is printed outlives a killed process; check_stdout reports errors */
+  }
   strbuf_free(text);
   return error;
 }
