@@ -50,8 +50,9 @@ typedef struct {
   size_t scratch_bytes;
   cuda_block *outgrown;
   cuda_lane aside;           /* the inactive branch: its stream, workspace, scratch */
-  int branch;                /* the current one: 1 only while a step is recorded */
+  int branch;                /* the current one */
   bool may_branch;           /* there is memory for the other branch */
+  bool branches_always;      /* not only while a step is recorded */
   bool has_branched;         /* since the last merge */
   cudaEvent_t split, joined; /* on branch 0 where they part, on branch 1 at its end */
   bool is_recording;
@@ -88,10 +89,10 @@ static inline bool cuda_is_at_16(const void *address) {
  * at the first failure. */
 typedef err (*cuda_work)(ops *o, const void *work);
 err cuda_time(ops *o, int runs, cuda_work run, const void *work, double *seconds) ERR_MUST_CHECK;
-/* May choices be made by timing? Not while a step is recorded, nor if the next run must choose the
- * same and could not. */
+/* May choices be made by timing? Not while a step is recorded, nor beside another branch, nor if
+ * the next run must choose the same and could not. */
 static inline bool cuda_may_time(const cuda_state *state) {
-  return !state->is_recording &&
+  return !state->is_recording && !state->has_branched &&
          (!state->request.is_deterministic || choice_store_is_lasting(state->choices));
 }
 
@@ -111,6 +112,7 @@ err cuda_pin(ops *o, void *block, size_t bytes);
 void cuda_unpin(ops *o, void *block);
 err cuda_branch(ops *o, int which);
 err cuda_merge(ops *o);
+err cuda_allow_branches(ops *o);
 err cuda_record(ops *o);
 err cuda_record_end(ops *o, void **recording);
 err cuda_replay(ops *o, void *recording);

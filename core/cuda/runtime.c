@@ -1,8 +1,9 @@
 /* Device memory, streams, copies and recordings.
  *
- * Three streams. `compute` runs all ops and the copies that the host waits for; while a step is
- * recorded, ops of the second branch go to a separate stream, with its own workspace and scratch,
- * so that the recording contains both as concurrent branches. `copy` uploads the next batch; it
+ * Three streams. `compute` runs all ops and the copies that the host waits for; ops of the second
+ * branch go to a separate stream, with its own workspace and scratch, while a step is recorded, so
+ * that the recording contains both as concurrent branches, and in steps that are not recorded, of
+ * micro-batches, after the first ones. `copy` uploads the next batch; it
  * waits for the fence, which is recorded on `compute` at every join, so that a buffer is not
  * overwritten before the ops queued before that join have read it. In evaluation the host waits for
  * neither: `compute` waits for the copies (follow), and the host for the download of an earlier
@@ -242,10 +243,11 @@ static err swap_lanes(ops *o) {
   return sdpa_use_stream(state->attentions, state->compute);
 }
 
-/* Only recorded steps branch: earlier steps time their choices, undisturbed by another stream. */
+/* The first steps do not branch: they time their choices, undisturbed by another stream. */
 err cuda_branch(ops *o, int which) {
   cuda_state *state = cuda_of(o);
-  if (!state->is_recording || !state->may_branch || which == state->branch) return NULL;
+  bool is_due = state->is_recording || state->branches_always;
+  if (!is_due || !state->may_branch || which == state->branch) return NULL;
   err error = NULL;
   if (!state->has_branched) {
     TRY(cuda_error(cudaEventRecord(state->split, state->compute), "an event"));
@@ -291,7 +293,8 @@ cleanup:
   return error;
 }
 
-err cuda_record(ops *o) {
+/* Without memory for it there is none, which is said. */
+static err prepare_branch(ops *o) {
   cuda_state *state = cuda_of(o);
   err error = equip_branch(o);
   state->may_branch = !error;
@@ -300,6 +303,18 @@ err cuda_record(ops *o) {
     log_warning("the towers take turns, because a second branch of the step lacks memory: %s",
                 err_message(error));
   err_free(error);
+  return NULL;
+}
+
+err cuda_allow_branches(ops *o) {
+  cuda_of(o)->branches_always = true;
+  return prepare_branch(o);
+}
+
+err cuda_record(ops *o) {
+  cuda_state *state = cuda_of(o);
+  err error = prepare_branch(o);
+  if (error) return error;
   error = cuda_error(cudaStreamBeginCapture(state->compute, cudaStreamCaptureModeThreadLocal),
                      "recording a step");
   state->is_recording = !error;

@@ -151,6 +151,7 @@ const ops_table cuda_table = {
     .unpin = cuda_unpin,
     .branch = cuda_branch,
     .merge = cuda_merge,
+    .allow_branches = cuda_allow_branches,
     .record = cuda_record,
     .record_end = cuda_record_end,
     .replay = cuda_replay,

@@ -394,9 +394,12 @@ typedef struct {
 
   /* Work that may run concurrently. Ops called after branch(o, 1) see what was called before the
    * first branch since the last merge, those after branch(o, 0) continue the first branch, and
-   * those after merge see all. Results are the same; NULL where there is no benefit. */
+   * those after merge see all. Results are the same; NULL where there is no benefit. Until
+   * allow_branches only while a step is recorded: an op that was not seen before is timed, which
+   * other work would disturb. It may allocate memory. */
   err (*branch)(ops *o, int which);
   err (*merge)(ops *o);
+  err (*allow_branches)(ops *o);
 
   /* Everything called between record and record_end is captured and not run; replay runs it. All
    * shapes must have been seen before. NULL where a backend does not support it. */

@@ -2,9 +2,8 @@
 
 #include <math.h>
 
-/* Before a step is recorded, this many have run op by op: each shape was seen, its matrix-product
- * algorithm chosen, its scratch memory grown. */
-/* In which a GPU's backend also times its choices. */
+/* Before a step is recorded, or branches, this many have run op by op: each shape was seen, its
+ * matrix-product algorithm chosen by timing, its scratch memory grown. */
 enum { STEPS_BEFORE_RECORDING = 2 };
 
 void step_open(train_step *t, const settings *s, clip_model *model, optimizer *moments,
@@ -85,19 +84,20 @@ cleanup:
   return error;
 }
 
-/* Encodes every micro-batch, each copied while the previous one is computed; the first is staged.
- * is_last: the second pass, with gradients. */
+/* Encodes every micro-batch, each copied while the previous one is computed; the first is staged. A
+ * copy is requested after the computation beside it, because a device may make its host wait for
+ * one from pageable memory. is_last: the second pass, with gradients. */
 static err pass(train_step *t, const clip_inputs *batch, bool is_last) {
   int64_t micro = micro_batch(t, batch->count);
   err error = NULL;
   for (int64_t at = 0; at < batch->count; at += micro) {
     if (at > 0 || is_last) TRY(clip_take_staged(t->model));
     bool has_more = at + micro < batch->count;
+    TRY(clip_encode(t->model, at, is_last));
     if (has_more || !is_last) {
       clip_inputs next = part_of(t, batch, has_more ? at + micro : 0);
       TRY(clip_stage(t->model, &next));
     }
-    TRY(clip_encode(t->model, at, is_last));
     if (!is_last) continue;
     int64_t count = part_of(t, batch, at).count;
     TRY(has_more ? clip_backward(t->model, at, count) : last_backward(t, at, count));
@@ -125,13 +125,13 @@ static err compute_classes(train_step *t, const clip_inputs *batch) {
   for (int64_t at = 0; at < batch->count; at += micro) {
     const clip_inputs part = part_of(t, batch, at);
     if (at > 0) TRY(clip_take_staged(t->model));
-    if (at + micro < batch->count) {
+    TRY(clip_encode(t->model, at, true));
+    bool has_more = at + micro < batch->count;
+    if (has_more) {
       clip_inputs next = part_of(t, batch, at + micro);
       TRY(clip_stage(t->model, &next));
     }
-    TRY(clip_encode(t->model, at, true));
     TRY(clip_class_loss(t->model, at, part.count, t->targets));
-    bool has_more = at + micro < batch->count;
     TRY(has_more ? clip_backward(t->model, at, part.count) : last_backward(t, at, part.count));
   }
   TRY(clip_share_class_loss(t->model));
@@ -170,6 +170,9 @@ err step_launch(train_step *t, const clip_inputs *batch, int64_t number, double 
   TRY(clip_take_staged(t->model));
   bool is_whole = micro_batch(t, batch->count) == batch->count;
   bool can_record = is_whole && t->may_record && !t->targets && o->call->record != NULL;
+  if (!is_whole && t->may_record && t->launched == STEPS_BEFORE_RECORDING &&
+      o->call->allow_branches)
+    TRY(o->call->allow_branches(o));
   if (can_record && t->launched >= STEPS_BEFORE_RECORDING) {
     void **recording = &t->recordings[clip_current_set(t->model)];
     if (!*recording) TRY(record(t, batch->count, recording));

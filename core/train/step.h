@@ -6,7 +6,8 @@
  *                 step_finish(t)      waits for the results
  *
  * If the backend can capture steps, the third and later ones are replayed. A batch larger than
- * micro_batch_size uses the exact gradient cache (model/clip.h), and is not captured. */
+ * micro_batch_size uses the exact gradient cache (model/clip.h), and is not captured; its towers
+ * run concurrently from the third step on where the backend can do that. */
 #ifndef FLIP_TRAIN_STEP_H
 #define FLIP_TRAIN_STEP_H
 

@@ -42,6 +42,17 @@ done
 FLIP_IMITATION_ORDER=eager gpu eager "${tiny[@]}" --set precision=bf16
 cmp "$(newest bf16)" "$(newest eager)" || fail "the weights depend on the order in which streams run"
 
+# Micro-batches: from the third step on the towers run concurrently, with the same bits in any order of the streams.
+micro=("${tiny[@]}" --set precision=bf16 --set micro_batch_size=4)
+FLIP_IMITATION_TRACE=$PWD/trace gpu parts "${micro[@]}"
+at_most cpu parts 0.1
+waits=$(grep -c '^cudaStreamWaitEvent$' trace) # of the copies 4 a step; of two branches 2 for each of 6 passes
+[ "$waits" -ge 90 ] || fail "the towers of micro-batches took turns: $waits waits"
+for order in eager turns; do
+  FLIP_IMITATION_ORDER=$order gpu "parts-$order" "${micro[@]}"
+  cmp "$(newest parts)" "$(newest "parts-$order")" || fail "weights from micro-batches depend on the order in which streams run ($order)"
+done
+
 # The same bits in a second run, whether choices are kept or cannot be; and resumed.
 export FLIP_IMITATION_BLAS=noisy
 for cache in "$PWD/noisy" /proc/nothing; do
