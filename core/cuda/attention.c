@@ -107,6 +107,10 @@ static err choose_by_running(ops *o, const ops_attention *a, bool is_backward, i
     if (refused) {
       (void)cudaGetLastError();
       err_free(refused);
+      /* unless the device failed, and can do nothing more */
+      refused = cuda_error(cudaStreamSynchronize(cuda_of(o)->compute),
+                           "a candidate of cuDNN for attention was tried");
+      if (refused) return refused;
     } else if (seconds < least) {
       least = seconds;
       fastest = i;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -21,7 +22,10 @@ struct choice_store {
   choice *items;
   size_t count, capacity;
   bool is_changed;
+  double saved; /* when the file was last written, by clock_seconds */
 };
+
+#define SAVE_EVERY 1.0 /* seconds */
 
 static choice *find(const choice_store *store, const choice_key *key) {
   for (size_t i = 0; i < store->count; i++)
@@ -102,23 +106,28 @@ static void keep_ours(choice_store *store) {
   store->count = kept;
 }
 
+static void save(choice_store *store) {
+  strbuf out = {0};
+  if (!store->path || !store->is_changed) return;
+  keep_ours(store);
+  read_file(store); /* entries that other processes added or replaced in the meantime; ours come
+                     * first and take precedence */
+  for (size_t i = 0; i < store->count; i++) {
+    const choice *item = &store->items[i];
+    write_hex(&out, &item->key, sizeof item->key);
+    strbuf_append(&out, " ");
+    write_hex(&out, &item->value, sizeof item->value);
+    strbuf_append(&out, "\n");
+  }
+  if (!out.is_broken) err_free(fs_write_atomic(store->path, strbuf_string(&out), out.length));
+  strbuf_free(&out);
+  store->is_changed = false;
+  store->saved = clock_seconds();
+}
+
 void choice_store_close(choice_store *store) {
   if (!store) return;
-  if (store->path && store->is_changed) {
-    strbuf out = {0};
-    keep_ours(store);
-    read_file(store); /* entries that other processes added or replaced in the meantime; ours come
-                       * first and take precedence */
-    for (size_t i = 0; i < store->count; i++) {
-      const choice *item = &store->items[i];
-      write_hex(&out, &item->key, sizeof item->key);
-      strbuf_append(&out, " ");
-      write_hex(&out, &item->value, sizeof item->value);
-      strbuf_append(&out, "\n");
-    }
-    if (!out.is_broken) err_free(fs_write_atomic(store->path, strbuf_string(&out), out.length));
-    strbuf_free(&out);
-  }
+  save(store);
   free(store->path);
   free(store->items);
   free(store);
@@ -138,6 +147,7 @@ void choice_store_add(choice_store *store, const choice_key *key, const choice_v
   else
     add(store, &item);
   store->is_changed = true;
+  if (clock_seconds() - store->saved >= SAVE_EVERY) save(store);
 }
 
 bool choice_store_is_lasting(const choice_store *store) {

@@ -28,7 +28,8 @@ err choice_store_open(const char *name, choice_store **out) ERR_MUST_CHECK;
 /* Writes new entries, merged with those written by other processes in the meantime, and frees. */
 void choice_store_close(choice_store *store);
 bool choice_store_find(const choice_store *store, const choice_key *key, choice_value *value);
-/* Replaces an earlier choice for the key, if there is one, in memory and in the file. */
+/* Replaces an earlier choice for the key, if there is one, in memory and in the file, which is
+ * written at most once a second: a killed process loses the choices of a second. */
 void choice_store_add(choice_store *store, const choice_key *key, const choice_value *value);
 /* False when a choice made now will be lost when the process ends. */
 bool choice_store_is_lasting(const choice_store *store);

@@ -39,6 +39,7 @@ typedef struct {
   double deadline; /* by clock_seconds */
   candidate list[MOST_CANDIDATES];
   int count, tried;
+  err broken; /* the device failed with an algorithm, and can do nothing more */
 } search;
 
 /* What is timed: a product by one algorithm, or the parts left to our kernels. */
@@ -64,23 +65,38 @@ static timed_work work_of(const search *s, const candidate *a) {
   return (timed_work){s->plan, s->p, s->c, a ? &a->algorithm : NULL};
 }
 
-/* Of a failure, which only says that an algorithm is not there. */
-static double infinite(err error) {
+static err device_failure(const search *s, const candidate *a, cudaError_t code) {
+  const gemm_key *key = &s->plan->key;
+  int64_t rows, columns;
+  gemm_tile_of(&a->algorithm, &rows, &columns);
+  return err_new(
+      ERR_UNSUPPORTED,
+      "CUDA: %s, while an algorithm of cuBLASLt (tile %ld x %ld) was tried for a product of %ld x "
+      "%ld x %ld%s",
+      cudaGetErrorString(code), (long)rows, (long)columns, (long)key->m, (long)key->n, (long)key->k,
+      a->is_variant ? "; FLIP_PRODUCT_SEARCH_MS=0 tries only those that the library names" : "");
+}
+
+/* Of a failure, which only says that an algorithm is not there, unless the device does not go on.
+ * a: NULL for our kernels. */
+static double infinite(search *s, const candidate *a, err error) {
   err_free(error);
   (void)cudaGetLastError(); /* else the next launch takes it for its own */
+  const cudaError_t code = cudaStreamSynchronize(cuda_of(s->o)->compute);
+  if (code != cudaSuccess && a && !s->broken) s->broken = device_failure(s, a, code);
   return INFINITY;
 }
 
 /* The mean of a few runs; a: NULL for the unfused parts. */
-static double time_warm(const search *s, const candidate *a) {
+static double time_warm(search *s, const candidate *a) {
   const timed_work w = work_of(s, a);
   double seconds;
   err error = cuda_time(s->o, TIMED_RUNS, run_timed, &w, &seconds);
-  return error ? infinite(error) : seconds;
+  return error ? infinite(s, a, error) : seconds;
 }
 
 /* One run, after as much of the workspace as the cache holds was overwritten. */
-static double time_cold(const search *s, const candidate *a) {
+static double time_cold(search *s, const candidate *a) {
   cuda_state *state = cuda_of(s->o);
   size_t cache = (size_t)state->cache_bytes;
   if (cache > state->workspace_bytes) cache = state->workspace_bytes;
@@ -94,7 +110,7 @@ static double time_cold(const search *s, const candidate *a) {
   TRY(cuda_error(cudaEventElapsedTime(&milliseconds, state->begun, state->ended),
                  "reading an event"));
 cleanup:
-  return error ? infinite(error) : (double)milliseconds / 1e3;
+  return error ? infinite(s, a, error) : (double)milliseconds / 1e3;
 }
 
 static int fastest(const search *s) {
@@ -109,7 +125,8 @@ static int fastest(const search *s) {
  * have no time limit. */
 static void consider(search *s, const cublasLtMatmulAlgo_t *algorithm, bool is_variant) {
   bool is_due = !is_variant && s->count < GEMM_FEW_NAMED;
-  if (s->count == MOST_CANDIDATES || (!is_due && clock_seconds() >= s->deadline)) return;
+  bool is_over = s->broken || s->count == MOST_CANDIDATES;
+  if (is_over || (!is_due && clock_seconds() >= s->deadline)) return;
   for (int i = 0; i < s->count; i++)
     if (memcmp(&s->list[i].algorithm, algorithm, sizeof *algorithm) == 0) return;
   candidate *a = &s->list[s->count++];
@@ -177,7 +194,8 @@ static int run_finals(search *s, const cublasLtMatmulAlgo_t *first) {
     at = count++;
   }
   for (int round = 0; round < ROUNDS; round++)
-    for (int i = 0; i < count; i++) times[i][round] = time_cold(s, &s->list[i]);
+    for (int i = 0; i < count; i++)
+      times[i][round] = s->broken ? INFINITY : time_cold(s, &s->list[i]);
   for (int i = 0; i < count; i++) {
     qsort(times[i], ROUNDS, sizeof times[i][0], by_seconds);
     s->list[i].seconds = times[i][ROUNDS / 2];
@@ -191,25 +209,25 @@ static int run_finals(search *s, const cublasLtMatmulAlgo_t *first) {
 static int fastest_that_agrees(search *s, int first, int64_t *refused) {
   const cublasLtMatmulAlgo_t trusted = s->list[first].algorithm;
   int best;
-  while ((best = fastest(s)) >= 0 && s->list[best].is_variant) {
+  while ((best = fastest(s)) >= 0 && s->list[best].is_variant && !s->broken) {
     bool agrees = false;
     err error =
         gemm_compare(s->o, s->plan, s->p, s->c, &trusted, &s->list[best].algorithm, &agrees);
     if (!error && agrees) break;
     *refused += !error;
-    s->list[best].seconds = infinite(error);
+    s->list[best].seconds = infinite(s, &s->list[best], error);
   }
   return best;
 }
 
 /* The first that runs, without timing. */
 static int first_that_runs(search *s, const cublasLtMatmulHeuristicResult_t *named, int count) {
-  for (int i = 0; i < count; i++) {
+  for (int i = 0; i < count && !s->broken; i++) {
     s->list[0] = (candidate){.algorithm = named[i].algo};
     const timed_work w = work_of(s, &s->list[0]);
     err error = run_timed(s->o, &w);
     if (!error) return 0;
-    (void)infinite(error);
+    (void)infinite(s, &s->list[0], error);
   }
   return -1;
 }
@@ -223,15 +241,29 @@ static bool is_large(const search *s) {
   return 2.0 * (double)key->m * (double)key->n * (double)key->k >= LARGE_PRODUCT;
 }
 
+/* Time for many variants, however long one takes: a product is searched once. */
+static double search_time(const gemm_plans *plans, double first_seconds) {
+  enum { RUNS = 64 * (TIMED_RUNS + 1) };
+  const double most = 1;
+  double wanted = RUNS * first_seconds;
+  if (plans->searches_all || wanted < plans->search_seconds) return plans->search_seconds;
+  return wanted < most ? wanted : most;
+}
+
 /* Of s->list; -1 if none runs. */
 static int search_timed(search *s, const cublasLtMatmulHeuristicResult_t *named, int count,
                         gemm_gain *gain) {
   const gemm_plans *plans = cuda_of(s->o)->gemms;
   bool is_thorough = plans->search_seconds > 0 && (is_large(s) || plans->searches_all);
   int first = -1;
-  s->deadline = is_thorough ? clock_seconds() + plans->search_seconds : INFINITY;
+  const double begun = clock_seconds();
+  s->deadline = is_thorough ? begun + plans->search_seconds : INFINITY;
   if (!is_thorough && count > GEMM_FEW_NAMED) count = GEMM_FEW_NAMED;
-  for (int i = 0; i < count; i++) consider(s, &named[i].algo, false);
+  for (int i = 0; i < count; i++) {
+    consider(s, &named[i].algo, false);
+    if (i == 0 && is_thorough && isfinite(s->list[0].seconds))
+      s->deadline = begun + search_time(plans, s->list[0].seconds);
+  }
   for (int i = 0; i < s->count && first < 0; i++)
     if (isfinite(s->list[i].seconds)) first = i;
   if (first < 0) return -1;
@@ -276,6 +308,7 @@ err gemm_search(ops *o, gemm_plan *plan, const gemm_product *p,
   if (*is_there) plan->algorithm = s->list[best].algorithm;
   if (*is_there && is_timed) *seconds = s->list[best].seconds + time_warm(s, NULL);
   if (s->c != target) (void)cudaFree(s->c);
+  err broken = s->broken;
   free(s);
-  return NULL;
+  return broken;
 }

@@ -51,6 +51,19 @@ static void a_choice_persists_across_processes(void **state) {
   choice_store_close(store);
 }
 
+/* Written while the process runs, so that one that is killed has lost little. */
+static void choices_are_saved_before_the_end(void **state) {
+  (void)state;
+  choice_store *killed = open_store();
+  add(killed, 51, 1); /* the first is saved at once, others when a second has passed */
+  choice_store *other = open_store();
+  assert_true(look_up(other, 51) == 1);
+  choice_store_close(other);
+  add(killed, 52, 2);
+  assert_true(look_up(killed, 51) == 1 && look_up(killed, 52) == 2);
+  choice_store_close(killed);
+}
+
 static void two_processes_keep_both_their_choices(void **state) {
   (void)state;
   choice_store *one = open_store(), *other = open_store();
@@ -122,6 +135,7 @@ int main(void) {
   setenv("XDG_CACHE_HOME", folder, 1);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_choice_persists_across_processes),
+      cmocka_unit_test(choices_are_saved_before_the_end),
       cmocka_unit_test(two_processes_keep_both_their_choices),
       cmocka_unit_test(a_stale_choice_is_replaced),
       cmocka_unit_test(a_damaged_file_is_not_an_error),

@@ -476,7 +476,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   imitation_enter(ways[w.way]); /* a line of the trace */
   if ((has("failing") && w.way == BLAS_PLAIN) || blas_has_failing_tile(&algorithm))
     return CUBLAS_STATUS_EXECUTION_FAILED;
-  return stream_give(stream, call, blas_cost_of(&algorithm), blas_run, &w, sizeof w)
+  const stream_work run = blas_has_faulting_tile(&algorithm) ? blas_fault : blas_run;
+  return stream_give(stream, call, blas_cost_of(&algorithm), run, &w, sizeof w)
              ? CUBLAS_STATUS_EXECUTION_FAILED
              : CUBLAS_STATUS_SUCCESS;
 }

@@ -23,6 +23,7 @@
  *                 the first, and fastest of all with another tile
  *   wrong_tile    one with another tile is fastest, but leaves columns of its result unwritten
  *   failing_tile  one is accepted by the check, and fails when it is run
+ *   faulting_tile one is started, and breaks the device
  *   untold        the library does not say which tiles, splits and options an algorithm has */
 #ifndef FLIP_IMITATION_CUBLASLT_H
 #define FLIP_IMITATION_CUBLASLT_H
@@ -81,6 +82,7 @@ blas_algorithm blas_named_algorithm(blas_way way, uint32_t alignment);
 blas_way blas_way_of(const blas_algorithm *a);
 double blas_cost_of(const blas_algorithm *a);
 bool blas_has_wrong_tile(const blas_algorithm *a), blas_has_failing_tile(const blas_algorithm *a);
+bool blas_has_faulting_tile(const blas_algorithm *a);
 /* False: no algorithm of this library. */
 bool blas_read_algorithm(const cublasLtMatmulAlgo_t *bytes, blas_algorithm *out);
 
@@ -103,5 +105,6 @@ typedef struct {
   bool is_wrong; /* the last quarter of the columns is not written */
 } blas_work;
 cudaError_t blas_run(const void *work);
+cudaError_t blas_fault(const void *work); /* as a kernel that reads where nothing is */
 
 #endif

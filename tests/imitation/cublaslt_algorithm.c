@@ -48,6 +48,10 @@ bool blas_has_failing_tile(const blas_algorithm *a) {
   return a->tile == CUBLASLT_MATMUL_TILE_192x192 && has("failing_tile");
 }
 
+bool blas_has_faulting_tile(const blas_algorithm *a) {
+  return a->tile == CUBLASLT_MATMUL_TILE_192x192 && has("faulting_tile");
+}
+
 double blas_cost_of(const blas_algorithm *a) {
   static const double usual[] = {10e-6, 11e-6, 8e-6}, slow_first[] = {30e-6, 11e-6, 8e-6};
   const blas_way way = blas_way_of(a);

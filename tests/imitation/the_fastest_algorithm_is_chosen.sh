@@ -42,6 +42,11 @@ expect_line times ' [1-9][0-9]* variants with wrong results'
 [ "$(products '128x192|192x192')" = 0 ] || { cat times; fail "an algorithm that is wrong or fails was taken"; }
 losses first | cmp - usual || fail "losses differ where one algorithm is wrong"
 
+# One that breaks the device ends the run, and is named.
+export FLIP_IMITATION_BLAS=faulting_tile FLIP_PRODUCT_SEARCH_MS=100000 XDG_CACHE_HOME=$PWD/cache-faulting
+expect_status 1 train --out failed --set device=cuda "${tiny[@]}"
+expect_line err.txt "^flip: error: .*while an algorithm of cuBLASLt \(tile 192 x 192\) was tried for a product of [0-9]+ x [0-9]+ x [0-9]+; FLIP_PRODUCT_SEARCH_MS=0 tries only"
+
 # Little time: what the heuristics name is timed in any case.
 search usual 1
 [ "$(products '\| 1 \| 128x128 \|')" = 0 ] || { cat times; fail "a named algorithm was not tried"; }
