@@ -1,18 +1,11 @@
 /* The attention that a layer's queries pay to each key, summed over queries and heads: the scores
- * of attentive masking (ops_attended).
+ * of attentive masking (ops_attended). Many queries in bf16: attended_short.cu.
  *
- * Bound: the multiply-adds of q kᵀ, in fp32 without tensor cores: it is a small part of the scoring
- * pass, whose dense layers take most of the time. Not measured on a GPU. */
-#include "cuda/kernel.cuh"
-#include "cuda/kernels.h"
+ * Bound: loads of k, one element a lane from a row of its own: for one query, a class token, or in
+ * fp32, a small part of the scoring pass. Not measured on a GPU. */
+#include "cuda/attended.cuh"
 
 enum { ATTENDED_WARPS = 8, ATTENDED_BLOCK = ATTENDED_WARPS * LANES };
-
-typedef struct {
-  ops_attended op;
-  int warps; /* that compute: as many as shared memory has room for */
-  float scale;
-} attended_arguments;
 
 /* Grid: one block per image. A warp computes one (head, query) at a time, a lane every 32nd key;
  * each warp has separate sums, which are added in order at the end. Shared memory: a row of scores
@@ -45,12 +38,7 @@ DEVICE void attended_body(attended_arguments a, const int type) {
     for (int j = lane_index(); j < tokens; j += LANES) sums[j] += row[j] * inverse;
   }
   __syncthreads();
-  int keys = tokens - (int)op->first;
-  for (int j = thread_index(); j < keys; j += ATTENDED_BLOCK) {
-    float total = 0;
-    for (int w = 0; w < a.warps; w++) total += room[((int64_t)w * 2 + 1) * tokens + op->first + j];
-    ((float *)op->scores.data)[image * keys + j] += (float)op->weight * total;
-  }
+  add_scores(&a, room + tokens, 2 * tokens, a.warps);
 }
 KERNEL_PAIR(attended, attended_arguments, ATTENDED_BLOCK)
 
@@ -62,6 +50,8 @@ int kernel_attended(const ops_attended *op, void *stream) {
   attended_arguments a = {*op, (int)at_most(warps, ATTENDED_WARPS),
                           1.0f / sqrtf((float)op->head_width)};
   if (op->batch <= 0) return 0;
+  int launched = attended_is_short(op) ? kernel_attended_short(&a, stream) : KERNEL_REFUSED;
+  if (launched != KERNEL_REFUSED) return launched;
   return LAUNCH_PAIR(attended, op->qkv.type, GRID(op->batch, 1), ATTENDED_BLOCK,
                      (size_t)(row * a.warps), stream, a);
 }

@@ -199,7 +199,8 @@ static void check_attended(int64_t batch, int64_t tokens, int64_t heads, int64_t
   r.qkv = qkv.reference, r.scores = scores.reference;
   t.qkv = qkv.tested, t.scores = scores.tested;
   RUN(attended, &r, &t);
-  pair_check(&scores, 4e-6, "attention scores"); /* sums in fp32 of values that were read exactly */
+  /* sums in fp32 of values that were read exactly; tensor cores round sums towards zero */
+  pair_check(&scores, 8e-6, "attention scores");
   pair_free(&qkv), pair_free(&scores);
 }
 
@@ -211,6 +212,13 @@ void what_is_attended_to_agrees(void **state) {
   check_attended(1, 197, 2, 32, 1, 1);
   check_attended(1, 1100, 1, 16, 3, 1); /* fewer warps than a block has */
   check_attended(2, 2, 1, 7, 2, 1);
+  /* kernels of which a block has an image: one tile of keys and more, fewer queries than tokens */
+  check_attended(2, 17, 2, 48, 17, 0);
+  check_attended(3, 65, 2, 32, 65, 1);
+  check_attended(1, 64, 2, 64, 64, 1);
+  check_attended(1, 197, 2, 64, 197, 1);
+  check_attended(1, 150, 1, 80, 20, 0);
+  check_attended(1, 256, 1, 128, 256, 1);
 }
 
 /* Out and gradient are zeros in the reference, over which NaN was written before. */
