@@ -19,7 +19,7 @@ static const char details[] =
     "noise that would hide such a change, one or two worse commits at the end (three make a\n"
     "level), a change among commits that were measured alone within hours, which may be the "
     "machine's\n"
-    "drift, or a series without the commit of --against.\n"
+    "drift, a series without the commit of --against, or without a number at the newest commits.\n"
     "\n"
     "examples:\n"
     "  flipbench regress\n"
@@ -120,18 +120,30 @@ static bool is_sibling(const sample_series *a, const sample_series *b) {
          strcmp(a->build, b->build) == 0;
 }
 
-/* Commits at which the same command measured another row, after the last one of this series: its
- * level is not that of today. */
+/* Commits after the last point of this series at which the same command measured another row, or no
+ * number: the level of the series is not that of today. */
 static size_t count_unmeasured(const sample_series *series, const sample_series *all,
                                size_t count) {
   size_t most = 0, at;
   if (!series->count) return 0;
   const char *last = series->points[series->count - 1].commit;
   for (size_t i = 0; i < count; i++)
-    if (is_sibling(series, &all[i]) && find_reference(&all[i], last, &at) &&
-        all[i].count - 1 - at > most)
-      most = all[i].count - 1 - at;
+    if (is_sibling(series, &all[i]) && find_reference(&all[i], last, &at)) {
+      size_t later = all[i].count - 1 - at + all[i].empty_newest;
+      most = later > most ? later : most;
+    }
   return most;
+}
+
+static void write_unmeasured(const sample_series *series, size_t unmeasured, strbuf *out) {
+  strbuf_format(out, "cannot tell  %s: %s at the newest ", series->series,
+                series->empty_newest ? "no number" : "not measured");
+  if (unmeasured > 1) strbuf_format(out, "%zu ", unmeasured);
+  strbuf_format(out, "%s (%s is its last", text_plural((int64_t)unmeasured, "commit", "commits"),
+                series->points[series->count - 1].label);
+  if (series->left_out) strbuf_append(out, "; ");
+  history_write_left_out(series, out);
+  strbuf_append(out, ")\n");
 }
 
 /* A sentence about one series of `all`. */
@@ -151,9 +163,7 @@ static err judge(const sample_series *series, const sample_series *all, const re
   size_t unmeasured = count_unmeasured(series, all, words->series_count);
   if (unmeasured) {
     *kind = VERDICT_UNSURE;
-    strbuf_format(out, "cannot tell  %s: not measured at the newest %zu %s (%s is its last)\n",
-                  series->series, unmeasured, text_plural((int64_t)unmeasured, "commit", "commits"),
-                  series->points[series->count - 1].label);
+    write_unmeasured(series, unmeasured, out);
     return NULL;
   }
   err error = history_levels(series, how.level, &l);

@@ -103,18 +103,33 @@ static bool judge_newest(const series_levels *l, const verdict_options *how, ser
   return false;
 }
 
+/* The two parts of a level. A level of less than six values cannot be divided into parts of three,
+ * so the noise within its parts is hardly known; the deviation of the whole level is used instead,
+ * an overestimate, as it contains the difference of the parts. */
+static contrast compare_parts(const series_level *whole, const series_level *before,
+                              const series_level *after) {
+  contrast c = compare_levels(before, after);
+  if (whole->used >= LEVELS_LEAST_POINTS) return c;
+  c.degrees = whole->used - 1;
+  c.error =
+      whole->deviation * sqrt(1 / (double)before->used + 1 / (double)after->used) / before->mean;
+  return c;
+}
+
 /* The change that the data do not rule out: anywhere within the newest level, and relative to the
- * reference. */
+ * reference. A level too short for parts of three is divided as evenly as possible, so that there
+ * is always a bound. */
 static void find_bound(const series_levels *l, const verdict_options *how, const contrast *whole,
                        series_verdict *v) {
   const series_level *newest = &l->levels[l->level_count - 1];
+  size_t least = newest->used < LEVELS_LEAST_POINTS ? newest->used / 2 : LEVELS_LEAST_SEGMENT;
   v->bound = -INFINITY;
   if (whole) widen_bound(v, whole, how);
   for (size_t at = newest->first; at < newest->last; at++) {
     series_level before = levels_stretch(l, newest->first, at),
                  after = levels_stretch(l, at, newest->last);
-    if (before.used < LEVELS_LEAST_SEGMENT || after.used < LEVELS_LEAST_SEGMENT) continue;
-    contrast c = compare_levels(&before, &after);
+    if (before.used < least || after.used < least) continue;
+    contrast c = compare_parts(newest, &before, &after);
     widen_bound(v, &c, how);
   }
 }

@@ -101,7 +101,10 @@ void store_select_samples(const char *text, sample_series *series, size_t *count
 }
 
 /* All samples, series by series and commit by commit: in order of commit date (with time zones; of
- * an unknown one, the first measurement), then of their first measurement. */
+ * an unknown one, the first measurement), then of their first measurement. Commit dates are whole
+ * seconds: range.c measures commits of the same second oldest first, so that the latter is git's
+ * order. Commits of the same second that were measured by separate commands, newest first, remain
+ * in the order of measurement. */
 static const char samples_sql[] =
     "SELECT series, metric, words, build, machine, commit_id, dirty, substr(committed, 1, 10),"
     " value, is_disturbed, value > 0 AND value < 9e999 AS is_number,"
@@ -202,6 +205,7 @@ static err close_series(reader *r) {
     p->is_alone = n == 0;
     if (p->is_alone) n = values_of(r, i, corrected, false, values, &p->disturbed);
     one->empty_commits += n == 0;
+    one->empty_newest = n == 0 ? one->empty_newest + 1 : 0;
     if (!n) continue;
     p->value = numbers_median(values, n);
     p->least = values[0];

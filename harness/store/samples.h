@@ -31,6 +31,7 @@ typedef struct {
   size_t count;
   size_t left_out;      /* samples that are not positive numbers */
   size_t empty_commits; /* commits that have only such samples: they have no point */
+  size_t empty_newest;  /* of those: the ones after the last point */
   size_t alone;         /* points that are */
 } sample_series;
 

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "base/clock.h"
+#include "base/command.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -26,6 +27,7 @@ typedef struct {
   bisect_builds builds;
   bisect_commit *commits;
   size_t count, *missing; /* [count]: rounds still missing for each commit */
+  size_t *order;          /* [count]: the commits as they are measured */
   bool *has_failed;       /* already recorded */
   char machine[160];
   strbuf words, failures, logs; /* failures: the file's path */
@@ -215,7 +217,8 @@ static err try_reference(range *r, const bisect_commit *c, const char **failure)
 }
 
 /* The machine's speed drifts, so each commit is measured in turns with one and the same: the one of
- * earlier measurements, or the newest of the range that can be measured. */
+ * earlier measurements, or the newest of the range that can be measured (of several of its second,
+ * the oldest: the reference is measured first of all). */
 static err open_reference(range *r) {
   const char *failure;
   char id[48];
@@ -232,7 +235,8 @@ static err open_reference(range *r) {
                 err_message(error));
     err_free(error);
   }
-  for (size_t i = r->count; i-- > 0 && !r->reference;) {
+  for (size_t k = 0; k < r->count && !r->reference; k++) {
+    size_t i = r->order[k];
     if (r->has_failed[i]) continue;
     error = try_reference(r, &r->commits[i], &failure);
     if (error) error = pass_over(r, &r->commits[i], failure, error);
@@ -269,6 +273,45 @@ static err finish_reference(range *r) {
 }
 
 /* ---- the range ---- */
+
+/* When the commits were made, in whole seconds; 0 where it is not known: `first` need not be on the
+ * line of first parents that git lists here. */
+static err read_seconds(const range *r, int64_t *seconds) {
+  char most[24];
+  const char *repository = r->options->builds.repository, *newest = r->commits[r->count - 1].id;
+  char *const words[] = {"git", "-C", (char *)repository, "log",          "--first-parent",
+                         "-n",  most, "--format=%H %ct",  (char *)newest, "--",
+                         NULL};
+  strbuf lines = {0};
+  snprintf(most, sizeof most, "%zu", r->count);
+  err error = command_capture(words, &lines);
+  size_t at = r->count;
+  for (char *rest = lines.data, *line; !error && at > 0 && (line = strsep(&rest, "\n"));) {
+    const char *id = r->commits[at - 1].id, *end = strchr(line, ' ');
+    if (!end || strncmp(line, id, strlen(id)) != 0) continue;
+    seconds[--at] = strtoll(end, NULL, 10);
+  }
+  strbuf_free(&lines);
+  return error;
+}
+
+/* Newest first, but commits of the same second oldest first: the record has their dates in seconds
+ * and places equal ones in order of their first measurement. This does not help commits of one
+ * second that separate calls measure: there the later call's come last, whichever they are. */
+static err order_commits(range *r) {
+  int64_t *seconds = mem_zeroed(r->count, sizeof *seconds);
+  size_t placed = 0;
+  r->order = mem_zeroed(r->count, sizeof *r->order);
+  err error = seconds && r->order ? read_seconds(r, seconds) : mem_error(r->count, "commits");
+  for (size_t last = r->count; !error && last > 0;) {
+    size_t first = last - 1;
+    while (first > 0 && seconds[first] && seconds[first - 1] == seconds[first]) first--;
+    for (size_t i = first; i < last; i++) r->order[placed++] = i;
+    last = first;
+  }
+  free(seconds);
+  return error;
+}
 
 static err plan(range *r) {
   double total = 0;
@@ -309,7 +352,8 @@ static err measure_all(range *r) {
   if (is_complete(r)) return NULL;
   err error = is_stopped(r) ? err_new(ERR_INTERRUPTED, "stopped") : open_reference(r);
   if (!error) count_reference(r);
-  for (size_t i = r->count; i-- > 0 && !error;) {
+  for (size_t k = 0; k < r->count && !error; k++) {
+    size_t i = r->order[k];
     if (!r->missing[i] || r->has_failed[i]) continue;
     if (is_stopped(r)) error = err_new(ERR_INTERRUPTED, "stopped");
     if (error || is_over_budget(r, started)) {
@@ -354,6 +398,7 @@ err range_measure(const range_options *options, store *s, range_result *result) 
     TRY(make_folder(folder, sizeof folder));
     r.builds.folder = folder;
   }
+  TRY(order_commits(&r));
   TRY(plan(&r));
   error = measure_all(&r);
   progress_finish(&r.bar, NULL);
@@ -362,6 +407,7 @@ cleanup:
   bisect_free_commits(r.commits, r.count);
   free(r.reference);
   free(r.missing);
+  free(r.order);
   free(r.has_failed);
   strbuf_free(&r.words);
   strbuf_free(&r.failures);

@@ -123,7 +123,33 @@ static void fine_means_that_a_change_is_ruled_out(void **state) {
   assert_true(judged(30, 0, 1, 0.02, QUIET).fine >= 150);
 }
 
-/* ---- series without noise ---- */
+/* Of 200 series whose newest level, the best, has `newest` values, those that are fine; the last
+ * three of them have `ratio` of the others' rate. */
+static int fine_with_short_level(size_t newest, double ratio) {
+  int fine = 0;
+  for (uint64_t e = 0; e < EXPERIMENTS; e++) {
+    double values[MOST];
+    series_levels l;
+    const verdict_options how = {.least = 0.05, .level = 0.03};
+    const size_t before = 8, count = before + newest;
+    rng r = rng_at(4, RNG_TEST, e, count);
+    for (size_t i = 0; i < count; i++)
+      values[i] = measured(&r, QUIET) * (i < before ? 0.8 : i + 3 < count ? 1 : ratio);
+    assert_ok(levels_find(values, count, how.level, &l));
+    fine += levels_judge(&l, &how).kind == VERDICT_FINE;
+    levels_free(&l);
+  }
+  return fine;
+}
+
+/* A level of five cannot be divided into parts of three, so its own noise decides. */
+static void a_short_newest_level_is_fine_only_when_a_change_is_ruled_out(void **state) {
+  (void)state;
+  assert_true(fine_with_short_level(5, 0.95) <= 16); /* the limit as above */
+  assert_true(fine_with_short_level(5, 1) >= 180);
+}
+
+/* ---- series without noise, or with given values ---- */
 
 static series_verdict verdict_of(const double *values, size_t count) {
   series_levels l;
@@ -193,6 +219,24 @@ static void what_became_faster_or_recovered_is_fine(void **state) {
   assert_int_equal(verdict_of(values, 5).kind, VERDICT_UNSURE);
 }
 
+static void a_short_newest_level_has_a_bound(void **state) {
+  (void)state;
+  static const double noisy[] = {1300, 1180, 1240, 1190, 1100};
+  for (size_t newest = 3; newest <= 5; newest++) {
+    double values[13];
+    for (size_t i = 0; i < 8 + newest; i++)
+      values[i] = i < 8 ? 1000 + (double)(i % 3) : noisy[i - 8];
+    series_verdict v = verdict_of(values, 8 + newest);
+    assert_int_equal(v.kind, VERDICT_UNSURE);
+    assert_int_equal(v.reason, VERDICT_BY_BOUND);
+    assert_true(v.bound > 0.05 && v.bound < 0.5);
+    for (size_t i = 8; i < 8 + newest; i++) values[i] = 1200 + (double)(i % 2);
+    v = verdict_of(values, 8 + newest);
+    assert_int_equal(v.kind, VERDICT_FINE);
+    assert_true(v.bound > 0 && v.bound < 0.01);
+  }
+}
+
 static void an_outlying_newest_commit_is_not_fine(void **state) {
   (void)state;
   double values[12];
@@ -217,10 +261,12 @@ int main(void) {
       cmocka_unit_test(regress_alarms_in_at_most_five_percent),
       cmocka_unit_test(regress_finds_five_percent_and_never_calls_it_fine),
       cmocka_unit_test(fine_means_that_a_change_is_ruled_out),
+      cmocka_unit_test(a_short_newest_level_is_fine_only_when_a_change_is_ruled_out),
       cmocka_unit_test(a_clean_step_of_five_percent_is_a_regression_from_six_commits_on),
       cmocka_unit_test(gradual_change_is_measured_against_the_best_level),
       cmocka_unit_test(a_small_recovery_does_not_excuse_a_slow_down),
       cmocka_unit_test(what_became_faster_or_recovered_is_fine),
+      cmocka_unit_test(a_short_newest_level_has_a_bound),
       cmocka_unit_test(an_outlying_newest_commit_is_not_fine),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

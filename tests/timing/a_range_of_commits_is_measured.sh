@@ -23,7 +23,7 @@ P
 export TEMPLATE=$PWD/template CALLS=$PWD/calls TMPDIR=$PWD/tmp
 mkdir tmp; : > calls
 build='grep -q RATE rate && . ./rate && mkdir -p out && sed "s/RATE/$RATE/; s/COMMIT/$(git rev-parse HEAD)/" "$TEMPLATE" > out/flip && chmod +x out/flip'
-measure() { bench history --repository repo --build "$build" --program out/flip --rounds 3 --no-progress "$@"; }
+measure() { bench history --repository "${REPOSITORY:-repo}" --build "$build" --program out/flip --rounds 3 --no-progress "$@"; }
 
 # A budget ends it before all is done: the newest commits are there, measured in turns with the newest
 # of all.
@@ -85,6 +85,19 @@ expect_status 0 measure --measure c07^..c07 --results one
 expect_line err.txt '2 commits: 1 measured now, 0 measured before, 1 skipped'
 expect_line out.txt ' [34] samples ‡'
 expect_line out.txt "‡ 1 of these points was measured alone"
+
+# Commits of one second, as a rebase makes them, stay in git's order.
+git init -q burst
+for i in 1 2 3 4; do
+  printf 'RATE=%d\n' $((10000 * i)) > burst/rate
+  git -C burst add rate
+  GIT_COMMITTER_DATE=2026-02-01T00:00:0$((i > 1)) git -C burst -c user.name=t -c user.email=t@t commit -qm "change $i"
+done
+REPOSITORY=burst expect_status 0 measure --measure HEAD~3..HEAD --results burst-results
+expect_line err.txt '4 commits: 4 measured now, 0 measured before'
+[ "$(grep -oE '^  [0-9a-f]{10} ' out.txt | tr -d ' ')" = "$(git -C burst log --reverse --format=%H | cut -c1-10)" ] ||
+  { cat out.txt; git -C burst log --oneline; fail "commits of one second are not in git's order"; }
+! grep -q '‡' out.txt || { cat out.txt; fail "something was measured alone"; }
 
 # Drawn: a figure a machine, build and words, with the change in it; a page with all inside.
 expect_status 0 bench history --format svg,pdf

@@ -171,3 +171,44 @@ done
 expect_status 2 bench regress --results rowed
 expect_line out.txt '^fine +mask_ratio=0.5: 10 commits'
 expect_line out.txt '^cannot tell +mask_ratio=0.75: not measured at the newest 2 commits'
+
+# The commits of a made-up record: one sample of one row, or of several.
+sample() { # sample FOLDER COMMIT VALUE [VALUE…]
+  local folder=$1 commit=$2 row=0 value
+  shift 2
+  mkdir -p "$folder/benchmarks"
+  for value in "$@"; do
+    row=$((row + 1))
+    printf '{"ordinal":%d,"series":"row %d","metric":"samples_per_second","words":"","build":"","machine":"m","side":"","round":1,"commit":"%040d","dirty":"","committed":"2026-01-%02dT00:00:00Z","time":"2026-01-%02dT09:00:00.000Z","value":%s}\n' \
+      $row $row "$commit" "$commit" "$commit" "$value"
+  done > "$folder/benchmarks/$commit.jsonl"
+  rm -f "$folder"/flipbench.db*
+}
+
+# A new level of fewer than six commits is fine when its own noise rules a slow-down out, and only then.
+commit=0
+for value in 1001 1002 1000 1001 999 1000 1002 1000 1300 1180 1240 1190 1100; do
+  commit=$((commit + 1))
+  sample short $commit $value
+done
+expect_status 2 bench regress --results short
+expect_line out.txt '^cannot tell  row 1: noise hides a change of 2.0 %: up to 19\.[0-9] % is possible'
+expect_status 2 bench regress --results short --against "$(printf '%040d' 11)"
+for commit in 9 10 11 12 13; do sample short $commit $((1200 + commit % 2)); done
+expect_status 0 bench regress --results short
+expect_line out.txt '^fine +row 1: 13 commits, no more than 0\.[1-9] % less is possible'
+
+# Nor is a series fine whose newest commits printed no number, in this row or in another one.
+for commit in 1 2 3 4 5 6 7; do sample silent $commit $((10000 + commit % 3)) $((20000 + commit % 3)); done
+expect_status 0 bench regress --results silent
+sample silent 8 null
+expect_status 2 bench regress --results silent
+expect_line out.txt '^cannot tell  row 1: no number at the newest commit \(0000000000 is its last; 1 sample left out: no positive number; 1 commit has no other\)$'
+expect_line out.txt '^cannot tell  row 2: not measured at the newest commit \(0000000000 is its last\)$'
+sample silent 9 null 20001
+expect_status 2 bench regress --results silent
+expect_line out.txt '^cannot tell  row 1: no number at the newest 2 commits \('
+expect_line out.txt '^fine +row 2: 8 commits'
+sample silent 9 10001 20001 # one in between hides nothing of today
+expect_status 0 bench regress --results silent
+expect_line out.txt '^fine +row 1: 8 commits'
