@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Writes everything in this folder, and docs/findings.md, from the record of the runs:
 #   results/paper-mini/make.sh RESULTS      the results folder of 'flipbench run experiments/paper/*.yaml --profile mini'
-# The database is copied first, so that cells may still be running.
+# A table that this record has not finished keeps what an earlier record gave: its files, its claims, and all earlier
+# lines of runs.jsonl. The database is copied first, so that cells may still be running. Needs jq.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 results=$(realpath "${1:?the results folder}") out=results/paper-mini flipbench=${FLIPBENCH:-build/bin/flipbench}
@@ -9,15 +10,15 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 sqlite3 "$results/flipbench.db" ".backup $scratch/flipbench.db"
 bench() { local command=$1; shift; "$flipbench" "$command" "$@" --results "$results" --db "$scratch/flipbench.db"; }
-rm -rf "$out"/figures
+count() { sqlite3 "$scratch/flipbench.db" "SELECT count(*) FROM v_cell_latest WHERE experiment = '$1@mini' AND $2"; }
+kept=0
 mkdir -p "$out/figures"
 for file in experiments/paper/*.yaml; do
   name=$(basename "$file" .yaml)
-  left=$(sqlite3 "$scratch/flipbench.db" "SELECT count(*) FROM v_cell_latest WHERE experiment = '$name@mini' AND status IS NOT 'finished'")
-  known=$(sqlite3 "$scratch/flipbench.db" "SELECT count(*) FROM v_cell_latest WHERE experiment = '$name@mini'")
+  known=$(count "$name" true) left=$(count "$name" "status IS NOT 'finished'")
   if [ "$known" = 0 ] || [ "$left" != 0 ]; then
-    echo "$name: $left of $known cells are not finished; left out"
-    rm -f "$out/$name".{md,csv}
+    echo "$name: $left of $known cells are not finished; what is there of an earlier record stays"
+    kept=1
     continue
   fi
   bench report "$name@mini" --format markdown --out "$out/$name.md"
@@ -25,11 +26,25 @@ for file in experiments/paper/*.yaml; do
   bench plot "$name@mini" --figure accuracy_vs_time --format png --out "$scratch/$name" > /dev/null
   mv "$scratch/$name/accuracy_vs_time.png" "$out/figures/$name.png"
 done
-bench report --paper --profile mini --format json --out "$out/claims.json"
+
+bench report --paper --profile mini --format json --out "$scratch/claims.json"
+if [ $kept = 1 ]; then
+  jq -c --slurpfile earlier "$out/claims.json" '. as $now |
+    [.tables[] | select(.cells > 0 and .finished == .cells) | .name] as $new |
+    def record($table): if $new | index($table) then $now else $earlier[0] end;
+    [.tables[].name as $name | record($name) | .tables[] | select(.name == $name)] as $tables |
+    [.tables[].name as $name | record($name) | .claims[] | select(.table == $name)] as $claims |
+    {profile, tables: $tables, claims: $claims}' "$scratch/claims.json" > "$scratch/both.json"
+  mv "$scratch/both.json" "$scratch/claims.json"
+fi
+mv "$scratch/claims.json" "$out/claims.json"
 "$flipbench" report --paper --from "$out/claims.json" --format markdown --out docs/findings.md
 "$flipbench" report --paper --from "$out/claims.json" --format html --out "$out/paper.html"
+
 sqlite3 -json "$scratch/flipbench.db" "SELECT p.directory, p.cell_id, p.started, p.commit_id, p.dirty, p.cpu, p.precision, p.threads,
   p.data_fingerprint, round(s.samples_per_second, 1) AS samples_per_second, round(s.lost_share, 3) AS lost_share,
   round(s.peak_bytes) AS peak_bytes, round(s.final_loss, 5) AS final_loss, round(s.zero_shot_top1, 5) AS zero_shot_top1
-  FROM v_provenance AS p JOIN v_cell_summary AS s USING (run_id) WHERE p.status = 'finished' GROUP BY run_id ORDER BY p.started" |
-  sed 's/^\[//; s/\]$//; s/},$/}/' > "$out/runs.jsonl"
+  FROM v_provenance AS p JOIN v_cell_summary AS s USING (run_id) WHERE p.status = 'finished' GROUP BY run_id" |
+  jq -c '.[]' > "$scratch/runs.jsonl"
+if [ $kept = 1 ]; then cat "$out/runs.jsonl" >> "$scratch/runs.jsonl"; fi
+jq -cs 'unique_by([.started, .directory])[]' "$scratch/runs.jsonl" > "$out/runs.jsonl"
