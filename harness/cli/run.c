@@ -272,9 +272,7 @@ int cli_run(int argc, char **argv) {
                        .set_cell = words.set_cell.items,
                        .set_cell_count = words.set_cell.count};
   TRY(cli_load_experiment(NULL, given, &spec, &e));
-  /* a dry run leaves no files behind */
-  bool is_fresh = words.dry_run && !fs_exists(words.place.path);
-  TRY(store_open(is_fresh ? ":memory:" : words.place.path, &s));
+  TRY(words.dry_run ? store_open_copy(words.place.path, &s) : store_open(words.place.path, &s));
   TRY(run_and_report(&words, given, e, s, &all_finished));
 cleanup:
   store_close(s);

@@ -101,10 +101,19 @@ static void say_nothing(const run_sweep *sweep) {
   strbuf_free(&line);
 }
 
-/* Submits, follows, and resubmits transient failures while retries are left. */
+/* What sbatch wrote to the user, line by line; empties it. */
+static void pass_on(strbuf *said) {
+  for (char *rest = said->data, *line; rest && (line = strsep(&rest, "\n"));)
+    if (*line) log_info("%s", line);
+  strbuf_free(said);
+}
+
+/* Submits, follows, and resubmits while retries are left, or cells wait again because their parent
+ * was trained again. */
 static err submit_and_follow(const submit_words *words, const spec_experiment *e, store *s,
                              const run_options *options, run_sweep *sweep) {
-  slurm_wishes wishes = {words->partition, words->account, words->self, NULL};
+  strbuf said = {0};
+  slurm_wishes wishes = {words->partition, words->account, words->self, NULL, &said};
   slurm_tasks tasks = {0};
   size_t again = 0;
   err error = NULL;
@@ -117,14 +126,16 @@ static err submit_and_follow(const submit_words *words, const spec_experiment *e
       usleep((useconds_t)(fmin(wait, 3600) * 1e6));
     }
     slurm_free(&tasks);
-    TRY(slurm_submit(e, s, options, &wishes, sweep, &tasks));
+    error = slurm_submit(e, s, options, &wishes, sweep, &tasks);
+    pass_on(&said);
+    if (error) goto cleanup;
     say_submitted(&tasks);
     if (words->detach && !tasks.count) say_nothing(sweep);
-    if (words->detach) break;
+    if (words->detach || !tasks.count) break;
     TRY(slurm_watch(e, s, options, sweep, &tasks));
     if (sweep->is_interrupted) break;
     TRY(slurm_prepare_retries(s, options, sweep, &again));
-  } while (again);
+  } while (again || run_count(sweep, CELL_WAITING));
 cleanup:
   slurm_free(&tasks);
   return error;
@@ -134,7 +145,7 @@ static err preview(const submit_words *words, const spec_experiment *e, store *s
                    const run_options *options, run_sweep *sweep) {
   strbuf out = {0};
   slurm_tasks tasks = {0};
-  slurm_wishes wishes = {words->partition, words->account, words->self, &out};
+  slurm_wishes wishes = {words->partition, words->account, words->self, &out, NULL};
   err error = slurm_submit(e, s, options, &wishes, sweep, &tasks);
   if (!error && !out.length) {
     write_nothing(sweep, &out);
@@ -191,8 +202,7 @@ static err submit(submit_words *words, const option_list *rest, bool *all_finish
                        .set_cell_count = words->set_cell.count};
   TRY(cli_load_experiment(NULL, given, &spec, &e));
   TRY(find_paths(words));
-  bool is_fresh = words->dry_run && !fs_exists(words->place.path);
-  TRY(store_open(is_fresh ? ":memory:" : words->place.path, &s));
+  TRY(words->dry_run ? store_open_copy(words->place.path, &s) : store_open(words->place.path, &s));
   TRY(plan_and_submit(words, given, e, s, all_finished));
 cleanup:
   store_close(s);

@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/progress.h"
 #include "cli/cli.h"
 #include "report/write.h"
 #include "store/facts.h"
+#include "store/runs.h"
 
 /* Predictions for the cells that ran, with the measurements. */
 static err print_predictions(store *s, const run_sweep *sweep) {
@@ -81,7 +83,8 @@ static void say_what_failed(const run_sweep *sweep, const char *results, const c
   if (failed)
     log_line(LOG_INFO, "%zu failed%s; to retry: %s --retry", failed,
              skipped ? " (cells that depend on them were skipped)" : "", again);
-  size_t stopped = run_count(sweep, CELL_INTERRUPTED) + run_count(sweep, CELL_WAITING);
+  size_t stopped = run_count(sweep, CELL_INTERRUPTED) + run_count(sweep, CELL_WAITING) +
+                   run_count(sweep, CELL_RUNNING);
   if (stopped)
     log_line(LOG_INFO, "%zu of %zu cells are not finished; run the same command to continue",
              stopped, sweep->count);
@@ -97,9 +100,31 @@ static err write_outputs(const char *results, const spec_experiment *e, store *s
   return NULL;
 }
 
+/* A cell that was waiting for its retry when the sweep was stopped is recorded as failed: the same
+ * command does not start it, --retry does. */
+static err name_stopped_retries(store *s, run_sweep *sweep) {
+  err error = NULL;
+  for (size_t i = 0; i < sweep->count && !error; i++) {
+    run_cell *c = &sweep->cells[i];
+    store_run run;
+    if (c->state != CELL_WAITING || !c->tries) continue;
+    error = store_find_run(s, c->cell->id, &run);
+    if (error) break;
+    if (run.run_id && strcmp(run.status, "failed") == 0) {
+      c->state = CELL_FAILED;
+      free(c->directory); /* a run without a checkpoint was set aside */
+      c->directory = mem_copy_string(run.directory);
+      if (!c->directory) error = mem_error(0, "a path");
+    }
+    store_free_run(&run);
+  }
+  return error;
+}
+
 err cli_end_sweep(const char *results, const spec_experiment *e, store *s, run_sweep *sweep,
                   const char *again) {
-  err error = print_table(e, s);
+  err error = name_stopped_retries(s, sweep);
+  if (!error) error = print_table(e, s);
   if (!error) error = print_predictions(s, sweep);
   if (error) return error;
   if (run_count(sweep, CELL_FINISHED)) error = write_outputs(results, e, s);

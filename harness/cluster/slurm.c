@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "store/runs.h"
+#include "sweep/again.h"
 #include "sweep/directory.h"
 #include "sweep/retry.h"
 #include "cluster/slurm_queue.h"
@@ -59,9 +61,11 @@ static err load_tasks(const spec_experiment *e, const run_options *options, cons
   err error = path ? NULL : mem_error(0, "a path");
   if (!error && fs_exists(path)) error = fs_read(path, &text, &length);
   for (char *rest = text, *line; !error && (line = strsep(&rest, "\n"));) {
-    slurm_task one = {0};
+    slurm_task one = {.attempts = -1};
     char id[HASH_SIZE];
-    if (sscanf(line, "%" SCNd64 "\t%d\t%32s", &one.job, &one.index, id) != 3) continue;
+    if (sscanf(line, "%" SCNd64 "\t%d\t%32s\t%" SCNd64, &one.job, &one.index, id, &one.attempts) <
+        3)
+      continue;
     one.cell = find_cell(sweep, id);
     if (one.cell == SIZE_MAX) continue;
     size_t known = 0;
@@ -76,11 +80,14 @@ static err load_tasks(const spec_experiment *e, const run_options *options, cons
   return error;
 }
 
-/* Keeps those that Slurm still knows. */
-static void drop_gone(slurm_tasks *tasks) {
+/* Keeps those that Slurm still knows, and those whose end has not been seen yet. */
+static void drop_gone(const run_sweep *sweep, slurm_tasks *tasks) {
   size_t kept = 0;
-  for (size_t i = 0; i < tasks->count; i++)
-    if (tasks->items[i].is_queued) tasks->items[kept++] = tasks->items[i];
+  for (size_t i = 0; i < tasks->count; i++) {
+    const slurm_task *task = &tasks->items[i];
+    if (task->is_queued || sweep->cells[task->cell].state == CELL_RUNNING)
+      tasks->items[kept++] = *task;
+  }
   tasks->count = kept;
 }
 
@@ -125,6 +132,14 @@ static bool belongs(const run_sweep *sweep, const slurm_tasks *tasks, size_t i, 
   return true;
 }
 
+/* An array has one set of options. The limits of some cells are no limits of those without any. */
+static bool have_same_options(const run_cell *a, const run_cell *b) {
+  return a->ranks == b->ranks &&
+         spec_nodes_of(a->cell, a->ranks) == spec_nodes_of(b->cell, b->ranks) &&
+         (a->limits.time_seconds > 0) == (b->limits.time_seconds > 0) &&
+         (a->limits.memory_bytes > 0) == (b->limits.memory_bytes > 0);
+}
+
 /* The next cells that can go into one array; count 0: none. */
 static void next_batch(const run_sweep *sweep, const slurm_tasks *tasks, batch *b) {
   b->count = 0;
@@ -133,11 +148,10 @@ static void next_batch(const run_sweep *sweep, const slurm_tasks *tasks, batch *
     int index;
     const char *tuning = b->count ? b->tuning : sweep->cells[i].cell->tuning;
     if (!belongs(sweep, tasks, i, tuning, &after, &index)) continue;
-    const run_cell *c = &sweep->cells[i];
-    int64_t nodes = spec_nodes_of(c->cell, c->ranks);
-    if (b->count && (after != b->after || c->ranks != b->ranks || nodes != b->nodes)) continue;
+    const run_cell *c = &sweep->cells[i], *first = &sweep->cells[b->count ? b->cells[0] : i];
+    if (b->count && (after != b->after || !have_same_options(c, first))) continue;
     b->ranks = c->ranks;
-    b->nodes = nodes;
+    b->nodes = spec_nodes_of(c->cell, c->ranks);
     b->tuning = tuning;
     b->after = after;
     b->cells[b->count] = i;
@@ -146,15 +160,55 @@ static void next_batch(const run_sweep *sweep, const slurm_tasks *tasks, batch *
   }
 }
 
+/* sbatch divides its lines at spaces, ends them at '#', and reads quotes and backslashes. */
+static void put_value(strbuf *out, const char *value) {
+  static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                              "_-+=.,:/@%";
+  if (value[strspn(value, plain)] == '\0') {
+    strbuf_append(out, value);
+    return;
+  }
+  strbuf_append_char(out, '"');
+  for (; *value; value++) {
+    if (*value == '"' || *value == '\\') strbuf_append_char(out, '\\');
+    strbuf_append_char(out, *value);
+  }
+  strbuf_append_char(out, '"');
+}
+
 static void put_option(strbuf *out, const char *name, const char *value) {
-  if (value && *value) strbuf_format(out, "#SBATCH --%s=%s\n", name, value);
+  if (!value || !*value) return;
+  strbuf_format(out, "#SBATCH --%s=", name);
+  put_value(out, value);
+  strbuf_append_char(out, '\n');
+}
+
+static void put_job_name(const spec_experiment *e, const batch *b, strbuf *out) {
+  strbuf name = {0};
+  strbuf_format(&name, "%s%s%s", e->name, b->tuning ? "-" : "", b->tuning ? b->tuning : "");
+  put_option(out, "job-name", strbuf_string(&name));
+  strbuf_free(&name);
+}
+
+/* JOB_TASK.out. A '%' of the path is doubled: Slurm replaces what follows a single one. */
+static void put_output(const spec_experiment *e, const run_options *options, strbuf *out) {
+  strbuf folder = {0}, path = {0};
+  strbuf_format(&folder, "%s/%s/slurm/", options->results, e->name);
+  for (const char *at = strbuf_string(&folder); *at; at++) {
+    if (*at == '%') strbuf_append_char(&path, '%');
+    strbuf_append_char(&path, *at);
+  }
+  strbuf_append(&path, "%A_%a.out");
+  put_option(out, "output", strbuf_string(&path));
+  strbuf_free(&folder);
+  strbuf_free(&path);
 }
 
 static void put_number(strbuf *out, const char *name, int64_t value, const char *unit) {
   if (value > 0) strbuf_format(out, "#SBATCH --%s=%" PRId64 "%s\n", name, value, unit);
 }
 
-/* The greatest limits within the batch: an array has one set of them. */
+/* The greatest limits within the batch: an array has one set of them. 0: none. */
 static spec_limits greatest_limits(const run_sweep *sweep, const batch *b) {
   spec_limits most = {0};
   for (size_t i = 0; i < b->count; i++) {
@@ -177,14 +231,14 @@ static void write_script(const spec_experiment *e, const run_options *options,
                          const char *list, strbuf *out) {
   const spec_slurm *own = &e->slurm;
   spec_limits most = greatest_limits(sweep, b);
-  strbuf_format(out, "#!/bin/bash\n#SBATCH --job-name=%s%s%s\n", e->name, b->tuning ? "-" : "",
-                b->tuning ? b->tuning : "");
+  strbuf_append(out, "#!/bin/bash\n");
+  put_job_name(e, b, out);
   put_option(out, "partition", wishes->partition ? wishes->partition : own->partition);
   put_option(out, "account", wishes->account ? wishes->account : own->account);
   put_option(out, "qos", own->qos);
   put_option(out, "constraint", own->constraint);
   put_array(e, b, out);
-  strbuf_format(out, "#SBATCH --output=%s/%s/slurm/%%A_%%a.out\n", options->results, e->name);
+  put_output(e, options, out);
   int64_t here = b->ranks / b->nodes; /* on each node */
   strbuf_append(out, "#SBATCH --open-mode=append\n#SBATCH --requeue\n");
   put_number(out, "ntasks", b->ranks, "");
@@ -231,15 +285,21 @@ static err write_list(const spec_experiment *e, const run_sweep *sweep, const ba
 }
 
 /* jobs.tsv: written before the database is updated, so that a killed flipbench finds its jobs. */
-static err remember(const char *path, const run_sweep *sweep, const batch *b, int64_t job,
-                    slurm_tasks *tasks) {
+static err remember(const char *path, const batch *b, const int64_t *attempts, int64_t job,
+                    const run_sweep *sweep, slurm_tasks *tasks) {
   strbuf text = {0};
   err error = NULL;
   for (size_t i = 0; i < b->count && !error; i++) {
-    slurm_task one = {.cell = b->cells[i], .job = job, .index = b->indices[i], .is_queued = true};
-    strbuf_format(&text, "%" PRId64 "\t%d\t%s\n", job, one.index, sweep->cells[one.cell].cell->id);
+    slurm_task one = {.cell = b->cells[i],
+                      .job = job,
+                      .index = b->indices[i],
+                      .is_queued = true,
+                      .attempts = attempts[i]};
+    strbuf_format(&text, "%" PRId64 "\t%d\t%s\t%" PRId64 "\n", job, one.index,
+                  sweep->cells[one.cell].cell->id, one.attempts);
     error = add_task(tasks, &one);
   }
+  if (!error && text.is_broken) error = mem_error(text.length, path);
   int fd = error ? -1 : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (!error && fd < 0) error = err_errno(errno, "%s: cannot open", path);
   if (!error) error = fs_write_all(fd, text.data, text.length, path);
@@ -248,14 +308,43 @@ static err remember(const char *path, const run_sweep *sweep, const batch *b, in
   return error;
 }
 
+/* The processes that the cells had so far, before a job of theirs can start another. */
+static err count_attempts(const run_options *options, const run_sweep *sweep, const batch *b,
+                          int64_t *attempts) {
+  err error = NULL;
+  for (size_t i = 0; i < b->count && !error; i++) {
+    int next = 1;
+    error = directory_next_attempt(options->results, sweep->cells[b->cells[i]].directory, &next);
+    attempts[i] = next - 1;
+  }
+  return error;
+}
+
+/* Signals wait meanwhile: a job that is submitted but not recorded would be submitted again. */
+static err submit_recorded(const char *script, const char *jobs, const slurm_wishes *wishes,
+                           const batch *b, const int64_t *attempts, const run_sweep *sweep,
+                           slurm_tasks *tasks) {
+  sigset_t blocked, before;
+  strbuf said = {0};
+  int64_t job = 0;
+  run_block_stops(&blocked, &before);
+  err error = slurm_sbatch(script, &job, &said);
+  if (!error) error = remember(jobs, b, attempts, job, sweep, tasks);
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  if (!error && wishes->said && said.length)
+    strbuf_format(wishes->said, "%s\n", strbuf_string(&said));
+  strbuf_free(&said);
+  return error;
+}
+
 static err submit_batch(const spec_experiment *e, const run_options *options,
                         const slurm_wishes *wishes, const run_sweep *sweep, const batch *b,
                         int number, slurm_tasks *tasks) {
   char *folder = slurm_path(options, e, NULL), *jobs = slurm_path(options, e, "jobs.tsv");
+  int64_t *attempts = mem_zeroed(b->count, sizeof *attempts);
   strbuf list = {0}, script = {0}, text = {0};
-  int64_t job = 0;
   err error = NULL;
-  if (!folder || !jobs) FAIL(ERR_MEMORY, "out of memory: a path");
+  if (!folder || !jobs || !attempts) FAIL(ERR_MEMORY, "out of memory: a job array");
   strbuf_format(&list, "%s/tasks-%ld-%ld-%d.jsonl", folder, (long)time(NULL), (long)getpid(),
                 number);
   strbuf_format(&script, "%.*s.sh", (int)(list.length - 6), strbuf_string(&list));
@@ -263,47 +352,70 @@ static err submit_batch(const spec_experiment *e, const run_options *options,
   if (text.is_broken) FAIL(ERR_MEMORY, "out of memory: the job's script");
   if (wishes->preview) {
     strbuf_format(wishes->preview, "# %s\n%s\n", strbuf_string(&script), strbuf_string(&text));
-    error = remember("/dev/null", sweep, b, number, tasks); /* dependencies of a later array */
+    /* dependencies of a later array */
+    error = remember("/dev/null", b, attempts, number, sweep, tasks);
     goto cleanup;
   }
-  TRY(fs_make_folders(folder));
   TRY(write_list(e, sweep, b, folder, strbuf_string(&list)));
   TRY(fs_write_atomic(strbuf_string(&script), text.data, text.length));
-  TRY(slurm_sbatch(strbuf_string(&script), &job));
-  TRY(remember(jobs, sweep, b, job, tasks));
+  TRY(count_attempts(options, sweep, b, attempts));
+  TRY(submit_recorded(strbuf_string(&script), jobs, wishes, b, attempts, sweep, tasks));
 cleanup:
   free(folder);
   free(jobs);
+  free(attempts);
   strbuf_free(&list);
   strbuf_free(&script);
   strbuf_free(&text);
   return error;
 }
 
-/* A run that is recorded as running, without a task in the queue: its machine was lost. */
-static err settle_running(store *s, const run_options *options, const slurm_tasks *tasks,
-                          run_sweep *sweep) {
+/* A run that is recorded as running, without a task in the queue: it has ended since run_plan read
+ * its record, or its machine was lost. One whose lock is held still writes, and is followed. */
+static err settle_running(const spec_experiment *e, store *s, const run_options *options,
+                          const slurm_tasks *tasks, run_sweep *sweep) {
   err error = NULL;
   for (size_t i = 0; i < sweep->count && !error; i++) {
     run_cell *c = &sweep->cells[i];
-    if (c->state != CELL_RUNNING || task_of(tasks, i)) continue;
-    error = run_close_lost(s, options->results, c);
-    c->state = CELL_WAITING;
+    const slurm_task *task = task_of(tasks, i);
+    bool is_alive = true;
+    if (c->state != CELL_RUNNING || (task && task->is_queued)) continue;
+    error = run_close_lost(s, options->results, c->directory, &is_alive);
+    if (!error && !is_alive) error = run_look_again(s, options, c);
+    if (!error && c->state == CELL_FINISHED) error = again_follow(e, s, options, sweep, i);
   }
+  return error;
+}
+
+/* Two processes that submit at once would both find a cell without a task. */
+static err lock_submission(const spec_experiment *e, const run_options *options, int *fd) {
+  char *folder = slurm_path(options, e, NULL), *path = slurm_path(options, e, "lock");
+  strbuf what = {0};
+  err error = NULL;
+  if (!folder || !path) FAIL(ERR_MEMORY, "out of memory: a path");
+  strbuf_format(&what, "%s/jobs.tsv, the list of submitted jobs,", folder);
+  TRY(fs_make_folders(folder));
+  TRY(fs_lock(path, strbuf_string(&what), fd));
+cleanup:
+  free(folder);
+  free(path);
+  strbuf_free(&what);
   return error;
 }
 
 err slurm_submit(const spec_experiment *e, store *s, const run_options *options,
                  const slurm_wishes *wishes, run_sweep *sweep, slurm_tasks *tasks) {
   err error = NULL;
+  int lock_fd = -1;
   *tasks = (slurm_tasks){0};
   batch *b = mem_zeroed(1, sizeof *b);
   if (!b) return mem_error(sizeof *b, "the job array");
   if (!wishes->preview) {
+    TRY(lock_submission(e, options, &lock_fd));
     TRY(load_tasks(e, options, sweep, tasks));
     TRY(slurm_look(tasks));
-    drop_gone(tasks);
-    TRY(settle_running(s, options, tasks, sweep));
+    TRY(settle_running(e, s, options, tasks, sweep));
+    drop_gone(sweep, tasks);
   }
   for (int number = 1;; number++) {
     next_batch(sweep, tasks, b);
@@ -311,6 +423,7 @@ err slurm_submit(const spec_experiment *e, store *s, const run_options *options,
     TRY(submit_batch(e, options, wishes, sweep, b, number, tasks));
   }
 cleanup:
+  if (lock_fd >= 0) close(lock_fd);
   free(b);
   if (error) slurm_free(tasks);
   return error;

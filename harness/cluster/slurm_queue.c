@@ -1,32 +1,62 @@
 #include "cluster/slurm_queue.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/command.h"
 
-/* Runs a program and waits for it; `out` gets its stdout and stderr. */
-static err capture(char *const *command, strbuf *out) {
-  int status;
+/* What was written to a file in memory, safe for a terminal and without the last line ends. */
+static void read_back(int fd, strbuf *text) {
+  char block[4096];
+  strbuf raw = {0};
+  off_t from = 0;
+  for (ssize_t got; (got = pread(fd, block, sizeof block, from)) > 0; from += got)
+    strbuf_append_bytes(&raw, block, (size_t)got);
+  while (raw.length && raw.data[raw.length - 1] == '\n') raw.data[--raw.length] = '\0';
+  text_escape(strbuf_string(&raw), text);
+  strbuf_free(&raw);
+}
+
+/* Runs a program and waits for it. On stderr a cluster writes warnings and messages to its users,
+ * also when all is well: they are kept apart in `said`. Ctrl-C in a terminal does not reach it:
+ * sbatch could be killed after it has submitted a job, and before it has printed its number. */
+static err capture(char *const *command, strbuf *out, strbuf *said) {
+  int status = 0;
   sigset_t none;
   sigemptyset(&none);
-  err error = command_read(&(command_call){.words = command, .mask = &none}, true, out, &status);
-  if (error) return error;
-  if (command_exit_status(status) == 0) return NULL;
+  int fd = memfd_create("stderr", MFD_CLOEXEC);
+  if (fd < 0) return err_errno(errno, "cannot start %s", command[0]);
+  command_call call = {
+      .words = command, .mask = &none, .err = fd, .has_no_input = true, .leads_group = true};
+  err error = command_read(&call, false, out, &status);
+  read_back(fd, said);
+  close(fd);
+  if (error || command_exit_status(status) == 0) return error;
   if (command_exit_status(status) == COMMAND_NOT_FOUND)
     return err_new(ERR_UNSUPPORTED, "%s is not installed here; submit from a node of the cluster",
                    command[0]);
-  while (out->length && out->data[out->length - 1] == '\n') out->data[--out->length] = '\0';
-  return err_new(ERR_IO, "%s failed: %s", command[0], strbuf_string(out));
+  return err_new(ERR_IO, "%s failed: %s", command[0], strbuf_string(said->length ? said : out));
 }
 
-err slurm_sbatch(const char *script, int64_t *job) {
+/* "JOB" or "JOB;CLUSTER": the last line that begins with a number; wrappers print more. */
+static bool read_job(char *text, int64_t *job) {
+  bool is_found = false;
+  for (char *rest = text, *line; rest && (line = strsep(&rest, "\n"));)
+    if (*line >= '0' && *line <= '9') is_found = sscanf(line, "%" SCNd64, job) == 1;
+  return is_found;
+}
+
+err slurm_sbatch(const char *script, int64_t *job, strbuf *said) {
   strbuf out = {0};
   char *command[] = {"sbatch", "--parsable", (char *)script, NULL};
-  err error = capture(command, &out);
-  if (!error && sscanf(strbuf_string(&out), "%" SCNd64, job) != 1)
-    error = err_new(ERR_IO, "sbatch printed no job id: %s", strbuf_string(&out));
+  err error = capture(command, &out, said);
+  if (!error && !read_job(out.data, job))
+    error = err_new(ERR_IO, "sbatch printed no job id: %s", strbuf_string(said));
   strbuf_free(&out);
   return error;
 }
@@ -37,11 +67,16 @@ static slurm_task *find_task(slurm_tasks *tasks, int64_t job, int index) {
   return NULL;
 }
 
+static void count_miss(slurm_task *task) {
+  task->missed = task->is_queued ? 0 : task->missed + 1;
+  if (task->missed == 1) task->missed_since = clock_seconds();
+}
+
 err slurm_look(slurm_tasks *tasks) {
-  strbuf out = {0};
+  strbuf out = {0}, said = {0};
   char *command[] = {"squeue", "--noheader", "--array", "--me", "--format=%F %K %T", NULL};
   if (!tasks->count) return NULL;
-  err error = capture(command, &out);
+  err error = capture(command, &out, &said);
   for (size_t i = 0; i < tasks->count && !error; i++) tasks->items[i].is_queued = false;
   for (char *rest = out.data, *line; !error && rest && (line = strsep(&rest, "\n"));) {
     int64_t job;
@@ -53,8 +88,8 @@ err slurm_look(slurm_tasks *tasks) {
     task->is_queued = true;
     strcpy(task->state, state);
   }
-  for (size_t i = 0; i < tasks->count && !error; i++)
-    tasks->items[i].missed = tasks->items[i].is_queued ? 0 : tasks->items[i].missed + 1;
+  for (size_t i = 0; i < tasks->count && !error; i++) count_miss(&tasks->items[i]);
+  strbuf_free(&said);
   strbuf_free(&out);
   return error;
 }

@@ -4,8 +4,9 @@
 
 #include "cluster/slurm.h"
 
-/* Submits a script; returns the job id. The error's message is the output of sbatch. */
-err slurm_sbatch(const char *script, int64_t *job) ERR_MUST_CHECK;
+/* Submits a script; returns the job id. `said`: what sbatch wrote on stderr, which is also the
+ * message of an error. */
+err slurm_sbatch(const char *script, int64_t *job, strbuf *said) ERR_MUST_CHECK;
 /* Asks the queue which tasks it still has, and in what state; counts the polls that missed a
  * task. */
 err slurm_look(slurm_tasks *tasks) ERR_MUST_CHECK;

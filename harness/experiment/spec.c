@@ -137,6 +137,10 @@ static err read_name(spec_reader *r) {
     name = mem_copy_string(fs_name(r->e->path));
     char *dot = name ? strrchr(name, '.') : NULL;
     if (dot && dot != name) *dot = '\0';
+    if (name && !is_good_name(name))
+      yml_problem(&r->problems, r->root, NULL, 0,
+                  "the file's name is the experiment's, which may only hold letters, digits, '_', "
+                  "'-' and '.': give it another one as 'name:'");
   }
   strbuf full = {0};
   strbuf_append(&full, name ? name : "");

@@ -248,21 +248,39 @@ cleanup:
   return error;
 }
 
-static err open_file(const char *path, int flags, store **out) {
+/* Copies the database of s->path into the one that is open, while others may be writing to it. */
+static err copy_database(store *s) {
+  sqlite3 *source = NULL;
+  int code = sqlite3_open_v2(s->path, &source, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+  if (code == SQLITE_OK) {
+    sqlite3_busy_timeout(source, BUSY_TIMEOUT_MS);
+    sqlite3_backup *copying = sqlite3_backup_init(s->database, "main", source, "main");
+    if (copying) (void)sqlite3_backup_step(copying, -1);
+    code = copying ? sqlite3_backup_finish(copying) : sqlite3_errcode(s->database);
+  }
+  sqlite3_close(source);
+  return code == SQLITE_OK ? NULL : sql_error(s, code);
+}
+
+/* is_copy: of a database that is there; changes to the copy are discarded. */
+static err open_file(const char *path, int flags, bool is_copy, store **out) {
   store *s = mem_zeroed(1, sizeof *s);
   if (!s) return mem_error(sizeof *s, path);
   err error = NULL;
   bool is_behind;
   s->path = mem_copy_string(path);
   if (!s->path) FAIL(ERR_MEMORY, "out of memory: %s", path);
-  int code = sqlite3_open_v2(path, &s->database, flags | SQLITE_OPEN_NOMUTEX, NULL);
+  int code = sqlite3_open_v2(is_copy ? "" : path, &s->database, flags | SQLITE_OPEN_NOMUTEX, NULL);
   if (code != SQLITE_OK) {
     error = sql_error(s, code);
     goto cleanup;
   }
   sqlite3_extended_result_codes(s->database, 1);
   sqlite3_busy_timeout(s->database, BUSY_TIMEOUT_MS);
-  TRY(use_write_ahead_log(s));
+  if (is_copy)
+    TRY(copy_database(s));
+  else
+    TRY(use_write_ahead_log(s));
   TRY(sql_script(s, pragmas));
   TRY(schema_upgrade(s, &is_behind));
   if (is_behind) TRY(read_folders_anew(s));
@@ -277,18 +295,23 @@ err store_open(const char *path, store **s) {
   if (!copy) return mem_error(0, path);
   err error = fs_make_folders(dirname(copy));
   free(copy);
-  return error ? error : open_file(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, s);
+  return error ? error : open_file(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false, s);
 }
 
 err store_open_existing(const char *path, store **s) {
   if (!fs_exists(path))
     return err_new(ERR_INPUT, "%s: no database yet; 'flipbench run EXPERIMENT.yaml' creates one",
                    path);
-  return open_file(path, SQLITE_OPEN_READWRITE, s);
+  return open_file(path, SQLITE_OPEN_READWRITE, false, s);
 }
 
 err store_open_empty(store **s) {
-  return open_file(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, s);
+  return open_file(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false, s);
+}
+
+err store_open_copy(const char *path, store **s) {
+  if (!fs_exists(path)) return store_open_empty(s);
+  return open_file(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, true, s);
 }
 
 err store_vacuum(store *s) {

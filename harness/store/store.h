@@ -30,6 +30,9 @@ err store_open(const char *path, store **s) ERR_MUST_CHECK;
 err store_open_existing(const char *path, store **s) ERR_MUST_CHECK;
 /* An empty database in memory, discarded when closed. */
 err store_open_empty(store **s) ERR_MUST_CHECK;
+/* A copy of the database, or an empty one where there is none: what is changed in it is discarded
+ * when it is closed, and nothing is written to `path`. For dry runs. */
+err store_open_copy(const char *path, store **s) ERR_MUST_CHECK;
 void store_close(store *s);
 const char *store_path(const store *s);
 /* SQLite's integrity check of every page and its foreign key check. */

@@ -1,4 +1,4 @@
-/* Repeats finished cells. Internal to sweep/. */
+/* Repeats finished cells. Internal to sweep/ and cluster/. */
 #ifndef FLIPBENCH_SWEEP_AGAIN_H
 #define FLIPBENCH_SWEEP_AGAIN_H
 

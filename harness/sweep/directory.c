@@ -53,27 +53,30 @@ static int write_holder(char *text, size_t size) {
   return snprintf(text, size, "%ld %s\n", (long)getpid(), host);
 }
 
-/* 0 when the file does not contain it. */
-static pid_t read_holder(int fd, bool *is_elsewhere) {
-  char text[LOCK_TEXT] = "", host[HOST_NAME_MAX + 1] = "", *there = text;
+/* Empty when the file does not contain it. */
+static lock_holder read_holder(int fd) {
+  char text[LOCK_TEXT] = "", here[HOST_NAME_MAX + 1] = "", *host = text;
+  lock_holder holder = {0};
   ssize_t got = pread(fd, text, sizeof text - 1, 0);
-  *is_elsewhere = false;
-  if (got <= 0) return 0;
+  if (got <= 0) return holder;
   text[strcspn(text, "\n")] = '\0';
-  const char *pid = strsep(&there, " ");
-  gethostname(host, sizeof host - 1);
-  *is_elsewhere = there && strcmp(there, host) != 0;
-  return (pid_t)atol(pid);
+  holder.pid = (pid_t)atol(strsep(&host, " "));
+  gethostname(here, sizeof here - 1);
+  snprintf(holder.host, sizeof holder.host, "%s", host ? host : here);
+  holder.is_elsewhere = host && strcmp(host, here) != 0;
+  return holder;
 }
 
 /* 'flipbench status' holds locks briefly while it reads: wait for those. */
-static bool take_lock(int fd) {
+static err take_lock(int fd, const char *path, bool *is_taken) {
   enum { TRIES = 10, PAUSE_US = 5000 };
   for (int i = 0; i < TRIES; i++) {
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+    *is_taken = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (*is_taken) return NULL;
+    if (errno != EWOULDBLOCK && errno != EINTR) return err_errno(errno, "%s: cannot lock", path);
     usleep(PAUSE_US);
   }
-  return false;
+  return NULL;
 }
 
 static bool is_lock_held(const char *results, const char *directory, bool *is_elsewhere) {
@@ -82,8 +85,8 @@ static bool is_lock_held(const char *results, const char *directory, bool *is_el
   int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
   free(path);
   if (fd < 0) return false;
-  bool is_held = flock(fd, LOCK_SH | LOCK_NB) != 0;
-  read_holder(fd, is_elsewhere);
+  bool is_held = flock(fd, LOCK_SH | LOCK_NB) != 0; /* true also where that cannot be known */
+  *is_elsewhere = read_holder(fd).is_elsewhere;
   close(fd);
   return is_held;
 }
@@ -98,24 +101,24 @@ bool directory_is_alive(const char *results, const char *directory, bool *is_els
 }
 
 err directory_lock(const char *results, const char *directory, int *fd, lock_state *state,
-                   pid_t *holder) {
+                   lock_holder *holder) {
   char *path = directory_path(results, directory, "lock");
   if (!path) return mem_error(0, directory);
-  err error = NULL;
-  *holder = 0;
+  bool is_taken = false;
+  *holder = (lock_holder){0};
   *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (*fd < 0) {
-    error = err_errno(errno, "%s: cannot create", path);
-  } else if (take_lock(*fd)) {
+  err error =
+      *fd < 0 ? err_errno(errno, "%s: cannot create", path) : take_lock(*fd, path, &is_taken);
+  if (!error && is_taken) {
     char text[LOCK_TEXT];
     int length = write_holder(text, sizeof text);
     *state = LOCK_TAKEN;
     if (ftruncate(*fd, 0) != 0 || pwrite(*fd, text, (size_t)length, 0) != length)
       error = err_errno(errno, "%s: cannot write", path);
-  } else {
-    bool is_elsewhere;
-    *holder = read_holder(*fd, &is_elsewhere);
-    bool is_alive = is_elsewhere || (*holder > 0 && (kill(*holder, 0) == 0 || errno == EPERM));
+  } else if (!error) {
+    *holder = read_holder(*fd);
+    bool is_alive =
+        holder->is_elsewhere || (holder->pid > 0 && (kill(holder->pid, 0) == 0 || errno == EPERM));
     *state = is_alive ? LOCK_REFUSED : LOCK_ORPHANED;
   }
   if (*fd >= 0 && (error || *state != LOCK_TAKEN)) {
@@ -334,8 +337,8 @@ err directory_read_end(const char *results, const char *directory, int64_t from,
   return each_line(results, directory, "events.jsonl", from, take_end, v);
 }
 
-char *directory_log_tail(const char *results, const char *directory) {
-  char *path = directory_path(results, directory, "log.txt");
+char *directory_tail(const char *results, const char *directory, const char *file) {
+  char *path = directory_path(results, directory, file);
   char *tail = mem_zeroed(LOG_TAIL_BYTES + 1, 1);
   int fd = path && tail ? open(path, O_RDONLY | O_CLOEXEC) : -1;
   free(path);
@@ -353,6 +356,10 @@ char *directory_log_tail(const char *results, const char *directory) {
   text_escape(start, &shown);
   free(tail);
   return shown.length ? strbuf_take(&shown) : mem_zeroed(1, 1);
+}
+
+char *directory_log_tail(const char *results, const char *directory) {
+  return directory_tail(results, directory, "log.txt");
 }
 
 err directory_mend_lines(const char *results, const char *directory, const char *file) {

@@ -15,10 +15,17 @@ char *directory_path(const char *results, const char *directory, const char *fil
 typedef enum {
   LOCK_TAKEN,    /* acquired: *fd holds it until closed */
   LOCK_ORPHANED, /* flipbench is gone, but its trainer is still writing its last checkpoint */
-  LOCK_REFUSED   /* another flipbench runs this cell: *holder is its process id */
+  LOCK_REFUSED   /* another flipbench runs this cell: *holder */
 } lock_state;
+/* The process that took a lock, as its file names it. */
+typedef struct {
+  pid_t pid; /* 0: not known */
+  char host[128];
+  bool is_elsewhere; /* on another machine, where its process id means nothing here */
+} lock_holder;
+/* A lock that cannot be asked for (no locks on this file system, or none left) is an error. */
 err directory_lock(const char *results, const char *directory, int *fd, lock_state *state,
-                   pid_t *holder) ERR_MUST_CHECK;
+                   lock_holder *holder) ERR_MUST_CHECK;
 
 /* What is known about a process when it starts; strings may be NULL. */
 typedef struct {
@@ -76,8 +83,10 @@ int64_t directory_size_of(const char *results, const char *directory, const char
 /* The last `end` event of events.jsonl after byte `from`. */
 err directory_read_end(const char *results, const char *directory, int64_t from,
                        verdict *v) ERR_MUST_CHECK;
-/* The last lines of log.txt, at most 4 KiB, escaped for terminals; the caller frees; "" when there
- * is no log. */
+/* The last lines of a file, at most 4 KiB, escaped for terminals; the caller frees; "" when there
+ * is no file. */
+char *directory_tail(const char *results, const char *directory, const char *file);
+/* The same of log.txt. */
 char *directory_log_tail(const char *results, const char *directory);
 /* Terminates a last line that a killed process left incomplete, so that the next line is
  * separate. */

@@ -109,16 +109,29 @@ static err close_lost_attempt(const char *results, store *s, const store_run *ru
   return error;
 }
 
-err run_close_lost(store *s, const char *results, run_cell *c) {
+/* With the directory's lock held, so that nobody writes to its record: its process may have
+ * recorded its end after the run was read. */
+static err close_if_running(store *s, const char *results, const char *directory, bool is_dry) {
+  int64_t run_id;
   store_run run;
-  err error = store_find_run(s, c->cell->id, &run);
+  err error = store_ingest(s, results, directory, &run_id);
+  if (!error) error = store_find_run_in(s, directory, &run);
   if (error) return error;
-  if (run.run_id && strcmp(run.status, "running") == 0) {
-    error = close_lost_attempt(results, s, &run);
-    c->run_id = run.run_id;
-    c->has_begun = true;
-  }
+  bool is_running = run.run_id && strcmp(run.status, "running") == 0;
+  if (is_running && !is_dry) error = close_lost_attempt(results, s, &run);
   store_free_run(&run);
+  return error;
+}
+
+err run_close_lost(store *s, const char *results, const char *directory, bool *is_alive) {
+  int fd;
+  lock_state lock;
+  lock_holder holder;
+  err error = directory_lock(results, directory, &fd, &lock, &holder);
+  *is_alive = !error && lock != LOCK_TAKEN;
+  if (error || *is_alive) return error;
+  error = close_if_running(s, results, directory, false);
+  close(fd);
   return error;
 }
 
@@ -131,40 +144,32 @@ err run_look(store *s, const char *results, const char *directory, bool *is_aliv
 
 err run_close_gone(store *s, const char *results, const char *directory) {
   bool is_alive, is_elsewhere;
-  int fd;
-  int64_t run_id;
-  lock_state lock;
-  pid_t holder;
-  store_run run;
   err error = run_look(s, results, directory, &is_alive, &is_elsewhere);
-  if (error || is_alive) return error;
-  error = directory_lock(results, directory, &fd, &lock, &holder);
-  if (error || lock != LOCK_TAKEN) return error;
-  /* another process may have run it before the lock was taken */
-  error = store_ingest(s, results, directory, &run_id);
-  if (!error) error = store_find_run_in(s, directory, &run);
-  if (!error) {
-    if (strcmp(run.status, "running") == 0) error = close_lost_attempt(results, s, &run);
-    store_free_run(&run);
-  }
-  close(fd);
-  return error;
+  return error || is_alive ? error : run_close_lost(s, results, directory, &is_alive);
+}
+
+static err refuse_held(const char *results, const char *directory, const lock_holder *holder) {
+  if (holder->is_elsewhere)
+    return err_new(ERR_IO, "%s/%s: process %ld on %s is running this cell; wait for it", results,
+                   directory, (long)holder->pid, holder->host);
+  return err_new(ERR_IO,
+                 "%s/%s: another flipbench (process %ld) is running this cell; wait for it, or "
+                 "stop it with 'kill %ld'",
+                 results, directory, (long)holder->pid, (long)holder->pid);
 }
 
 /* A run that is recorded as running: is it, started by whom, or did it die? */
-static err look_at_running(store *s, const char *results, store_run *run, const char *cell_id) {
+static err look_at_running(store *s, const run_options *options, store_run *run,
+                           const char *cell_id) {
+  const char *results = options->results;
   int fd;
   lock_state lock;
-  pid_t holder;
+  lock_holder holder;
   err error = directory_lock(results, run->directory, &fd, &lock, &holder);
   if (error) return error;
-  if (lock == LOCK_REFUSED)
-    return err_new(ERR_IO,
-                   "%s/%s: another flipbench (process %ld) is running this cell; wait for it, or "
-                   "stop it with 'kill %ld'",
-                   results, run->directory, (long)holder, (long)holder);
+  if (lock == LOCK_REFUSED) return refuse_held(results, run->directory, &holder);
   if (lock == LOCK_ORPHANED) return NULL; /* its trainer is still writing: run_all waits for it */
-  error = close_lost_attempt(results, s, run);
+  error = close_if_running(s, results, run->directory, options->is_dry);
   close(fd);
   store_free_run(run);
   return error ? error : store_find_run(s, cell_id, run);
@@ -179,6 +184,7 @@ static err set_directory(run_cell *c, const char *directory) {
 static err take_reason(run_cell *c, const store_run *run) {
   strbuf text = {0};
   strbuf_append(&text, *run->message ? run->message : run->kind);
+  free(c->reason);
   c->reason = strbuf_take(&text);
   return c->reason ? NULL : mem_error(0, "a message");
 }
@@ -238,6 +244,16 @@ static err finish_archiving(store *s, const run_options *options, const char *di
   return error;
 }
 
+err run_look_again(store *s, const run_options *options, run_cell *c) {
+  store_run run;
+  err error = store_find_run(s, c->cell->id, &run);
+  if (error) return error;
+  c->state = CELL_WAITING;
+  if (run.run_id) error = judge_run(s, options, &run, c);
+  store_free_run(&run);
+  return error;
+}
+
 static err plan_cell(const spec_experiment *e, store *s, const run_options *options, run_cell *c) {
   store_run run = {0};
   int64_t run_id;
@@ -269,7 +285,7 @@ static err plan_cell(const spec_experiment *e, store *s, const run_options *opti
     TRY(set_directory(c, run.directory));
     goto cleanup;
   }
-  if (is_running) TRY(look_at_running(s, options->results, &run, c->cell->id));
+  if (is_running) TRY(look_at_running(s, options, &run, c->cell->id));
   if (run.run_id) TRY(judge_run(s, options, &run, c));
 cleanup:
   store_free_run(&run);

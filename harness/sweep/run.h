@@ -9,6 +9,7 @@
 #define FLIPBENCH_SWEEP_RUN_H
 
 #include <math.h>
+#include <signal.h>
 #include <stdbool.h>
 
 #include "base/err.h"
@@ -94,11 +95,18 @@ err run_look(store *s, const char *results, const char *directory, bool *is_aliv
 /* Records the end of a run that is recorded as running and of which no process is left, as run_plan
  * does before it resumes one. Nothing if one is alive, or may be on another machine. */
 err run_close_gone(store *s, const char *results, const char *directory) ERR_MUST_CHECK;
-/* Records that the process of a cell recorded as running ended without an end event. */
-err run_close_lost(store *s, const char *results, run_cell *c) ERR_MUST_CHECK;
-/* Runs the waiting cells. SIGINT or SIGTERM: the trainers are asked to write a checkpoint and stop,
- * and the sweep ends as interrupted; a second signal kills them. Failed cells are not an error of
- * this function: check the states. */
+/* The same for a run whose process, on whatever machine, is known to be gone: only the lock is
+ * asked. *is_alive: it is held, and nothing was recorded. */
+err run_close_lost(store *s, const char *results, const char *directory,
+                   bool *is_alive) ERR_MUST_CHECK;
+/* Determines the state of a cell from its record, as run_plan does for a run that has ended. */
+err run_look_again(store *s, const run_options *options, run_cell *c) ERR_MUST_CHECK;
+/* Blocks the signals that ask to stop: SIGINT, SIGTERM and, unless it is ignored (nohup), SIGHUP.
+ * sigtimedwait would return an ignored signal too. `before`: the mask to restore. */
+void run_block_stops(sigset_t *blocked, sigset_t *before);
+/* Runs the waiting cells. One of these signals: the trainers are asked to write a checkpoint and
+ * stop, and the sweep ends as interrupted; a later SIGINT or SIGTERM kills them. Failed cells are
+ * not an error of this function: check the states. */
 err run_all(const spec_experiment *e, store *s, const run_options *options,
             run_sweep *sweep) ERR_MUST_CHECK;
 void run_free(run_sweep *sweep);

@@ -17,7 +17,8 @@ typedef struct {
   char *cgroup_base; /* where cells with a memory limit get a cgroup; NULL: RLIMIT_DATA */
   process running[SLOTS_MOST];
   int running_count;
-  int stop_requests; /* Ctrl-C or SIGTERM, counted */
+  int stop_requests;     /* Ctrl-C, SIGTERM or SIGHUP, counted */
+  double stop_requested; /* clock_seconds of the first */
   bool is_paused;
   struct {
     bool is_enabled, is_given; /* the length was given: measured costs do not change it */

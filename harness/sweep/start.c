@@ -146,7 +146,7 @@ static err start_cell(runner *r, size_t index, bool *is_full) {
   bool is_ready;
   int lock_fd = -1;
   lock_state lock;
-  pid_t holder;
+  lock_holder holder;
   err error = NULL;
   *is_full = false;
   TRY(look_at_parent(r, c, &is_ready, &init_from));

@@ -99,15 +99,25 @@ static void obey_pause(runner *r) {
 
 /* ---- signals and the loop ---- */
 
+/* A terminal that is closed sends SIGHUP twice: by its shell and by the kernel; a program that
+ * stops others may send several signals at once. Only someone who asks again wants the cells
+ * killed. */
+static bool is_second_request(const runner *r, int number) {
+  static const double shortest_pause = 0.3; /* seconds */
+  return number != SIGHUP && clock_seconds() - r->stop_requested >= shortest_pause;
+}
+
 static void wait_a_moment(runner *r, const sigset_t *blocked) {
   const struct timespec moment = {0, 100 * 1000 * 1000};
   int number = sigtimedwait(blocked, NULL, &moment);
   if (number != SIGINT && number != SIGTERM && number != SIGHUP) return;
+  if (r->stop_requests && !is_second_request(r, number)) return;
   r->stop_requests++;
   if (r->stop_requests == 1)
     stop_all(r, STOP_ASKED);
   else
     kill_all(r);
+  if (r->stop_requests == 1) r->stop_requested = clock_seconds();
   if (r->stop_requests == 1 && !r->shown.is_terminal && r->running_count)
     display_say(&r->shown, "stopping: the running cells write a checkpoint first; a second "
                            "signal kills them");
@@ -187,11 +197,20 @@ static bool wants_memory_limits(const run_sweep *sweep) {
   return false;
 }
 
-static void block_signals(runner *r, sigset_t *blocked) {
-  static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD};
+void run_block_stops(sigset_t *blocked, sigset_t *before) {
+  struct sigaction hangup;
   sigemptyset(blocked);
-  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) sigaddset(blocked, numbers[i]);
-  sigprocmask(SIG_BLOCK, blocked, &r->unblocked);
+  sigaddset(blocked, SIGINT);
+  sigaddset(blocked, SIGTERM);
+  if (sigaction(SIGHUP, NULL, &hangup) != 0 || hangup.sa_handler != SIG_IGN)
+    sigaddset(blocked, SIGHUP);
+  sigprocmask(SIG_BLOCK, blocked, before);
+}
+
+static void block_signals(runner *r, sigset_t *blocked) {
+  run_block_stops(blocked, &r->unblocked);
+  sigaddset(blocked, SIGCHLD);
+  sigprocmask(SIG_BLOCK, blocked, NULL);
 }
 
 err run_all(const spec_experiment *e, store *s, const run_options *options, run_sweep *sweep) {

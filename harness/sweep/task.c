@@ -32,7 +32,7 @@ static err write_settings(const run_cell *cell, const char *path) {
 err task_write(const spec_experiment *e, const run_cell *cell, const char *parent, int index,
                const char *folder, strbuf *line) {
   strbuf path = {0};
-  strbuf_format(&path, "%s/cell-%.8s.yaml", folder, cell->cell->id);
+  strbuf_format(&path, "%s/cell-%s.yaml", folder, cell->cell->id);
   err error = write_settings(cell, strbuf_string(&path));
   json_writer w = jsonw_start(line);
   jsonw_object(&w, NULL);
@@ -188,7 +188,9 @@ static err run_trainer(const run_options *options, task *t, const char *init_fro
   while (wait4(p.pid, &wait_status, WNOHANG, &used) != p.pid) {
     const struct timespec moment = {0, 200 * 1000 * 1000};
     int number = sigtimedwait(&blocked, NULL, &moment);
-    if (number == SIGTERM || number == SIGINT) process_stop(&p, STOP_ASKED);
+    /* once: at its time limit Slurm signals the trainer too, and its third signal would end it */
+    bool is_asked = number == SIGTERM || number == SIGINT;
+    if (is_asked && p.stop == STOP_NONE) process_stop(&p, STOP_ASKED);
     process_look_after_ranks(options, &t->run, &p);
   }
   err ending = process_finish(options, NULL, &t->run, &p, wait_status, &used, kind);
@@ -239,7 +241,7 @@ err task_run(const run_options *options, const char *list, int index, run_state 
   char *path = NULL;
   int lock_fd = -1;
   lock_state lock;
-  pid_t holder;
+  lock_holder holder;
   bool is_finished;
   err error = NULL;
   TRY(read_task(list, index, &t));
@@ -247,7 +249,9 @@ err task_run(const run_options *options, const char *list, int index, run_state 
   if (!path) FAIL(ERR_MEMORY, "out of memory: a path");
   TRY(fs_make_folders(path));
   TRY(directory_lock(options->results, t.run.directory, &lock_fd, &lock, &holder));
-  if (lock != LOCK_TAKEN) FAIL(ERR_IO, "%s: another process is running this cell", path);
+  if (lock != LOCK_TAKEN)
+    FAIL(ERR_IO, "%s: process %ld on %s is running this cell", path, (long)holder.pid,
+         *holder.host ? holder.host : "an unknown machine");
   TRY(directory_is_finished(options->results, t.run.directory, &is_finished));
   if (is_finished) {
     close(lock_fd);

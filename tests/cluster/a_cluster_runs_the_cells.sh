@@ -11,7 +11,7 @@ profiles:
   retrying: {limits: {retries: 1, retry_wait: 100ms}}
   cluster: {slurm: {partition: long, setup: [export SET_UP=yes]}, requires: {cores: 1}}
 Y
-export FAKE_STEP_MS=2
+export FAKE_STEP_MS=2 FLIPBENCH_UNSEEN_SECONDS=4
 
 # What would be submitted: options of the profile and the limits, nothing in the queue.
 expect_status 0 bench submit experiments/small.yaml --slurm -p cluster --dry-run

@@ -25,6 +25,14 @@ cp "$cell/events.jsonl" whole.jsonl
 head -n 20 whole.jsonl > "$cell/events.jsonl"
 sed -i '$d' "$cell/attempts.jsonl"
 expect_status 0 bench db rebuild
+# (A process of another machine: it is named, and its id means nothing here.)
+echo "1 node7" > "$cell/lock"
+exec 9< "$cell/lock"
+flock 9
+expect_status 1 bench run experiments/part.yaml
+expect_line err.txt 'process 1 on node7 is running this cell; wait for it$'
+! grep -q "'kill" err.txt || fail 'advice to kill a process of this machine'
+exec 9<&-
 true & dead=$!
 wait $dead
 echo "$dead $(hostname)" > "$cell/lock"

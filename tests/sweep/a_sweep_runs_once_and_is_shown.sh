@@ -61,9 +61,24 @@ expect_status 2 bench run experiments/wrong.yaml
 expect_line err.txt "wrong.yaml:5:3: unknown setting 'mask_rato'"
 expect_line err.txt "did you mean 'mask_ratio'"
 
+# The name of a file is its experiment's, for which a name given in the file is another one.
+sed '/^name:/d' experiments/small.yaml > 'experiments/two words.yaml'
+expect_status 2 bench check 'experiments/two words.yaml'
+expect_line err.txt "two words.yaml:1:1: the file's name is the experiment's, which may only hold letters"
+
 # Nothing is left to submit, which is said.
 expect_status 0 bench submit experiments/small.yaml --slurm --dry-run
 [ "$(cat out.txt)" = 'nothing to submit: all 5 cells are finished' ] || fail "of a finished sweep: $(cat out.txt)"
+
+# A dry run changes nothing of what is recorded.
+expect_status 0 bench report small --format csv
+mv out.txt before.txt
+expect_status 0 bench run experiments/small.yaml --dry-run --set weight_decay=0.125
+expect_line out.txt '5 cells, 5 to run'
+expect_status 0 bench submit experiments/small.yaml --slurm --dry-run --set weight_decay=0.125
+expect_status 0 bench report small --format csv
+cmp before.txt out.txt || fail "a dry run changed the report"
+
 # A setting that is an axis would be overridden by the matrix; a profile restricts the matrix.
 expect_status 2 bench run experiments/small.yaml --set mask_ratio=0.9
 expect_line err.txt "--set mask_ratio=0.9: mask_ratio is an axis of the matrix, .*'matrix: .mask_ratio: .0.9.*' and run it with --profile"

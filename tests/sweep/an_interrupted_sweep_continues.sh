@@ -57,3 +57,23 @@ expect_status 1 bench run experiments/small.yaml
 expect_line err.txt 'already|another|lock'
 kill -INT $sweep; wait $sweep || true
 expect_status 0 bench db check
+
+# A terminal that is closed sends SIGHUP twice: the cell writes its checkpoint all the same.
+rm -rf results
+FLIP=$BINARY/tests/fake_flip FAKE_STEP_MS=10 FAKE_CHECKPOINT_MS=1500 "$FLIPBENCH" run experiments/small.yaml > out.txt 2> err.txt & sweep=$!
+wait_for_steps
+kill -HUP $sweep
+sleep 0.5
+kill -HUP $sweep
+got=0; wait $sweep || got=$?
+[ $got = 130 ] || { cat err.txt; fail "ended with $got"; }
+expect_answer "SELECT status, signal FROM attempt" 'interrupted|0'
+
+# nohup: a sweep that ignores SIGHUP runs on.
+rm -rf results
+(trap '' HUP; FLIP=$BINARY/tests/fake_flip FAKE_STEP_MS=2 exec "$FLIPBENCH" run experiments/small.yaml) > out.txt 2> err.txt & sweep=$!
+wait_for_steps
+kill -HUP $sweep
+got=0; wait $sweep || got=$?
+[ $got = 0 ] || { cat err.txt; fail "ended with $got after SIGHUP, which it ignores"; }
+expect_answer "SELECT count(DISTINCT cell_id) FROM run WHERE status = 'finished'" 5

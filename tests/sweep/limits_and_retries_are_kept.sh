@@ -38,6 +38,18 @@ once() { # once VARIABLE: misbehaves once
  expect_answer "SELECT count(*) FROM run WHERE status = 'failed' AND directory LIKE '%.failed-1'" 1
  expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 5)
 
+# Stopped while it waits for its retry it is recorded as failed: only --retry starts it again.
+(once FAKE_CRASH
+ "$FLIPBENCH" run experiments/small.yaml --retries 1 --retry-wait 10m > out.txt 2> err.txt & sweep=$!
+ for _ in $(seq 200); do grep -q 'retry in 10 m' err.txt && break; sleep 0.1; done
+ kill -TERM $sweep
+ got=0; wait $sweep || got=$?
+ [ $got = 130 ] || { cat err.txt; fail "stopped before a retry, it ended with $got"; }
+ expect_line err.txt 'mask_ratio=0.5: failed: killed by signal 11'
+ expect_line err.txt '1 failed; to retry: flipbench run experiments/small.yaml --retry$'
+ expect_status 0 bench run experiments/small.yaml --retry
+ expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 5)
+
 # Deterministic failures are not retried; when retries are used up the cell has failed.
 (once FAKE_NAN; expect_status 1 bench run experiments/small.yaml --retries 2 --retry-wait 10ms
  expect_answer "SELECT count(*) FROM attempt JOIN run ON run.id = run_id $half" 1)

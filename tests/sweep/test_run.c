@@ -1,11 +1,13 @@
 /* The runner's parts that need no process: slots, retries, cgroups, records. */
 #include "support/test.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <archive.h>
@@ -15,9 +17,11 @@
 #include "exchange/bundle.h"
 #include "exchange/place.h"
 #include "exchange/place_map.h"
+#include "store/runs.h"
 #include "sweep/directory.h"
 #include "sweep/limits.h"
 #include "sweep/retry.h"
+#include "sweep/task.h"
 #include "sweep/memory.h"
 #include "sweep/slots.h"
 #include "sweep/time_slices.h"
@@ -372,9 +376,12 @@ static void a_cell_that_another_machine_runs_is_refused(void **state) {
   int held = open(path, O_RDWR | O_CLOEXEC), fd;
   assert_int_equal(flock(held, LOCK_EX), 0);
   lock_state lock;
-  pid_t holder;
+  lock_holder holder;
   assert_ok(directory_lock(base, "cell", &fd, &lock, &holder));
   assert_int_equal(lock, LOCK_REFUSED);
+  assert_true(holder.is_elsewhere);
+  assert_string_equal(holder.host, "some-other-host");
+  assert_int_equal(holder.pid, 1);
   /* one that is gone on this host has left its trainer behind */
   char host[64] = "";
   gethostname(host, sizeof host - 1);
@@ -391,6 +398,111 @@ static void a_cell_that_another_machine_runs_is_refused(void **state) {
   rmdir(base);
   free(path);
   free(cell);
+}
+
+/* Instead of the C library's: a file system without locks cannot be had in every test machine. */
+static int flock_refusal;
+
+int flock(int fd, int operation) {
+  if (flock_refusal) errno = flock_refusal;
+  return flock_refusal ? -1 : (int)syscall(SYS_flock, fd, operation);
+}
+
+static void a_lock_that_cannot_be_asked_for_is_not_a_held_one(void **state) {
+  (void)state;
+  char base[FOLDER_SIZE];
+  lock_state lock;
+  lock_holder holder;
+  int fd;
+  folder_make(base);
+  char *cell = fs_join(base, "cell");
+  assert_ok(fs_make_folders(cell));
+  flock_refusal = ENOLCK;
+  err error = directory_lock(base, "cell", &fd, &lock, &holder);
+  flock_refusal = 0;
+  assert_fails_with(error, "/cell/lock: cannot lock: No locks available");
+  assert_int_equal(fd, -1);
+  assert_ok(directory_lock(base, "cell", &fd, &lock, &holder));
+  assert_int_equal(lock, LOCK_TAKEN);
+  close(fd);
+  folder_remove(base);
+  free(cell);
+}
+
+static void expect_run(store *s, const char *status, const char *kind, int64_t attempts) {
+  store_run run;
+  assert_ok(store_find_run_in(s, "x/cell", &run));
+  assert_string_equal(run.status, status);
+  assert_string_equal(run.kind, kind);
+  assert_int_equal(run.attempts, attempts);
+  store_free_run(&run);
+}
+
+/* It is recorded as running until its end is read, which may come after the question whether a
+ * process of it is left. */
+static void a_run_that_has_ended_meanwhile_is_not_recorded_as_lost(void **state) {
+  (void)state;
+  char base[FOLDER_SIZE];
+  store *s;
+  int64_t run_id;
+  bool is_alive;
+  lock_state lock;
+  lock_holder holder;
+  int fd;
+  attempt_start start = {.cell_id = "c",
+                         .time = "2026-01-01T00:00:00.000Z",
+                         .attempt = 1,
+                         .command = (char *[]){NULL},
+                         .predicted_seconds = NAN,
+                         .predicted_bytes = NAN};
+  attempt_end end = {.status = "failed", .kind = "nan", .message = "loss", .log_tail = ""};
+  folder_make(base);
+  char *cell = fs_join(base, "x/cell");
+  assert_ok(fs_make_folders(cell));
+  assert_ok(store_open_empty(&s));
+  assert_ok(directory_record_start(base, "x/cell", &start));
+  assert_ok(store_ingest(s, base, "x/cell", &run_id));
+  expect_run(s, "running", "", 1);
+  assert_ok(directory_record_end(base, "x/cell", 1, &end));
+  assert_ok(run_close_lost(s, base, "x/cell", &is_alive));
+  assert_false(is_alive);
+  expect_run(s, "failed", "nan", 1);
+  /* one whose lock is held is left alone, and one without an end was lost */
+  start.attempt = 2;
+  assert_ok(directory_record_start(base, "x/cell", &start));
+  assert_ok(store_ingest(s, base, "x/cell", &run_id));
+  assert_ok(directory_lock(base, "x/cell", &fd, &lock, &holder));
+  assert_ok(run_close_lost(s, base, "x/cell", &is_alive));
+  assert_true(is_alive);
+  expect_run(s, "running", "", 2);
+  close(fd);
+  assert_ok(run_close_lost(s, base, "x/cell", &is_alive));
+  assert_false(is_alive);
+  expect_run(s, "interrupted", "lost", 2);
+  store_close(s);
+  folder_remove(base);
+  free(cell);
+}
+
+/* Two cells of one submission whose ids begin alike. */
+static void each_task_has_its_own_run_file(void **state) {
+  (void)state;
+  char base[FOLDER_SIZE];
+  strbuf lines = {0};
+  spec_experiment e = {0};
+  spec_cell cell = {.label = (char[]){"a"}, .parent = SPEC_NO_PARENT};
+  run_cell of = {.cell = &cell, .directory = (char[]){"x/a"}, .ranks = 1};
+  folder_make(base);
+  assert_ok(settings_init(&cell.settings));
+  for (int i = 0; i < 2; i++) {
+    snprintf(cell.id, sizeof cell.id, "0123456789%d", i);
+    assert_ok(task_write(&e, &of, NULL, i, base, &lines));
+  }
+  assert_non_null(strstr(strbuf_string(&lines), "cell-01234567890.yaml"));
+  assert_non_null(strstr(strbuf_string(&lines), "cell-01234567891.yaml"));
+  settings_free(&cell.settings);
+  strbuf_free(&lines);
+  folder_remove(base);
 }
 
 static void time_slices_are_as_long_as_their_cost_requires(void **state) {
@@ -429,6 +541,9 @@ int main(void) {
       cmocka_unit_test(a_path_is_normalised_without_asking_the_disk),
       cmocka_unit_test(paths_in_a_file_are_replaced_and_nothing_else),
       cmocka_unit_test(a_cell_that_another_machine_runs_is_refused),
+      cmocka_unit_test(a_lock_that_cannot_be_asked_for_is_not_a_held_one),
+      cmocka_unit_test(a_run_that_has_ended_meanwhile_is_not_recorded_as_lost),
+      cmocka_unit_test(each_task_has_its_own_run_file),
       cmocka_unit_test(the_last_word_of_a_process_is_found_behind_its_start),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
