@@ -5,7 +5,8 @@
  * (ROC AUC, 11-point mAP): from the values on resampled images that each run recorded with its
  * number (stats/resampled.h); a difference is paired, since all runs draw the same resamples. Runs
  * made before these were recorded have only bounds (stats/bounded.h): a difference is not paired.
- * Internal to report/. */
+ * Neither is one between two sets of images (the shifted set minus the main one). Internal to
+ * report/. */
 #ifndef FLIPBENCH_REPORT_ACCURACY_H
 #define FLIPBENCH_REPORT_ACCURACY_H
 
@@ -18,9 +19,9 @@ typedef struct {
 } accuracy_place;
 
 typedef struct {
-  crossed_mean mean; /* as shares */
-  size_t seeds, items;
-  const char *over; /* what the interval covers: "seeds and images"; NULL: there is none */
+  crossed_mean mean;   /* as shares */
+  size_t seeds, items; /* of two sets of images: those of the smaller one */
+  const char *over;    /* what the interval covers: "seeds and images"; NULL: there is none */
 } accuracy;
 
 /* The number that a column shows for a cell; if the column is about a cell trained from it, that

@@ -25,7 +25,7 @@ typedef struct {
   const char *over; /* what the interval covers: "seeds and paired images"; NULL: no interval */
   size_t seeds_needed, items_needed; /* for an undecided claim: either would suffice; 0: not
                                       * known */
-  char *missing;                     /* the cells without a result; "": none */
+  char *missing;   /* the cells without a result, or with one of other inputs; "": none */
   char *quantity;  /* what is measured: "zero-shot top-1 (%) of mask 50 % minus that of mask 0 %";
                       "":  a row does not exist. Both owned */
   bool is_of_time; /* a time, speed or speed-up, which other load on the machine changes */

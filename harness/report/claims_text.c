@@ -58,7 +58,9 @@ void claims_write_note(const claim_result *j, strbuf *out) {
     strbuf_append(out,
                   *j->missing ? j->missing : "the runs did not record it, or cannot be compared");
   if (j->verdict != CLAIM_UNSURE) return;
-  if (isnan(j->low))
+  if (isnan(j->low) && j->seeds > 1)
+    strbuf_append(out, "no interval: all seeds are equal, and there are no per-image outcomes");
+  else if (isnan(j->low))
     strbuf_append(out, "no interval; it needs two seeds, or per-image outcomes");
   else if (j->seeds_needed || j->items_needed)
     findings_write_needed(j->claim->metric, j->seeds_needed, j->items_needed, out);

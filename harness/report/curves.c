@@ -40,18 +40,17 @@ static double steady_time(const data_cell *c, const data_evaluation *e) {
   return pace > 0 ? pace * (double)e->step : e->seconds;
 }
 
-static err add_points(const report_data *d, size_t cell, const column *c, int64_t depth,
+/* The cell's evaluations of the metric and set of `like`. */
+static err add_points(const report_data *d, size_t cell, const data_evaluation *like, int64_t depth,
                       double samples, double seconds, points *out) {
   const data_cell *own = &d->cells[cell];
-  const data_evaluation *last = data_find_evaluation(d, cell, c);
-  if (!last) return NULL;
   point *grown = mem_resize(out->items, out->count + own->evaluation_count, sizeof *grown);
   if (!grown) return mem_error(own->evaluation_count * sizeof *grown, "a curve");
   out->items = grown;
   for (size_t i = 0; i < own->evaluation_count; i++) {
     const data_evaluation *e = &own->evaluations[i];
-    if (strcmp(e->set, last->set) != 0 || strcmp(e->task, last->task) != 0 ||
-        strcmp(e->metric, last->metric) != 0 || isnan(e->value))
+    if (strcmp(e->set, like->set) != 0 || strcmp(e->task, like->task) != 0 ||
+        strcmp(e->metric, like->metric) != 0 || isnan(e->value))
       continue;
     out->items[out->count++] =
         (point){depth, e->step, cell, e, samples + e->samples, seconds + steady_time(own, e)};
@@ -59,12 +58,15 @@ static err add_points(const report_data *d, size_t cell, const column *c, int64_
   return NULL;
 }
 
+/* A tuning continues the curve on the set that it began on, whatever else the tuning measured. */
 static err run_points(const report_data *d, size_t cell, const column *c, points *out) {
+  const data_evaluation *like = NULL;
   double samples = 0, seconds = 0;
   *out = (points){0};
   for (int64_t depth = 0;; depth++) {
     const data_cell *own = &d->cells[cell];
-    err error = add_points(d, cell, c, depth, samples, seconds, out);
+    if (!like) like = data_find_evaluation(d, cell, c);
+    err error = like ? add_points(d, cell, like, depth, samples, seconds, out) : NULL;
     if (error) return error;
     ptrdiff_t next = data_continued_by(d, cell);
     if (next < 0) return NULL;
@@ -152,7 +154,8 @@ static err make_curve(report_data *d, const column *c, const points *runs, const
       if (at->depth > 0 && p < curve->tuned_from) curve->tuned_from = p;
     }
   TRY(find_hits(d, runs, kept, curve));
-  double scale = c->scale / data_chance(d, runs[0].items[kept[0]].cell, c);
+  const point *first = &runs[0].items[kept[0]];
+  double scale = c->scale / data_chance(&d->cells[first->cell], first->evaluation, c);
   for (size_t p = 0; p < n; p++)
     TRY(measure_point(d, runs, &runs[0].items[kept[p]], scale, curve, p));
 cleanup:
@@ -237,6 +240,7 @@ cleanup:
 
 err curves_iso(report_data *d, size_t row, data_iso *iso) {
   *iso = (data_iso){{NAN, NAN, NAN, NAN}, NAN, NAN, 0, 0};
+  const column *c = d->e->report.iso;
   if (d->baseline < 0 || (size_t)d->baseline == row) return NULL;
   if (!data_has_comparable_curves(d, row, (size_t)d->baseline)) return NULL;
   size_t room = d->rows[row].count, *own = mem_zeroed(room, sizeof *own);
@@ -244,7 +248,7 @@ err curves_iso(report_data *d, size_t row, data_iso *iso) {
   err error = own && base ? NULL : mem_error(0, "a comparison");
   size_t paired = error ? 0 : data_pair_seeds(d, row, (size_t)d->baseline, own, base), count = 0;
   for (size_t i = 0; i < paired; i++) {
-    if (measure_is_of_two_sets(d, own[i], base[i], d->e->report.iso)) continue;
+    if (measure_is_of_two_sets(d, own[i], c, base[i], c)) continue;
     own[count] = own[i];
     base[count++] = base[i];
   }

@@ -19,10 +19,10 @@ void data_free(report_data *d) {
   *d = (report_data){0};
 }
 
-static bool is_same_row(const report_data *d, size_t a, size_t b) {
+bool data_has_same_keys(const report_data *d, size_t a, size_t b) {
   const spec_names *rows = &d->e->report.rows;
   strbuf one = {0}, other = {0};
-  bool is_same = d->cells[a].group == d->cells[b].group;
+  bool is_same = true;
   for (size_t k = 0; k < rows->count && is_same; k++) {
     const char *x = spec_cell_value(&d->e->cells[a], rows->items[k], &one);
     const char *y = spec_cell_value(&d->e->cells[b], rows->items[k], &other);
@@ -35,7 +35,9 @@ static bool is_same_row(const report_data *d, size_t a, size_t b) {
 
 static err put_into_row(report_data *d, size_t cell) {
   size_t at = 0;
-  while (at < d->row_count && !is_same_row(d, d->rows[at].cells[0], cell)) at++;
+  while (at < d->row_count && !(d->rows[at].group == d->cells[cell].group &&
+                                data_has_same_keys(d, d->rows[at].cells[0], cell)))
+    at++;
   if (at == d->row_count) d->rows[d->row_count++] = (data_row){0};
   data_row *row = &d->rows[at];
   row->group = d->cells[cell].group;
@@ -163,8 +165,10 @@ static void find_baseline(report_data *d) {
   }
 }
 
+/* A cell without a finished run has no time, and its inputs are not known. */
 static bool has_comparable_times(const data_cell *a, const data_cell *b) {
   static const input_kind kinds[] = {INPUT_MACHINE, INPUT_RANKS, INPUT_THREADS};
+  if (!a->is_finished || !b->is_finished) return true;
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (a->inputs[kinds[i]] != b->inputs[kinds[i]]) return false;
   return !data_has_mixed_paces(a) && !data_has_mixed_paces(b);
@@ -181,8 +185,9 @@ bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_
 
 static bool has_comparable_memory(const data_cell *a, const data_cell *b) {
   const char *own = a->environment.device, *other = b->environment.device;
-  bool is_known = a->is_finished && b->is_finished && *own && *other;
-  return a->inputs[INPUT_RANKS] == b->inputs[INPUT_RANKS] && (!is_known || strcmp(own, other) == 0);
+  if (!a->is_finished || !b->is_finished) return true;
+  return a->inputs[INPUT_RANKS] == b->inputs[INPUT_RANKS] &&
+         (!*own || !*other || strcmp(own, other) == 0);
 }
 
 bool data_has_comparable_memory(const report_data *d, size_t row, size_t other) {
@@ -203,7 +208,10 @@ static bool has_curves_like(const report_data *d, size_t row, const data_cell *l
 }
 
 bool data_has_comparable_curves(const report_data *d, size_t row, size_t other) {
-  const data_cell *like = &d->cells[d->rows[other].cells[0]];
+  const data_row *theirs = &d->rows[other];
+  size_t first = 0;
+  while (first + 1 < theirs->count && !d->cells[theirs->cells[first]].is_finished) first++;
+  const data_cell *like = &d->cells[theirs->cells[first]];
   return data_is_comparable(d, row, other, true) && has_curves_like(d, row, like) &&
          has_curves_like(d, other, like);
 }
@@ -342,26 +350,30 @@ data_metric data_parse_metric(const char *argument) {
   return m;
 }
 
-static bool is_on_set(const report_data *d, const data_cell *c, const data_evaluation *e,
-                      bool is_shifted) {
-  const spec_report *r = &d->e->report;
-  if (!is_shifted) return !r->main_set || strcmp(e->set, r->main_set) == 0;
-  if (r->shifted_set) return strcmp(e->set, r->shifted_set) == 0;
-  return strcmp(e->set, r->main_set ? r->main_set : c->evaluations[0].set) != 0;
-}
-
-/* The last value on the first set that has the metric. */
-static const data_evaluation *find_last(const report_data *d, const data_cell *c, const char *task,
-                                        const char *metric, bool is_shifted) {
+/* The last value on the first set that has the metric, among the set `only` and all but
+ * `other_than`; NULL: any. */
+static const data_evaluation *find_last(const data_cell *c, const data_metric *m, const char *only,
+                                        const char *other_than) {
   const data_evaluation *found = NULL;
   for (size_t i = 0; i < c->evaluation_count; i++) {
     const data_evaluation *e = &c->evaluations[i];
-    if (strcmp(e->task, task) != 0 || strcmp(e->metric, metric) != 0) continue;
-    if (!is_on_set(d, c, e, is_shifted)) continue;
+    if (strcmp(e->task, m->task) != 0 || strcmp(e->metric, m->metric) != 0) continue;
+    if (only && strcmp(e->set, only) != 0) continue;
+    if (other_than && strcmp(e->set, other_than) == 0) continue;
     if (found && strcmp(found->set, e->set) != 0) break;
     if (!found || e->step >= found->step) found = e;
   }
   return found;
+}
+
+/* Without a name, the shifted set is the first other than the main set that has the metric. */
+static const data_evaluation *find_shifted(const report_data *d, const data_cell *c,
+                                           const data_metric *m) {
+  const spec_report *r = &d->e->report;
+  if (r->shifted_set) return find_last(c, m, r->shifted_set, NULL);
+  if (r->main_set) return find_last(c, m, NULL, r->main_set);
+  const data_evaluation *first = find_last(c, m, NULL, NULL);
+  return first ? find_last(c, m, NULL, first->set) : NULL;
 }
 
 ptrdiff_t data_shown_cell(const report_data *d, size_t cell, const column *c) {
@@ -384,14 +396,24 @@ const data_evaluation *data_find_evaluation(const report_data *d, size_t cell, c
                       c->kind == COLUMN_SHIFTED || column_is_of_tuning(c->kind);
   if (!own || !is_evaluated) return NULL;
   data_metric m = data_parse_metric(c->argument);
-  return find_last(d, own, m.task, m.metric, c->kind == COLUMN_SHIFTED);
+  return c->kind == COLUMN_SHIFTED ? find_shifted(d, own, &m)
+                                   : find_last(own, &m, d->e->report.main_set, NULL);
 }
 
-double data_chance(const report_data *d, size_t cell, const column *c) {
+const data_evaluation *data_find_beside(const data_evaluation *all, size_t count,
+                                        const data_evaluation *e, const char *metric) {
+  for (size_t i = 0; i < count; i++)
+    if (all[i].step == e->step && strcmp(all[i].metric, metric) == 0 &&
+        strcmp(all[i].set, e->set) == 0 && strcmp(all[i].task, e->task) == 0)
+      return &all[i];
+  return NULL;
+}
+
+double data_chance(const data_cell *own, const data_evaluation *e, const column *c) {
   data_metric m = data_parse_metric(c->argument);
-  const data_cell *own = shown_cell(d, cell, c);
-  if (!*m.chance || !own) return 1;
-  const data_evaluation *chance = find_last(d, own, m.task, m.chance, false);
+  if (!*m.chance) return 1;
+  const data_evaluation *chance =
+      data_find_beside(own->evaluations, own->evaluation_count, e, m.chance);
   return chance ? chance->value : (double)NAN;
 }
 
@@ -404,7 +426,7 @@ double data_value(const report_data *d, size_t cell, const column *c) {
   if (!data_has_result(d, cell, c)) return NAN;
   if (c->kind == COLUMN_SUMMARY) return data_number_of(&d->cells[cell], c->argument);
   const data_evaluation *e = data_find_evaluation(d, cell, c);
-  return e ? e->value / data_chance(d, cell, c) : (double)NAN;
+  return e ? e->value / data_chance(shown_cell(d, cell, c), e, c) : (double)NAN;
 }
 
 /* ---- outcomes ---- */

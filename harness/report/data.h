@@ -32,7 +32,7 @@ typedef struct {
   size_t number_count;
   data_evaluation *evaluations; /* by ordinal of the set, then step */
   size_t evaluation_count;
-  size_t inputs[INPUT_KINDS]; /* by kind: 0 as the newest run's, else 1, 2, … */
+  size_t inputs[INPUT_KINDS]; /* by kind: 0 as the newest run's or not finished, else 1, 2, … */
   size_t group; /* of a matrix cell, by all its inputs that affect the result: likewise */
   store_outcome *outcomes; /* those that were requested */
   size_t outcome_count;
@@ -105,8 +105,12 @@ typedef struct {
   char task[32], metric[64], chance[80]; /* chance "": none */
 } data_metric;
 data_metric data_parse_metric(const char *argument);
-/* The chance level that the metric is divided by; 1: none. */
-double data_chance(const report_data *d, size_t cell, const column *c);
+/* Another metric of the same evaluation, among all of a run; NULL: none. */
+const data_evaluation *data_find_beside(const data_evaluation *all, size_t count,
+                                        const data_evaluation *e, const char *metric);
+/* The chance level that a column divides by, recorded with this evaluation of `own`; 1: it does not
+ * divide; NaN: none was recorded. */
+double data_chance(const data_cell *own, const data_evaluation *e, const column *c);
 
 /* The row's finished cells, each paired with the cell of `other` with the same seed. Arrays of the
  * row's count. */
@@ -118,6 +122,8 @@ bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_
 bool data_has_comparable_memory(const report_data *d, size_t row, size_t other);
 /* May the times of the rows' whole curves, which tunings continue? */
 bool data_has_comparable_curves(const report_data *d, size_t row, size_t other);
+/* Do two cells share the row's values? They form separate rows if their inputs differ. */
+bool data_has_same_keys(const report_data *d, size_t a, size_t b);
 /* The number of finished cells of a row. */
 size_t data_finished(const report_data *d, size_t row, size_t *cells);
 

@@ -9,6 +9,7 @@
 #include "report/curves.h"
 #include "report/drawing.h"
 #include "report/findings.h"
+#include "report/measure.h"
 
 enum { LOSS_BINS = 120, MOST_IN_ONE_PANEL = 4 };
 
@@ -394,13 +395,9 @@ static err loss_points(const report_data *d, size_t row, figure_point *points, s
   return NULL;
 }
 
-/* A contrastive loss depends on the number of candidates: at chance it is the batch's logarithm. */
 static bool has_other_batches(const drawing *g, size_t rows) {
-  const report_data *d = g->d;
   for (size_t r = 1; r < rows; r++)
-    if (d->e->cells[d->rows[r].cells[0]].settings.batch_size !=
-        d->e->cells[d->rows[0].cells[0]].settings.batch_size)
-      return true;
+    if (!measure_has_same_batch(g->d, 0, r)) return true;
   return false;
 }
 

@@ -110,6 +110,14 @@ static void name_rows_of(const report_data *d, size_t group, strbuf *out) {
   }
 }
 
+static bool has_losses_of_other_batches(const report_data *d, const report_table *t) {
+  bool has_loss = false, is_other = false;
+  for (size_t c = 0; c < t->column_count; c++)
+    has_loss = has_loss || (t->columns[c].known && measure_is_training_loss(t->columns[c].known));
+  for (size_t r = 1; r < d->row_count; r++) is_other = is_other || !measure_has_same_batch(d, 0, r);
+  return has_loss && is_other;
+}
+
 /* "‡ trained on other data than the other rows, and compared with none of them: mask 0 %". */
 static err describe_mixed(report_data *d, report_table *t) {
   strbuf text = {0};
@@ -124,6 +132,11 @@ static err describe_mixed(report_data *d, report_table *t) {
                     d->group_names[group - 1], strbuf_string(&rows));
     }
     strbuf_free(&rows);
+  }
+  if (has_losses_of_other_batches(d, t)) {
+    new_line(&text);
+    strbuf_append(&text, "the training loss depends on the batch size, which differs: losses of "
+                         "different batch sizes are not compared");
   }
   for (input_kind k = 0; k < INPUT_KINDS; k++) {
     if (store_input_decides(k) || !d->is_mixed[k]) continue;

@@ -68,12 +68,23 @@ bool measure_is_timed(const column *c) {
           is_one_of(c->argument, elapsed, sizeof elapsed / sizeof *elapsed));
 }
 
+bool measure_is_training_loss(const column *c) {
+  return c->kind == COLUMN_SUMMARY && strcmp(c->argument, "final_loss") == 0;
+}
+
+bool measure_has_same_batch(const report_data *d, size_t row, size_t other) {
+  const settings *own = &d->e->cells[d->rows[row].cells[0]].settings;
+  const settings *theirs = &d->e->cells[d->rows[other].cells[0]].settings;
+  return own->batch_size == theirs->batch_size;
+}
+
 bool measure_is_comparable(const report_data *d, size_t row, size_t other, const column *c) {
   if (c->kind == COLUMN_ISO) return data_has_comparable_curves(d, row, other);
   if (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE)
     return measure_is_comparable(d, row, other, columns_find(c->argument));
   bool is_memory = c->kind == COLUMN_SUMMARY && strcmp(c->argument, "peak_bytes") == 0;
   if (measure_is_exact(c)) return true;
+  if (measure_is_training_loss(c) && !measure_has_same_batch(d, row, other)) return false;
   if (is_memory && !data_has_comparable_memory(d, row, other)) return false;
   return data_is_comparable(d, row, other, measure_is_timed(c));
 }
@@ -114,22 +125,24 @@ static err make_pairing(size_t room, pairing *p) {
   return mem_error(room * sizeof *p->own, "a comparison");
 }
 
-bool measure_is_of_two_sets(const report_data *d, size_t own, size_t other, const column *c) {
+bool measure_is_of_two_sets(const report_data *d, size_t own, const column *c, size_t other,
+                            const column *of) {
   const data_evaluation *a = data_find_evaluation(d, own, c);
-  const data_evaluation *b = data_find_evaluation(d, other, c);
+  const data_evaluation *b = data_find_evaluation(d, other, of);
   return a && b && strcmp(a->set, b->set) != 0;
 }
 
 /* The pairs of seeds of two rows for which both have a value of the column. */
 static err pair_columns(const report_data *d, size_t row, const column *c, size_t other,
                         const column *of, pairing *p) {
+  bool is_across = (c->kind == COLUMN_SHIFTED) != (of->kind == COLUMN_SHIFTED);
   err error = make_pairing(d->rows[row].count, p);
   if (error || !measure_is_comparable(d, row, other, c)) return error;
   size_t found = data_pair_seeds(d, row, other, p->own, p->other);
   for (size_t i = 0; i < found; i++) {
     paired_value a = paced(d, p->own[i], c), b = paced(d, p->other[i], of);
     if (isnan(a.value) || isnan(b.value)) continue;
-    if (c == of && measure_is_of_two_sets(d, p->own[i], p->other[i], c)) continue;
+    if (!is_across && measure_is_of_two_sets(d, p->own[i], c, p->other[i], of)) continue;
     p->own[p->count] = p->own[i];
     p->other[p->count] = p->other[i];
     p->own_values[p->count] = a;
@@ -175,11 +188,13 @@ static err find_places(const report_data *d, const size_t *cells, size_t count, 
   return NULL;
 }
 
-/* From a share to the column's unit. */
-static double scale_of(const report_data *d, const size_t *cells, size_t count, const column *c) {
-  double chance = 1;
-  for (size_t i = 0; i < count; i++)
-    if (!isnan(data_value(d, cells[i], c))) chance = data_chance(d, cells[i], c);
+/* From a share to the column's unit. NaN: no chance level was recorded that it is divided by. */
+static double scale_of(const report_data *d, const accuracy_place *places, size_t count,
+                       const column *c) {
+  double chance = NAN;
+  for (size_t i = 0; i < count && isnan(chance); i++)
+    if (places[i].evaluation)
+      chance = data_chance(&d->cells[places[i].cell], places[i].evaluation, c);
   return c->scale / chance;
 }
 
@@ -189,9 +204,9 @@ static err measure_accuracy(report_data *d, const size_t *cells, size_t count, c
   accuracy own;
   err error = find_places(d, cells, count, c, &places);
   if (!error) error = accuracy_mean(d, places, count, &own);
+  double scale = error ? (double)NAN : scale_of(d, places, count, c);
   free(places);
   if (error) return error;
-  double scale = scale_of(d, cells, count, c);
   m->value = own.mean.mean * scale;
   m->low = own.mean.low * scale;
   m->high = own.mean.high * scale;
@@ -217,7 +232,7 @@ err measure_columns_difference(report_data *d, size_t row, const column *c, size
   TRY(find_places(d, p.own, p.count, c, &own));
   TRY(find_places(d, p.other, p.count, of, &theirs));
   TRY(accuracy_difference(d, own, theirs, p.count, &found));
-  double scale = scale_of(d, p.own, p.count, c);
+  double scale = scale_of(d, own, p.count, c);
   *out = (data_difference){.value = found.mean.mean * scale,
                            .low = found.mean.low * scale,
                            .high = found.mean.high * scale,

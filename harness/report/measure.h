@@ -16,8 +16,8 @@ typedef struct {
 err measure_row(report_data *d, size_t row, const column *c, data_measure *m) ERR_MUST_CHECK;
 
 /* The row's accuracy minus the other's, over their common seeds, paired by item if the hits were
- * recorded (report/accuracy.h). The ends are NaN where seeds or items do not suffice for an
- * interval. */
+ * recorded on the same items (report/accuracy.h). The ends are NaN where seeds or items do not
+ * suffice for an interval. */
 typedef struct {
   double value, low, high;
   size_t seeds, items;
@@ -34,7 +34,8 @@ err measure_difference(report_data *d, size_t row, size_t other, const column *c
  * difference from `bound`, in the column's unit, with 80 % power; 0: no number suffices. */
 void measure_needed(const data_difference *x, double bound, size_t *seeds, size_t *items);
 
-/* The same for two columns of one task: tuned minus untuned. */
+/* The same for two columns of one task: tuned minus untuned, or the shifted set minus the main one.
+ */
 err measure_columns_difference(report_data *d, size_t row, const column *c, size_t other,
                                const column *of, data_difference *out) ERR_MUST_CHECK;
 
@@ -49,12 +50,17 @@ err measure_pace_ratio(const report_data *d, const size_t *above, const size_t *
 
 /* May a column's numbers of two rows be compared? What follows from the settings always; times only
  * on one machine, those of an iso-accuracy speed-up along the whole curves; memory only of one kind
- * of device and number of ranks. */
+ * of device and number of ranks; the training loss only of one batch size. */
 bool measure_is_comparable(const report_data *d, size_t row, size_t other, const column *c);
 
-/* Are the accuracies of two cells in one column measured on sets of different names? Their
- * difference is none of the two rows. */
-bool measure_is_of_two_sets(const report_data *d, size_t own, size_t other, const column *c);
+/* Are the accuracies of two cells, each in its column, measured on sets of different names? Their
+ * difference is none of the two rows, unless one column is of the shifted set. */
+bool measure_is_of_two_sets(const report_data *d, size_t own, const column *c, size_t other,
+                            const column *of);
+
+/* A contrastive loss depends on the number of candidates: at chance it is the batch's logarithm. */
+bool measure_is_training_loss(const column *c);
+bool measure_has_same_batch(const report_data *d, size_t row, size_t other);
 
 /* Follows from the settings and has no uncertainty. */
 bool measure_is_exact(const column *c);

@@ -9,7 +9,6 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "report/table.h"
-#include "store/runs.h"
 
 /* The fields of a line and of a table, by their names in JSON. */
 static const struct {
@@ -95,19 +94,6 @@ static err add_line(paper_report *p, const char *table, const claim_result *j) {
   return error;
 }
 
-static err count_cells(store *s, const spec_experiment *e, paper_table *t) {
-  err error = NULL;
-  t->cells = e->cell_count;
-  for (size_t i = 0; i < e->cell_count && !error; i++) {
-    store_run run;
-    error = store_find_run(s, e->cells[i].id, &run);
-    if (error) break;
-    t->finished += strcmp(run.status, "finished") == 0;
-    store_free_run(&run);
-  }
-  return error;
-}
-
 static err add_file(paper_report *p, store *s, const char *path, const char *name) {
   spec_experiment *e = NULL;
   report_table *table = NULL;
@@ -120,7 +106,8 @@ static err add_file(paper_report *p, store *s, const char *path, const char *nam
   TRY(keep(name, &t->name));
   TRY(keep(e->title ? e->title : e->name, &t->title));
   TRY(keep(table->notes.provenance, &t->provenance));
-  TRY(count_cells(s, e, t));
+  t->cells = table->cells;
+  t->finished = table->finished;
   TRY(claims_judge_all(e, s, &all));
   TRY(grow((void **)&p->lines, p->line_count, all.count, sizeof *p->lines));
   for (size_t i = 0; i < all.count; i++) TRY(add_line(p, name, &all.items[i]));

@@ -163,7 +163,7 @@ cleanup:
 }
 
 /* The value of each run of the row; for a ratio, relative to the baseline's run with the same
- * seed. */
+ * seed, if they may be compared. */
 static err list_parts(report_data *d, size_t row, const column *c, report_value *v) {
   const data_row *cells = &d->rows[row];
   bool is_ratio = c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE;
@@ -171,7 +171,8 @@ static err list_parts(report_data *d, size_t row, const column *c, report_value 
   size_t *base = mem_zeroed(cells->count, sizeof *base), pairs = 0;
   v->parts = mem_zeroed(cells->count, sizeof *v->parts);
   err error = own && base && v->parts ? NULL : mem_error(0, "the report");
-  if (!error && is_ratio && d->baseline >= 0)
+  if (!error && is_ratio && d->baseline >= 0 &&
+      measure_is_comparable(d, row, (size_t)d->baseline, c))
     pairs = data_pair_seeds(d, row, (size_t)d->baseline, own, base);
   for (size_t i = 0; i < cells->count && !error; i++) {
     v->parts[i] = is_ratio ? (double)NAN : data_value(d, cells->cells[i], c) * c->scale;
@@ -421,6 +422,8 @@ err report_build(const spec_experiment *e, store *s, report_table **out) {
   t->rows = mem_zeroed(d.row_count, sizeof *t->rows);
   if (!t->rows) FAIL(ERR_MEMORY, "out of memory: the report");
   for (size_t row = 0; row < d.row_count; row++) TRY(make_row(&d, row, t));
+  t->cells = e->cell_count;
+  for (size_t i = 0; i < e->cell_count; i++) t->finished += d.cells[i].is_finished;
   TRY(mark_best(&d, t));
   TRY(findings_write(&d, t));
   if (e->report.reference_count && e->source) {

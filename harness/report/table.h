@@ -56,7 +56,7 @@ typedef struct {
 /* Notes below the table, one per line; NULL: none. Owned. */
 typedef struct {
   char *disturbed;  /* the disturbed rows, the time lost, and the effect on the numbers */
-  char *mixed;      /* what the rows' inputs differ in */
+  char *mixed;      /* what the rows' inputs differ in, and what is not compared because of it */
   char *iso;        /* the iso-accuracy speed-ups */
   char *accuracy;   /* differences from the baseline */
   char *basis;      /* what the intervals are based on, and how times are measured */
@@ -72,6 +72,7 @@ typedef struct {
   size_t column_count;
   report_row *rows;
   size_t row_count;
+  size_t cells, finished; /* of the experiment, those trained from others included */
   report_notes notes;
   char *source;               /* of the published values; NULL: none are shown */
   const char *reference_note; /* to follow the source: how the published values compare; "": as they

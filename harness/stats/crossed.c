@@ -114,11 +114,14 @@ void crossed_combine(const crossed_squares *v, size_t seeds, crossed_mean *m) {
   m->error = sqrt(square) / z95;
 }
 
-/* Without items (the run recorded no outcomes), seeds only. */
+/* Without items (the run recorded no outcomes), seeds only. Equal seeds (shares are recorded to far
+ * more digits) give no interval: nothing shows how far other images would lead. */
 static void from_seeds(const crossed_table *t, crossed_mean *m) {
+  static const double rounding = 1e-12;
   m->mean = stats_mean(t->values, t->seeds);
   if (t->seeds < 2) return;
   double error = stats_deviation(t->values, t->seeds) / sqrt((double)t->seeds);
+  if (error < rounding) return;
   m->error = student_quantile(0.05, t->seeds - 1) * error / z95;
   m->seeds = error * error;
   m->items = m->rest = 0;
@@ -132,24 +135,35 @@ static double one_more(const grouping *g, size_t items) {
   return sum / (double)items;
 }
 
+static err find_squares(const crossed_table *table, bool is_difference, double *mean,
+                        crossed_squares *v) {
+  grouping g;
+  *v = (crossed_squares){NAN, NAN, NAN};
+  err error = make_grouping(table, &g);
+  if (error) return error;
+  error = measure(table, &g, mean, v);
+  if (is_difference) v->items += one_more(&g, table->items);
+  free_grouping(&g);
+  return error;
+}
+
+static void set_ends(crossed_mean *m) {
+  m->low = m->mean - z95 * m->error;
+  m->high = m->mean + z95 * m->error;
+}
+
 static err combine(const crossed_table *table, bool is_difference, crossed_mean *m) {
   *m = (crossed_mean){NAN, NAN, NAN, NAN, NAN, NAN, NAN};
   if (!table->seeds || !table->items) return NULL;
   if (table->items == 1) {
     from_seeds(table, m);
   } else {
-    grouping g;
-    crossed_squares v = {NAN, NAN, NAN};
-    err error = make_grouping(table, &g);
-    if (error) return error;
-    error = measure(table, &g, &m->mean, &v);
-    if (is_difference) v.items += one_more(&g, table->items);
-    free_grouping(&g);
+    crossed_squares v;
+    err error = find_squares(table, is_difference, &m->mean, &v);
     if (error) return error;
     crossed_combine(&v, table->seeds, m);
   }
-  m->low = m->mean - z95 * m->error;
-  m->high = m->mean + z95 * m->error;
+  set_ends(m);
   return NULL;
 }
 
@@ -161,12 +175,30 @@ err crossed_difference(const crossed_table *table, crossed_mean *m) {
   return combine(table, true, m);
 }
 
+err crossed_unpaired(const double *differences, const crossed_table *own,
+                     const crossed_table *other, crossed_mean *m) {
+  crossed_squares mine, theirs;
+  double mean; /* of one table: not used, the recorded values are exact */
+  *m = (crossed_mean){NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+  if (!own->seeds || own->items < 2 || other->items < 2) return NULL;
+  err error = find_squares(own, true, &mean, &mine);
+  if (!error) error = find_squares(other, true, &mean, &theirs);
+  if (error) return error;
+  crossed_squares v = {mine.items + theirs.items, NAN, mine.rest + theirs.rest};
+  if (own->seeds > 1)
+    v.seeds = pow(stats_deviation(differences, own->seeds), 2) / (double)own->seeds;
+  m->mean = stats_mean(differences, own->seeds);
+  crossed_combine(&v, own->seeds, m);
+  set_ends(m);
+  return NULL;
+}
+
 err crossed_share(const crossed_table *table, crossed_mean *m) {
   err error = combine(table, false, m);
   if (error || isnan(m->error)) return error;
-  if (table->items < 2) { /* only the seeds speak: none of them shows how far images would lead */
-    m->low = m->error > 0 ? fmax(m->low, 0) : (double)NAN;
-    m->high = m->error > 0 ? fmin(m->high, 1) : (double)NAN;
+  if (table->items < 2) {
+    m->low = fmax(m->low, 0);
+    m->high = fmin(m->high, 1);
     return NULL;
   }
   double bounds[2];

@@ -29,7 +29,7 @@ typedef struct {
 } crossed_table;
 
 typedef struct {
-  double mean, low, high;    /* 95 %; NaN without two items or two seeds */
+  double mean, low, high;    /* 95 %; NaN without two items or two different seeds */
   double error;              /* half width over 1.96 */
   double items, seeds, rest; /* the variance of the mean due to each component; NaN: one seed */
 } crossed_mean;
@@ -48,6 +48,12 @@ err crossed_of(const crossed_table *table, crossed_mean *out) ERR_MUST_CHECK;
 /* The same for differences of outcomes that are 0 or 1, valid also where few of them differ: that
  * none of 50 does is no proof that none would. */
 err crossed_difference(const crossed_table *table, crossed_mean *out) ERR_MUST_CHECK;
+
+/* The difference of two shares that are of different items (two evaluation sets) and the same
+ * seeds: differences [seeds] of their values. The variances of both items, and of both
+ * interactions, add up. */
+err crossed_unpaired(const double *differences, const crossed_table *own,
+                     const crossed_table *other, crossed_mean *out) ERR_MUST_CHECK;
 
 /* The same for a share of hits: Wilson's interval at the effective number of items, which stays
  * inside [0, 1] and is valid near the ends. */

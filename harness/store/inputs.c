@@ -115,9 +115,50 @@ err store_load_inputs(store *s, int64_t run_id, store_inputs *given) {
   return error;
 }
 
+/* A classifier reads of a set the images and their classes only: its digests are others. */
+static bool is_of_classifier(const store_inputs *given) {
+  static const char mark[] = "+classification";
+  const char *asked = given->asked[INPUT_EVALUATION];
+  size_t length = strlen(asked), own = sizeof mark - 1;
+  return length >= own && strcmp(asked + length - own, mark) == 0;
+}
+
+/* Does a set that both have, by its name, differ? `a` and `b` map names to digests. */
+static bool do_sets_differ(json_t *a, json_t *b) {
+  const char *name;
+  json_t *digest;
+  json_object_foreach(a, name, digest) {
+    const json_t *other = json_object_get(b, name);
+    if (other && !json_equal(digest, other)) return true;
+  }
+  return false;
+}
+
+static bool is_same_request(const store_inputs *a, const store_inputs *b, input_kind kind) {
+  return strcmp(a->asked[kind], b->asked[kind]) == 0;
+}
+
+/* a_sets, b_sets: got[INPUT_EVALUATION] as an object; not used for other kinds, and the same
+ * request. */
+static bool inputs_differ(const store_inputs *a, json_t *a_sets, const store_inputs *b,
+                          json_t *b_sets, input_kind kind) {
+  if (!*a->got[kind] || !*b->got[kind] || strcmp(a->got[kind], b->got[kind]) == 0) return false;
+  if (is_same_request(a, b, kind)) return true;
+  return kind == INPUT_EVALUATION && is_of_classifier(a) == is_of_classifier(b) &&
+         do_sets_differ(a_sets, b_sets);
+}
+
+/* NULL for other kinds, and where none were recorded. */
+static json_t *read_sets(const store_inputs *given, input_kind kind) {
+  return kind == INPUT_EVALUATION ? json_loads(given->got[kind], 0, NULL) : NULL;
+}
+
 bool store_inputs_differ(const store_inputs *a, const store_inputs *b, input_kind kind) {
-  return *a->got[kind] && *b->got[kind] && strcmp(a->asked[kind], b->asked[kind]) == 0 &&
-         strcmp(a->got[kind], b->got[kind]) != 0;
+  json_t *a_sets = read_sets(a, kind), *b_sets = read_sets(b, kind);
+  bool differ = inputs_differ(a, a_sets, b, b_sets, kind);
+  json_decref(a_sets);
+  json_decref(b_sets);
+  return differ;
 }
 
 /* Ids are in the order of recording: in a merged record not that of the runs. */
@@ -126,36 +167,106 @@ static bool is_newer(const store_inputs *a, const store_inputs *b) {
   return order > 0 || (order == 0 && a->run_id > b->run_id);
 }
 
+/* Runs and their evaluation sets, while these are grouped. */
+typedef struct {
+  store_inputs *runs;
+  json_t **sets;     /* of each run; NULL: none, or another kind is grouped */
+  json_t *newest[2]; /* the digest of each set's newest run: of others, of classifiers */
+  size_t count;
+} grouped;
+
+static void free_grouped(grouped *all) {
+  for (size_t i = 0; i < all->count; i++) {
+    store_free_inputs(&all->runs[i]);
+    json_decref(all->sets[i]);
+  }
+  json_decref(all->newest[0]);
+  json_decref(all->newest[1]);
+  free(all->runs);
+  free(all->sets);
+}
+
 /* The newest of the runs with the same request and a recorded input. */
-static const store_inputs *newest_alike(const store_inputs *all, size_t count, size_t index,
-                                        input_kind kind) {
-  const store_inputs *newest = &all[index];
-  for (size_t i = 0; i < count; i++)
-    if (*all[i].got[kind] && is_newer(&all[i], newest) &&
-        strcmp(all[i].asked[kind], all[index].asked[kind]) == 0)
-      newest = &all[i];
+static const store_inputs *newest_alike(const grouped *all, size_t index, input_kind kind) {
+  const store_inputs *newest = &all->runs[index];
+  for (size_t i = 0; i < all->count; i++)
+    if (*all->runs[i].got[kind] && is_newer(&all->runs[i], newest) &&
+        is_same_request(&all->runs[i], &all->runs[index], kind))
+      newest = &all->runs[i];
   return newest;
+}
+
+/* Which run of each set is the newest, and its digest. */
+static err find_newest_sets(grouped *all) {
+  int failed = 0;
+  for (int k = 0; k < 2; k++) {
+    json_t *of_run = json_object(); /* set to the index of its newest run */
+    all->newest[k] = json_object();
+    for (size_t i = 0; i < all->count; i++) {
+      const char *name;
+      json_t *digest;
+      if (is_of_classifier(&all->runs[i]) != (k == 1)) continue;
+      json_object_foreach(all->sets[i], name, digest) {
+        const json_t *before = json_object_get(of_run, name);
+        if (before && !is_newer(&all->runs[i], &all->runs[json_integer_value(before)])) continue;
+        failed |= json_object_set_new(of_run, name, json_integer((json_int_t)i));
+        failed |= json_object_set(all->newest[k], name, digest);
+      }
+    }
+    failed |= !of_run || !all->newest[k];
+    json_decref(of_run);
+  }
+  return failed ? mem_error(0, "the runs' inputs") : NULL;
+}
+
+static err load_grouped(store *s, const int64_t *run_ids, size_t count, input_kind kind,
+                        grouped *all) {
+  *all = (grouped){.runs = mem_zeroed(count + 1, sizeof *all->runs),
+                   .sets = mem_zeroed(count + 1, sizeof(json_t *))};
+  if (!all->runs || !all->sets) return mem_error(count * sizeof *all->runs, "the runs' inputs");
+  for (; all->count < count; all->count++) {
+    err error = store_load_inputs(s, run_ids[all->count], &all->runs[all->count]);
+    if (error) return error;
+    all->sets[all->count] = read_sets(&all->runs[all->count], kind);
+  }
+  return kind == INPUT_EVALUATION ? find_newest_sets(all) : NULL;
+}
+
+static bool is_outdated(const grouped *all, size_t index, input_kind kind) {
+  const store_inputs *own = &all->runs[index];
+  return inputs_differ(own, NULL, newest_alike(all, index, kind), NULL, kind) ||
+         do_sets_differ(all->sets[index], all->newest[is_of_classifier(own)]);
+}
+
+/* May the run be in a group: among the runs before it, has it the inputs of all that are? */
+static bool fits(const grouped *all, const size_t *groups, size_t group, size_t index,
+                 input_kind kind) {
+  for (size_t k = 0; k < index; k++) {
+    if (groups[k] != group) continue;
+    bool is_other =
+        kind == INPUT_EVALUATION
+            ? inputs_differ(&all->runs[k], all->sets[k], &all->runs[index], all->sets[index], kind)
+            : strcmp(all->runs[k].got[kind], all->runs[index].got[kind]) != 0;
+    if (is_other) return false;
+  }
+  return true;
 }
 
 err store_group_inputs(store *s, const int64_t *run_ids, size_t count, input_kind kind,
                        size_t *groups, bool *is_mixed) {
-  err error = NULL;
-  size_t loaded = 0, group_count = 0;
-  store_inputs *all = mem_zeroed(count + 1, sizeof *all);
+  size_t group_count = 0;
+  grouped all;
   *is_mixed = false;
-  if (!all) return mem_error(count * sizeof *all, "the runs' inputs");
-  for (; loaded < count; loaded++) TRY(store_load_inputs(s, run_ids[loaded], &all[loaded]));
-  for (size_t i = 0; i < count; i++) {
+  err error = load_grouped(s, run_ids, count, kind, &all);
+  for (size_t i = 0; i < count && !error; i++) {
     groups[i] = 0;
-    if (!store_inputs_differ(&all[i], newest_alike(all, count, i, kind), kind)) continue;
-    for (size_t k = 0; k < i && !groups[i]; k++)
-      if (groups[k] && strcmp(all[k].got[kind], all[i].got[kind]) == 0) groups[i] = groups[k];
-    if (!groups[i]) groups[i] = ++group_count;
+    if (!is_outdated(&all, i, kind)) continue;
+    for (groups[i] = 1; groups[i] <= group_count; groups[i]++)
+      if (fits(&all, groups, groups[i], i, kind)) break;
+    if (groups[i] > group_count) group_count = groups[i];
     *is_mixed = true;
   }
-cleanup:
-  for (size_t i = 0; i < loaded; i++) store_free_inputs(&all[i]);
-  free(all);
+  free_grouped(&all);
   return error;
 }
 

@@ -3,8 +3,9 @@
  * the same settings and different inputs must not be mixed silently.
  *
  * Two runs differ in kind K if their settings request the same of K (the same data.train, say) and
- * they got different inputs (other bytes in those files). An input that a run did not record (an
- * event stream of version 1) is not considered different. */
+ * they got different inputs (other bytes in those files). Evaluation sets also differ between runs
+ * that request different lists of sets, if a set of both, by its name, does. An input that a run
+ * did not record (an event stream of version 1) is not considered different. */
 #ifndef FLIPBENCH_STORE_INPUTS_H
 #define FLIPBENCH_STORE_INPUTS_H
 
@@ -52,8 +53,9 @@ void store_free_inputs(store_inputs *given);
 bool store_inputs_differ(const store_inputs *a, const store_inputs *b, input_kind kind);
 
 /* Which of these runs differ in `kind`. groups[i]: 0 for runs with the same input as the newest run
- * (the one that started last) with the same settings (or without a recorded one), else 1, 2, … for
- * each other input. *is_mixed: some group is not 0. */
+ * (the one that started last) with the same settings (or without a recorded one), and for each
+ * evaluation set as the newest run that has it; else 1, 2, … for each other input. *is_mixed: some
+ * group is not 0. */
 err store_group_inputs(store *s, const int64_t *run_ids, size_t count, input_kind kind,
                        size_t *groups, bool *is_mixed) ERR_MUST_CHECK;
 

@@ -8,7 +8,9 @@ matrix: {mask_ratio: [0, 0.5], seed: [0, 1]}
 profiles: {other: {}}
 report: {rows: mask_ratio, baseline: {mask_ratio: 0}, plots: [],
          columns: [zero_shot_top1, shifted_zero_shot_top1, seed, log_every]}
-claims: [{claim: better, metric: zero_shot_top1, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater}]
+claims:
+  - {claim: better, metric: zero_shot_top1, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater}
+  - {claim: shifted, metric: shifted_zero_shot_top1, against_metric: zero_shot_top1, of: {mask_ratio: 0.5}, expect: smaller}
 Y
 expect_status 0 bench run experiments/two.yaml
 expect_status 0 bench report two
@@ -57,6 +59,14 @@ expect_status 0 bench run experiments/main.yaml
 expect_status 0 bench report main --format csv
 awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
   $at["zero_shot_top1"] == $at["shifted_zero_shot_top1"] { bad = 1 } END { exit bad }' out.txt || { cat out.txt; fail "the main set is the shifted set too"; }
+
+# Two sets have no image in common, though both have 790 here.
+bench report two --claims > out.txt
+expect_line out.txt '^- shifted: shifted top-1 \(%\) of mask 50 % minus its zero-shot top-1: −.* 2 seeds, 790 images, not paired by image; '
+bench report two --format json > two.json
+difference=$(sqlite3 :memory: "SELECT abs((c.value ->> 'value') - (v -> 'shifted_zero_shot_top1' ->> 'value') + (v -> 'zero_shot_top1' ->> 'value')) < 1e-9, c.value ->> 'interval_over'
+  FROM json_each(readfile('two.json'), '\$.claims') AS c, (SELECT value -> 'values' AS v FROM json_each(readfile('two.json'), '\$.rows') WHERE value -> 'row' ->> 'mask_ratio' = '0.5') WHERE c.value ->> 'claim' = 'shifted'")
+[ "$difference" = '1|seeds and unpaired images' ] || fail "the difference is not that of the table's columns: $difference"
 
 # Rows that were measured on sets of different names are not subtracted.
 expect_status 0 bench report two

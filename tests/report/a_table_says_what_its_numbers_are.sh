@@ -40,6 +40,22 @@ expect_status 0 bench run experiments/quoted.yaml --profile paper --no-progress
 expect_status 0 bench report quoted@paper
 expect_line out.txt '^\(in brackets: Someone 2023, Table 1: a large model, and the difference from it\)$'
 
+# A contrastive loss is of its batch size: those of others are not compared.
+cat > experiments/batches.yaml <<'E'
+name: batches
+settings: {samples: 8k, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 1}
+matrix: {batch_size: [64, 256], seed: [0, 1]}
+report: {rows: batch_size, columns: [final_loss], plots: []}
+claims:
+  - {claim: lower, compare: ratio, metric: final_loss, of: {batch_size: 64}, against: {batch_size: 256}, expect: smaller}
+E
+expect_status 0 bench run experiments/batches.yaml --no-progress
+expect_status 0 bench report batches
+expect_line out.txt '^the training loss depends on the batch size, which differs: losses of different batch sizes are not compared$'
+expect_line out.txt '^- lower: not run: the runs did not record it, or cannot be compared$'
+bench report quoted@mini > out.txt
+! grep -q 'depends on the batch size' out.txt || fail "a note on the loss of a table without one"
+
 # Runs without undisturbed steps do not determine a time: no difference from the published one, no
 # speed-up, and what to do. An accuracy does not depend on other load and has no mark.
 sqlite3 results/flipbench.db "DELETE FROM summary WHERE name IN ('disturbed', 'disturbed_share', 'lost_share');

@@ -149,6 +149,7 @@ for figure in accuracy_vs_time train_seconds_against_mask_ratio; do
 done
 ! grep -q 'not comparable' mixed/memory.gp || fail "memory is said to be a time"
 compared() { sqlite3 -batch :memory: "SELECT sum(json_extract(value, '\$.values.speedup.value') IS NOT NULL), sum(json_extract(value, '\$.values.samples_per_second.value') IS NOT NULL) FROM json_each(readfile('$1'), '\$.rows')"; }
+says mixed.json "(r ->> '\$[1].values.speedup.runs[0]') > 0 AND (r ->> '\$[2].values.speedup.runs[0]') IS NULL" "a run's speed-up over one on other threads"
 [ "$(compared whole.json)" != "$(compared mixed.json)" ] && [ "$(compared whole.json | cut -d'|' -f2)" = "$(compared mixed.json | cut -d'|' -f2)" ] ||
   fail "speed-ups: $(compared whole.json) with the same threads, $(compared mixed.json) with others"
 cat >> experiments/small.yaml <<'Y'

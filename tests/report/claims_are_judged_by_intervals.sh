@@ -96,6 +96,15 @@ awk -v v="$(of_two "value ->> 'value'" tuned)" -v d="$half $tuned" '
   BEGIN { split(d, o, " "); exit !((o[2] - o[1] - v) ^ 2 < 1e-12) }' || fail "tuned less untuned"
 [ "$(of_two "value ->> 'verdict', value ->> 'seeds'" tuned)" = 'holds|3' ] || fail "tuned: verdict"
 
+# Seeds of a row that had other inputs than its newest form another row: what is left is not the row.
+sed -i 's/"data_fingerprint":"[^"]*"/"data_fingerprint":"0000000000"/' results/two/mask_ratio=0.5*seed=1-*/events.jsonl
+expect_status 0 bench db rebuild
+expect_status 0 bench report two --claims
+for claim in best 'not far behind' alike tuned; do
+  expect_line out.txt "^- $claim: .*not run: mask_ratio=0.5 seed=1 had other inputs than other seeds of its row$"
+done
+expect_line out.txt '^- far sooner: .*; does not hold$'
+
 # A speed-up is of whole curves: while a tuning has not run, there is none to judge.
 cat > experiments/three.yaml <<'E'
 name: three

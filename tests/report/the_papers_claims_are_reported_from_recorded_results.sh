@@ -43,6 +43,11 @@ expect_line many.txt '^With 95 % intervals, up to about [12] of these [2-6][0-9]
 expect_line findings.md '^\| Table 9 \| faster \\\| cheaper \| speed of mask 75 % over that of mask 0 %: [0-9.]+ \(95 % interval .*\| 2.50 \| holds \|$'
 expect_line findings.md '^\| second \| better \| – \| – \| not run: mask\\_ratio=0; mask\\_ratio=0.9 \|$'
 expect_line findings.md '^\| First table \| 5 of 5 \| commit [0-9a-f]+.* · .*20[0-9][0-9]-[0-9][0-9]-[0-9][0-9].* \|$'
+# A tuning of weights that its parent no longer has is no result, as for the claims.
+sqlite3 results/flipbench.db "VACUUM INTO 'outdated.db'"
+sqlite3 outdated.db "UPDATE run SET started = '2999-01-01T00:00:00.000Z' WHERE id = (SELECT run_id FROM v_cell_latest WHERE label = 'mask_ratio=0.5')"
+expect_status 0 bench report --paper --db outdated.db
+expect_line out.txt '; 4 of 7 cells have finished runs$'
 expect_status 0 bench report --paper --profile gpu
 expect_line out.txt '^3 claims, profile gpu: 0 hold, 0 do not hold, 0 cannot tell, 3 not run'
 

@@ -165,6 +165,40 @@ static void seeds_without_items_are_judged_by_student(void **state) {
   const double equal[] = {0.5, 0.5};
   assert_ok(crossed_share(&(crossed_table){equal, NULL, 2, 1}, &m));
   assert_true(m.mean == 0.5 && isnan(m.low) && isnan(m.high));
+  /* nor have equal differences, which rounding may set apart */
+  const double alike[] = {0.1 + 0.2, 0.3, 0.3};
+  assert_ok(crossed_difference(&(crossed_table){alike, NULL, 3, 1}, &m));
+  assert_near(m.mean, 0.3, 1e-12);
+  assert_true(isnan(m.low) && isnan(m.high));
+}
+
+/* By hand: 40 hits of 100 minus 200 of 400; with three seeds of the same hits, recorded to differ
+ * by 0.01 from one another, only the spread over seeds is added. */
+static void a_difference_of_two_sets_adds_the_variances_of_both(void **state) {
+  (void)state;
+  static double own[3 * 100], other[3 * 400];
+  const double differences[] = {-0.1, -0.11, -0.09};
+  crossed_mean m;
+  for (int s = 0; s < 3; s++) {
+    for (int i = 0; i < 40; i++) own[s * 100 + i] = 1;
+    for (int i = 0; i < 200; i++) other[s * 400 + i] = 1;
+  }
+  const double items = 0.24 / 99 + 0.25 / 399 + 1.0 / 10000 + 1.0 / 160000;
+  crossed_table mine = {own, NULL, 1, 100}, theirs = {other, NULL, 1, 400};
+  assert_ok(crossed_unpaired(differences, &mine, &theirs, &m));
+  assert_near(m.mean, -0.1, 1e-12);
+  assert_near(m.high - m.mean, 1.959964 * sqrt(items), 1e-9);
+  assert_near(m.mean - m.low, m.high - m.mean, 1e-12);
+  mine.seeds = theirs.seeds = 3;
+  assert_ok(crossed_unpaired(differences, &mine, &theirs, &m));
+  assert_near(m.mean, -0.1, 1e-12);
+  double of_seeds = 4.302653 * 0.01 / sqrt(3);
+  assert_near(m.high - m.mean, sqrt(pow(1.959964, 2) * items + of_seeds * of_seeds), 1e-6);
+  assert_near(m.rest, 0, 1e-12);
+  /* a set of one image has no variance */
+  theirs.items = 1;
+  assert_ok(crossed_unpaired(differences, &mine, &theirs, &m));
+  assert_true(isnan(m.low) && isnan(m.high));
 }
 
 /* By hand: two seeds 0.70 and 0.74, each +- 0.03 and 0.05 over its images. */
@@ -446,6 +480,7 @@ int main(void) {
       cmocka_unit_test(what_would_decide_is_more_than_there_is),
       cmocka_unit_test(a_mean_over_classes_weighs_classes_alike),
       cmocka_unit_test(seeds_without_items_are_judged_by_student),
+      cmocka_unit_test(a_difference_of_two_sets_adds_the_variances_of_both),
       cmocka_unit_test(bounds_over_items_are_added_to_the_spread_over_seeds),
       cmocka_unit_test(intervals_of_bounds_cover),
       cmocka_unit_test(a_ratio_of_means_is_paired_and_includes_the_runs_uncertainty),

@@ -177,6 +177,52 @@ static void intervals_of_accuracies_and_their_differences_cover(void **state) {
   assert_int_equal(strayed, 0);
 }
 
+/* The two accuracies are of other images: what a run has in common with another on an image is not
+ * in the difference. */
+static void cover_unpaired(size_t seeds, noise n, const char *what) {
+  static hit_table own, base;
+  static double own_hits[MOST_SEEDS * ITEMS], base_hits[MOST_SEEDS * ITEMS];
+  static float own_difficulty[ITEMS], base_difficulty[ITEMS];
+  const double level = 0.067, truth = 0.01, lifted = level + truth;
+  size_t covered = 0, count = experiments();
+  n.jitter = 0;
+  if (seeds == 1) n.scatter = 0;
+  for (size_t e = 0; e < count; e++) {
+    stream s = {.state = e * 91 + seeds};
+    double differences[MOST_SEEDS];
+    difficulties(&s, own_difficulty);
+    difficulties(&s, base_difficulty);
+    for (size_t seed = 0; seed < seeds; seed++) {
+      run_seed(&s, &n, own_difficulty, &lifted, 1, &own, seed, n.scatter * draw(&s));
+      run_seed(&s, &n, base_difficulty, &level, 1, &base, seed, n.scatter * draw(&s));
+      differences[seed] = own.accuracy[seed][0] - base.accuracy[seed][0];
+      for (size_t i = 0; i < ITEMS; i++) {
+        own_hits[seed * ITEMS + i] = is_hit(&own, seed, 0, i);
+        base_hits[seed * ITEMS + i] = is_hit(&base, seed, 0, i);
+      }
+    }
+    crossed_mean m;
+    const crossed_table mine = {own_hits, NULL, seeds, ITEMS},
+                        theirs = {base_hits, NULL, seeds, ITEMS};
+    assert_ok(crossed_unpaired(differences, &mine, &theirs, &m));
+    covered += m.low <= truth && truth <= m.high;
+  }
+  expect_coverage(what, seeds, (double)covered, (double)count, 0.01);
+}
+
+static void intervals_of_differences_of_two_sets_cover(void **state) {
+  (void)state;
+  noise quiet = measured, loud = measured;
+  quiet.scatter = 0;
+  loud.scatter = 0.12;
+  for (size_t seeds = 1; seeds <= 5; seeds += 2) {
+    cover_unpaired(seeds, measured, "7 %, two sets: difference");
+    cover_unpaired(seeds, quiet, "7 %, two sets, seeds alike: difference");
+    cover_unpaired(seeds, loud, "7 %, two sets, seeds scattered: difference");
+  }
+  assert_int_equal(strayed, 0);
+}
+
 /* ---- the iso-accuracy speed-up ---- */
 
 static void expected_curve(double ceiling, double pace, double *curve, double *seconds,
@@ -252,6 +298,7 @@ static void intervals_of_the_iso_accuracy_speedup_cover(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(intervals_of_accuracies_and_their_differences_cover),
+      cmocka_unit_test(intervals_of_differences_of_two_sets_cover),
       cmocka_unit_test(intervals_of_the_iso_accuracy_speedup_cover),
   };
   return cmocka_run_group_tests(tests, make_normals, NULL);

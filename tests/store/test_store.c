@@ -284,6 +284,53 @@ static void the_newest_inputs_are_those_of_the_run_that_started_last(void **stat
   store_close(s);
 }
 
+/* Runs that ask for other lists of sets have measured different things where a set of both differs;
+ * a classifier's digests are of other parts of its sets. */
+static void evaluation_sets_are_compared_by_name(void **state) {
+  (void)state;
+  enum { RUNS = 6 };
+  static const struct {
+    const char *asked, *got;
+    size_t group;
+  } cases[RUNS] = {
+      {"{\"eval.sets\":[\"a\"]}", "{\"a\":\"1\"}", 1},
+      {"{\"eval.sets\":[\"a\",\"b\"]}", "{\"a\":\"1\",\"b\":\"1\"}", 1},
+      {"{\"eval.sets\":[\"b\"]}", "{\"b\":\"2\"}", 0},
+      {"{\"eval.sets\":[\"a\",\"c\"],\"classification.classes\":2}", "{\"a\":\"9\"}", 0},
+      {"{\"eval.sets\":[\"a\"],\"eval.probe_train\":\"p\"}", "{\"a\":\"3\",\"p\":\"1\"}", 2},
+      {"{\"eval.sets\":[\"a\",\"b\"]}", "{\"a\":\"2\",\"b\":\"2\"}", 0}};
+  store *s;
+  int64_t runs[RUNS];
+  size_t groups[RUNS];
+  bool is_mixed;
+  assert_ok(store_open("s.db", &s));
+  for (int i = 0; i < RUNS; i++) {
+    char directory[16], cell[16], time[32];
+    snprintf(directory, sizeof directory, "e/r%d", i);
+    snprintf(cell, sizeof cell, "cell%d", i);
+    snprintf(time, sizeof time, "2026-01-%02dT00:00:00.000Z", i + 1);
+    write_run(directory, cell, time, 5, 5);
+    assert_ok(store_ingest(s, "results", directory, &runs[i]));
+    assert_ok(sql_run(s, "UPDATE cell SET settings = ? WHERE id = ?", "tt", cases[i].asked, cell));
+    assert_ok(sql_run(s, "UPDATE process SET evaluation_fingerprints = ? WHERE run_id = ?", "ti",
+                      cases[i].got, runs[i]));
+  }
+  assert_ok(store_group_inputs(s, runs, RUNS, INPUT_EVALUATION, groups, &is_mixed));
+  assert_true(is_mixed);
+  for (int i = 0; i < RUNS; i++)
+    if (groups[i] != cases[i].group) fail_msg("run %d is of group %zu", i, groups[i]);
+  store_inputs one, other;
+  assert_ok(store_load_inputs(s, runs[0], &one));
+  assert_ok(store_load_inputs(s, runs[5], &other));
+  assert_true(store_inputs_differ(&one, &other, INPUT_EVALUATION));
+  store_free_inputs(&other);
+  assert_ok(store_load_inputs(s, runs[2], &other));
+  assert_false(store_inputs_differ(&one, &other, INPUT_EVALUATION));
+  store_free_inputs(&one);
+  store_free_inputs(&other);
+  store_close(s);
+}
+
 static void an_export_holds_every_row_in_either_format(void **state) {
   (void)state;
   store *s;
@@ -320,6 +367,7 @@ int main(void) {
       IN_FOLDER(many_processes_record_into_one_database),
       IN_FOLDER(a_finished_run_of_a_cell_counts_before_a_newer_failed_one),
       IN_FOLDER(the_newest_inputs_are_those_of_the_run_that_started_last),
+      IN_FOLDER(evaluation_sets_are_compared_by_name),
       IN_FOLDER(an_export_holds_every_row_in_either_format),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,276 @@
+/* Which evaluation a column shows, and which numbers are compared and how: on cells made by hand,
+ * whose outcomes are all in memory. */
+#include "support/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "report/curves.h"
+#include "report/measure.h"
+
+enum { CELLS = 4, MOST = 8, SHIFTED_ITEMS = 10000, MAIN_ITEMS = 50000 };
+
+static spec_cell specs[CELLS];
+static spec_experiment experiment;
+static data_cell cells[CELLS];
+static data_evaluation evaluations[CELLS][MOST];
+static store_outcome outcomes[CELLS][MOST];
+static data_row rows[2];
+static size_t row_cells[2][2];
+static report_data d;
+
+/* Rows of the cells 0 and 1, and of 2 and 3: two seeds each, finished, on the same inputs. */
+static int make_cells(void **state) {
+  (void)state;
+  memset(specs, 0, sizeof specs);
+  memset(cells, 0, sizeof cells);
+  for (size_t i = 0; i < CELLS; i++) {
+    specs[i] = (spec_cell){.parent = SPEC_NO_PARENT};
+    specs[i].settings.seed = (int64_t)i % 2;
+    cells[i] = (data_cell){.cell = &specs[i],
+                           .run_id = (int64_t)i + 1,
+                           .is_finished = true,
+                           .tuned = -1,
+                           .fine_tuned = -1,
+                           .measured = -1,
+                           .evaluations = evaluations[i],
+                           .outcomes = outcomes[i]};
+    row_cells[i / 2][i % 2] = i;
+  }
+  for (size_t r = 0; r < 2; r++) rows[r] = (data_row){.cells = row_cells[r], .count = 2};
+  experiment = (spec_experiment){.cells = specs, .cell_count = CELLS};
+  d = (report_data){.e = &experiment, .cells = cells, .rows = rows, .row_count = 2, .baseline = 0};
+  return 0;
+}
+
+static int free_hits(void **state) {
+  (void)state;
+  for (size_t i = 0; i < CELLS; i++)
+    for (size_t k = 0; k < cells[i].outcome_count; k++) {
+      free(outcomes[i][k].hits);
+      free(outcomes[i][k].labels);
+    }
+  return 0;
+}
+
+/* An evaluation without outcomes. */
+static void add(size_t cell, const char *set, const char *task, const char *metric, int64_t step,
+                double value) {
+  size_t at = cells[cell].evaluation_count++;
+  assert_true(at < MOST);
+  cells[cell].outcome_count = at + 1;
+  evaluations[cell][at] = (data_evaluation){.set = (char *)set,
+                                            .task = (char *)task,
+                                            .metric = (char *)metric,
+                                            .step = step,
+                                            .samples = (double)step,
+                                            .seconds = (double)step,
+                                            .value = value};
+  outcomes[cell][at] = (store_outcome){
+      .set = (char *)set, .metric = (char *)metric, .task = (char *)task, .step = step};
+}
+
+/* The newest evaluation's outcomes: its first images are the hits. */
+static void add_hits(size_t cell, size_t items, size_t classes) {
+  store_outcome *o = &outcomes[cell][cells[cell].outcome_count - 1];
+  double value = evaluations[cell][cells[cell].evaluation_count - 1].value;
+  o->items = items;
+  o->hits = mem_zeroed((items + 7) / 8, 1);
+  o->labels = classes ? mem_zeroed(items, sizeof *o->labels) : NULL;
+  assert_non_null(o->hits);
+  for (size_t i = 0; i < items; i++) {
+    if ((double)i < value * (double)items) o->hits[i / 8] |= (uint8_t)(1u << i % 8);
+    if (classes) o->labels[i] = (uint16_t)(i * classes / items);
+  }
+}
+
+static void assert_near(double value, double wanted, double tolerance) {
+  if (!(fabs(value - wanted) <= tolerance)) fail_msg("%.10g is not %.10g", value, wanted);
+}
+
+static const char *set_of(size_t cell, const char *name) {
+  const data_evaluation *e = data_find_evaluation(&d, cell, columns_find(name));
+  return e ? e->set : "none";
+}
+
+/* ---- which evaluation ---- */
+
+static void the_shifted_set_is_the_first_other_with_the_metric(void **state) {
+  (void)state;
+  add(0, "flickr30k", "retrieval", "image_to_text_r1", 10, 0.8);
+  add(0, "imagenet", "zeroshot", "top1", 10, 0.6);
+  add(0, "imagenet_v2", "zeroshot", "top1", 10, 0.5);
+  assert_string_equal(set_of(0, "zero_shot_top1"), "imagenet");
+  assert_string_equal(set_of(0, "shifted_zero_shot_top1"), "imagenet_v2");
+  assert_string_equal(set_of(0, "shifted_retrieval_i2t_r1"), "none");
+  experiment.report.main_set = (char *)"imagenet_v2";
+  assert_string_equal(set_of(0, "shifted_zero_shot_top1"), "imagenet");
+}
+
+static void a_number_is_divided_by_the_chance_of_its_own_set(void **state) {
+  (void)state;
+  add(0, "voc2007", "zeroshot", "map_11point", 10, 0.7);
+  add(0, "voc2007", "zeroshot", "chance", 10, 0.07);
+  add(0, "openclipart", "zeroshot", "mean_per_class", 10, 0.3);
+  add(0, "openclipart", "zeroshot", "chance", 10, 0.02);
+  cells[1].is_finished = false;
+  data_measure m;
+  assert_ok(measure_row(&d, 0, columns_find("zero_shot_x_chance"), &m));
+  assert_near(m.value, 15, 1e-9);
+  assert_near(data_value(&d, 0, columns_find("zero_shot_x_chance")), 15, 1e-9);
+}
+
+static void a_tuning_continues_the_curve_on_the_set_that_it_began_on(void **state) {
+  (void)state;
+  const column *c = columns_find("zero_shot_top1");
+  size_t cell = 0;
+  data_curve curve;
+  add(0, "imagenet", "zeroshot", "top1", 10, 0.5);
+  add(2, "imagenet_v2", "zeroshot", "top1", 5, 0.4);
+  add(2, "imagenet", "zeroshot", "top1", 5, 0.6);
+  cells[0].tuned = 2;
+  assert_ok(curves_of_cells(&d, c, &cell, 1, &curve));
+  assert_int_equal(curve.points, 2);
+  assert_near(curve.mean[1], 60, 1e-9);
+  curves_free(&curve);
+  evaluations[2][1].set = outcomes[2][1].set = (char *)"other";
+  assert_ok(curves_of_cells(&d, c, &cell, 1, &curve));
+  assert_int_equal(curve.points, 1);
+  curves_free(&curve);
+}
+
+/* ---- differences of two sets ---- */
+
+static void shift(size_t cell, double main_value, double shifted_value) {
+  add(cell, "imagenet", "zeroshot", "top1", 10, main_value);
+  add_hits(cell, MAIN_ITEMS, 0);
+  add(cell, "imagenet_v2", "zeroshot", "top1", 10, shifted_value);
+  add_hits(cell, SHIFTED_ITEMS, 0);
+}
+
+static void a_difference_of_two_sets_has_the_variances_of_both(void **state) {
+  (void)state;
+  const column *shifted = columns_find("shifted_zero_shot_top1"),
+               *own = columns_find("zero_shot_top1");
+  data_difference x;
+  shift(0, 0.58, 0.5);
+  cells[1].is_finished = false;
+  assert_ok(measure_columns_difference(&d, 0, shifted, 0, own, &x));
+  assert_near(x.value, -8, 1e-9);
+  /* 1.96 sqrt(0.5 0.5 / 10,000 + 0.58 0.42 / 50,000) = 1.071 points */
+  assert_near(x.high - x.value, 1.071, 1e-3);
+  assert_int_equal(x.items, SHIFTED_ITEMS);
+  assert_string_equal(x.over, "unpaired images");
+  /* another seed, 0.2 points lower: V_seeds = 0.01, V_rest nearly 0 as hits and misses are the same
+   * images: 12.706 x 0.1 = 1.271 points more */
+  cells[1].is_finished = true;
+  shift(1, 0.58, 0.498);
+  assert_ok(measure_columns_difference(&d, 0, shifted, 0, own, &x));
+  assert_near(x.value, -8.1, 1e-9);
+  assert_near(x.high - x.value, sqrt(1.071 * 1.071 + 1.271 * 1.271), 0.01);
+  assert_string_equal(x.over, "seeds and unpaired images");
+}
+
+/* Sets of the same size: each has its own classes, and the value is that of the table. */
+static void classes_of_one_set_are_not_those_of_another(void **state) {
+  (void)state;
+  enum { ITEMS = 100 };
+  data_difference x;
+  add(0, "a", "zeroshot", "mean_per_class", 10, 0.5);
+  add_hits(0, ITEMS, 2);
+  add(0, "b", "zeroshot", "mean_per_class", 10, 0.25);
+  add_hits(0, ITEMS, 4);
+  cells[1].is_finished = false;
+  assert_ok(measure_columns_difference(&d, 0, columns_find("shifted_zero_shot_mean_per_class"), 0,
+                                       columns_find("zero_shot_mean_per_class"), &x));
+  assert_near(x.value, -25, 1e-9);
+  /* a class is all hits or none, so only the pseudo-counts vary: 1 of 100 images in each set */
+  assert_near(x.high - x.value, 1.96 * sqrt(2), 1e-3);
+  assert_string_equal(x.over, "unpaired images");
+}
+
+static void tuned_and_untuned_on_two_sets_are_not_subtracted(void **state) {
+  (void)state;
+  data_difference x;
+  const column *tuned = columns_find("tuned_zero_shot_top1"), *own = columns_find("zero_shot_top1");
+  add(0, "imagenet", "zeroshot", "top1", 10, 0.5);
+  add(2, "imagenet_v2", "zeroshot", "top1", 5, 0.4);
+  cells[0].tuned = 2;
+  assert_ok(measure_columns_difference(&d, 0, tuned, 0, own, &x));
+  assert_true(isnan(x.value));
+  evaluations[2][0].set = outcomes[2][0].set = (char *)"imagenet";
+  assert_ok(measure_columns_difference(&d, 0, tuned, 0, own, &x));
+  assert_near(x.value, -10, 1e-9);
+}
+
+static void equal_differences_without_outcomes_have_no_interval(void **state) {
+  (void)state;
+  const column *c = columns_find("zero_shot_top1");
+  data_difference x;
+  for (size_t i = 0; i < CELLS; i++) add(i, "a", "zeroshot", "top1", 10, i < 2 ? 0.3 : 0.5);
+  assert_ok(measure_difference(&d, 1, 0, c, &x));
+  assert_near(x.value, 20, 1e-9);
+  assert_true(isnan(x.low) && isnan(x.high) && !x.over);
+  evaluations[3][0].value = 0.5001;
+  assert_ok(measure_difference(&d, 1, 0, c, &x));
+  assert_true(x.low < 20 && x.high > 20);
+  assert_string_equal(x.over, "seeds");
+}
+
+/* ---- what is compared ---- */
+
+/* All finished runs are of an earlier machine than others of the experiment. */
+static void a_seed_that_has_not_finished_does_not_prevent_a_comparison(void **state) {
+  (void)state;
+  for (size_t i = 0; i < CELLS; i++)
+    cells[i].inputs[INPUT_MACHINE] = cells[i].inputs[INPUT_RANKS] = 1;
+  for (size_t i = 0; i < CELLS; i += 2) {
+    cells[i].is_finished = false;
+    cells[i].inputs[INPUT_MACHINE] = cells[i].inputs[INPUT_RANKS] = 0;
+    cells[i + 1].environment.device = (char *)"cpu";
+  }
+  assert_true(data_is_comparable(&d, 1, 0, true));
+  assert_true(data_has_comparable_memory(&d, 1, 0));
+  assert_true(data_has_comparable_curves(&d, 1, 0));
+  cells[3].inputs[INPUT_MACHINE] = cells[3].inputs[INPUT_RANKS] = 2;
+  assert_false(data_is_comparable(&d, 1, 0, true));
+  assert_false(data_has_comparable_memory(&d, 1, 0));
+  assert_false(data_has_comparable_curves(&d, 1, 0));
+}
+
+static void losses_of_other_batch_sizes_are_not_compared(void **state) {
+  (void)state;
+  const column *loss = columns_find("final_loss");
+  store_fact numbers[CELLS] = {{.name = (char *)"final_loss"}};
+  bool is_above;
+  for (size_t i = 0; i < CELLS; i++) {
+    numbers[i] = (store_fact){(char *)"final_loss", {.kind = STORE_REAL}};
+    numbers[i].value.real = (i < 2 ? 4 : 5.4) + 0.001 * (double)i;
+    cells[i].numbers = &numbers[i];
+    cells[i].number_count = 1;
+    specs[i].settings.batch_size = 64;
+  }
+  assert_ok(measure_is_above(&d, 1, 0, loss, &is_above));
+  assert_true(is_above);
+  specs[2].settings.batch_size = specs[3].settings.batch_size = 256;
+  assert_ok(measure_is_above(&d, 1, 0, loss, &is_above));
+  assert_false(is_above);
+  assert_true(measure_is_comparable(&d, 1, 0, columns_find("zero_shot_top1")));
+}
+
+int main(void) {
+#define ON_CELLS(test) cmocka_unit_test_setup_teardown(test, make_cells, free_hits)
+  const struct CMUnitTest tests[] = {
+      ON_CELLS(the_shifted_set_is_the_first_other_with_the_metric),
+      ON_CELLS(a_number_is_divided_by_the_chance_of_its_own_set),
+      ON_CELLS(a_tuning_continues_the_curve_on_the_set_that_it_began_on),
+      ON_CELLS(a_difference_of_two_sets_has_the_variances_of_both),
+      ON_CELLS(classes_of_one_set_are_not_those_of_another),
+      ON_CELLS(tuned_and_untuned_on_two_sets_are_not_subtracted),
+      ON_CELLS(equal_differences_without_outcomes_have_no_interval),
+      ON_CELLS(a_seed_that_has_not_finished_does_not_prevent_a_comparison),
+      ON_CELLS(losses_of_other_batch_sizes_are_not_compared),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
