@@ -321,8 +321,8 @@ static int list_formats(int argc, char **argv) {
   const command c = {
       "flip data formats", "list the data formats for data.train and evaluation sets", "", options,
       "A source is FORMAT:LOCATION#KEY=VALUE,KEY=VALUE. The format may be left out for shards,\n"
-      "folders and files that end in .csv, .tsv, .json (COCO) or .jsonl. weight=2 repeats a\n"
-      "source's samples twice per epoch. docs/data.md has examples."};
+      "folders and files that end in .csv, .tsv, .parquet, .json (COCO) or .jsonl. weight=2\n"
+      "repeats a source's samples twice per epoch. docs/data.md has examples."};
   size_t count;
   const source_format *formats = source_formats(&count);
   err error = options_parse(&c, argc, argv, &rest, &is_help);

@@ -17,8 +17,9 @@ typedef struct {
 
 static const library mpi = {
     "libflip_mpi.so", "a launcher started several ranks",
-    "Install MPI (apt install libopenmpi-dev openmpi-bin) and build again, or start the ranks with "
-    "RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT (docs/clusters.md)",
+    "Install MPI (apt install libopenmpi-dev openmpi-bin) and build again with 'cmake --preset "
+    "release && cmake --build build', or start the ranks with RANK, WORLD_SIZE, MASTER_ADDR and "
+    "MASTER_PORT (docs/clusters.md)",
     "apt install openmpi-bin"};
 static const library nccl = {
     "libflip_nccl.so", "ranks on GPUs are connected by NCCL",
@@ -52,7 +53,7 @@ static err is_nccl_wanted(bool *is_wanted) {
   const char *name = getenv("FLIP_COMM");
   *is_wanted = name && strcmp(name, "nccl") == 0;
   if (!name || !*name || *is_wanted) return NULL;
-  return err_new(ERR_INPUT, "FLIP_COMM=%s: the only value is nccl (docs/gpu.md)", name);
+  return err_new(ERR_INPUT, "FLIP_COMM=%s: the only value is nccl (docs/clusters.md)", name);
 }
 
 const char *comm_launched(void) {

@@ -155,7 +155,7 @@ static err check_order(const settings *s) {
     return err_new(ERR_INPUT, "data.resample: true draws from all samples at any time, which needs "
                               "data.order: exact");
   if (s->text_mask_mode == TEXT_MASK_FREQUENCY)
-    return err_new(ERR_INPUT, "text_mask_mode: frequency counts the tokens of all captions before "
+    return err_new(ERR_INPUT, "text_mask_mode: frequency counts the tokens of captions before "
                               "training, which needs data.order: exact");
   return NULL;
 }

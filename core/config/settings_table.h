@@ -1,5 +1,5 @@
 /* Every setting of a training run, described once. From this table come the struct, the YAML keys,
- * --set, validation, the canonical form, `flip train --help-settings` and docs/settings.md.
+ * --set, validation, the canonical form, `flip train --list-settings` and docs/settings.md.
  *
  * INT  (field, key, default, least, most, is_identity, help)
  * REAL (the same)

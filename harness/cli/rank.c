@@ -14,7 +14,8 @@ static const char details[] =
     "example:\n"
     "  mpirun -np 2 flipbench rank --folder results/a/cell-1a2b3c4d --attempt 1 -- flip train …\n"
     "\n"
-    "exit status: that of the command; 128 + N when signal N ended it";
+    "exit status: that of the command; 128 + N when signal N ended it; under mpirun 0 instead of\n"
+    "130 (interrupted)";
 
 int cli_rank(int argc, char **argv) {
   rank_wishes wishes = {0};
