@@ -151,8 +151,8 @@ err eval_run(eval_set *set, clip_model *model, const eval_how *how,
 err eval_run_items(eval_set *set, clip_model *model, const eval_how *how, eval_result *result,
                    eval_outcomes *outcomes) ERR_MUST_CHECK;
 
-/* Hash of the evaluation's inputs: the file's tasks, classes, prompts and captions as tokenized for
- * this model, and the data (dataset_fingerprint). Valid as long as the set. */
+/* Hash of the evaluation's inputs: the file's tasks, classes, prompts and captions, and the data
+ * (dataset_fingerprint); the same for every model. Valid as long as the set. */
 const char *eval_set_fingerprint(const eval_set *set);
 
 /* Floats of an image's features, for a linear probe. */

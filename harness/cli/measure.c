@@ -19,8 +19,12 @@ static void catch_signals(void) {
   static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
   struct sigaction action = {.sa_handler = stop};
   sigemptyset(&action.sa_mask);
-  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-    sigaction(numbers[i], &action, NULL);
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    struct sigaction before;
+    bool is_kept = numbers[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 &&
+                   before.sa_handler == SIG_IGN; /* nohup */
+    if (!is_kept) sigaction(numbers[i], &action, NULL);
+  }
 }
 
 /* "A..B" into its ends; B may be left out: HEAD. */

@@ -27,9 +27,9 @@ typedef struct {
   size_t left;     /* not reached within the budget */
 } range_result;
 
-/* Newest first. A commit that cannot be built, or prints no number, is recorded in
- * RESULTS/benchmarks/failures.jsonl and skipped; logs of failed builds are kept in
- * RESULTS/benchmarks/logs. */
+/* Newest first; commits of one committer second oldest first. A commit that cannot be built, or
+ * prints no number, is recorded in RESULTS/benchmarks/failures.jsonl and skipped; logs of failed
+ * builds are kept in RESULTS/benchmarks/logs. */
 err range_measure(const range_options *options, store *s, range_result *result) ERR_MUST_CHECK;
 
 #endif
