@@ -288,6 +288,14 @@ bool text_parse_bytes(const char *text, int64_t *bytes) {
   return true;
 }
 
+const char *text_last_lines(const char *text, int count) {
+  const char *at = text + strlen(text);
+  while (at > text && at[-1] == '\n') at--;
+  for (int found = 0; at > text; at--)
+    if (at[-1] == '\n' && ++found == count) break;
+  return at;
+}
+
 const char *text_plural(int64_t count, const char *one, const char *many) {
   return count == 1 ? one : many;
 }

@@ -57,6 +57,9 @@ bool text_parse_whole(const char *text, int64_t *value);
 bool text_parse_duration(const char *text, double *seconds);
 bool text_parse_bytes(const char *text, int64_t *bytes);
 
+/* The last `count` lines of a text, up to its end; line ends there do not begin another. */
+const char *text_last_lines(const char *text, int count);
+
 /* `one` for a count of 1, else `many`: text_plural(n, "image has", "images have"). */
 const char *text_plural(int64_t count, const char *one, const char *many);
 

@@ -115,32 +115,14 @@ SCORE_KERNEL(112)
 SCORE_KERNEL(128)
 
 int attended_is_short(const ops_attended *op) {
-  bool is_vector = (uintptr_t)op->qkv.data % 16 == 0;
-  return op->qkv.type == OPS_BF16 && op->tokens <= SHORT_TOKENS && op->queries >= WARP_ROWS &&
-         op->head_width % 16 == 0 && op->head_width >= 32 && op->head_width <= KERNEL_WIDEST_HEAD &&
-         is_vector;
+  return op->queries >= WARP_ROWS && (uintptr_t)op->qkv.data % 16 == 0 &&
+         short_can_read(op->qkv, op->tokens, op->head_width);
 }
-
-#define LAUNCH_SCORES(width)                                                                       \
-  case width:                                                                                      \
-    return CUDA_ALLOW_SHARED(attended_short_##width, bytes)                                        \
-               ? (CUDA_FORGET_ERROR, KERNEL_REFUSED)                                               \
-               : CUDA_LAUNCH(attended_short_##width, GRID(a->op.batch, 1), SCORE_WARPS * LANES,    \
-                             bytes, stream, *a)
 
 int kernel_attended_short(const attended_arguments *a, void *stream) {
   int64_t rows = divided_up(a->op.tokens, WARP_ROWS) * WARP_ROWS;
   size_t bytes = (size_t)(SCORE_WARPS * rows) * sizeof(float) +
                  (size_t)((rows + SCORE_WARPS * WARP_ROWS) * (a->op.head_width + PACK)) * 2;
-  switch (a->op.head_width) {
-    LAUNCH_SCORES(32);
-    LAUNCH_SCORES(48);
-    LAUNCH_SCORES(64);
-    LAUNCH_SCORES(80);
-    LAUNCH_SCORES(96);
-    LAUNCH_SCORES(112);
-    LAUNCH_SCORES(128);
-  default:
-    return KERNEL_INVALID;
-  }
+  RETURN_LAUNCH_WIDTHS(attended_short, a->op.head_width, a->op.batch, *a, SCORE_WARPS * LANES,
+                       bytes, stream);
 }

@@ -144,8 +144,7 @@ SHORT_KERNEL(walk_forward, WALK_WARPS *LANES, 1, 128)
 
 int attention_is_short(const attention_arguments *a) {
   const ops_attention *p = &a->a;
-  return p->qkv.type == OPS_BF16 && p->tokens <= SHORT_TOKENS && p->head_width % 16 == 0 &&
-         p->head_width >= 32 && p->head_width <= KERNEL_WIDEST_HEAD && a->is_vector;
+  return a->is_vector && short_can_read(p->qkv, p->tokens, p->head_width);
 }
 
 int kernel_attention_short(const attention_arguments *a, void *stream) {

@@ -162,25 +162,38 @@ DEVICE uint32_t store_staged(const uint16_t *tile, const int pitch, const int co
   SHORT_KERNEL(name, threads, 1, 96)                                                               \
   SHORT_KERNEL(name, threads, 1, 112)                                                              \
   SHORT_KERNEL(name, threads, 1, 128)
-#define LAUNCH_SHORT_WIDTH(name, width, arguments, threads, shared_bytes, stream)                  \
+#define LAUNCH_WIDTH(name, width, blocks, arguments, threads, shared_bytes, stream)                \
   case width:                                                                                      \
     return CUDA_ALLOW_SHARED(name##_##width, shared_bytes)                                         \
                ? (CUDA_FORGET_ERROR, KERNEL_REFUSED)                                               \
-               : CUDA_LAUNCH(name##_##width, GRID((arguments).a.batch * (arguments).a.heads, 1),   \
-                             threads, shared_bytes, stream, arguments)
-/* Launches the kernel for the arguments' head width and returns the result. */
-#define RETURN_LAUNCH_SHORT(name, arguments, threads, shared_bytes, stream)                        \
-  switch ((arguments).a.head_width) {                                                              \
-    LAUNCH_SHORT_WIDTH(name, 32, arguments, threads, shared_bytes, stream);                        \
-    LAUNCH_SHORT_WIDTH(name, 48, arguments, threads, shared_bytes, stream);                        \
-    LAUNCH_SHORT_WIDTH(name, 64, arguments, threads, shared_bytes, stream);                        \
-    LAUNCH_SHORT_WIDTH(name, 80, arguments, threads, shared_bytes, stream);                        \
-    LAUNCH_SHORT_WIDTH(name, 96, arguments, threads, shared_bytes, stream);                        \
-    LAUNCH_SHORT_WIDTH(name, 112, arguments, threads, shared_bytes, stream);                       \
-    LAUNCH_SHORT_WIDTH(name, 128, arguments, threads, shared_bytes, stream);                       \
+               : CUDA_LAUNCH(name##_##width, GRID(blocks, 1), threads, shared_bytes, stream,       \
+                             arguments)
+#define LAUNCH_SHORT_WIDTH(name, width, arguments, threads, shared_bytes, stream)                  \
+  LAUNCH_WIDTH(name, width, (arguments).a.batch *(arguments).a.heads, arguments, threads,          \
+               shared_bytes, stream)
+/* Launches the kernel for the head width and returns the result. */
+#define RETURN_LAUNCH_WIDTHS(name, head_width, blocks, arguments, threads, shared_bytes, stream)   \
+  switch (head_width) {                                                                            \
+    LAUNCH_WIDTH(name, 32, blocks, arguments, threads, shared_bytes, stream);                      \
+    LAUNCH_WIDTH(name, 48, blocks, arguments, threads, shared_bytes, stream);                      \
+    LAUNCH_WIDTH(name, 64, blocks, arguments, threads, shared_bytes, stream);                      \
+    LAUNCH_WIDTH(name, 80, blocks, arguments, threads, shared_bytes, stream);                      \
+    LAUNCH_WIDTH(name, 96, blocks, arguments, threads, shared_bytes, stream);                      \
+    LAUNCH_WIDTH(name, 112, blocks, arguments, threads, shared_bytes, stream);                     \
+    LAUNCH_WIDTH(name, 128, blocks, arguments, threads, shared_bytes, stream);                     \
   default:                                                                                         \
     return KERNEL_INVALID;                                                                         \
   }
+/* The same with a block for each head. */
+#define RETURN_LAUNCH_SHORT(name, arguments, threads, shared_bytes, stream)                        \
+  RETURN_LAUNCH_WIDTHS(name, (arguments).a.head_width, (arguments).a.batch *(arguments).a.heads,   \
+                       arguments, threads, shared_bytes, stream)
+
+/* What these kernels can read, in rows aligned to 16 bytes. */
+static inline bool short_can_read(ops_buffer qkv, int64_t tokens, int64_t head_width) {
+  return qkv.type == OPS_BF16 && tokens <= SHORT_TOKENS && head_width % 16 == 0 &&
+         head_width >= 32 && head_width <= KERNEL_WIDEST_HEAD;
+}
 
 /* The tile for that many rows, ONE_TILE at most. */
 static inline int64_t short_tile(int64_t rows) {

@@ -267,12 +267,18 @@ static err load_exactly(const char *path, const safetensor *t, const safetensor 
   return error ? error : o->call->synchronize(o);
 }
 
+/* Finds a tensor by its name and compares it with its checksum. */
+static err find_named(const char *path, const safetensors_file *f, const char *name,
+                      const safetensor **found) {
+  *found = safetensors_find(f, name);
+  if (*found) return err_context(safetensors_check(f, *found), "%s", path);
+  return err_new(ERR_INPUT, "%s: tensor '%s' is missing", path, name);
+}
+
 static err find_tensor(const char *path, const safetensors_file *f, const param *p,
                        const char *group, safetensor *wanted, const safetensor **found) {
   describe(p, group, wanted);
-  *found = safetensors_find(f, wanted->name);
-  if (*found) return err_context(safetensors_check(f, *found), "%s", path);
-  return err_new(ERR_INPUT, "%s: tensor '%s' is missing", path, wanted->name);
+  return find_named(path, f, wanted->name, found);
 }
 
 static err load_average(const char *path, const safetensors_file *f, clip_model *model) {
@@ -296,10 +302,9 @@ static err load_scales(const char *path, const safetensors_file *f, clip_model *
   safetensor wanted;
   if (!state.data) return NULL;
   describe_scales(operands, columns, &wanted);
-  const safetensor *t = safetensors_find(f, scales_name);
-  if (!t) return err_new(ERR_INPUT, "%s: tensor '%s' is missing", path, scales_name);
+  const safetensor *t;
   const param whole = {.rows = operands, .columns = columns};
-  err error = err_context(safetensors_check(f, t), "%s", path);
+  err error = find_named(path, f, scales_name, &t);
   if (!error) error = load_exactly(path, t, &wanted, &whole, clip_weights(model)->o, state);
   if (!error) clip_take_scales(model);
   return error;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/history.h"
@@ -19,12 +20,8 @@ static void catch_signals(void) {
   static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
   struct sigaction action = {.sa_handler = stop};
   sigemptyset(&action.sa_mask);
-  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-    struct sigaction before;
-    bool is_kept = numbers[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 &&
-                   before.sa_handler == SIG_IGN; /* nohup */
-    if (!is_kept) sigaction(numbers[i], &action, NULL);
-  }
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+    if (numbers[i] != SIGHUP || !interrupt_ignores_hangup()) sigaction(numbers[i], &action, NULL);
 }
 
 /* "A..B" into its ends; B may be left out: HEAD. */

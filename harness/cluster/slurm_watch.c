@@ -83,11 +83,9 @@ static bool describe_output(const watcher *w, const slurm_task *task, strbuf *ou
   char *tail = directory_tail(w->options->results, strbuf_string(&folder), strbuf_string(&file));
   bool has_output = tail && *tail;
   if (has_output) {
-    const char *from = tail + strlen(tail);
-    for (int lines = 0; from > tail && !(from[-1] == '\n' && ++lines == LINES);) from--;
     strbuf_format(out, "%s/%s/%s ends with: ", w->options->results, strbuf_string(&folder),
                   strbuf_string(&file));
-    for (; *from; from++)
+    for (const char *from = text_last_lines(tail, LINES); *from; from++)
       if (*from == '\n')
         strbuf_append(out, " | ");
       else

@@ -395,12 +395,6 @@ static err loss_points(const report_data *d, size_t row, figure_point *points, s
   return NULL;
 }
 
-static bool has_other_batches(const drawing *g, size_t rows) {
-  for (size_t r = 1; r < rows; r++)
-    if (!measure_has_same_batch(g->d, 0, r)) return true;
-  return false;
-}
-
 err drawing_loss(drawing *g) {
   const report_data *d = g->d;
   figure_end ends[FIGURE_MOST_SERIES];
@@ -442,8 +436,8 @@ err drawing_loss(drawing *g) {
   figure_set_text(&g->f, "x_label", "%s seen%s", unit_name,
                   g->f.has_band && !g->f.is_column ? "; shaded: range over seeds" : "");
   figure_set_text(&g->f, "y_label", "contrastive loss%s",
-                  !has_other_batches(g, rows) ? ""
-                  : g->f.is_column            ? " (batch sizes differ)"
+                  !measure_has_other_batches(g->d, rows) ? ""
+                  : g->f.is_column                       ? " (batch sizes differ)"
                                    : " (its level depends on the batch size, which differs)");
   figure_set_title(&g->f, "Training loss by samples seen", NULL);
   return NULL;

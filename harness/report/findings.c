@@ -111,11 +111,10 @@ static void name_rows_of(const report_data *d, size_t group, strbuf *out) {
 }
 
 static bool has_losses_of_other_batches(const report_data *d, const report_table *t) {
-  bool has_loss = false, is_other = false;
+  bool has_loss = false;
   for (size_t c = 0; c < t->column_count; c++)
     has_loss = has_loss || (t->columns[c].known && measure_is_training_loss(t->columns[c].known));
-  for (size_t r = 1; r < d->row_count; r++) is_other = is_other || !measure_has_same_batch(d, 0, r);
-  return has_loss && is_other;
+  return has_loss && measure_has_other_batches(d, d->row_count);
 }
 
 /* "‡ trained on other data than the other rows, and compared with none of them: mask 0 %". */

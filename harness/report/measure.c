@@ -72,10 +72,16 @@ bool measure_is_training_loss(const column *c) {
   return c->kind == COLUMN_SUMMARY && strcmp(c->argument, "final_loss") == 0;
 }
 
-bool measure_has_same_batch(const report_data *d, size_t row, size_t other) {
+static bool has_same_batch(const report_data *d, size_t row, size_t other) {
   const settings *own = &d->e->cells[d->rows[row].cells[0]].settings;
   const settings *theirs = &d->e->cells[d->rows[other].cells[0]].settings;
   return own->batch_size == theirs->batch_size;
+}
+
+bool measure_has_other_batches(const report_data *d, size_t rows) {
+  for (size_t r = 1; r < rows; r++)
+    if (!has_same_batch(d, 0, r)) return true;
+  return false;
 }
 
 bool measure_is_comparable(const report_data *d, size_t row, size_t other, const column *c) {
@@ -84,7 +90,7 @@ bool measure_is_comparable(const report_data *d, size_t row, size_t other, const
     return measure_is_comparable(d, row, other, columns_find(c->argument));
   bool is_memory = c->kind == COLUMN_SUMMARY && strcmp(c->argument, "peak_bytes") == 0;
   if (measure_is_exact(c)) return true;
-  if (measure_is_training_loss(c) && !measure_has_same_batch(d, row, other)) return false;
+  if (measure_is_training_loss(c) && !has_same_batch(d, row, other)) return false;
   if (is_memory && !data_has_comparable_memory(d, row, other)) return false;
   return data_is_comparable(d, row, other, measure_is_timed(c));
 }

@@ -60,7 +60,8 @@ bool measure_is_of_two_sets(const report_data *d, size_t own, const column *c, s
 
 /* A contrastive loss depends on the number of candidates: at chance it is the batch's logarithm. */
 bool measure_is_training_loss(const column *c);
-bool measure_has_same_batch(const report_data *d, size_t row, size_t other);
+/* Have the first `rows` rows several batch sizes? */
+bool measure_has_other_batches(const report_data *d, size_t rows);
 
 /* Follows from the settings and has no uncertainty. */
 bool measure_is_exact(const column *c);

@@ -349,11 +349,8 @@ char *directory_tail(const char *results, const char *directory, const char *fil
   size_t length = got > 0 ? (size_t)got : 0;
   while (length && tail[length - 1] == '\n') length--;
   tail[length] = '\0';
-  int lines = 0;
-  char *start = tail + length;
-  while (start > tail && !(start[-1] == '\n' && ++lines == LOG_TAIL_LINES)) start--;
   strbuf shown = {0};
-  text_escape(start, &shown);
+  text_escape(text_last_lines(tail, LOG_TAIL_LINES), &shown);
   free(tail);
   return shown.length ? strbuf_take(&shown) : mem_zeroed(1, 1);
 }

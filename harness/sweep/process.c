@@ -246,12 +246,6 @@ void process_kill(const process *p) {
 
 /* ---- the end ---- */
 
-/* The last non-empty line of a log. */
-static const char *last_line(const char *tail) {
-  const char *line = strrchr(tail, '\n');
-  return line ? line + 1 : tail;
-}
-
 static bool was_memory(const process *p) {
   return (p->cgroup && limits_has_killed(p->cgroup)) || limits_count_kills() > p->kills_before;
 }
@@ -298,7 +292,7 @@ static void judge_exit(const process *p, const run_cell *cell, int wait_status, 
   } else {
     strcpy(v->kind, code == 2 ? "input" : code == COMMAND_NOT_FOUND ? "start" : "other");
     if (*tail)
-      strbuf_append(&v->message, last_line(tail));
+      strbuf_append(&v->message, text_last_lines(tail, 1));
     else
       strbuf_format(&v->message, "exited with status %d", code);
   }

@@ -175,18 +175,10 @@ bool ranks_explain(const char *folder, int64_t attempt, int64_t log_start, int64
   return is_known;
 }
 
-static const char *last_lines(const char *text, int lines) {
-  const char *at = text + strlen(text);
-  while (at > text && at[-1] == '\n') at--;
-  for (int found = 0; at > text; at--)
-    if (at[-1] == '\n' && ++found == lines) break;
-  return at;
-}
-
 void ranks_add_tails(const char *folder, int64_t attempt, int64_t ranks, strbuf *tail) {
   for (int64_t rank = 1; rank < ranks && tail->length < MOST_TAIL; rank++) {
     char *text = read_log(folder, attempt, 0, rank);
-    const char *at = text ? last_lines(text, TAIL_LINES) : "";
+    const char *at = text ? text_last_lines(text, TAIL_LINES) : "";
     while (*at) {
       strbuf line = {0};
       size_t length = strcspn(at, "\n");

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/interrupt.h"
 #include "base/mem.h"
 #include "store/runs.h"
 #include "sweep/limits.h"
@@ -112,13 +113,13 @@ static void wait_a_moment(runner *r, const sigset_t *blocked) {
   int number = sigtimedwait(blocked, NULL, &moment);
   if (number != SIGINT && number != SIGTERM && number != SIGHUP) return;
   if (r->stop_requests && !is_second_request(r, number)) return;
-  r->stop_requests++;
-  if (r->stop_requests == 1)
-    stop_all(r, STOP_ASKED);
-  else
+  if (++r->stop_requests > 1) {
     kill_all(r);
-  if (r->stop_requests == 1) r->stop_requested = clock_seconds();
-  if (r->stop_requests == 1 && !r->shown.is_terminal && r->running_count)
+    return;
+  }
+  r->stop_requested = clock_seconds();
+  stop_all(r, STOP_ASKED);
+  if (!r->shown.is_terminal && r->running_count)
     display_say(&r->shown, "stopping: the running cells write a checkpoint first; a second "
                            "signal kills them");
 }
@@ -198,12 +199,10 @@ static bool wants_memory_limits(const run_sweep *sweep) {
 }
 
 void run_block_stops(sigset_t *blocked, sigset_t *before) {
-  struct sigaction hangup;
   sigemptyset(blocked);
   sigaddset(blocked, SIGINT);
   sigaddset(blocked, SIGTERM);
-  if (sigaction(SIGHUP, NULL, &hangup) != 0 || hangup.sa_handler != SIG_IGN)
-    sigaddset(blocked, SIGHUP);
+  if (!interrupt_ignores_hangup()) sigaddset(blocked, SIGHUP);
   sigprocmask(SIG_BLOCK, blocked, before);
 }
 

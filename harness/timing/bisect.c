@@ -10,13 +10,16 @@
 #include "base/mem.h"
 #include "base/command.h"
 
+/* line: "ID SECONDS SUBJECT". */
 static err add_commit(bisect_commit **commits, size_t *count, const char *line) {
   bisect_commit *grown = mem_resize(*commits, *count + 1, sizeof *grown);
   if (!grown) return mem_error(sizeof *grown, "commits");
   *commits = grown;
   bisect_commit *one = &grown[(*count)++];
   size_t length = strcspn(line, " ");
-  *one = (bisect_commit){.subject = mem_copy_string(line + length + (line[length] == ' '))};
+  char *rest;
+  *one = (bisect_commit){.seconds = strtoll(line + length, &rest, 10)};
+  one->subject = mem_copy_string(rest + (*rest == ' '));
   snprintf(one->id, sizeof one->id, "%.*s", (int)(length < 40 ? length : 40), line);
   return one->subject ? NULL : mem_error(0, "commits");
 }
@@ -51,7 +54,7 @@ err bisect_list_commits(const char *repository, const char *good, const char *ba
   *count = 0;
   strbuf_format(&range, "%s..%s", good, bad);
   char *const first[] = {
-      "git", "-C", (char *)repository, "log", "-1", "--format=%H %s", (char *)good, "--", NULL};
+      "git", "-C", (char *)repository, "log", "-1", "--format=%H %ct %s", (char *)good, "--", NULL};
   char *const ancestor[] = {"git",           "-C",         (char *)repository, "merge-base",
                             "--is-ancestor", (char *)good, (char *)bad,        NULL};
   char *const others[] = {"git",
@@ -60,7 +63,7 @@ err bisect_list_commits(const char *repository, const char *good, const char *ba
                           "log",
                           "--reverse",
                           "--first-parent",
-                          "--format=%H %s",
+                          "--format=%H %ct %s",
                           range.data,
                           "--",
                           NULL};

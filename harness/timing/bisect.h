@@ -5,11 +5,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
 typedef struct {
   char id[44], *subject;
+  int64_t seconds; /* of its committer's date */
 } bisect_commit;
 
 /* The commits from `good` to `bad`, inclusive, oldest first, along first parents. ERR_INPUT when

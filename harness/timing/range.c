@@ -10,7 +10,6 @@
 #include <jansson.h>
 
 #include "base/clock.h"
-#include "base/command.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -274,43 +273,19 @@ static err finish_reference(range *r) {
 
 /* ---- the range ---- */
 
-/* When the commits were made, in whole seconds; 0 where it is not known: `first` need not be on the
- * line of first parents that git lists here. */
-static err read_seconds(const range *r, int64_t *seconds) {
-  char most[24];
-  const char *repository = r->options->builds.repository, *newest = r->commits[r->count - 1].id;
-  char *const words[] = {"git", "-C", (char *)repository, "log",          "--first-parent",
-                         "-n",  most, "--format=%H %ct",  (char *)newest, "--",
-                         NULL};
-  strbuf lines = {0};
-  snprintf(most, sizeof most, "%zu", r->count);
-  err error = command_capture(words, &lines);
-  size_t at = r->count;
-  for (char *rest = lines.data, *line; !error && at > 0 && (line = strsep(&rest, "\n"));) {
-    const char *id = r->commits[at - 1].id, *end = strchr(line, ' ');
-    if (!end || strncmp(line, id, strlen(id)) != 0) continue;
-    seconds[--at] = strtoll(end, NULL, 10);
-  }
-  strbuf_free(&lines);
-  return error;
-}
-
 /* Newest first, but commits of the same second oldest first: the record has their dates in seconds
  * and places equal ones in order of their first measurement. This does not help commits of one
  * second that separate calls measure: there the later call's come last, whichever they are. */
 static err order_commits(range *r) {
-  int64_t *seconds = mem_zeroed(r->count, sizeof *seconds);
+  const bisect_commit *all = r->commits;
   size_t placed = 0;
   r->order = mem_zeroed(r->count, sizeof *r->order);
-  err error = seconds && r->order ? read_seconds(r, seconds) : mem_error(r->count, "commits");
-  for (size_t last = r->count; !error && last > 0;) {
-    size_t first = last - 1;
-    while (first > 0 && seconds[first] && seconds[first - 1] == seconds[first]) first--;
+  if (!r->order) return mem_error(r->count, "commits");
+  for (size_t last = r->count, first; last > 0; last = first) {
+    for (first = last - 1; first > 0 && all[first - 1].seconds == all[first].seconds;) first--;
     for (size_t i = first; i < last; i++) r->order[placed++] = i;
-    last = first;
   }
-  free(seconds);
-  return error;
+  return NULL;
 }
 
 static err plan(range *r) {
