@@ -288,6 +288,11 @@ bool text_parse_bytes(const char *text, int64_t *bytes) {
   return true;
 }
 
+bool text_ends_with(const char *text, const char *end) {
+  size_t length = strlen(text), tail = strlen(end);
+  return length > tail && strcmp(text + length - tail, end) == 0;
+}
+
 const char *text_last_lines(const char *text, int count) {
   const char *at = text + strlen(text);
   while (at > text && at[-1] == '\n') at--;

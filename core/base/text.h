@@ -57,6 +57,9 @@ bool text_parse_whole(const char *text, int64_t *value);
 bool text_parse_duration(const char *text, double *seconds);
 bool text_parse_bytes(const char *text, int64_t *bytes);
 
+/* Is `end` the end of a longer text? */
+bool text_ends_with(const char *text, const char *end);
+
 /* The last `count` lines of a text, up to its end; line ends there do not begin another. */
 const char *text_last_lines(const char *text, int count);
 

@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "text/utf8.h"
 
 enum { CLASSES = 4, MOST_COUNT = 1000000000 };
@@ -157,16 +158,11 @@ static part_of_speech most_of(const int64_t counts[CLASSES]) {
   return counts[most] ? (part_of_speech)(most + 1) : 0;
 }
 
-static bool ends_with(const char *word, const char *ending) {
-  size_t length = strlen(word), tail = strlen(ending);
-  return length > tail && strcmp(word + length - tail, ending) == 0;
-}
-
 static part_of_speech guess(const char *word) {
   bool has_letter = false;
   for (const char *at = word; *at;) has_letter = utf8_is_letter(utf8_next(&at)) || has_letter;
-  if (!has_letter || ends_with(word, "ly")) return SPEECH_OTHER;
-  return ends_with(word, "ing") || ends_with(word, "ed") ? SPEECH_VERB : SPEECH_NOUN;
+  if (!has_letter || text_ends_with(word, "ly")) return SPEECH_OTHER;
+  return text_ends_with(word, "ing") || text_ends_with(word, "ed") ? SPEECH_VERB : SPEECH_NOUN;
 }
 
 part_of_speech lexicon_part(const lexicon *l, const char *word) {

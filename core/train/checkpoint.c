@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "model/patch_resize.h"
 #include "model/positions.h"
 #include "train/safetensors.h"
@@ -387,19 +388,14 @@ err checkpoint_load_image(const char *path, clip_model *model) {
   return error ? error : clip_refresh(model);
 }
 
-static bool ends_with(const char *name, const char *end) {
-  size_t length = strlen(name), tail = strlen(end);
-  return length > tail && strcmp(name + length - tail, end) == 0;
-}
-
 static bool is_checkpoint(const char *name) {
-  return strncmp(name, "step-", 5) == 0 && ends_with(name, suffix);
+  return strncmp(name, "step-", 5) == 0 && text_ends_with(name, suffix);
 }
 
 static bool is_state_file(const char *name) {
   bool is_one = false;
   for (size_t i = 0; i < sizeof state_suffixes / sizeof *state_suffixes; i++)
-    is_one = is_one || ends_with(name, state_suffixes[i]);
+    is_one = is_one || text_ends_with(name, state_suffixes[i]);
   return is_one;
 }
 

@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "sweep/directory.h"
 #include "sweep/run.h"
 #include "store/samples.h"
@@ -337,7 +338,8 @@ static err merge_sessions(const merge *m) {
   err error = theirs && ours ? NULL : mem_error(0, "a path");
   if (!error && fs_is_folder(theirs)) error = fs_list(theirs, &names, &count);
   if (!error && count) error = fs_make_folders(ours);
-  for (size_t i = 0; i < count && !error; i++) error = merge_session(m, names[i]);
+  for (size_t i = 0; i < count && !error; i++) /* pages and figures are drawn, not merged */
+    if (text_ends_with(names[i], ".jsonl")) error = merge_session(m, names[i]);
   if (!error && count) error = store_ingest_samples(m->s, m->results);
   fs_free_names(names, count);
   free(theirs);

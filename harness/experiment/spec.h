@@ -120,7 +120,7 @@ typedef struct {
   spec_reference *references;
   size_t reference_count;
   spec_names plots;
-  char *main_set, *shifted_set; /* evaluation sets; NULL: the first and the second seen */
+  char *main_set, *shifted_set; /* evaluation sets; NULL: the first, the first other */
   const column *iso;            /* metric of the iso-accuracy speed-up and of the curves */
 } spec_report;
 

@@ -366,6 +366,13 @@ static const data_evaluation *find_last(const data_cell *c, const data_metric *m
   return found;
 }
 
+/* Without a name, the main set is the first that has the metric and is not the shifted one. */
+static const data_evaluation *find_main(const report_data *d, const data_cell *c,
+                                        const data_metric *m) {
+  const spec_report *r = &d->e->report;
+  return r->main_set ? find_last(c, m, r->main_set, NULL) : find_last(c, m, NULL, r->shifted_set);
+}
+
 /* Without a name, the shifted set is the first other than the main set that has the metric. */
 static const data_evaluation *find_shifted(const report_data *d, const data_cell *c,
                                            const data_metric *m) {
@@ -396,8 +403,7 @@ const data_evaluation *data_find_evaluation(const report_data *d, size_t cell, c
                       c->kind == COLUMN_SHIFTED || column_is_of_tuning(c->kind);
   if (!own || !is_evaluated) return NULL;
   data_metric m = data_parse_metric(c->argument);
-  return c->kind == COLUMN_SHIFTED ? find_shifted(d, own, &m)
-                                   : find_last(own, &m, d->e->report.main_set, NULL);
+  return c->kind == COLUMN_SHIFTED ? find_shifted(d, own, &m) : find_main(d, own, &m);
 }
 
 const data_evaluation *data_find_beside(const data_evaluation *all, size_t count,

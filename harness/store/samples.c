@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/numbers.h"
+#include "base/text.h"
 #include "stats/linked.h"
 #include "store/sql.h"
 
@@ -61,11 +62,8 @@ err store_ingest_samples(store *s, const char *results) {
   if (!error && fs_is_folder(folder)) error = fs_list(folder, &names, &count);
   if (!error) error = sql_begin(s);
   if (!error) {
-    for (size_t i = 0; i < count && !error; i++) {
-      size_t length = strlen(names[i]);
-      if (length > 6 && strcmp(names[i] + length - 6, ".jsonl") == 0)
-        error = take_session(s, folder, names[i]);
-    }
+    for (size_t i = 0; i < count && !error; i++)
+      if (text_ends_with(names[i], ".jsonl")) error = take_session(s, folder, names[i]);
     error = sql_end(s, error);
   }
   fs_free_names(names, count);

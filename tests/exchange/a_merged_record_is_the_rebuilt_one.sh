@@ -17,6 +17,8 @@ sample() { printf '{"ordinal":1,"series":"step","metric":"seconds","side":"","co
 sample abc 1.5 > there/benchmarks/2026-01-01.jsonl
 sample abd 2.5 > here/benchmarks/2026-01-02.jsonl
 sample abe 3.5 > there/benchmarks/2026-01-02.jsonl # the same name by chance
+mkdir there/benchmarks/plots
+echo '<html>' > there/benchmarks/history.html # drawn from the samples: no session
 for results in here there; do expect_status 0 bench db rebuild --results $results; done
 
 expect_status 0 bench db merge there --results here

@@ -106,6 +106,9 @@ static void the_shifted_set_is_the_first_other_with_the_metric(void **state) {
   assert_string_equal(set_of(0, "shifted_retrieval_i2t_r1"), "none");
   experiment.report.main_set = (char *)"imagenet_v2";
   assert_string_equal(set_of(0, "shifted_zero_shot_top1"), "imagenet");
+  experiment.report = (spec_report){.shifted_set = (char *)"imagenet"}; /* listed first */
+  assert_string_equal(set_of(0, "zero_shot_top1"), "imagenet_v2");
+  assert_string_equal(set_of(0, "shifted_zero_shot_top1"), "imagenet");
 }
 
 static void a_number_is_divided_by_the_chance_of_its_own_set(void **state) {
