@@ -9,9 +9,8 @@
 #include "cli/vocabulary.h"
 #include "model/count.h"
 
-enum { CPU_CHUNK_BYTES = 1 << 20 };
-
-static err print_json(const settings *s, const model_counts *c, const plan_ranks *ranks) {
+static err print_json(const settings *s, const model_counts *c, const plan_ranks *ranks,
+                      bool is_gpu) {
   strbuf out = {0};
   json_writer w = jsonw_start(&out);
   jsonw_object(&w, NULL);
@@ -41,6 +40,7 @@ static err print_json(const settings *s, const model_counts *c, const plan_ranks
   if (settings_is_attentive(s))
     jsonw_integer(&w, "average_bytes", (int64_t)c->memory.bytes[CLIP_AVERAGE]);
   jsonw_integer(&w, "planned_bytes", (int64_t)c->planned_bytes);
+  jsonw_string(&w, "planned_for", is_gpu ? "cuda" : "cpu");
   settings_length length = settings_length_of(s, 0);
   jsonw_integer(&w, "updates", length.updates);
   jsonw_integer(&w, "warmup_updates", length.warmup);
@@ -63,7 +63,7 @@ static void print_bytes(const char *name, uint64_t bytes) {
   printf("  %-22s %12s\n", name, text_bytes(bytes, text));
 }
 
-static void print_plan(const settings *s, const model_counts *c) {
+static void print_plan(const settings *s, const model_counts *c, bool is_gpu) {
   double forward = c->forward_image + c->forward_text + c->forward_reconstruction;
   bool has_decoder = s->reconstruction_weight > 0, is_scored = settings_is_attentive(s);
   printf("parameters\n");
@@ -89,8 +89,8 @@ static void print_plan(const settings *s, const model_counts *c) {
   if (is_scored) print_part("scoring of patches", c->forward_scoring, forward);
   printf("  training: %.3f GFLOP per sample (3 x forward%s)\n\n", c->train_sample / 1e9,
          is_scored ? " + scoring" : "");
-  printf("memory for training (batch %ld, micro-batch %ld)\n", (long)s->batch_size,
-         (long)(s->micro_batch_size ? s->micro_batch_size : s->batch_size));
+  printf("memory for training on a %s (batch %ld, micro-batch %ld)\n", is_gpu ? "GPU" : "CPU",
+         (long)s->batch_size, (long)(s->micro_batch_size ? s->micro_batch_size : s->batch_size));
   const size_t *bytes = c->memory.bytes;
   print_bytes("weights", bytes[CLIP_PARAMETERS] + bytes[CLIP_WORKING] + bytes[CLIP_NARROW]);
   print_bytes("gradients", bytes[CLIP_GRADIENTS]);
@@ -128,11 +128,13 @@ int cmd_plan(int argc, char **argv) {
       "--ranks predicts step time, efficiency and cost on that many devices, from the measured "
       "rate "
       "of\n"
-      "one and the bytes that the ranks exchange. --rate is a number, the output of 'flip bench "
-      "step\n"
-      "--json', the events.jsonl of a run on one rank, or one of the shipped devices: h100 "
-      "(measured)\n"
-      "and a100 (scaled from it). Every assumption is printed.\n\n"
+      "one and the bytes that the ranks exchange. --rate is a number (of these settings with the "
+      "whole\n"
+      "batch encoded at once), the output of 'flip bench step --json', the events.jsonl of a run "
+      "on one\n"
+      "rank, or one of the shipped devices: h100 (measured) and a100 (scaled from it), both in "
+      "bf16.\n"
+      "Every assumption is printed.\n\n"
       "examples:\n"
       "  flip plan -c experiments/presets/vit_l16_laion400m.yaml -s mask_ratio=0.75\n"
       "  flip plan -c experiments/presets/vit_l16_laion400m.yaml --ranks 64,128,256 --rate h100 "
@@ -147,13 +149,15 @@ int cmd_plan(int argc, char **argv) {
   model_counts counts;
   int64_t vocabulary;
   TRY(vocabulary_count(&s, &vocabulary));
-  TRY(model_count(&s, vocabulary, s.precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16,
-                  s.device == DEVICE_CUDA ? 0 : CPU_CHUNK_BYTES, &counts));
+  const ops_type compute = s.precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16;
+  TRY(model_count(&s, vocabulary, compute, plan_chunk_bytes(&s, &ranks.rates), &counts));
   TRY(plan_ranks_make(&asked, &s, vocabulary, &counts, &ranks));
+  TRY(model_count(&s, vocabulary, compute, plan_chunk_bytes(&s, &ranks.rates), &counts));
+  const bool is_gpu = s.device == DEVICE_CUDA || ranks.rates.is_gpu;
   if (as_json) {
-    TRY(print_json(&s, &counts, &ranks));
+    TRY(print_json(&s, &counts, &ranks, is_gpu));
   } else {
-    print_plan(&s, &counts);
+    print_plan(&s, &counts, is_gpu);
     TRY(plan_ranks_print(&ranks));
   }
 cleanup:

@@ -42,9 +42,13 @@ static err check(const plan_ranks_options *o, const int *ranks, size_t count) {
   return NULL;
 }
 
+int64_t plan_chunk_bytes(const settings *s, const device_rates *rates) {
+  enum { CPU_CHUNK_BYTES = 1 << 20 };
+  return s->device == DEVICE_CUDA || rates->is_gpu ? 0 : CPU_CHUNK_BYTES;
+}
+
 err plan_ranks_make(const plan_ranks_options *o, const settings *s, int64_t vocabulary,
                     const model_counts *counts, plan_ranks *p) {
-  enum { CPU_CHUNK_BYTES = 1 << 20 };
   int ranks[PLAN_RANKS_MOST];
   size_t count;
   err error = NULL;
@@ -65,8 +69,8 @@ err plan_ranks_make(const plan_ranks_options *o, const settings *s, int64_t voca
                                   .wire = is_bf16 ? OPS_BF16 : OPS_F32};
   p->updates = settings_length_of(s, 0).updates;
   for (size_t i = 0; i < count; i++)
-    TRY(forecast_make(s, vocabulary, s->device == DEVICE_CUDA ? 0 : CPU_CHUNK_BYTES, &p->machine,
-                      ranks[i], &p->rows[i]));
+    TRY(forecast_make(s, vocabulary, plan_chunk_bytes(s, &p->rates), &p->machine, ranks[i],
+                      &p->rows[i]));
   p->count = count;
 cleanup:
   return error;

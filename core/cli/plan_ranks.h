@@ -41,6 +41,9 @@ typedef struct {
   int64_t updates;
 } plan_ranks;
 
+/* What a backend divides activations into: 0 on a GPU, which `rates` may be of. */
+int64_t plan_chunk_bytes(const settings *s, const device_rates *rates);
+
 err plan_ranks_make(const plan_ranks_options *asked, const settings *s, int64_t vocabulary,
                     const model_counts *counts, plan_ranks *out) ERR_MUST_CHECK;
 err plan_ranks_print(const plan_ranks *p) ERR_MUST_CHECK;

@@ -57,8 +57,10 @@ bool setting_is_idle(const setting *row, const settings *s) {
   if (strcmp(row->key, "text_mask_positions") == 0) return !settings_draws_text(s);
   if (strcmp(row->key, "text_mask_lexicon") == 0) return s->text_mask_mode != TEXT_MASK_SYNTAX;
   if (strncmp(row->key, "attentive.", 10) == 0) return !settings_is_attentive(s);
-  /* an evaluation's batch decides how its operands are rounded to 8 bits, and nothing else */
-  if (strcmp(row->key, "eval.batch_size") == 0) return s->precision != PRECISION_FP8;
+  /* an evaluation's batch decides how its operands are rounded to 8 bits, and how many images are
+   * scored at once: a library may choose another product for another shape */
+  if (strcmp(row->key, "eval.batch_size") == 0)
+    return s->precision != PRECISION_FP8 && !settings_is_attentive(s);
   if (strcmp(row->key, "fp8_scaling") == 0) return s->precision != PRECISION_FP8;
   bool is_decoder = strncmp(row->key, "reconstruction.", 15) == 0;
   if (is_decoder) return s->reconstruction_weight == 0;

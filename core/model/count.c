@@ -13,6 +13,16 @@ static void count_blocks(const tower_shape *t, int64_t tokens, double *dense, do
   *attention = (double)t->layers * 4 * n * n * w;
 }
 
+/* Of one sample's blocks that keep only their input: all but their last product. */
+static double count_recomputed(const tower_shape *t, int64_t tokens) {
+  tower_shape some = *t;
+  double dense, attention;
+  if (some.layers > t->recompute) some.layers = t->recompute;
+  count_blocks(&some, tokens, &dense, &attention);
+  return dense + attention -
+         2 * (double)some.layers * (double)tokens * (double)t->width * (double)t->hidden;
+}
+
 /* Forward FLOPs of one sample's decoder: its embedding, its blocks, its predictions. */
 static double count_reconstruction(const clip_config *c, const clip_limits *l,
                                    const clip_types *types) {
@@ -98,8 +108,11 @@ err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *giv
   count_blocks(&config.image, config.patches + config.has_class_token, &dense, &attention);
   c->forward_image_unmasked =
       2 * (double)config.patches * pixels * width + dense + attention + c->image_projection;
-  const clip_types types = {compute, OPS_F32, chunk_bytes,
-                            compute == OPS_BF16 && s->precision == PRECISION_FP8};
+  c->recomputed = count_recomputed(&config.image, c->image_tokens) +
+                  count_recomputed(&config.text, limits.train_words);
+  const bool is_narrow = compute == OPS_BF16 && s->precision == PRECISION_FP8;
+  /* scales are of whole operands, so that products in 8 bits are not divided into chunks */
+  const clip_types types = {compute, OPS_F32, is_narrow ? 0 : chunk_bytes, is_narrow};
   c->gradient_elements = table.total;
   c->gradient_border = table.decayed;
   c->scale_floats = types.is_narrow && config.delays_scales ? clip_scale_floats(&config) : 0;

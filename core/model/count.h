@@ -29,6 +29,8 @@ typedef struct {
       forward_reconstruction; /* the decoder with its input and output layers; only in training */
   double forward_scoring; /* attentive masking: the average tower on the scored image; 0: none */
   double train_sample;    /* 3 x (image + text + reconstruction) + scoring */
+  double recomputed;      /* of it, computed once more in the backward pass: image.recompute,
+                           * text.recompute */
   double logits_batch;    /* contrastive products of one batch, both passes */
   clip_memory memory;     /* for training, as planned */
   uint64_t optimizer_bytes, planned_bytes;

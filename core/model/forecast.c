@@ -56,6 +56,16 @@ static ops_type wire_of(const forecast_machine *m, const settings *s) {
   return s->comm_reduce == COMM_REDUCE_BF16 ? OPS_BF16 : OPS_F32;
 }
 
+static err lacks_precision(const settings *s, const device_rates *rates) {
+  const char *wanted = precision_name(s->precision),
+             *has = precision_name(rates->rows[0].precision);
+  return err_new(ERR_INPUT,
+                 "precision: %s, and no row of the rates was measured in it (the first is in %s): "
+                 "give the output of 'flip bench step --json --set precision=%s', or predict with "
+                 "--set precision=%s",
+                 wanted, has, wanted, has);
+}
+
 err forecast_make(const settings *s, int64_t vocabulary, int64_t chunk_bytes,
                   const forecast_machine *m, int ranks, forecast *f) {
   model_counts c;
@@ -70,21 +80,23 @@ err forecast_make(const settings *s, int64_t vocabulary, int64_t chunk_bytes,
   if (!f->micro || f->micro > f->own) f->micro = f->own;
   err error = count(s, vocabulary, chunk_bytes, compute, f, &c);
   if (error) return error;
-  const rate_row *row = f->row = rates_nearest(m->rates, c.train_sample, s->mask_ratio);
-  double pace = row->sample_seconds / row->flops_per_sample; /* seconds per FLOP */
-  double sample = c.train_sample * pace;
+  const rate_row *row = f->row =
+      rates_nearest(m->rates, s->precision, c.train_sample, s->mask_ratio);
+  if (!row) return lacks_precision(s, m->rates);
+  double pace = row->flop_seconds, sample = c.train_sample * pace, again = c.recomputed * pace;
   f->is_far = fabs(log(c.train_sample / row->flops_per_sample)) > log(3);
   bool is_classifier = s->classification_classes > 0; /* its loss needs no other sample */
   bool is_cached = f->micro < f->own && !is_classifier;
-  f->encode = (double)f->own * sample * (is_cached ? FORECAST_CACHE : 1);
+  f->encode = (double)f->own * (sample * (is_cached ? FORECAST_CACHE : 1) + again);
   f->loss = is_classifier ? 0 : loss_flops(s->batch_size, f->own, s->embed_dim, ranks) * pace;
   f->update = row->update_seconds;
   if (row->parameters > 0) f->update *= (double)c.parameters_total / row->parameters;
   traffic_shape shape = traffic_shape_of(&c, s, ranks, compute, wire_of(m, s));
-  add_exchange(m, &shape, (double)f->micro * sample * 2 / 3, f);
+  add_exchange(m, &shape, (double)f->micro * (sample * 2 / 3 + again), f);
   f->step = f->encode + f->loss + f->update + f->exposed;
   f->samples_per_second = (double)s->batch_size / f->step;
-  double measured = row->samples_per_second * row->flops_per_sample / c.train_sample;
+  double measured = row->samples_per_second * (row->flops_per_sample + row->recomputed) /
+                    (c.train_sample + c.recomputed);
   f->efficiency = f->samples_per_second / (ranks * measured);
   f->rank_bytes = c.planned_bytes;
   add_cost(s, m, f);
@@ -104,7 +116,7 @@ static void assume_device(const device_rates *r, strbuf *out) {
                 "measured one are slower\n");
   strbuf_append(out,
                 "with a micro-batch smaller than a rank's batch every sample is encoded twice: "
-                "4/3 of its FLOPs\n");
+                "4/3 of its FLOPs; blocks that are recomputed add their forward FLOPs\n");
   if (r->impossible)
     strbuf_format(
         out,

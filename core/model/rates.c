@@ -18,8 +18,8 @@ static const double MOST_POWER = 1.1;
 typedef struct {
   rate_row row;
   double joules, energy_samples, samples_per_second;
-  int64_t ranks;
-  bool has_start, has_end;
+  int64_t ranks, starts;             /* ranks: the most of any process */
+  bool has_start, has_end, is_mixed; /* is_mixed: processes on different devices */
 } run_so_far;
 
 typedef struct {
@@ -55,6 +55,7 @@ static err read_device(reading *r, const json_t *line) {
   snprintf(out->source, sizeof out->source, "%s", json_text_of(line, "source"));
   snprintf(out->assumption, sizeof out->assumption, "%s", json_text_of(line, "assumption"));
   snprintf(r->like, sizeof r->like, "%s", json_text_of(line, "like"));
+  out->is_gpu = true;
   out->watts = number_or_0(line, "watts");
   r->factor = number_or_0(line, "rate_factor");
   if (*r->like && !(r->factor > 0))
@@ -71,9 +72,10 @@ static err complete(const reading *r, rate_row *row, double update, double loss)
                    r->path);
   double step = row->batch / row->samples_per_second, rest = step - update - loss;
   row->update_seconds = rest > 0 ? update : 0;
-  row->sample_seconds = (rest > 0 ? rest : step) / row->batch;
   bool is_cached = row->micro_batch > 0 && row->micro_batch < row->batch;
-  if (is_cached) row->sample_seconds /= FORECAST_CACHE; /* every sample was encoded twice */
+  double flops = row->flops_per_sample; /* with a cache every sample was encoded twice */
+  flops = (is_cached ? FORECAST_CACHE : 1) * flops + row->recomputed;
+  row->flop_seconds = (rest > 0 ? rest : step) / row->batch / flops;
   return NULL;
 }
 
@@ -84,11 +86,13 @@ static err read_bench(reading *r, const json_t *line) {
                   .micro_batch = number_or_0(line, "micro_batch_size"),
                   .samples_per_second = number_or_0(line, "samples_per_second"),
                   .parameters = number_or_0(line, "parameters"),
+                  .recomputed = number_or_0(line, "recomputed_flops_per_sample"),
                   .precision = precision_from_name(json_text_of(line, "precision"))};
   double rate = row.samples_per_second;
   if (rate > 0) row.flops_per_sample = number_or_0(line, "flops_per_second") / rate;
   row.watts = number_or_0(line, "joules_per_sample") * rate;
   snprintf(row.model, sizeof row.model, "%s", json_text_of(line, "model"));
+  if (*json_text_of(line, "device_name")) r->out->is_gpu = true;
   err error =
       complete(r, &row, number_or_0(line, "optimizer_seconds"), number_or_0(line, "loss_seconds"));
   return error ? error : add_row(r, &row);
@@ -101,15 +105,21 @@ static void read_event(reading *r, const json_t *line) {
   if (strcmp(event, "start") == 0) {
     const json_t *s = json_object_get(line, "settings");
     run->has_start = true;
-    run->ranks = (int64_t)number_or_0(line, "ranks");
+    int64_t ranks = (int64_t)number_or_0(line, "ranks");
+    if (ranks > run->ranks) run->ranks = ranks; /* the pace is of all processes */
     run->row.mask_ratio = number_or_0(s, "mask_ratio");
     run->row.batch = number_or_0(s, "batch_size");
     if (!(number_or_0(s, "classification.classes") > 0))
       run->row.micro_batch = number_or_0(s, "micro_batch_size");
     run->row.flops_per_sample = number_or_0(json_object_get(line, "flops_per_sample"), "total");
+    run->row.recomputed = number_or_0(line, "recomputed_flops_per_sample");
     run->row.parameters = number_or_0(json_object_get(line, "parameters"), "total");
     run->row.precision = precision_from_name(json_text_of(line, "precision"));
-    snprintf(r->out->device, sizeof r->out->device, "%s", json_text_of(line, "device_name"));
+    const char *device = json_text_of(line, "device_name");
+    run->is_mixed = run->is_mixed || (run->starts && strcmp(device, r->out->device) != 0);
+    snprintf(r->out->device, sizeof r->out->device, "%s", device);
+    r->out->is_gpu = strcmp(json_text_of(line, "device"), "cuda") == 0;
+    run->starts++;
   } else if (strcmp(event, "step") == 0) {
     double joules = json_number_of(line, "energy_joules");
     if (isfinite(joules)) {
@@ -131,6 +141,11 @@ static err finish_run(reading *r) {
     return err_new(ERR_INPUT,
                    "%s: a run on %ld ranks; the rate of one device is needed: give a run on one",
                    r->path, (long)run->ranks);
+  if (run->is_mixed)
+    return err_new(ERR_INPUT,
+                   "%s: a run that went on with another device; the rate of one is needed: give a "
+                   "run that was made on one",
+                   r->path);
   run->row.samples_per_second = run->samples_per_second;
   if (run->energy_samples > 0)
     run->row.watts = run->joules / run->energy_samples * run->samples_per_second;
@@ -189,7 +204,7 @@ static err read_like(const reading *r) {
   for (size_t i = 0; i < other.count && !error; i++) {
     rate_row row = other.rows[i];
     row.samples_per_second *= r->factor;
-    row.sample_seconds /= r->factor;
+    row.flop_seconds /= r->factor;
     row.update_seconds /= r->factor;
     row.watts = 0;
     reading mine = *r;
@@ -227,7 +242,8 @@ static err from_number(double rate, const settings *s, const model_counts *count
                   .batch = (double)s->batch_size,
                   .samples_per_second = rate,
                   .flops_per_sample = counts->train_sample,
-                  .sample_seconds = 1 / rate,
+                  .recomputed = counts->recomputed,
+                  .flop_seconds = 1 / rate / (counts->train_sample + counts->recomputed),
                   .parameters = (double)counts->parameters_total,
                   .precision = s->precision};
   return add_row(&r, &row);
@@ -265,11 +281,14 @@ void rates_free(device_rates *r) {
   *r = (device_rates){0};
 }
 
-const rate_row *rates_nearest(const device_rates *r, double flops_per_sample, double mask_ratio) {
+const rate_row *rates_nearest(const device_rates *r, int precision, double flops_per_sample,
+                              double mask_ratio) {
   const rate_row *best = NULL;
   double least = INFINITY;
   for (size_t i = 0; i < r->count; i++) {
     const rate_row *row = &r->rows[i];
+    if (row->precision != (precision == PRECISION_AUTO ? r->rows[0].precision : precision))
+      continue;
     double distance =
         fabs(log(row->flops_per_sample / flops_per_sample)) + fabs(row->mask_ratio - mask_ratio);
     if (distance < least) least = distance, best = row;

@@ -273,7 +273,12 @@ static err find_named(const char *path, const safetensors_file *f, const char *n
                       const safetensor **found) {
   *found = safetensors_find(f, name);
   if (*found) return err_context(safetensors_check(f, *found), "%s", path);
-  return err_new(ERR_INPUT, "%s: tensor '%s' is missing", path, name);
+  return err_new(
+      ERR_INPUT, "%s: tensor '%s' is missing%s", path, name,
+      strstr(name, "reconstruction.")
+          ? ": it was trained without a decoder; set reconstruction.weight to 0, or name "
+            "a run that had one"
+          : "");
 }
 
 static err find_tensor(const char *path, const safetensors_file *f, const param *p,

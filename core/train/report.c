@@ -141,6 +141,8 @@ err run_report_start(run *r) {
   if (r->counts.forward_scoring > 0) jsonw_number(w, "scoring", r->counts.forward_scoring);
   jsonw_number(w, "total", r->counts.train_sample);
   jsonw_end(w);
+  if (r->counts.recomputed > 0)
+    jsonw_number(w, "recomputed_flops_per_sample", r->counts.recomputed);
   jsonw_integer(w, "total_steps", r->total_steps);
   jsonw_integer(w, "total_samples", r->total_samples);
   jsonw_integer(w, "first_step", r->first_step);

@@ -195,8 +195,12 @@ err step_measure_norm(train_step *t) {
   return optimizer_measure_norm(t->moments);
 }
 
+/* Reading waits for the update, which reads the rates that the next step's replace. Of a classifier
+ * nothing may be left to read: its loss is computed on the host. */
 err step_finish(train_step *t, step_result *result) {
-  err error = clip_read_loss(t->model, &result->loss);
+  ops *o = clip_weights(t->model)->o;
+  err error = t->targets ? o->call->synchronize(o) : NULL;
+  if (!error) error = clip_read_loss(t->model, &result->loss);
   if (!error) error = clip_read_reconstruction(t->model, &result->reconstruction_loss);
   if (!error) error = clip_read_saturated(t->model, &result->values_saturated);
   result->grad_norm = NAN;

@@ -11,6 +11,22 @@ plan --ranks 256 --rate a100 --link 25 --overlap 1 --wire bf16
 for line in 'an A100 computes at 0.3153' 'power limit of 400 W' '1 of the backward pass' 'in bf16; the sums return in fp32'; do
   expect_line out.txt "$line"
 done
+# memory is that of the device whose rate is given, also where the settings leave the device open
+plan
+expect_line out.txt 'memory for training on a CPU'
+small=(-s batch_size=256 -s micro_batch_size=0 -s image.recompute=blocks --json)
+bytes() { grep -o '"planned_bytes":[0-9]*' out.txt | head -1; }
+plan "${small[@]}" -s device=cuda; on_gpu=$(bytes)
+plan "${small[@]}" --ranks 1 --rate h100
+[ "$(bytes)" = "$on_gpu" ] && [ "$(grep -o '"planned_bytes":[0-9]*' out.txt | sort -u | wc -l)" = 1 ] || fail "not the memory of a GPU: $(bytes), $on_gpu"
+expect_line out.txt '"planned_for":"cuda"'
+plan "${small[@]}" -s device=cpu
+[ "$(bytes)" != "$on_gpu" ] || fail "the CPU's activations are not in chunks"
+plan "${small[@]}" -s precision=fp8 -s device=cuda; on_gpu=$(bytes)
+plan "${small[@]}" -s precision=fp8 -s device=cpu
+[ "$(bytes)" = "$on_gpu" ] || fail "in 8 bits there are no chunks: $(bytes), $on_gpu"
+expect_status 2 "$FLIP" plan -c "$preset" -s precision=fp32 --ranks 2 --rate h100 --link 50
+expect_line err.txt 'precision: fp32, and no row of the rates was measured in it \(the first is in bf16\)'
 # as JSON; the numbers themselves are checked by the unit test `forecast`
 plan --ranks 2,256 --rate 1000 --link 50 --json
 expect_line out.txt '"prediction":.*"ranks":2,.*"ranks":256,"samples_per_rank":256,.*"sent_bytes":.*"features":200540160,'
@@ -47,6 +63,14 @@ rate=$(field end samples_per_second run/events.jsonl)
 seconds=$(grep -o '"encode_seconds":[^,]*' out.txt | sed -n 1p | cut -d: -f2)
 awk -v rate="$rate" -v seconds="$seconds" 'BEGIN { d = seconds * rate / 32 - 1; exit !(d < 1e-6 && d > -1e-6) }' ||
   fail "a batch of 32 at $rate samples/s is not $seconds s"
+
+# The pace of a run is that of all its processes, also of those on other ranks and devices.
+{ sed '/"event":"start"/!d; s/"ranks":1,/"ranks":4,/' run/events.jsonl; cat run/events.jsonl; } > ranks.jsonl
+expect_status 2 "$FLIP" plan -c run.yaml --ranks 1 --rate ./ranks.jsonl
+expect_line err.txt 'a run on 4 ranks'
+{ sed '/"event":"start"/!d; s/"device_name":"[^"]*"/"device_name":"another"/' run/events.jsonl; cat run/events.jsonl; } > devices.jsonl
+expect_status 2 "$FLIP" plan -c run.yaml --ranks 1 --rate ./devices.jsonl
+expect_line err.txt 'a run that went on with another device'
 grep -v '"event":"end"' run/events.jsonl > unended.jsonl
 expect_status 2 "$FLIP" plan -c run.yaml --ranks 1 --rate ./unended.jsonl
 expect_line err.txt 'has not ended with a measured rate'

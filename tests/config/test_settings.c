@@ -194,6 +194,7 @@ static void only_what_can_change_a_result_changes_the_fingerprint(void **state) 
       assert_ok(settings_set(&s, "mask_mode=attentive"));
       assert_true(setting_is_idle(row, &s)); /* nothing is dropped */
       assert_ok(settings_set(&s, "mask_ratio=0.5"));
+      assert_false(setting_is_idle(settings_find("eval.batch_size"), &s));
     } else if (setting_is_idle(row, &s) && row->type == SETTING_INT)
       assert_ok(settings_set(&s, "reconstruction.weight=1"));
     else if (setting_is_idle(row, &s))

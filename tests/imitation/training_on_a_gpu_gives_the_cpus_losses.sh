@@ -70,6 +70,23 @@ rm part/checkpoints/step-000000008.safetensors
 gpu part "${tiny[@]}" --set precision=bf16 --set checkpoint.every_samples=32 --resume
 cmp "$(newest whole)" "$(newest part)" || fail "resuming changed the bits"
 
+# A classifier, of which nothing is read from the device between a row's steps.
+printf 'name: train\nimages: [data/train-*.tar]\ntasks: [zeroshot]\nlabel: color\ntemplates: ["a {}"]\n' > train.yaml
+tuned() { # FOLDER option…
+  "$FLIP" finetune -m cpu --train train.yaml --no-progress -s batch_size=32 -s epochs=2 -s warmup_epochs=1 -s learning_rate=2e-2 \
+    -s eval.points=0 -s precision=fp32 --out "$@" 2> gpu.err || { cat gpu.err >&2; fail "finetune $*"; }
+  no_misuse gpu.err
+}
+tuned tuned-cpu -s device=cpu
+tuned tuned-each -s device=cuda
+tuned tuned-rows -s device=cuda -s log_every=5
+FLIP_IMITATION_ORDER=eager tuned tuned-eager -s device=cuda -s log_every=5
+for other in rows eager; do
+  cmp "$(newest tuned-each)" "$(newest tuned-$other)" || fail "a classifier's weights depend on log_every, or on the streams' order ($other)"
+done
+paste <(field step loss tuned-cpu/events.jsonl) <(field step loss tuned-each/events.jsonl) |
+  awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > 1e-3) exit 1 } END { exit NR < 8 }' || fail "a classifier's losses differ between devices"
+
 # The meters were read.
 expect_line bf16/events.jsonl '"event":"memory".*"device_used_bytes":7.34.*"utilisation":0.75,"power_watts":100'
 expect_line bf16/events.jsonl '"event":"step".*"energy_joules":[0-9.]*[1-9][0-9.e-]*,"device_mhz":1755,"device_other_processes":0'

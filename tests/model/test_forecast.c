@@ -152,7 +152,7 @@ static void what_was_measured_with_a_cache_is_predicted_with_one(void **state) {
     assert_true(near(f.encode, has_cache ? 0.256 : 0.256 * 4 / 3));
     assert_ok(settings_set(&s, "classification.classes=10"));
     assert_ok(forecast_make(&s, VOCABULARY, 0, &m, 1, &f));
-    const double once = 256 * f.row->sample_seconds / f.row->flops_per_sample;
+    const double once = 256 * f.row->flop_seconds;
     model_counts head;
     assert_ok(model_count(&s, 0, OPS_BF16, 0, &head));
     assert_true(near(f.encode, once * head.train_sample) && f.loss == 0);
@@ -192,12 +192,70 @@ static void measured_rows_are_taken_where_they_are_nearest(void **state) {
   settings_free(&s);
 }
 
+/* A step measured with all blocks recomputed, as it is predicted with and without. */
+static void recomputed_blocks_take_their_time(void **state) {
+  (void)state;
+  settings s, again;
+  model_counts c, more;
+  device_rates rates;
+  forecast f;
+  set_up(&s);
+  set_up(&again);
+  assert_ok(settings_set(&again, "image.recompute=blocks"));
+  assert_ok(settings_set(&again, "text.recompute=6")); /* of 12 */
+  open_number(&s, &c, &rates);
+  forecast_machine m = machine_of(&rates);
+  assert_true(c.recomputed == 0);
+  assert_ok(model_count(&again, VOCABULARY, OPS_BF16, 0, &more));
+  /* 24 blocks of 50 tokens, 1024 wide: all products but the last; 6 of 32 tokens, 768 wide */
+  const double image = 24 * (2 * 50. * 8 * 1024 * 1024 + 4 * 50. * 50 * 1024);
+  const double text = 6 * (2 * 32. * 8 * 768 * 768 + 4 * 32. * 32 * 768);
+  assert_true(near(more.recomputed, image + text));
+  assert_true(near(more.train_sample, c.train_sample));
+  assert_ok(forecast_make(&again, VOCABULARY, 0, &m, RANKS, &f));
+  assert_true(near(f.encode, 0.256 * (1 + more.recomputed / c.train_sample)));
+  assert_ok(forecast_make(&again, VOCABULARY, 0, &m, 1, &f)); /* with the cache */
+  assert_true(near(f.encode, 65.536 * (4. / 3 + more.recomputed / c.train_sample)));
+  rates_free(&rates);
+  open_number(&again, &more, &rates); /* the rate is of these settings */
+  assert_ok(forecast_make(&again, VOCABULARY, 0, &m, RANKS, &f));
+  assert_true(near(f.encode, 0.256));
+  rates_free(&rates);
+  settings_free(&s);
+  settings_free(&again);
+}
+
+/* An fp32 product is 16 times slower than one in bf16 on an H100: no proportion helps. */
+static void another_precision_is_not_predicted(void **state) {
+  (void)state;
+  settings s;
+  device_rates rates;
+  forecast f;
+  set_up(&s);
+  assert_ok(rates_open("h100", NULL, NULL, &rates));
+  assert_true(rates.is_gpu);
+  forecast_machine m = machine_of(&rates);
+  static const char *const others[] = {"precision=fp32", "precision=fp8"};
+  for (int i = 0; i < 2; i++) {
+    assert_ok(settings_set(&s, others[i]));
+    err error = forecast_make(&s, VOCABULARY, 0, &m, RANKS, &f);
+    assert_non_null(strstr(err_message(error), "no row of the rates was measured in it"));
+    err_free(error);
+  }
+  assert_ok(settings_set(&s, "precision=auto"));
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &f));
+  rates_free(&rates);
+  settings_free(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_step_on_256_devices_is_as_by_hand),
       cmocka_unit_test(overlap_hides_gradients_up_to_the_backward_pass),
       cmocka_unit_test(a_gradient_cache_encodes_twice),
       cmocka_unit_test(what_was_measured_with_a_cache_is_predicted_with_one),
+      cmocka_unit_test(recomputed_blocks_take_their_time),
+      cmocka_unit_test(another_precision_is_not_predicted),
       cmocka_unit_test(measured_rows_are_taken_where_they_are_nearest),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
