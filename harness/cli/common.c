@@ -194,6 +194,8 @@ err cli_load_experiment(store *s, const char *given, const spec_options *options
   return error;
 }
 
+/* Prefixes of cell ids are shown with 8 digits: fewer, all decimal, are a run's number, whether
+ * there is such a run or not. */
 static bool is_number(const char *word) {
   return strlen(word) < 7 && strspn(word, "0123456789") == strlen(word);
 }
@@ -204,8 +206,14 @@ err cli_find_run(store *s, const char *word, int64_t *run_id) {
   if (is_number(word)) {
     bool is_there;
     err error = store_has_run(s, (int64_t)atoll(word), &is_there);
-    if (!error && is_there) *run_id = (int64_t)atoll(word);
-    if (error || is_there) return error;
+    if (error || !is_there)
+      return error ? error
+                   : err_new(ERR_INPUT,
+                             "there is no run %s (for the cell whose id begins so, give 7 or more "
+                             "digits of it)",
+                             word);
+    *run_id = (int64_t)atoll(word);
+    return NULL;
   }
   err error = store_match_cells(s, word, &cells, run_id);
   if (error) return error;

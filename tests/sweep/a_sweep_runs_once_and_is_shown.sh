@@ -52,6 +52,7 @@ expect_line out.txt '~69\.6|~ *0\.50' # an unchecked reference value is marked
 expect_status 2 bench report small --format latx
 expect_line err.txt "did you mean 'latex'"
 expect_status 2 bench show 99
+expect_line err.txt 'there is no run 99 \(' # and no cell whose id begins so
 expect_status 2 bench report nothing
 expect_line err.txt 'known: small'
 expect_status 2 bench run experiments/none.yaml
