@@ -1,10 +1,12 @@
 /* `flip bench loader`: the rate of training data, uncached and cached, compared with the rate of
  * the training step. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/options.h"
 #include "cli/bench.h"
@@ -18,6 +20,7 @@ typedef struct {
   const char *name;
   int64_t images; /* 0: not measured */
   double seconds;
+  double kept; /* share of the images that was in the cache */
 } loader_row;
 
 /* Reads `most` batches, or as many as there is time for, at least one. */
@@ -94,7 +97,11 @@ static err measure_cached(const loader_config *base, int64_t count, int64_t imag
   c.cache_bytes = cache_bytes;
   TRY(loader_open(&c, 0, &beginning, &l));
   TRY(drain(l, images / c.batch_size, c.batch_size, 0, &filling));
+  loader_stats before = loader_get_stats(l);
   TRY(drain(l, images / c.batch_size, c.batch_size, most_seconds, row));
+  loader_stats after = loader_get_stats(l);
+  int64_t hits = after.cache_hits - before.cache_hits, decoded = after.decoded - before.decoded;
+  row->kept = hits + decoded ? (double)hits / (double)(hits + decoded) : 0;
 cleanup:
   loader_close(l);
   free(rows);
@@ -116,6 +123,7 @@ static err print_row(const loader_row *row, int workers, double eaten, bool as_j
   jsonw_integer(&w, "images", row->images);
   jsonw_number(&w, "images_per_second", rate);
   jsonw_number(&w, "step_samples_per_second", eaten);
+  if (!isnan(row->kept)) jsonw_number(&w, "cached_share", row->kept);
   jsonw_end(&w);
   strbuf_append_char(&out, '\n');
   return options_print(&out);
@@ -126,8 +134,9 @@ err bench_loader(const bench_request *request) {
   tokenizer *words = NULL;
   dataset *data = NULL, *streamed = NULL;
   bool is_stream = s->data_order == DATA_ORDER_STREAM;
-  loader_row cold = {.name = "decode, crop, tokenize"}, second = {.name = "the second time"},
-             cached = {.name = "from the cache"};
+  loader_row cold = {.name = "decode, crop, tokenize", .kept = NAN},
+             second = {.name = "the second time", .kept = NAN},
+             cached = {.name = "from the cache", .kept = NAN};
   double eaten = 0;
   err error = settings_check(s);
   if (error) return error;
@@ -154,6 +163,10 @@ err bench_loader(const bench_request *request) {
   TRY(print_row(&cold, (int)s->data_workers, eaten, request->as_json));
   if (is_stream) TRY(print_row(&second, (int)s->data_workers, eaten, request->as_json));
   TRY(print_row(&cached, (int)s->data_workers, eaten, request->as_json));
+  if (cached.kept < 1)
+    log_warning(
+        "data.cache_mib: %ld MiB had %.0f %% of these images; the others were decoded again",
+        (long)s->data_cache_mib, 100 * cached.kept);
 cleanup:
   if (data) dataset_close(data);
   dataset_close(streamed);

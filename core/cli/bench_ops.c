@@ -144,7 +144,9 @@ static err fill(bench *b, ops_buffer buffer, int64_t count) {
 }
 
 static err make_buffers(bench *b) {
-  int64_t wide = b->rows * b->hidden, weights = b->hidden * b->width;
+  /* of the MLP's hidden layer or of queries, keys and values */
+  int64_t most = b->hidden > 3 * b->width ? b->hidden : 3 * b->width;
+  int64_t wide = b->rows * most, weights = b->hidden * b->width;
   const int64_t counts[] = {b->rows * b->width,
                             wide,
                             wide,
@@ -186,6 +188,7 @@ static err measure(bench *b, const char *name, operation run, double flops, doub
     json_writer w = jsonw_start(&out);
     jsonw_object(&w, NULL);
     jsonw_string(&w, "op", name);
+    jsonw_string(&w, "precision", b->o->compute == OPS_BF16 ? "bf16" : "fp32");
     if (*b->o->kernels) jsonw_string(&w, "kernels", b->o->kernels);
     if (*b->isa) jsonw_string(&w, "onednn_isa", b->isa);
     if (*b->o->device) jsonw_string(&w, "device_name", b->o->device);

@@ -9,7 +9,7 @@
 #include "model/count.h"
 #include "ops/device.h"
 
-enum { REFERENCE_VOCABULARY = 4096 };
+enum { REFERENCE_VOCABULARY = 4096, USUAL_CLASSES = 1000 };
 
 err bench_gemm_rates(const settings *s, double *fp32, double *bf16) {
   err error = ops_measure_gemm(s, OPS_F32, fp32);
@@ -43,6 +43,7 @@ static err read_templates(const option_list *given, bench_request *r) {
   static const char *const published[] = {"7", "80"};
   const char *const *items = given->count ? given->items : published;
   size_t count = given->count ? given->count : 2;
+  if (!r->classes) r->classes = USUAL_CLASSES;
   if (r->classes < 1 || r->classes > 1000000)
     return err_new(ERR_INPUT, "--classes: %ld is outside [1, 1000000]", (long)r->classes);
   if (count > BENCH_MOST_TEMPLATES)
@@ -74,9 +75,23 @@ static err read_masks(const option_list *given, bench_request *r) {
   return NULL;
 }
 
+/* An option of one benchmark changes nothing of another. */
+static err check_options(const char *which, const bench_request *r, bool has_masks,
+                         bool has_classes) {
+  const bool is_step = strcmp(which, "step") == 0, is_eval = strcmp(which, "eval") == 0;
+  if (!is_step && (has_masks || r->is_fitted))
+    return err_new(ERR_INPUT, "--%s is an option of 'flip bench step', not of %s%s",
+                   has_masks ? "mask" : "fit", which,
+                   has_masks ? ": change the mask with --set mask_ratio=…" : "");
+  if (!is_eval && has_classes)
+    return err_new(ERR_INPUT,
+                   "--classes and --templates are options of 'flip bench eval', not of %s", which);
+  return NULL;
+}
+
 int cmd_bench(int argc, char **argv) {
   const char *config = NULL, *device = NULL;
-  bench_request request = {.steps = 10, .classes = 1000};
+  bench_request request = {.steps = 10};
   bool is_help = false, has_settings = false;
   option_list sets = {0}, templates = {0}, masks = {0}, rest = {0};
   option options[] = {
@@ -127,6 +142,8 @@ int cmd_bench(int argc, char **argv) {
     FAIL(ERR_INPUT, "give one of ops, step, eval, loader (see 'flip bench --help')");
   if (request.steps < 1 || request.steps > 100000)
     FAIL(ERR_INPUT, "--steps: %ld is outside [1, 100000]", (long)request.steps);
+  TRY(check_options(rest.items[0], &request, masks.count > 0,
+                    templates.count > 0 || request.classes != 0));
   TRY(read_templates(&templates, &request));
   TRY(read_masks(&masks, &request));
   TRY(config ? settings_load(config, &request.s) : reference_settings(&request.s));

@@ -55,6 +55,7 @@ static int pack_openclipart(int argc, char **argv) {
   openclipart_result r;
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
+  TRY(options_refuse_words(&rest, false));
   TRY(check_format(format));
   o.as_png = format[0] == 'p';
   o.threads = (int)threads;
@@ -116,6 +117,7 @@ static int pack_emoji(int argc, char **argv) {
   emoji_result r;
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
+  TRY(options_refuse_words(&rest, false));
   if (o.size < 8 || o.size > 1024)
     FAIL(ERR_INPUT, "--size: %ld is outside [8, 1024]", (long)o.size);
   TRY(emoji_pack(&o, &r));
@@ -155,6 +157,7 @@ static int make_scenes(int argc, char **argv) {
                      "data/scenes -n 2k --split heldout"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
+  TRY(options_refuse_words(&rest, false));
   bool is_heldout = strcmp(split, "heldout") == 0;
   if (!is_heldout && strcmp(split, "train") != 0)
     FAIL(ERR_INPUT, "--split: '%s' is not train or heldout", split);
@@ -326,6 +329,7 @@ static int list_formats(int argc, char **argv) {
   size_t count;
   const source_format *formats = source_formats(&count);
   err error = options_parse(&c, argc, argv, &rest, &is_help);
+  if (!error && !is_help) error = options_refuse_words(&rest, false);
   for (size_t i = 0; !error && !is_help && i < count; i++)
     printf("%-11s %-11s %s%s%s\n", formats[i].name, formats[i].location, formats[i].summary,
            *formats[i].keys ? "\n                        options: " : "", formats[i].keys);

@@ -30,7 +30,7 @@ static const char details[] =
     "\n"
     "examples:\n"
     "  flipbench compare ../before/build/bin/flip build/bin/flip --rounds 10\n"
-    "  flipbench compare old/flip new/flip --metric gflops -- bench ops --json\n"
+    "  flipbench compare old/flip new/flip --metric flops_per_second -- bench ops --json\n"
     "  flipbench compare build/bin/flip          records samples of this commit\n"
     "\n"
     "exit status: 0 compared; 2 nothing to compare in some series, or usage error";

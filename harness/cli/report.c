@@ -240,6 +240,8 @@ int cli_report(int argc, char **argv) {
   }
   TRY(cli_one_word(&rest, "EXPERIMENT", &given));
   TRY(find_format(words.format, &format));
+  if (words.only_claims && strcmp(words.format, "html") == 0)
+    FAIL(ERR_INPUT, "--claims has no html; the page of --format html alone has the claims too");
   TRY(cli_find_place(&words.place));
   TRY(store_open_existing(words.place.path, &s));
   spec_options spec = {.profile = words.profile};

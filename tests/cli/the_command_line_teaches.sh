@@ -67,6 +67,13 @@ for what in ops step eval; do
 done
 expect_status 0 "$FLIP" bench ops "${small[@]}" --steps 1 --json
 [ "$(wc -l < out.txt)" -ge 8 ] || fail "too few operations"
+[ "$(grep -cE '"precision":"(fp32|bf16)"' out.txt)" = "$(wc -l < out.txt)" ] || fail "operations of two precisions would be one series"
+expect_status 0 "$FLIP" bench ops "${small[@]}" --steps 1 --set image.mlp_ratio=1 # narrower than queries, keys and values
+expect_status 2 "$FLIP" bench ops "${small[@]}" --mask 0.5
+expect_line err.txt "mask is an option of 'flip bench step', not of ops: change the mask with --set mask_ratio"
+expect_status 2 "$FLIP" bench eval "${small[@]}" --fit
+expect_status 2 "$FLIP" bench step "${small[@]}" --classes 10
+expect_line err.txt "are options of 'flip bench eval', not of step"
 expect_status 0 "$FLIP" bench eval "${small[@]}" --steps 1 --set eval.batch_size=8 --classes 10 --templates 3 --templates 1 --json
 [ "$(grep -cE '"images_per_second":[0-9.]*[1-9].*"prompts_per_second":[0-9.]*[1-9].*"images_scored_per_second":[0-9.]*[1-9]' out.txt)" = 2 ] ||
   { cat out.txt; fail "a row for each number of templates was expected"; }
@@ -88,6 +95,11 @@ expect_line err.txt 'device: cuda: the CUDA backend needs a library|libflip_cuda
 expect_status 0 env FLIP_PLUGINS=. "$FLIP" bench step "${small[@]}" --steps 1 --set device=auto
 
 # Data commands refuse what they do not know.
+for what in "scenes --out x" "emoji --out x" "openclipart --out x" formats; do
+  expect_status 2 "$FLIP" data $what 5000 # meant as --count
+  expect_line err.txt "5000"
+done
+[ ! -e x ] || fail "written in spite of an error"
 expect_status 2 "$FLIP" data openclipart --out x --format gif
 expect_line err.txt "'gif' is not jpg or png"
 expect_status 1 "$FLIP" data stats nowhere.tar

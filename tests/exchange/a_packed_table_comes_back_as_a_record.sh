@@ -57,6 +57,7 @@ wait $pid || status=$?
 [ $status = 130 ] || { cat run.txt; fail "a cut call ended with $status"; }
 expect_line run.txt '^1 cells finished in'
 expect_line run.txt 'time ran out'
+expect_line cut/back/table.txt 'Mask ratio, packed' # with the --set that it was packed with
 tar xzf cut/back/cut-gpu.results.tar.gz
 expect_status 0 "$FLIPBENCH" db merge cut-gpu.results --results results
 expect_line out.txt '^[12] runs merged'

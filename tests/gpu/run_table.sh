@@ -57,7 +57,8 @@ status=$?
 child=
 [ $status != 124 ] && [ $status != 137 ] || status=130
 tail -n 30 "$out/log.txt"
-timeout 10 "$here/bin/flipbench" report "${words[@]}" --results results >"$out/table.txt" 2>&1
+# by its name: with the profile and the changes that it was run with
+timeout 10 "$here/bin/flipbench" report "$(name)" --results results >"$out/table.txt" 2>&1
 keep
 finished=$(cat "$results"/*/*/attempts.jsonl 2>/dev/null | grep '"event":"attempt_end"' | grep -c '"status":"finished"')
 echo "$finished cells finished in $((SECONDS - started)) s; the record: $(ls "$out"/*.results.tar.gz 2>/dev/null || echo none)"

@@ -99,6 +99,8 @@ awk -v v="$(of_two "value ->> 'value'" tuned)" -v d="$half $tuned" '
 # Seeds of a row that had other inputs than its newest form another row: what is left is not the row.
 sed -i 's/"data_fingerprint":"[^"]*"/"data_fingerprint":"0000000000"/' results/two/mask_ratio=0.5*seed=1-*/events.jsonl
 expect_status 0 bench db rebuild
+expect_status 2 bench report two --claims --format html
+expect_line err.txt 'claims has no html'
 expect_status 0 bench report two --claims
 for claim in best 'not far behind' alike tuned; do
   expect_line out.txt "^- $claim: .*not run: mask_ratio=0.5 seed=1 had other inputs than other seeds of its row$"
