@@ -193,7 +193,7 @@ static err measure(bench *b, const char *name, operation run, double flops, doub
     if (*b->isa) jsonw_string(&w, "onednn_isa", b->isa);
     if (*b->o->device) jsonw_string(&w, "device_name", b->o->device);
     jsonw_number(&w, "seconds", median);
-    jsonw_number(&w, "flops_per_second", flops / median);
+    if (flops > 0) jsonw_number(&w, "flops_per_second", flops / median);
     jsonw_number(&w, "bytes_per_second", bytes / median);
     jsonw_end(&w);
     strbuf_append_char(&out, '\n');

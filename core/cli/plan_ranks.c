@@ -47,16 +47,20 @@ int64_t plan_chunk_bytes(const settings *s, const device_rates *rates) {
   return s->device == DEVICE_CUDA || rates->is_gpu ? 0 : CPU_CHUNK_BYTES;
 }
 
-err plan_ranks_make(const plan_ranks_options *o, const settings *s, int64_t vocabulary,
+err plan_ranks_make(const plan_ranks_options *asked, const settings *s, int64_t vocabulary,
                     const model_counts *counts, plan_ranks *p) {
   int ranks[PLAN_RANKS_MOST];
   size_t count;
   err error = NULL;
+  plan_ranks_options all = *asked, *o = &all;
   if (!o->ranks) {
-    if (o->rate || !isnan(o->link))
-      return err_new(ERR_INPUT, "--rate and --link apply to a prediction: give --ranks too");
+    if (o->rate || o->wire || !isnan(o->link) || !isnan(o->latency) || !isnan(o->overlap))
+      return err_new(ERR_INPUT, "--rate, --link, --latency, --overlap and --wire apply to a "
+                                "prediction: give --ranks too");
     return NULL;
   }
+  if (isnan(o->latency)) o->latency = 10;
+  if (isnan(o->overlap)) o->overlap = 0;
   TRY(read_ranks(o->ranks, ranks, &count));
   TRY(check(o, ranks, count));
   TRY(rates_open(o->rate, s, counts, &p->rates));

@@ -12,11 +12,11 @@ enum { PLAN_RANKS_MOST = 32 };
 
 typedef struct {
   const char *ranks, *rate, *wire;
-  double link, latency, overlap; /* GB/s (NaN: not given), us, share */
+  double link, latency, overlap; /* GB/s, us, share; NaN: not given */
 } plan_ranks_options;
 
 #define PLAN_RANKS_DEFAULTS                                                                        \
-  { .latency = 10, .link = NAN }
+  { .link = NAN, .latency = NAN, .overlap = NAN }
 #define PLAN_RANKS_OPTIONS(o)                                                                        \
   {"ranks", 0, OPTION_STRING, &(o).ranks, "N[,M…]", "predict a run on that many devices", false},    \
       {"rate", 0, OPTION_STRING, &(o).rate, "SAMPLES/S|DEVICE|FILE", "measured rate of one device",  \

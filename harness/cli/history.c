@@ -214,6 +214,12 @@ int cli_history(int argc, char **argv) {
   if (is_help_wanted) goto cleanup;
   TRY(history_check(&words, &rest));
   TRY(history_check_format(drawing.format));
+  if (own != argc && !measuring.range)
+    FAIL(ERR_INPUT, "the arguments after '--' are those of --measure A..B; --only TEXT shows the "
+                    "series that contain a text");
+  if (drawing.out && strcmp(drawing.format, "text") == 0)
+    FAIL(ERR_INPUT, "--out is the place of a page or of figures: give --format html, svg, png or "
+                    "pdf too");
   drawing.is_column = strcmp(size, "column") == 0;
   if (!drawing.is_column && strcmp(size, "wide") != 0)
     FAIL(ERR_INPUT, "--size: '%s' is not wide or column", size);

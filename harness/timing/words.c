@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "config/settings.h"
 
 /* An option with its arguments; `key`: a later option with the same key replaces it. */
 typedef struct {
@@ -33,15 +34,60 @@ static bool is_left_out(const char *word, size_t *taken) {
   return false;
 }
 
+static void append_digests(const char *path, int depth, strbuf *digests);
+
+static void append_base(const char *origin, const yml_node *base, int depth, strbuf *digests) {
+  char *path = base->kind == YML_SCALAR ? settings_find_base(origin, base->scalar) : NULL;
+  if (path) append_digests(path, depth, digests);
+  free(path);
+}
+
+/* Of a file, and of the bases of a run file: their settings are measured too. */
+static void append_digests(const char *path, int depth, strbuf *digests) {
+  enum { DEEPEST = 16 };
+  char digest[HASH_SIZE];
+  yml_document *document = NULL;
+  err error = hash_file(path, digest);
+  if (!error) strbuf_append(digests, digest);
+  bool is_run_file = text_ends_with(path, ".yaml") || text_ends_with(path, ".yml");
+  if (!error && is_run_file && depth < DEEPEST) error = yml_load(path, &document);
+  const yml_node *base = document ? yml_get(yml_root(document), "base") : NULL;
+  if (base && base->kind == YML_SEQUENCE)
+    for (size_t i = 0; i < base->count; i++) append_base(path, base->items[i], depth + 1, digests);
+  else if (base)
+    append_base(path, base, depth + 1, digests);
+  yml_free(document);
+  err_free(error); /* the program that is measured reports it */
+}
+
 static void append_word(const char *word, strbuf *out) {
   enum { MOST_BYTES = 1 << 20, DIGITS = 8 };
   struct stat file;
-  char digest[HASH_SIZE];
+  char whole[HASH_SIZE];
+  strbuf digests = {0};
   strbuf_append(out, word);
   if (stat(word, &file) != 0 || !S_ISREG(file.st_mode) || file.st_size > MOST_BYTES) return;
-  err error = hash_file(word, digest);
-  if (!error) strbuf_format(out, "@%.*s", DIGITS, digest);
-  err_free(error);
+  append_digests(word, 0, &digests);
+  const char *digest = strbuf_string(&digests);
+  if (digests.length >= HASH_SIZE) { /* of several files */
+    hash_bytes(digests.data, digests.length, whole);
+    digest = whole;
+  }
+  if (*digest) strbuf_format(out, "@%.*s", DIGITS, digest);
+  out->is_broken = out->is_broken || digests.is_broken;
+  strbuf_free(&digests);
+}
+
+/* Those of the environment that change what is measured, as in a shell's command line. */
+static void append_environment(strbuf *out) {
+  static const char *const names[] = {
+      "FLIP_COMM",         "FLIP_CPU_KERNELS", "FLIP_PRODUCT_SEARCH_MS",
+      "GOMP_CPU_AFFINITY", "GOMP_SPINCOUNT",   "OMP_NUM_THREADS",
+      "OMP_PLACES",        "OMP_PROC_BIND",    "OMP_WAIT_POLICY",
+      "ONEDNN_MAX_CPU_ISA"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (getenv(names[i]) && *getenv(names[i]))
+      strbuf_format(out, "%s=%s ", names[i], getenv(names[i]));
 }
 
 /* "--set" is "-s", "--name=value" is "--name value". */
@@ -86,6 +132,7 @@ void words_write(const option_list *words, strbuf *out) {
     out->is_broken = true;
     return;
   }
+  append_environment(out);
   for (; i < words->count && !is_option(words->items[i]); i++) {
     if (i) strbuf_append_char(out, ' ');
     append_word(words->items[i], out);
@@ -111,7 +158,7 @@ void words_write(const option_list *words, strbuf *out) {
     if (groups[k].text) groups[kept++] = groups[k];
   qsort(groups, kept, sizeof *groups, compare);
   for (size_t k = 0; k < kept; k++) {
-    if (out->length) strbuf_append_char(out, ' ');
+    if (out->length && out->data[out->length - 1] != ' ') strbuf_append_char(out, ' ');
     strbuf_append(out, groups[k].text);
     free(groups[k].text);
   }

@@ -10,7 +10,9 @@
  * order; options, each with its arguments, are sorted; of repeated options with the same key (-s
  * key=value, --name=value) the last one is kept. Options that only affect the number of repetitions
  * and the output are omitted: --json, -n N, --steps N, --no-progress. A word that is the name of a
- * file gets 8 digits of its content's hash: "-c model.yaml@1a2b3c4d". */
+ * file gets 8 digits of its content's hash, of a run file with its bases: "-c model.yaml@1a2b3c4d".
+ * Environment variables that change what is measured come first: "FLIP_CPU_KERNELS=x86-64-v2 bench
+ * step". */
 void words_write(const option_list *words, strbuf *out);
 
 #endif

@@ -50,6 +50,8 @@ expect_status 2 "$FLIP" plan -c "$preset" --ranks 2 --link 50 --rate b200
 expect_line err.txt "'b200' is neither a number nor a device"
 expect_status 2 "$FLIP" plan -c "$preset" --rate h100
 expect_line err.txt 'give --ranks too'
+expect_status 2 "$FLIP" plan -c "$preset" --wire bf16
+expect_line err.txt 'give --ranks too'
 echo '{"mask_ratio":0}' > empty.jsonl
 expect_status 2 "$FLIP" plan -c "$preset" --ranks 1 --rate ./empty.jsonl
 expect_line err.txt 'row without samples_per_second'

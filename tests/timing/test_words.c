@@ -60,29 +60,64 @@ static void the_measured_time_counts(void **state) {
   for (size_t i = 0; i < COUNT; i++) free(all[i]);
 }
 
+static void put(const char *path, const char *text) {
+  FILE *file = fopen(path, "w");
+  assert_non_null(file);
+  fputs(text, file);
+  fclose(file);
+}
+
 static void a_file_is_known_by_its_content(void **state) {
   (void)state;
   char first[512];
-  FILE *file = fopen("words_model.yaml", "w");
-  assert_non_null(file);
-  fputs("batch_size: 32\n", file);
-  fclose(file);
+  put("words_model.yaml", "batch_size: 32\n");
   snprintf(first, sizeof first, "%s", written_as("bench step -c words_model.yaml"));
   assert_true(strncmp(first, "bench step -c words_model.yaml@", 31) == 0);
-  file = fopen("words_model.yaml", "w");
-  assert_non_null(file);
-  fputs("batch_size: 64\n", file);
-  fclose(file);
+  put("words_model.yaml", "batch_size: 64\n");
   assert_string_not_equal(written_as("bench step -c words_model.yaml"), first);
   remove("words_model.yaml");
 }
 
+/* And by that of the files it is based on, at any depth. */
+static void a_run_file_is_known_by_its_bases(void **state) {
+  (void)state;
+  static const char *const lists[] = {"base: words_base.yaml\n", "base: [words_base.yaml]\n"};
+  char first[512];
+  put("words_deep.yaml", "batch_size: 32\n");
+  put("words_base.yaml", "base: words_deep.yaml\n");
+  for (int i = 0; i < 2; i++) {
+    put("words_model.yaml", lists[i]);
+    snprintf(first, sizeof first, "%s", written_as("bench step -c words_model.yaml"));
+    assert_string_equal(written_as("bench step -c words_model.yaml"), first);
+    put("words_deep.yaml", i ? "batch_size: 64\n" : "batch_size: 16\n");
+    assert_string_not_equal(written_as("bench step -c words_model.yaml"), first);
+  }
+  put("words_base.yaml", "base: words_model.yaml\n"); /* without end */
+  assert_true(strlen(written_as("bench step -c words_model.yaml")) == strlen(first));
+  remove("words_model.yaml"), remove("words_base.yaml"), remove("words_deep.yaml");
+}
+
+static void the_environment_that_changes_speed_counts(void **state) {
+  (void)state;
+  setenv("FLIP_CPU_KERNELS", "x86-64-v2", 1);
+  setenv("UNRELATED", "1", 1);
+  assert_string_equal(written_as("bench step --json -s threads=1"),
+                      "FLIP_CPU_KERNELS=x86-64-v2 bench step -s threads=1");
+  assert_string_equal(written_as("-s threads=1"), "FLIP_CPU_KERNELS=x86-64-v2 -s threads=1");
+  unsetenv("FLIP_CPU_KERNELS");
+}
+
 int main(void) {
+  static const char *const own[] = {"OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_WAIT_POLICY",
+                                    "GOMP_SPINCOUNT", "FLIP_CPU_KERNELS"};
+  for (size_t i = 0; i < sizeof own / sizeof *own; i++) unsetenv(own[i]);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(order_and_spelling_of_options_do_not_count),
       cmocka_unit_test(how_long_and_how_it_is_printed_does_not_count),
       cmocka_unit_test(the_measured_time_counts),
       cmocka_unit_test(a_file_is_known_by_its_content),
+      cmocka_unit_test(a_run_file_is_known_by_its_bases),
+      cmocka_unit_test(the_environment_that_changes_speed_counts),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
