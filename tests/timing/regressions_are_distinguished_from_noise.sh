@@ -90,11 +90,11 @@ expect_line out.txt '^  args +bench -s a=1 -s b=2$'
 expect_line out.txt '^  build  gcc 12.2.0, -O0$'
 [ "$(grep -A4 'a=1' out.txt | grep -c ' 2 samples')" = 2 ] || { cat out.txt; fail "one series of two commits"; }
 expect_status 0 bench history --results words --only a=2
+[ "$(grep -c '^mask_ratio=0.5 ' out.txt)" = 2 ] || fail "not only these"
 expect_status 2 bench history --results words -- bench step
 expect_line err.txt "are those of --measure"
 expect_status 2 bench history --results words --out page.html
 expect_line err.txt 'give --format html'
-[ "$(grep -c '^mask_ratio=0.5 ' out.txt)" = 2 ] || fail "not only these"
 
 # A commit measured outside of its repository has no date: it is placed by its first measurement.
 mkdir -p dates/benchmarks
