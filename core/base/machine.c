@@ -32,16 +32,25 @@ static double read_number(const char *root, const char *path) {
   return strtod(line, NULL);
 }
 
-/* "cpu user nice system idle iowait irq softirq steal …" in ticks. */
+/* "cpu3 user nice system idle iowait irq softirq steal …" in ticks, of the CPUs that this process
+ * may run on: what others do elsewhere does not disturb it. */
 static void read_busy(const char *root, machine_state *m) {
   char line[256];
-  double t[8] = {0}, ticks = (double)sysconf(_SC_CLK_TCK);
-  read_line(root, "/proc/stat", line, sizeof line);
-  if (sscanf(line, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &t[0], &t[1], &t[2], &t[3], &t[4], &t[5],
-             &t[6], &t[7]) < 4)
-    return;
-  m->busy_seconds = (t[0] + t[1] + t[2] + t[5] + t[6]) / ticks;
-  m->stolen_seconds = t[7] / ticks;
+  double ticks = (double)sysconf(_SC_CLK_TCK);
+  cpu_set_t own;
+  if (sched_getaffinity(0, sizeof own, &own) != 0) return;
+  FILE *file = open_under(root, "/proc/stat");
+  while (file && fgets(line, sizeof line, file) && strncmp(line, "cpu", 3) == 0) {
+    int number;
+    double t[8] = {0};
+    if (sscanf(line, "cpu%d %lf %lf %lf %lf %lf %lf %lf %lf", &number, &t[0], &t[1], &t[2], &t[3],
+               &t[4], &t[5], &t[6], &t[7]) < 5 ||
+        number < 0 || number >= CPU_SETSIZE || !CPU_ISSET((size_t)number, &own))
+      continue;
+    m->busy_seconds += (t[0] + t[1] + t[2] + t[5] + t[6]) / ticks;
+    m->stolen_seconds += t[7] / ticks;
+  }
+  if (file) fclose(file);
 }
 
 static void read_memory(const char *root, machine_state *m) {
@@ -144,14 +153,28 @@ void machine_boot(const char *root, char *id, size_t size) {
   read_line(root, "/proc/sys/kernel/random/boot_id", id, size);
 }
 
-void machine_processor(const char *root, char *name, size_t size) {
+/* The value of the first "KEY : value" of /proc/cpuinfo; "": there is none. */
+static void read_processor(const char *root, const char *key, char *value, size_t size) {
   char line[256], *colon = NULL;
   FILE *file = open_under(root, "/proc/cpuinfo");
   while (file && !colon && fgets(line, sizeof line, file))
-    if (strncmp(line, "model name", 10) == 0) colon = strchr(line, ':');
+    if (strncmp(line, key, strlen(key)) == 0) colon = strchr(line, ':');
   if (file) fclose(file);
   if (colon) colon[strcspn(colon, "\n")] = '\0';
-  snprintf(name, size, "%s", colon && colon[1] ? colon + 2 : "unknown");
+  snprintf(value, size, "%s", colon && colon[1] ? colon + 2 : "");
+}
+
+void machine_processor(const char *root, char *name, size_t size) {
+  char maker[32], part[32];
+  read_processor(root, "model name", name, size);
+  if (*name) return;
+  /* ARM's are listed by number */
+  read_processor(root, "CPU implementer", maker, sizeof maker);
+  read_processor(root, "CPU part", part, sizeof part);
+  if (*maker && *part)
+    snprintf(name, size, "ARM implementer %s part %s", maker, part);
+  else
+    snprintf(name, size, "unknown");
 }
 
 void machine_gpu_driver(const char *root, char *version, size_t size) {

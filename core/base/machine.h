@@ -19,8 +19,8 @@ typedef struct {
   char driver[32];       /* of the CPU frequency: "intel_pstate", … */
   uint64_t free_bytes;   /* memory available without swapping */
   double wall_seconds;   /* monotonic clock */
-  double busy_seconds;   /* of all CPUs, all processes, since boot */
-  double stolen_seconds; /* taken by the hypervisor */
+  double busy_seconds;   /* of these CPUs, all processes, since boot */
+  double stolen_seconds; /* taken from them by the hypervisor */
   double own_seconds;    /* CPU time of this process */
   int64_t throttled;     /* thermal throttling events of the first CPU, since boot */
 } machine_state;
@@ -28,7 +28,8 @@ typedef struct {
 /* `root` is put before /proc and /sys: "" for this machine, a folder in tests. */
 machine_state machine_look(const char *root);
 
-/* The processor's model from /proc/cpuinfo; "unknown" when it is not listed. */
+/* The processor's model from /proc/cpuinfo, an ARM's by its numbers; "unknown" when it is not
+ * listed. */
 void machine_processor(const char *root, char *name, size_t size);
 /* The id of the running kernel, in 36 characters: differs between machines, also those of one name;
  * "" where it is not known. */

@@ -47,6 +47,9 @@ err identity_of_program(const char *program, const char *repository, program_ide
 
 void identity_of_machine(char *name, size_t size) {
   char processor[256];
+  machine_state now = machine_look("");
   machine_processor("", processor, sizeof processor);
-  snprintf(name, size, "%.120s, %d CPUs", processor, machine_look("").cpus);
+  int used = snprintf(name, size, "%.120s, %d CPUs", processor, now.cpus);
+  if (now.quota_cpus > 0 && now.quota_cpus < now.cpus && (size_t)used < size)
+    snprintf(name + used, size - (size_t)used, " (quota %.3g)", now.quota_cpus);
 }

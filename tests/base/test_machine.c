@@ -1,5 +1,6 @@
 #include "support/test.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -16,6 +17,20 @@ static void put(const char *root, const char *folder, const char *name, const ch
   strbuf_free(&path);
 }
 
+/* The CPU that this test runs on, and one that it may not use. */
+static void put_busy(const char *root) {
+  cpu_set_t own;
+  strbuf text = {0};
+  int first = 0;
+  assert_int_equal(sched_getaffinity(0, sizeof own, &own), 0);
+  while (!CPU_ISSET((size_t)first, &own)) first++;
+  strbuf_append(&text, "cpu  900 900 900 5000 7 900 900 900 0 0\n");
+  strbuf_format(&text, "cpu%d 100 20 30 5000 7 5 5 50 0 0\n", first);
+  strbuf_append(&text, "cpu1023 800 800 800 0 0 800 800 800 0 0\nintr 1 2 3 4 5 6 7 8 9\n");
+  put(root, "proc", "stat", strbuf_string(&text));
+  strbuf_free(&text);
+}
+
 static char *make_machine(const char *governor, const char *driver, const char *quota) {
   static const char cpufreq[] = "sys/devices/system/cpu/cpu0/cpufreq";
   char *root = strdup("/tmp/flip-machine.XXXXXX");
@@ -26,7 +41,7 @@ static char *make_machine(const char *governor, const char *driver, const char *
   put(root, "sys/fs/cgroup", "cpu.max", quota);
   put(root, "proc", "loadavg", "0.75 0.30 0.10 2/345 6789\n");
   put(root, "proc", "meminfo", "MemTotal: 100 kB\nMemAvailable:   2048 kB\n");
-  put(root, "proc", "stat", "cpu  100 20 30 5000 7 5 5 50 0 0\ncpu0 1 2 3\n");
+  put_busy(root);
   return root;
 }
 
@@ -78,6 +93,12 @@ static void the_gpus_driver_is_read(void **state) {
   put(root, "proc", "cpuinfo", "processor\t: 0\nmodel name\t: Some CPU @ 2.40GHz\n");
   machine_processor(root, version, sizeof version);
   assert_string_equal(version, "Some CPU @ 2.40GHz");
+  put(root, "proc", "cpuinfo", "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c\n");
+  machine_processor(root, version, sizeof version);
+  assert_string_equal(version, "ARM implementer 0x41 part 0xd0c");
+  put(root, "proc", "cpuinfo", "");
+  machine_processor(root, version, sizeof version);
+  assert_string_equal(version, "unknown");
   remove_machine(root);
 }
 
