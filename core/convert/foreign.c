@@ -81,18 +81,33 @@ static const double normalizations[][2][3] = {
     {{0, 0, 0}, {1, 1, 1}}};
 enum { NORMALIZATIONS = 4 };
 
-static bool is_near(const json_t *list, const double wanted[3]) {
-  if (json_array_size(list) != 3) return false;
+static bool is_near(const double value[3], const double wanted[3]) {
   for (size_t i = 0; i < 3; i++)
-    if (fabs(json_number_value(json_array_get(list, i)) - wanted[i]) > 1e-6) return false;
+    if (!(fabs(value[i] - wanted[i]) <= 1e-6)) return false;
   return true;
+}
+
+/* Three numbers, or one for all channels; where none is given `value` stays. */
+static err read_channels(const json_t *object, const char *key, double value[3]) {
+  const json_t *given = json_object_get(object, key);
+  if (!given || json_is_null(given)) return NULL;
+  for (size_t i = 0; i < 3; i++) {
+    const json_t *one = json_is_array(given) ? json_array_get(given, i) : given;
+    if (!json_is_number(one) || (json_is_array(given) && json_array_size(given) != 3))
+      return err_new(ERR_INPUT, "%s: expected three numbers, or one", key);
+    value[i] = json_number_value(one);
+  }
+  return NULL;
 }
 
 err foreign_read_normalization(const json_t *object, const char *mean_key,
                                const char *deviation_key, settings *s) {
-  const json_t *mean = json_object_get(object, mean_key);
-  const json_t *deviation = json_object_get(object, deviation_key);
-  if (!json_is_array(mean) || !json_is_array(deviation)) return NULL;
+  double mean[3], deviation[3];
+  memcpy(mean, normalizations[s->image_normalization][0], sizeof mean);
+  memcpy(deviation, normalizations[s->image_normalization][1], sizeof deviation);
+  err error = read_channels(object, mean_key, mean);
+  if (!error) error = read_channels(object, deviation_key, deviation);
+  if (error) return error;
   for (int i = 0; i < NORMALIZATIONS; i++)
     if (is_near(mean, normalizations[i][0]) && is_near(deviation, normalizations[i][1])) {
       s->image_normalization = i;

@@ -142,7 +142,10 @@ static void other_preparations_are_refused_by_name(void **state) {
       {"{\"antialias\":false}", "antialias: false is not supported"},
       {"{\"image_processor_type\":\"BlipImageProcessor\"}", "'BlipImageProcessor' is not one"},
       {"{\"crop_pct\":0.9}", "crop_pct: is an unknown key"},
-      {"{\"image_mean\":[0.1,0.2,0.3],\"image_std\":[1,1,1]}", "image_mean, image_std"}};
+      {"{\"image_mean\":[0.1,0.2,0.3],\"image_std\":[1,1,1]}", "image_mean, image_std"},
+      {"{\"image_mean\":0.5}", "image_mean, image_std"}, /* CLIP's deviation */
+      {"{\"image_mean\":[0.5],\"image_std\":0.5}", "image_mean: expected three numbers, or one"},
+      {"{\"image_mean\":0.5,\"image_std\":\"0.5\"}", "image_std: expected three numbers"}};
   settings s;
   int64_t vocabulary;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -159,6 +162,11 @@ static void other_preparations_are_refused_by_name(void **state) {
   assert_int_equal(s.image_normalization, NORMALIZATION_NONE);
   assert_int_equal(s.image_interpolation, INTERPOLATION_BILINEAR);
   assert_int_equal(s.image_crop, CROP_FLOOR);
+  settings_free(&s);
+  assert_ok(settings_init(&s)); /* one number is of all channels, as in open_clip and torchvision */
+  assert_ok(weights_read_config(WEIGHTS_HF, "{\"model_type\":\"clip\"}",
+                                "{\"image_mean\":0.5,\"image_std\":0.5}", &s, &vocabulary));
+  assert_int_equal(s.image_normalization, NORMALIZATION_INCEPTION);
   settings_free(&s);
 }
 
