@@ -7,11 +7,11 @@ cp -r "$SOURCE/experiments/evals" .
 mkdir unpacked; tar xf data/heldout-00000.tar -C unpacked
 
 # COCO: three captions for every other image, six for the others, of which five count.
-mkdir -p data/coco/annotations data/coco/val2017
+mkdir -p data/coco/val2014
 {
   printf '{"images":['; id=0
   for file in unpacked/*.png; do
-    cp "$file" "data/coco/val2017/$(printf %012d $id).jpg"
+    cp "$file" "data/coco/val2014/$(printf %012d $id).jpg"
     [ $id = 0 ] || printf ','
     printf '{"id":%d,"file_name":"%012d.jpg"}' $id $id; id=$((id + 1))
   done
@@ -25,7 +25,7 @@ mkdir -p data/coco/annotations data/coco/val2017
     id=$((id + 1))
   done
   printf ']}'
-} > data/coco/annotations/captions_val2017.json
+} > data/coco/coco_test_karpathy.json
 expect_status 0 "$FLIP" eval -m run -f evals/coco.yaml --json
 [ "$(number images out.txt)" = 40 ] && [ "$(number texts out.txt)" = $((20 * 3 + 20 * 5)) ] ||
   { cat out.txt; fail "40 images and 160 texts were expected"; }
@@ -76,7 +76,7 @@ grep -o '"retrieval":{.*}' out.txt > one.txt
   id=0
   for file in unpacked/*.txt; do
     for copy in 1 2 3; do
-      printf 'data/coco/val2017/%012d.jpg,"%s, seen %d times",%d\n' $id "$(cat "$file")" $copy $copy
+      printf 'data/coco/val2014/%012d.jpg,"%s, seen %d times",%d\n' $id "$(cat "$file")" $copy $copy
     done
     id=$((id + 1))
   done
@@ -95,8 +95,8 @@ expect_status 0 "$FLIP" eval retrieval -m run -f each.yaml --json
 grep -o '"retrieval":{.*}' out.txt | diff one.txt - || fail "coco: without captions=first gives other numbers"
 
 # The same images under two names cannot be told from wrong matches, but that they are there.
-cp -r data/coco/val2017 data/coco/again
-{ echo filepath,title,turn; cat rows.csv; sed 's/val2017/again/' rows.csv; } > list.csv
+cp -r data/coco/val2014 data/coco/again
+{ echo filepath,title,turn; cat rows.csv; sed 's/val2014/again/' rows.csv; } > list.csv
 expect_status 0 "$FLIP" eval retrieval -m run -f list.yaml --json
 [ "$(number images out.txt)" = 80 ] || { cat out.txt; fail "80 images were expected"; }
 expect_line err.txt '40 of 80 images have exactly the embedding of another one'
