@@ -41,6 +41,7 @@ err ranks_share_place(comm *c, ranks_place *place, ranks_load *load) {
   err error = gather(c, place, sizeof *place, &all);
   if (error) return error;
   const ranks_place *places = all;
+  place->are_rows_due = places[0].are_rows_due;
   place->unsaved_seconds = places[0].unsaved_seconds;
   for (int r = 0; r < c->size; r++) {
     place->is_stop_wanted = place->is_stop_wanted || places[r].is_stop_wanted;

@@ -15,6 +15,7 @@ err ranks_agree(comm *c, err own) ERR_MUST_CHECK;
 /* What the ranks exchange between two steps. */
 typedef struct {
   bool is_stop_wanted;    /* becomes true when any rank has it true */
+  bool are_rows_due;      /* becomes rank 0's: rows_are_due */
   double unsaved_seconds; /* becomes rank 0's */
   int64_t text_bytes;     /* becomes the longest */
   double busy_seconds;    /* time that this rank has computed in steps so far, without waiting */

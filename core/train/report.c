@@ -258,6 +258,7 @@ static err report_disturbance(run *r, const pace *p) {
   if (r->machine.wall_seconds > 0) {
     machine_state now = machine_look("");
     machine_span span = machine_between(&r->machine, &now);
+    span.other_cpus = rows_other_cpus(r->rows); /* without this run's other ranks */
     machine_span_doubts(&span, now.cpus, &doubts);
   }
   if (p->is_disturbed)
@@ -285,7 +286,7 @@ static void write_ranks(const run *r, json_writer *w) {
 err run_report_end(run *r, err failure) {
   bool is_interrupted = failure && err_kind_of(failure) == ERR_INTERRUPTED;
   pace p;
-  err error = r->rows ? rows_end_row(r->rows, true) : NULL;
+  err error = r->rows ? rows_end_row(r->rows, NULL, true) : NULL;
   if (!error) error = run_pace(r, &p);
   if (!error) error = report_disturbance(r, &p);
   if (error) return error;

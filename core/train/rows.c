@@ -16,6 +16,8 @@
 
 enum { MOST_WAITING = 256, MOST_KEPT = 1 << 16 };
 static const double shortest_interval = 0.02, longest_interval = 1, most_cost = 1.0 / 500;
+/* The machine's time is counted in ticks of 10 ms: a mean over less is not meaningful. */
+static const double least_measured = 0.5;
 
 typedef struct {
   row_step last;
@@ -45,6 +47,7 @@ struct step_rows {
   row current, waiting[MOST_WAITING];
   size_t waiting_count;
   double train_seconds;
+  double measured_seconds, other_cpu_seconds; /* of this process; the latter used by others */
   int64_t process;
   pace_row *kept; /* [MOST_KEPT]: of the run so far; neighbours are merged when it is full */
   size_t kept_count;
@@ -177,6 +180,11 @@ err rows_pace(const step_rows *rows, int threads, int cpus, pace *out) {
   return pace_of(rows->kept, rows->kept_count, threads, cpus, out);
 }
 
+double rows_other_cpus(const step_rows *rows) {
+  bool is_known = rows->measured_seconds >= least_measured;
+  return is_known ? rows->other_cpu_seconds / rows->measured_seconds : (double)NAN;
+}
+
 /* ---- counters ---- */
 
 static counters read_counters(step_rows *rows) {
@@ -216,8 +224,9 @@ static void write_known(json_writer *w, const char *key, double value) {
   if (!isnan(value)) jsonw_number(w, key, value);
 }
 
-static err write_row(step_rows *rows, const row *r, const counters *rose, double share) {
-  const reading *m = &rose->machine;
+/* `m`: of the rank that was delayed most. */
+static err write_row(step_rows *rows, const row *r, const reading *m, const counters *rose,
+                     double share) {
   json_writer *w = events_begin(rows->events, "step");
   jsonw_integer(w, "step", r->last.step);
   jsonw_integer(w, "samples", r->last.samples);
@@ -248,24 +257,28 @@ static err write_row(step_rows *rows, const row *r, const counters *rose, double
   return events_end(rows->events);
 }
 
-static err write_waiting(step_rows *rows) {
+static err write_waiting(step_rows *rows, delays *d) {
   counters now = read_counters(rows), rose = rise(&now, &rows->before);
   double seconds = 0;
-  err error = NULL;
+  reading most;
   rows->before = now;
   for (size_t i = 0; i < rows->waiting_count; i++) seconds += rows->waiting[i].seconds;
+  /* other ranks count here: their threads, too, need the CPUs on which these spin */
   spin_consider(rows->spin, seconds, rose.machine.delay_seconds, rose.machine.other_cpu_seconds);
+  err error = delays_share(d, &rose.machine, &most);
+  rows->measured_seconds += seconds;
+  rows->other_cpu_seconds += rose.machine.other_cpu_seconds;
   for (size_t i = 0; i < rows->waiting_count && !error; i++) {
     const row *r = &rows->waiting[i];
     double share = seconds > 0 ? r->seconds / seconds : 1 / (double)rows->waiting_count;
-    error = write_row(rows, r, &rose, share);
+    error = write_row(rows, r, &most, &rose, share);
     const pace_row one = {.process = rows->process,
                           .steps = r->steps,
                           .seconds = r->seconds,
-                          .cpu_seconds = rose.machine.cpu_seconds * share,
-                          .delay_seconds = rose.machine.delay_seconds * share,
-                          .stolen_seconds = rose.machine.stolen_seconds * share,
-                          .other_cpu_seconds = rose.machine.other_cpu_seconds * share};
+                          .cpu_seconds = most.cpu_seconds * share,
+                          .delay_seconds = most.delay_seconds * share,
+                          .stolen_seconds = most.stolen_seconds * share,
+                          .other_cpu_seconds = most.other_cpu_seconds * share};
     keep(rows, &one, NULL, 0);
   }
   rows->waiting_count = 0;
@@ -294,10 +307,13 @@ void rows_set_norm(step_rows *rows, double grad_norm) {
   rows->current.last.grad_norm = grad_norm;
 }
 
-err rows_end_row(step_rows *rows, bool is_due_now) {
+bool rows_are_due(const step_rows *rows) {
+  return clock_seconds() - rows->read_at >= rows->interval;
+}
+
+err rows_end_row(step_rows *rows, delays *d, bool is_due) {
   if (rows->current.steps) rows->waiting[rows->waiting_count++] = rows->current;
   rows->current = (row){.rank_spread = NAN};
-  bool is_due = is_due_now || rows->waiting_count == MOST_WAITING ||
-                clock_seconds() - rows->read_at >= rows->interval;
-  return is_due && rows->waiting_count ? write_waiting(rows) : NULL;
+  bool is_written = rows->waiting_count && (is_due || rows->waiting_count == MOST_WAITING);
+  return is_written ? write_waiting(rows, d) : NULL;
 }

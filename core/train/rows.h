@@ -1,13 +1,14 @@
 /* The `step` rows of a run (docs/events.md). Steps are combined into a row; rows wait until the
  * machine's counters are due, which are read between two steps, at most every 20 ms and for at most
  * a 500th of the time; the increase is divided among the waiting rows in proportion to their
- * seconds. Steps of 20 ms or more have separate readings. The rows also determine the pace of the
- * run. */
+ * seconds. Steps of 20 ms or more have separate readings. On several ranks a row has the readings
+ * of the one that was delayed most. The rows also determine the pace of the run. */
 #ifndef FLIP_TRAIN_ROWS_H
 #define FLIP_TRAIN_ROWS_H
 
 #include "base/pace.h"
 #include "ops/ops.h"
+#include "train/delays.h"
 #include "train/events.h"
 
 /* One step. */
@@ -40,10 +41,17 @@ void rows_add(step_rows *rows, const row_step *step);
 void rows_set_spread(step_rows *rows, int slowest, double spread);
 /* Sets the gradients' norm of the last step, if it was measured later. */
 void rows_set_norm(step_rows *rows, double grad_norm);
-/* Ends the current row. It is written when the counters are due, or now. */
-err rows_end_row(step_rows *rows, bool is_due_now) ERR_MUST_CHECK;
+/* By this process's clock. */
+bool rows_are_due(const step_rows *rows);
+/* Ends the current row. It is written, with those that wait, if the counters are due. Collective if
+ * `d` is not NULL: ranks have ended the same rows, and is_due is the same on all. */
+err rows_end_row(step_rows *rows, delays *d, bool is_due) ERR_MUST_CHECK;
 
 /* The pace of the whole run so far, without waiting rows. */
 err rows_pace(const step_rows *rows, int threads, int cpus, pace *out) ERR_MUST_CHECK;
+
+/* CPUs used by processes outside the run while this process trained, mean, of those that it may
+ * use; NaN: not known, or too short a time. */
+double rows_other_cpus(const step_rows *rows);
 
 #endif

@@ -20,6 +20,7 @@
 #include "train/buckets.h"
 #include "train/checkpoint.h"
 #include "train/course.h"
+#include "train/delays.h"
 #include "train/events.h"
 #include "train/optimizer.h"
 #include "train/ranks.h"
@@ -46,6 +47,7 @@ typedef struct {
   fit_memory host; /* what this machine had before the model was made */
   watch *lives;    /* barrier that detects dead ranks */
   ranks_load load;
+  delays *delays;                    /* NULL: one process */
   double busy_seconds, comm_seconds; /* of this rank's steps: computing; waiting in calls */
   /* where the next step begins, for several ranks: with the wait for the others after the last */
   double step_began, comm_before;

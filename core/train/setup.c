@@ -315,6 +315,7 @@ err run_open(run *r) {
   r->state_file.is_evaluated = is_evaluated;
   if (!error) error = open_devices(r, precision);
   if (!error) error = run_compare_kernels(r);
+  if (!error) error = delays_open(r->ranks, r->o->threads, &r->delays);
   note_start(r, START_DEVICE);
   if (!error) error = ranks_agree(r->ranks, begin(r, resume_path));
   free(resume_path);
@@ -324,6 +325,7 @@ err run_open(run *r) {
 void run_close(run *r) {
   saver_close(&r->saving);
   ranks_load_close(&r->load);
+  delays_close(r->delays);
   if (r->batches) loader_close(r->batches);
   for (size_t i = 0; i < r->set_count; i++) eval_set_close(r->sets[i]);
   eval_set_close(r->train_set);

@@ -128,10 +128,10 @@ static err evaluate_on(run *r, size_t which) {
   return error;
 }
 
-/* The same answer on all ranks: rank 0's. */
-static err agree_on_stop(const run *r, int *is_stopped) {
+/* The same answer on all ranks: a signal may reach any of them. */
+static err agree_on_stop(const run *r, int64_t *is_stopped) {
   *is_stopped = is_stop_wanted(r);
-  return ranks_take_number(r->ranks, is_stopped);
+  return ranks_most(r->ranks, is_stopped);
 }
 
 /* All ranks evaluate, rank 0 records. Skipped when a stop is requested between two sets;
@@ -140,13 +140,13 @@ static err evaluate(run *r) {
   progress_clear(&r->bar);
   err error = optimizer_settle(&r->moments);
   for (size_t i = 0; i < r->set_count && !error; i++) {
-    int is_stopped;
+    int64_t is_stopped;
     error = agree_on_stop(r, &is_stopped);
     if (!error && is_stopped) return NULL;
     if (!error) error = evaluate_on(r, i);
   }
   if (!error && r->probe_set && r->at.step == r->total_steps) {
-    int is_stopped;
+    int64_t is_stopped;
     error = agree_on_stop(r, &is_stopped);
     if (!error && is_stopped) return NULL;
     if (!error) error = run_probe(r);
@@ -195,6 +195,14 @@ static err stage_batch(run *r, double *waited) {
   r->is_staged = true;
 cleanup:
   return error;
+}
+
+/* The batch of the next step, unless its data ended when a stop was requested: there is none. */
+static err stage_next(run *r, double *waited) {
+  err error = stage_batch(r, waited);
+  if (!error || err_kind_of(error) != ERR_INTERRUPTED) return error;
+  err_free(error);
+  return NULL;
 }
 
 /* What of a step this rank computed, and what it waited for others. */
@@ -254,7 +262,7 @@ static err take_step(run *r) {
   r->step.wants_norm = course_is_row_due(&r->rules, r->at.step + 1, COURSE_STEP);
   TRY(step_launch(&r->step, &in, r->at.step + 1, rate));
   bool is_chosen_after = r->chooser.model; /* with the weights of this update */
-  if (r->at.step + 1 < r->total_steps && !is_chosen_after) TRY(stage_batch(r, &waited_after));
+  if (r->at.step + 1 < r->total_steps && !is_chosen_after) TRY(stage_next(r, &waited_after));
   TRY(step_finish(&r->step, &r->result));
   TRY(check_finite(r, r->at.step + 1));
   row_step row = {.step = r->at.step + 1,
@@ -317,10 +325,11 @@ static err stop(const run *r) {
 }
 
 /* The same on every rank. */
-static err next_act(run *r, course_act *act) {
+static err next_act(run *r, course_act *act, bool *are_rows_due) {
   strbuf remarks = {0};
   loader_take_warnings(r->batches, &r->skipped, &remarks);
   ranks_place now = {.is_stop_wanted = is_stop_wanted(r),
+                     .are_rows_due = rows_are_due(r->rows),
                      .unsaved_seconds = clock_seconds() - r->checkpoint_time,
                      .text_bytes = (int64_t)r->skipped.length,
                      .busy_seconds = r->busy_seconds};
@@ -330,6 +339,7 @@ static err next_act(run *r, course_act *act) {
   if (!error) error = warn_of_skipped(r, now.text_bytes, &remarks);
   strbuf_free(&remarks);
   *act = course_next(&r->rules, &r->place);
+  *are_rows_due = now.are_rows_due || *act != COURSE_STEP;
   if (!error) error = note_saved(r, *act == COURSE_STOP || *act == COURSE_FINISH);
   return error;
 }
@@ -338,16 +348,17 @@ static err next_act(run *r, course_act *act) {
 static err run_steps(run *r) {
   err error = NULL;
   course_act act;
+  bool are_rows_due;
   r->checkpoint_time = clock_seconds();
   begin_steps(r);
   for (;;) {
-    TRY(next_act(r, &act));
+    TRY(next_act(r, &act, &are_rows_due));
     if (act == COURSE_FINISH) break;
     if (course_is_row_due(&r->rules, r->at.step, act)) {
       TRY(complete_row(r));
       ranks_spread spread = ranks_spread_of_row(r->ranks, &r->load);
       rows_set_spread(r->rows, spread.slowest, spread.spread);
-      TRY(rows_end_row(r->rows, act != COURSE_STEP));
+      TRY(rows_end_row(r->rows, r->delays, are_rows_due));
     }
     if (act == COURSE_STEP) {
       TRY(take_step(r));
@@ -490,9 +501,9 @@ static err train(run *r) {
   else
     error = unsaved;
   finish_display(r, error != NULL);
-  /* a stop and a non-finite loss affect all ranks; any other error only one of them */
-  err_kind kind = error ? err_kind_of(error) : ERR_INTERRUPTED;
-  r->is_agreed = r->is_agreed || kind == ERR_INTERRUPTED || kind == ERR_NUMERIC;
+  /* an agreed stop and a non-finite loss affect all ranks; any other error only one of them */
+  bool is_stop = !error || (err_kind_of(error) == ERR_INTERRUPTED && r->place.is_stop_wanted);
+  r->is_agreed = r->is_agreed || is_stop || err_kind_of(error) == ERR_NUMERIC;
   return error;
 }
 

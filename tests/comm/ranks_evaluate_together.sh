@@ -74,6 +74,12 @@ timeout 60 mpirun -np 1 "$FLIP" eval -m run -f heldout.yaml : -np 1 "$FLIP" eval
 grep -q 'rank 1 has another model, other settings or another flip than rank 0 (fingerprint' err.txt || { cat err.txt; fail "two models are not told"; }
 timeout 60 mpirun -np 1 "$FLIP" eval -m run -f heldout.yaml : -np 1 "$FLIP" eval -m run -f two.yaml > out.txt 2> err.txt && fail "two sets"
 grep -q 'rank 1 has other data of this set than rank 0' err.txt || { cat err.txt; fail "two sets are not told"; }
+# Other kernels compute other bits of an embedding.
+best=$("$FLIP" bench ops -n 1 -s batch_size=2 | sed -n 's/.*kernels: //p')
+if [ "$(uname -m)" = x86_64 ] && [ "$best" != x86-64-v2 ]; then
+  timeout 60 mpirun -np 1 "$FLIP" eval -m run -f heldout.yaml : -np 1 env FLIP_CPU_KERNELS=x86-64-v2 "$FLIP" eval -m run -f heldout.yaml > out.txt 2> err.txt && fail "two kinds of kernels"
+  grep -q "rank 1 has the kernels x86-64-v2, rank 0 $best, which compute embeddings with other bits: set FLIP_CPU_KERNELS" err.txt || { cat err.txt; fail "two kinds of kernels are not told"; }
+fi
 
 # in a run: the probe after the last evaluation is that of flip eval
 timeout 120 mpirun -np 2 "$FLIP" train --config run.yaml --no-progress -s threads=1 -s samples=320 --out probed -s 'eval.sets=[heldout.yaml]' \

@@ -55,6 +55,11 @@ refused() {
   expect_line err.txt "$pattern"
 }
 refused 'WORLD_SIZE is set, but MASTER_PORT is not' RANK=0 WORLD_SIZE=2 MASTER_ADDR=localhost
+refused 'WORLD_SIZE is set, but RANK is not' WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$port
+refused 'RANK is set, but WORLD_SIZE is not' RANK=1 MASTER_ADDR=localhost MASTER_PORT=$port
+for time in soon 2x -1 0; do
+  refused "FLIP_RENDEZVOUS_SECONDS=$time is not a time above 0" FLIP_RENDEZVOUS_SECONDS=$time RANK=1 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$port
+done
 refused 'MASTER_ADDR is not: it names the machine of rank 0' RANK=0 WORLD_SIZE=2 MASTER_PORT=$port
 refused 'RANK=2 is not a whole number from 0 to 1' RANK=2 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$port
 refused 'rank 1 could not reach rank 0 at localhost, port [0-9]+, within 1 s \(Connection refused\): check that MASTER_ADDR' \
