@@ -93,8 +93,8 @@ err comm_open(comm **out) {
   return open_mpi(&l, out);
 }
 
-/* With device: auto each rank chooses for itself. */
-static err check_devices(const ops *o, comm *c) {
+err comm_check_devices(const ops *o, comm *c) {
+  if (!c) return NULL;
   char is_gpu = o->call->queue != NULL, of_first = is_gpu;
   err error = c->call->broadcast(c, &of_first, 1);
   if (!error && is_gpu != of_first)
@@ -111,7 +111,7 @@ err comm_attach(ops *o, bool is_deterministic, comm **c) {
   comm *attached;
   if (!*c) return NULL;
   err error = comm_agree(*c, is_nccl_wanted(&is_wanted));
-  if (!error) error = check_devices(o, *c);
+  if (!error) error = comm_check_devices(o, *c);
   if (error) return error;
   if (!o->call->queue) {
     if (is_wanted)

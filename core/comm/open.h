@@ -20,6 +20,10 @@ const char *comm_launched(void);
 err comm_open(comm **out) ERR_MUST_CHECK;
 void comm_close(comm *c); /* NULL is allowed */
 
+/* Collective. ERR_UNSUPPORTED on all ranks if some compute on GPUs and others on the CPU: with
+ * device: auto each rank chooses for itself. */
+err comm_check_devices(const ops *o, comm *c) ERR_MUST_CHECK; /* NULL is allowed */
+
 /* Collective. Makes *c the comm for buffers of `o`: unchanged if they are in host memory, else
  * NCCL's. is_deterministic: sums as documented in comm.h; else NCCL may choose the order of
  * summation. On failure *c is unchanged; ERR_IO may affect one rank only, other errors affect all.

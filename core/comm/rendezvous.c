@@ -29,10 +29,12 @@ typedef struct {
   char refusal[REPLY];
 } reply;
 
-double rendezvous_seconds(void) {
+err rendezvous_seconds(double *seconds) {
   const char *text = getenv("FLIP_RENDEZVOUS_SECONDS");
-  double seconds = text ? atof(text) : 0;
-  return seconds > 0 ? seconds : PATIENCE_SECONDS;
+  *seconds = PATIENCE_SECONDS;
+  if (!text || !*text || (text_parse_duration(text, seconds) && *seconds > 0)) return NULL;
+  return err_new(ERR_INPUT, "FLIP_RENDEZVOUS_SECONDS=%s is not a time above 0, such as 90 or 2m",
+                 text);
 }
 
 /* torchrun's agent may itself listen on MASTER_PORT, for PyTorch's own rendezvous. */
@@ -95,8 +97,8 @@ static void welcome(const launch *l, int *sockets, int fd, int *found) {
   (*found)++;
 }
 
-static err gather_here(const launch *l, int *sockets) {
-  double seconds = rendezvous_seconds(), deadline = clock_seconds() + seconds;
+static err gather_here(const launch *l, double seconds, int *sockets) {
+  double deadline = clock_seconds() + seconds;
   int port = port_of(l), found = 1;
   int listener = socket_listen(htons((uint16_t)port));
   if (listener < 0 && errno == EADDRINUSE)
@@ -147,8 +149,8 @@ static bool reach(const launch *l, double seconds, int *fd, const char **why) {
 }
 
 /* Rank 0 may start later: a refused connection is tried again. */
-static err connect_there(const launch *l, int *fd) {
-  double seconds = rendezvous_seconds(), deadline = clock_seconds() + seconds;
+static err connect_there(const launch *l, double seconds, int *fd) {
+  double deadline = clock_seconds() + seconds;
   const char *why = "";
   while (clock_seconds() < deadline) {
     if (reach(l, deadline - clock_seconds(), fd, &why)) return NULL;
@@ -161,12 +163,12 @@ static err connect_there(const launch *l, int *fd) {
                  l->rank, l->address, port_of(l), seconds, why);
 }
 
-static err join_there(const launch *l, int *sockets) {
+static err join_there(const launch *l, double seconds, int *sockets) {
   hello h = {.rank = l->rank, .size = l->size};
   reply answer;
   run_of(h.run);
   memcpy(h.greeting, greeting, sizeof greeting);
-  err error = connect_there(l, &sockets[0]);
+  err error = connect_there(l, seconds, &sockets[0]);
   if (error) return error;
   if (!socket_send(sockets[0], &h, sizeof h) || !socket_receive(sockets[0], &answer, sizeof answer))
     return err_new(ERR_IO,
@@ -181,5 +183,8 @@ static err join_there(const launch *l, int *sockets) {
 
 err rendezvous_meet(const launch *l, int *sockets) {
   for (int r = 0; r < l->size; r++) sockets[r] = -1;
-  return l->rank == 0 ? gather_here(l, sockets) : join_there(l, sockets);
+  double seconds;
+  err error = rendezvous_seconds(&seconds);
+  if (error) return error;
+  return l->rank == 0 ? gather_here(l, seconds, sockets) : join_there(l, seconds, sockets);
 }

@@ -6,8 +6,9 @@
 #include "base/err.h"
 #include "base/launch.h"
 
-/* Seconds to wait for all ranks: 120, or the variable FLIP_RENDEZVOUS_SECONDS. */
-double rendezvous_seconds(void);
+/* Seconds to wait for all ranks: 120, or the variable FLIP_RENDEZVOUS_SECONDS; ERR_INPUT if that is
+ * no duration. */
+err rendezvous_seconds(double *seconds) ERR_MUST_CHECK;
 
 /* Collective. sockets [size]: on rank 0 one to every other rank, on the others one to rank 0; -1
  * where there is none. The caller closes them, after an error too. */

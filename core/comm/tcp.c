@@ -258,8 +258,11 @@ static err share_addresses(comm *c, uint16_t own, socket_address *seen, uint16_t
   size_t size = (size_t)c->size;
   err error = NULL;
   if (c->rank > 0) {
+    double seconds;
+    error = rendezvous_seconds(&seconds);
+    if (error) return error;
     if (!socket_send(t->sockets[0], &own, sizeof own) ||
-        !socket_await(t->sockets[0], rendezvous_seconds() + ANSWER_SECONDS) ||
+        !socket_await(t->sockets[0], seconds + ANSWER_SECONDS) ||
         !socket_receive(t->sockets[0], seen, size * sizeof *seen) ||
         !socket_receive(t->sockets[0], ports, size * sizeof *ports))
       return lost(c, 0, errno);

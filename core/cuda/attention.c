@@ -146,27 +146,43 @@ static err choose_untouched(ops *o, const ops_attention *a, bool is_backward, in
   return error;
 }
 
+static err choose_and_keep(ops *o, const ops_attention *a, bool is_backward, int candidates,
+                           const choice_key *key, int *which) {
+  cuda_state *state = cuda_of(o);
+  const size_t scratch_bytes = state->scratch_bytes;
+  choice_value value;
+  err error = choose_untouched(o, a, is_backward, candidates, &value);
+  cuda_scratch_trim(o, scratch_bytes); /* allocated by the rejected candidates */
+  if (error) {
+    choice_store_release(state->choices);
+    return error;
+  }
+  *which = (int)value.part[0];
+  choice_store_add(state->choices, key, &value);
+  return NULL;
+}
+
 static err choose(ops *o, const ops_attention *a, bool is_backward, int *which) {
   cuda_state *state = cuda_of(o);
   const choice_key key = key_of(o, a, is_backward);
-  choice_value value;
-  bool is_known = choice_store_find(state->choices, &key, &value);
-  *which = OWN;
-  if (is_known && value.part[0] == OWN) return NULL; /* cuDNN is not needed */
-  int candidates = sdpa_candidates(o, a, is_backward);
-  if (candidates == 0) return NULL;
-  if (is_known && value.part[0] >= 0 && value.part[0] < candidates) {
-    *which = (int)value.part[0];
-    return NULL;
-  }
-  if (state->is_recording) return NULL;
-  const size_t scratch_bytes = state->scratch_bytes;
-  err error = choose_untouched(o, a, is_backward, candidates, &value);
-  cuda_scratch_trim(o, scratch_bytes); /* allocated by the rejected candidates */
-  if (error) return error;
-  *which = (int)value.part[0];
-  choice_store_add(state->choices, &key, &value);
-  return NULL;
+  bool is_ours = false;
+  int candidates;
+  do {
+    choice_value value;
+    bool is_known = choice_store_find(state->choices, &key, &value);
+    *which = OWN;
+    if (is_known && value.part[0] == OWN) return NULL; /* cuDNN is not needed */
+    candidates = sdpa_candidates(o, a, is_backward);
+    if (candidates == 0) return NULL;
+    if (is_known && value.part[0] >= 0 && value.part[0] < candidates) {
+      *which = (int)value.part[0];
+      return NULL;
+    }
+    if (state->is_recording) return NULL;
+    err error = cuda_claim_choice(o, &key, &is_ours);
+    if (error) return error;
+  } while (!is_ours);
+  return choose_and_keep(o, a, is_backward, candidates, &key, which);
 }
 
 static err attend(ops *o, const ops_attention *a, bool is_backward) {

@@ -96,6 +96,9 @@ static inline bool cuda_may_time(const cuda_state *state) {
          (!state->request.is_deterministic || choice_store_is_lasting(state->choices));
 }
 
+/* plugin.c: choice_store_claim, after the device has done all it was given. */
+err cuda_claim_choice(ops *o, const choice_key *key, bool *is_ours) ERR_MUST_CHECK;
+
 /* runtime.c: streams, copies, recordings. */
 err cuda_runtime_create(ops *o) ERR_MUST_CHECK;
 void cuda_runtime_destroy(ops *o);

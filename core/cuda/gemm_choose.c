@@ -168,11 +168,18 @@ static err choose_form(ops *o, const gemm_key *key, const gemm_product *p, gemm_
 }
 
 static err make_plan(ops *o, const gemm_key *key, const gemm_product *p, gemm_plan *plan) {
-  bool is_there;
+  cuda_state *state = cuda_of(o);
+  const choice_key stored = stored_key(key);
+  bool may_time = cuda_may_time(state), is_there = false, is_ours = false;
   err error = recall(o, key, p, plan, &is_there);
+  while (!error && !is_there && may_time && !is_ours) {
+    error = cuda_claim_choice(o, &stored, &is_ours);
+    if (!error && !is_ours) error = recall(o, key, p, plan, &is_there);
+  }
   if (error || is_there) return error;
   error = choose_form(o, key, p, plan);
-  if (!error && cuda_may_time(cuda_of(o)) && !plan->is_untried) remember(cuda_of(o), plan);
+  if (!error && may_time && !plan->is_untried) remember(state, plan);
+  choice_store_release(state->choices); /* if nothing was chosen, or it is not remembered */
   return error;
 }
 

@@ -78,6 +78,17 @@ static err open_choices(ops *o) {
   return choice_store_open(name, &cuda_of(o)->choices);
 }
 
+/* The device may be communicating, which ends only when other ranks go on; these may need a choice
+ * too, and would wait for the claim: so it is not made before. */
+err cuda_claim_choice(ops *o, const choice_key *key, bool *is_ours) {
+  choice_store *choices = cuda_of(o)->choices;
+  *is_ours = !choice_store_is_lasting(choices);
+  if (*is_ours) return NULL;
+  err error = cuda_error(cudaDeviceSynchronize(), "waiting for the GPU");
+  if (!error) *is_ours = choice_store_claim(choices, key);
+  return error;
+}
+
 void cuda_destroy(ops *o) {
   cuda_state *state = cuda_of(o);
   if (state) {

@@ -73,6 +73,11 @@ err forecast_make(const settings *s, int64_t vocabulary, int64_t chunk_bytes,
   if (ranks < 1 || s->batch_size % ranks)
     return err_new(ERR_INPUT, "batch_size: %" PRId64 " is not divisible by %d ranks", s->batch_size,
                    ranks);
+  if (!settings_suit_ranks(s, ranks)) /* the only other reason */
+    return err_new(ERR_INPUT,
+                   "batch_size: %" PRId64 " is not divisible by %d; mixup and CutMix mix pairs of "
+                   "images, and each of the %d ranks has whole pairs",
+                   s->batch_size, 2 * ranks, ranks);
   *f = (forecast){.ranks = ranks, .own = s->batch_size / ranks};
   f->micro = s->micro_batch_size;
   if (m->most_micro_batch && (!f->micro || f->micro > m->most_micro_batch))

@@ -34,7 +34,7 @@ typedef struct {
   uint64_t rank_bytes; /* planned memory */
 } forecast;
 
-/* ranks must divide batch_size. vocabulary: entries of the tokenizer. */
+/* ERR_INPUT unless settings_suit_ranks. vocabulary: entries of the tokenizer. */
 err forecast_make(const settings *s, int64_t vocabulary, int64_t chunk_bytes,
                   const forecast_machine *machine, int ranks, forecast *out) ERR_MUST_CHECK;
 

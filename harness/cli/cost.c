@@ -62,11 +62,11 @@ static int64_t vocabulary_of(const settings *s) {
   return s->text_vocabulary_rows > 0 ? s->text_vocabulary_rows : model_published_vocabulary(s);
 }
 
-/* The largest number of devices, up to `most`, that divides the batch with at least LEAST_OWN
- * samples on each. */
-static int ranks_for(int64_t most, int64_t batch) {
+/* The largest number of devices, up to `most`, among which the batch can be divided with at least
+ * LEAST_OWN samples on each. */
+static int ranks_for(int64_t most, const settings *s) {
   for (int64_t ranks = most; ranks > 1; ranks--)
-    if (batch % ranks == 0 && batch / ranks >= LEAST_OWN) return (int)ranks;
+    if (settings_suit_ranks(s, ranks) && s->batch_size / ranks >= LEAST_OWN) return (int)ranks;
   return 1;
 }
 
@@ -81,7 +81,7 @@ static err forecast_cell(const costing *c, size_t which, const settings *s, fore
   err error = model_count(s, vocabulary, forecast_compute_type(s, m->rates), 0, &counts);
   if (error) return error;
   *flops = counts.train_sample;
-  return forecast_make(s, vocabulary, 0, &own, ranks_for(c->words->ranks, s->batch_size), f);
+  return forecast_make(s, vocabulary, 0, &own, ranks_for(c->words->ranks, s), f);
 }
 
 static void add(cost_sum *sum, int64_t data_samples, const settings *s, const forecast *f,
@@ -269,11 +269,10 @@ static void finish(costing *c) {
     strbuf_format(&lines, "micro-batches of at most %g samples, the measured batch\n",
                   c->rates[i].rows[0].batch);
     if (c->words->ranks > 1)
-      strbuf_format(
-          &lines,
-          "a cell uses the largest number of devices, up to %ld, that divides its batch with at "
-          "least %d samples on each\n",
-          (long)c->words->ranks, LEAST_OWN);
+      strbuf_format(&lines,
+                    "a cell uses the largest number of devices, up to %ld, that divides its batch "
+                    "(with mixup or CutMix into whole pairs) with at least %d samples on each\n",
+                    (long)c->words->ranks, LEAST_OWN);
     if (as_json) jsonw_array(&c->w, c->words->rates.items[i]);
     if (!as_json) strbuf_format(out, "assumptions for %s\n", c->words->rates.items[i]);
     for (char *at = lines.data, *end; at && *at; at = end + 1) {

@@ -41,12 +41,17 @@ enum { SIGNALS = sizeof trainers_signals / sizeof *trainers_signals };
 /* ---- rank and cores of this process ---- */
 
 /* The first of the variables that is set; -1: none. */
-static int64_t number_of(const char *const *names, size_t count) {
+static err number_of(const char *const *names, size_t count, int64_t *number) {
+  *number = -1;
   for (size_t i = 0; i < count; i++) {
     const char *value = getenv(names[i]);
-    if (value && *value) return strtoll(value, NULL, 10);
+    if (!value || !*value) continue;
+    const char *end = text_read_whole(value, number);
+    if (end && !*end) return NULL;
+    return err_new(ERR_INPUT, "%s=%s, which the launcher has set, is not a whole number", names[i],
+                   value);
   }
-  return -1;
+  return NULL;
 }
 
 static err find_position(position *at) {
@@ -54,10 +59,12 @@ static err find_position(position *at) {
   static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS"};
   static const char *const locals[] = {"OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID"};
   static const char *const local_sizes[] = {"OMPI_COMM_WORLD_LOCAL_SIZE"};
-  at->rank = number_of(ranks, sizeof ranks / sizeof *ranks);
-  at->size = number_of(sizes, sizeof sizes / sizeof *sizes);
-  at->local_rank = number_of(locals, sizeof locals / sizeof *locals);
-  at->local_size = number_of(local_sizes, sizeof local_sizes / sizeof *local_sizes);
+  err error = number_of(ranks, sizeof ranks / sizeof *ranks, &at->rank);
+  if (!error) error = number_of(sizes, sizeof sizes / sizeof *sizes, &at->size);
+  if (!error) error = number_of(locals, sizeof locals / sizeof *locals, &at->local_rank);
+  if (!error)
+    error = number_of(local_sizes, sizeof local_sizes / sizeof *local_sizes, &at->local_size);
+  if (error) return error;
   if (at->rank >= 0 && at->size >= 1) return NULL;
   return err_new(ERR_INPUT,
                  "no launcher has set this process's rank: 'flipbench rank' is started by "

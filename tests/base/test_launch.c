@@ -54,6 +54,10 @@ static void a_process_without_variables_is_alone(void **state) {
   assert_int_equal(detected().kind, LAUNCH_ALONE);
   SET("SLURM_NTASKS=4"); /* a batch script that is itself no step */
   assert_int_equal(detected().kind, LAUNCH_ALONE);
+  SET("WORLD_SIZE=4"); /* of something else */
+  assert_int_equal(detected().kind, LAUNCH_ALONE);
+  SET("WORLD_SIZE=1", "MASTER_ADDR=node1", "MASTER_PORT=29500");
+  assert_int_equal(detected().kind, LAUNCH_ALONE);
 }
 
 static void variables_name_the_rank(void **state) {
@@ -81,11 +85,22 @@ static void mpi_names_the_number_of_ranks(void **state) {
   assert_int_equal(l.kind, LAUNCH_MPI);
   assert_int_equal(l.local_rank, 3);
   assert_string_equal(l.ranks, "16");
+  /* a batch script's variables for PyTorch, whose programs read their rank from Slurm */
+  SET("PMIX_RANK=0", "SLURM_NTASKS=16", "WORLD_SIZE=16", "MASTER_ADDR=node1", "MASTER_PORT=29500");
+  assert_int_equal(detected().kind, LAUNCH_MPI);
 }
 
 static void wrong_variables_are_refused_by_name(void **state) {
   (void)state;
   launch l;
+  SET("WORLD_SIZE=2", "MASTER_ADDR=node1", "MASTER_PORT=29500");
+  assert_refused(launch_detect(&l), "WORLD_SIZE is set, but RANK is not");
+  SET("RANK=1", "MASTER_ADDR=node1", "MASTER_PORT=29500");
+  assert_refused(launch_detect(&l), "RANK is set, but WORLD_SIZE is not");
+  SET("OMPI_COMM_WORLD_SIZE=four");
+  assert_refused(launch_detect(&l), "OMPI_COMM_WORLD_SIZE=four is not a whole number");
+  SET("OMPI_COMM_WORLD_SIZE=4", "OMPI_COMM_WORLD_LOCAL_RANK=2nd");
+  assert_refused(launch_detect(&l), "OMPI_COMM_WORLD_LOCAL_RANK=2nd is not a whole number");
   SET("RANK=0", "WORLD_SIZE=2", "MASTER_ADDR=node1");
   assert_refused(launch_detect(&l), "MASTER_PORT is not");
   SET("RANK=0", "WORLD_SIZE=2", "MASTER_PORT=29500");
@@ -115,6 +130,8 @@ static void a_rank_takes_the_gpu_of_its_local_number(void **state) {
   assert_refused(launch_device(2, &device), "local rank 2, but 2 GPUs are visible");
   SET("RANK=5", "WORLD_SIZE=8", "MASTER_ADDR=node1", "MASTER_PORT=29500");
   assert_int_equal(device_of(4), 1); /* 4 ranks a machine, in order */
+  SET("WORLD_SIZE=8", "MASTER_ADDR=node1", "MASTER_PORT=29500");
+  assert_int_equal(device_of(4), 0); /* flip embed, which has no ranks */
 }
 
 int main(void) {

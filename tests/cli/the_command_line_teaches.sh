@@ -125,3 +125,6 @@ expect_status 2 "$FLIP" plan --config "$preset" --ranks 2 --rate 100 --link 0
 expect_line err.txt '[-]-link: 0 GB/s is not above 0'
 expect_status 2 "$FLIP" plan --config "$preset" --ranks 2 --rate 100
 expect_line err.txt '[-]-ranks needs --link'
+# Nor is a variable that is no number.
+OMPI_COMM_WORLD_RANK=first OMPI_COMM_WORLD_SIZE=2 expect_status 2 "$FLIPBENCH" rank --folder cell -- true
+expect_line err.txt 'OMPI_COMM_WORLD_RANK=first, which the launcher has set, is not a whole number'

@@ -2,8 +2,11 @@
  */
 #include "support/test.h"
 
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -16,10 +19,14 @@ static choice_key key_of(int64_t number) {
   return (choice_key){{1, number, -number, INT64_MAX - number}};
 }
 
-static choice_store *open_store(void) {
+static choice_store *open_named(const char *name) {
   choice_store *store;
-  assert_ok(choice_store_open("device-13.txt", &store));
+  assert_ok(choice_store_open(name, &store));
   return store;
+}
+
+static choice_store *open_store(void) {
+  return open_named("device-13.txt");
 }
 
 static void add(choice_store *store, int64_t number, int64_t value) {
@@ -51,16 +58,20 @@ static void a_choice_persists_across_processes(void **state) {
   choice_store_close(store);
 }
 
-/* Written while the process runs, so that one that is killed has lost little. */
+static bool claim(choice_store *store, int64_t number) {
+  choice_key key = key_of(number);
+  return choice_store_claim(store, &key);
+}
+
+/* Written while the process runs, so that one that is killed has lost nothing. */
 static void choices_are_saved_before_the_end(void **state) {
   (void)state;
   choice_store *killed = open_store();
-  add(killed, 51, 1); /* the first is saved at once, others when a second has passed */
-  choice_store *other = open_store();
-  assert_true(look_up(other, 51) == 1);
-  choice_store_close(other);
+  add(killed, 51, 1);
   add(killed, 52, 2);
-  assert_true(look_up(killed, 51) == 1 && look_up(killed, 52) == 2);
+  choice_store *other = open_store();
+  assert_true(look_up(other, 51) == 1 && look_up(other, 52) == 2);
+  choice_store_close(other);
   choice_store_close(killed);
 }
 
@@ -69,14 +80,118 @@ static void two_processes_keep_both_their_choices(void **state) {
   choice_store *one = open_store(), *other = open_store();
   add(one, 101, 1);
   add(other, 102, 2);
-  add(one, 103, 3);
-  add(other, 103, 4); /* both chose: the first to write is kept by the file's next readers */
   choice_store_close(one);
   choice_store_close(other);
   choice_store *store = open_store();
   assert_true(look_up(store, 101) == 1 && look_up(store, 102) == 2);
-  assert_true(look_up(store, 103) == 4); /* the writer trusts its own, which its run has used */
   choice_store_close(store);
+}
+
+static void the_first_choice_is_taken_by_all(void **state) {
+  (void)state;
+  choice_store *one = open_store(), *other = open_store(); /* neither has read the other's */
+  assert_true(claim(one, 111));
+  add(one, 111, 1);
+  assert_true(claim(one, 112)); /* a claim without a choice holds up nobody */
+  choice_store_release(one);
+  assert_false(claim(other, 111));
+  assert_true(look_up(other, 111) == 1);
+  assert_true(claim(other, 112));
+  add(other, 112, 2);
+  assert_false(claim(one, 112));
+  assert_true(look_up(one, 112) == 2);
+  choice_store_close(one);
+  choice_store_close(other);
+}
+
+/* Status of a process as exit(3) has it. */
+static int status_of(pid_t child) {
+  int status;
+  assert_true(waitpid(child, &status, 0) == child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void a_process_waits_for_the_choice_of_another(void **state) {
+  (void)state;
+  int begin[2];
+  char byte = 0;
+  choice_store *store = open_store(), *theirs = open_store(); /* both before the choice is made */
+  assert_true(pipe(begin) == 0);
+  pid_t child = fork();
+  if (child == 0) {
+    if (read(begin[0], &byte, 1) != 1) _exit(98);
+    _exit(claim(theirs, 121) ? 99 : (int)look_up(theirs, 121));
+  }
+  assert_true(claim(store, 121));
+  assert_true(write(begin[1], &byte, 1) == 1);
+  add(store, 121, 12); /* whether the other one waits by now or comes later */
+  assert_true(status_of(child) == 12);
+  choice_store_close(store);
+  choice_store_close(theirs);
+  close(begin[0]);
+  close(begin[1]);
+}
+
+static void a_process_that_is_killed_holds_up_nobody(void **state) {
+  (void)state;
+  pid_t child = fork();
+  if (child == 0) {
+    if (claim(open_store(), 131)) raise(SIGKILL);
+    _exit(99);
+  }
+  assert_true(status_of(child) == -1);
+  choice_store *store = open_store();
+  assert_true(claim(store, 131));
+  choice_store_close(store);
+}
+
+/* Each would choose its own number. */
+static void processes_that_start_together_choose_the_same(void **state) {
+  (void)state;
+  enum { PROCESSES = 4, CHOICES = 12 };
+  pid_t children[PROCESSES];
+  int64_t(*chosen)[CHOICES] = mmap(NULL, PROCESSES * sizeof *chosen, PROT_READ | PROT_WRITE,
+                                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  assert_true(chosen != MAP_FAILED);
+  for (int p = 0; p < PROCESSES; p++) {
+    children[p] = fork();
+    if (children[p]) continue;
+    choice_store *store = open_named("together.txt");
+    for (int i = 0; i < CHOICES; i++) {
+      int64_t number = p % 2 ? CHOICES - 1 - i : i; /* two of them from the other end */
+      if (look_up(store, number) < 0 && claim(store, number)) add(store, number, 1 + p);
+      chosen[p][number] = look_up(store, number);
+    }
+    _exit(0);
+  }
+  for (int p = 0; p < PROCESSES; p++) assert_true(status_of(children[p]) == 0);
+  choice_store *store = open_named("together.txt");
+  for (int i = 0; i < CHOICES; i++)
+    for (int p = 0; p < PROCESSES; p++)
+      assert_true(chosen[p][i] > 0 && chosen[p][i] == look_up(store, i));
+  choice_store_close(store);
+  munmap(chosen, PROCESSES * sizeof *chosen);
+}
+
+/* The lock's file cannot be opened here; a file system without locks has the same effect. */
+static void without_locks_every_process_chooses_and_no_choice_is_lost(void **state) {
+  (void)state;
+  char *lock = fs_join(folder, "flip/unlocked.txt.lock");
+  assert_true(mkdir(lock, 0700) == 0);
+  choice_store *one = open_named("unlocked.txt"), *other = open_named("unlocked.txt");
+  assert_true(claim(one, 141) && claim(other, 141));
+  add(one, 141, 1);
+  add(one, 142, 2);
+  add(other, 141, 3); /* the last to write is kept, and each goes on with its own */
+  add(other, 143, 4);
+  assert_true(look_up(one, 141) == 1 && look_up(other, 141) == 3);
+  choice_store_close(one);
+  choice_store_close(other);
+  choice_store *store = open_named("unlocked.txt");
+  assert_true(look_up(store, 141) == 3 && look_up(store, 142) == 2 && look_up(store, 143) == 4);
+  choice_store_close(store);
+  assert_true(rmdir(lock) == 0);
+  free(lock);
 }
 
 static void a_stale_choice_is_replaced(void **state) {
@@ -87,10 +202,15 @@ static void a_stale_choice_is_replaced(void **state) {
   choice_store_close(store);
   store = open_store();
   choice_store *reader = open_store(); /* has read the stale one, and writes after the other */
+  assert_true(claim(store, 201));      /* still only the one that it knows */
   add(store, 201, 9);
   assert_true(look_up(store, 201) == 9);
   choice_store_close(store);
+  assert_true(claim(reader, 203));
+  assert_true(look_up(reader, 201) == 1); /* a run goes on with what it has used */
   add(reader, 203, 3);
+  assert_false(claim(reader, 201)); /* unless it cannot be used */
+  assert_true(look_up(reader, 201) == 9);
   choice_store_close(reader);
   store = open_store();
   assert_true(look_up(store, 201) == 9 && look_up(store, 202) == 2 && look_up(store, 203) == 3);
@@ -123,6 +243,7 @@ static void a_folder_that_cannot_be_made_only_loses_persistence(void **state) {
   setenv("XDG_CACHE_HOME", "/proc/nothing/here", 1);
   choice_store *store = open_store();
   assert_false(choice_store_is_lasting(store));
+  assert_true(claim(store, 5));
   add(store, 5, 50);
   assert_true(look_up(store, 5) == 50);
   choice_store_close(store);
@@ -137,14 +258,23 @@ int main(void) {
       cmocka_unit_test(a_choice_persists_across_processes),
       cmocka_unit_test(choices_are_saved_before_the_end),
       cmocka_unit_test(two_processes_keep_both_their_choices),
+      cmocka_unit_test(the_first_choice_is_taken_by_all),
+      cmocka_unit_test(a_process_waits_for_the_choice_of_another),
+      cmocka_unit_test(a_process_that_is_killed_holds_up_nobody),
+      cmocka_unit_test(processes_that_start_together_choose_the_same),
+      cmocka_unit_test(without_locks_every_process_chooses_and_no_choice_is_lost),
       cmocka_unit_test(a_stale_choice_is_replaced),
       cmocka_unit_test(a_damaged_file_is_not_an_error),
       cmocka_unit_test(a_folder_that_cannot_be_made_only_loses_persistence),
   };
   int failures = cmocka_run_group_tests(tests, NULL, NULL);
+  static const char *const left[] = {"device-13.txt", "device-13.txt.lock", "together.txt",
+                                     "together.txt.lock", "unlocked.txt"};
   char path[128];
-  snprintf(path, sizeof path, "%s/flip/device-13.txt", folder);
-  unlink(path);
+  for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+    snprintf(path, sizeof path, "%s/flip/%s", folder, left[i]);
+    unlink(path);
+  }
   snprintf(path, sizeof path, "%s/flip", folder);
   rmdir(path);
   rmdir(folder);

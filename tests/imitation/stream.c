@@ -216,6 +216,12 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   return runtime_fail(run_until(stream, NULL));
 }
 
+cudaError_t cudaDeviceSynchronize(void) {
+  imitation_enter("cudaDeviceSynchronize");
+  cudaError_t code = stream_refuse_in_capture("cudaDeviceSynchronize");
+  return code ? code : runtime_fail(stream_run_all());
+}
+
 /* Asked, it says truly that work waits; and then does it, as a device would have done meanwhile. */
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
   cudaError_t code = enter_on_stream(stream, "cudaStreamQuery");

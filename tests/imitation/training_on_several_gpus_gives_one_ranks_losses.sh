@@ -46,6 +46,15 @@ same_tensors narrow-lazy narrow-eager "in 8 bits an order of the work changes th
 paste <(losses narrow1) <(losses narrow-lazy) | awk '{ if (($1 - $2)^2 > (0.02 * $2)^2) exit 1 } END { if (NR != 6) exit 1 }' ||
   { paste <(losses narrow1) <(losses narrow-lazy); fail "in 8 bits two ranks train differently"; }
 
+# each rank would choose other algorithms: without choices of an earlier run, both take those of the first to need them
+other_algorithms() {
+  start 2 bash -c '[ $RANK = 0 ] || export FLIP_IMITATION_BLAS=slow_first; exec "$@"' - \
+    "$FLIP" train --config run.yaml --no-progress --set device=cuda "${tiny[@]}" --out "$1"
+  finish
+}
+for out in cold warm; do XDG_CACHE_HOME=$PWD/common must_run other_algorithms $out; done
+same_tensors cold warm "ranks that choose algorithms give other bits than ranks that recall them"
+
 # steps are recorded with what they exchange
 traces=$PWD/trace must_run ranks 2 --out traced "${tiny[@]}"
 for rank in 0 1; do
@@ -77,6 +86,10 @@ ranks 3 --out three "${tiny[@]}" --set batch_size=9 && fail "three ranks on two 
 expect_line ranks.err 'this process is local rank 2, but 2 GPUs are visible here'
 rm -f ranks.err
 FLIP_IMITATION_DEVICES=2 ranks 3 --out mixed "${tiny[@]}" --set batch_size=9 --set device=auto && fail "a rank on the CPU, the others on GPUs"
+expect_line ranks.err 'rank 2: it computes on the CPU, but rank 0 on a GPU'
+rm -f ranks.err
+start 3 "$FLIP" eval -m on2 -f held.yaml -s device=auto >out.txt
+finish && fail "a rank evaluates on the CPU, the others on GPUs"
 expect_line ranks.err 'rank 2: it computes on the CPU, but rank 0 on a GPU'
 devices=4
 # without the plugin

@@ -117,6 +117,16 @@ static void a_gradient_cache_encodes_twice(void **state) {
   err error = forecast_make(&s, VOCABULARY, 0, &m, 3, &f);
   assert_non_null(strstr(err_message(error), "65536 is not divisible by 3 ranks"));
   err_free(error);
+  /* each rank has whole pairs of images that are mixed, as in training */
+  assert_ok(settings_set(&s, "batch_size=6"));
+  assert_ok(settings_set(&s, "micro_batch_size=0"));
+  assert_ok(settings_set(&s, "classification.classes=10"));
+  assert_ok(settings_set(&s, "classification.mixup=0.8"));
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &m, 3, &f));
+  error = forecast_make(&s, VOCABULARY, 0, &m, 2, &f);
+  assert_non_null(error);
+  assert_non_null(strstr(err_message(error), "6 is not divisible by 4; mixup and CutMix"));
+  err_free(error);
   rates_free(&rates);
   settings_free(&s);
 }

@@ -1,4 +1,5 @@
 . "$SOURCE/tests/support/sweep.sh"
+unset GOMP_SPINCOUNT # a variable that changes speed is part of a series' arguments
 
 # A program that says of which commit it is and how fast it was: RATE, a few per mille up and down.
 cat > program <<'P'
