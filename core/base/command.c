@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* ---- starting ---- */
@@ -14,7 +16,10 @@
 /* In the child, after fork: only what is safe there. */
 static _Noreturn void become(const command_call *c, pid_t parent) {
   static const char problem[] = ": cannot be started\n";
-  if (c->leads_group) setpgid(0, 0);
+  if (c->leads_session)
+    setsid();
+  else if (c->leads_group)
+    setpgid(0, 0);
   if (c->dies_with_parent) prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (c->dies_with_parent && getppid() != parent)
     _exit(COMMAND_NOT_FOUND); /* it exited in the
@@ -52,8 +57,8 @@ static int add_actions(const command_call *c, posix_spawn_file_actions_t *action
 static int start_by_spawn(const command_call *c, pid_t *pid) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
-  short flags = (short)((c->leads_group ? POSIX_SPAWN_SETPGROUP : 0) |
-                        (c->mask ? POSIX_SPAWN_SETSIGMASK : 0));
+  int group = c->leads_session ? POSIX_SPAWN_SETSID : c->leads_group ? POSIX_SPAWN_SETPGROUP : 0;
+  short flags = (short)(group | (c->mask ? POSIX_SPAWN_SETSIGMASK : 0));
   int code = posix_spawn_file_actions_init(&actions);
   if (code) return code;
   code = posix_spawnattr_init(&attributes);
@@ -120,20 +125,30 @@ err command_read(const command_call *call, bool takes_both, strbuf *out, int *st
   return error;
 }
 
-/* Waits for a child that leads a group of its own; when *stop becomes true the group is ended. */
-static err wait_or_stop(pid_t pid, const char *what, const volatile bool *stop, int *status) {
+/* Waits for a child that leads a group of its own, which is ended when that is asked for. */
+static err wait_or_stop(pid_t pid, const char *what, const command_stop *stop, int *status) {
   enum { LOOK_MS = 50, PATIENCE = 100 };
-  const struct timespec moment = {0, LOOK_MS * 1000000L};
   if (!stop || !pid) return wait_for(pid, what, status);
-  for (int asked = 0;;) {
+  err error = NULL;
+  /* readable when the child has ended; -1, where the kernel has none: every look takes its time */
+  struct pollfd end = {.fd = pidfd_open(pid, 0), .events = POLLIN};
+  for (int asked = 0; !error;) {
     pid_t ended = waitpid(pid, status, WNOHANG);
     if (ended == pid) break;
-    if (ended < 0 && errno != EINTR) return err_errno(errno, "cannot wait for %s", what);
-    if (*stop && asked++ == 0) kill(-pid, SIGTERM);
+    if (ended < 0 && errno != EINTR) error = err_errno(errno, "cannot wait for %s", what);
+    if (stop->is_asked(stop->context) && asked++ == 0) kill(-pid, SIGTERM);
     if (asked == PATIENCE) kill(-pid, SIGKILL);
-    nanosleep(&moment, NULL);
+    if (!error) poll(&end, 1, LOOK_MS);
   }
-  return *stop ? err_new(ERR_INTERRUPTED, "stopped") : NULL;
+  if (end.fd >= 0) close(end.fd);
+  if (!error && stop->is_asked(stop->context)) error = err_new(ERR_INTERRUPTED, "stopped");
+  return error;
+}
+
+err command_run_until(const command_call *call, const command_stop *stop, int *status) {
+  pid_t pid;
+  err error = command_start(call, &pid);
+  return error ? error : wait_or_stop(pid, call->words[0], stop, status);
 }
 
 /* ---- convenience functions ---- */
@@ -162,8 +177,13 @@ err command_capture_quietly(char *const *words, strbuf *out) {
   return error;
 }
 
+static bool is_set(const void *flag) {
+  return *(const volatile bool *)flag;
+}
+
 err command_run_logged(const char *line, const char *folder, const char *log,
                        const volatile bool *stop) {
+  const command_stop when = {is_set, (const void *)(uintptr_t)stop};
   char *words[] = {"/bin/sh", "-c", (char *)line, NULL};
   int status = 0, fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   pid_t pid;
@@ -172,7 +192,7 @@ err command_run_logged(const char *line, const char *folder, const char *log,
       .words = words, .folder = folder, .out = fd, .err = fd, .leads_group = stop != NULL};
   err error = command_start(&call, &pid);
   close(fd);
-  if (!error) error = wait_or_stop(pid, line, stop, &status);
+  if (!error) error = wait_or_stop(pid, line, stop ? &when : NULL, &status);
   if (!error && command_exit_status(status) != 0)
     error = err_new(ERR_INPUT, "'%s' failed: see %s", line, log);
   return error;

@@ -18,6 +18,7 @@ typedef struct {
   const sigset_t *mask;     /* its blocked signals; NULL: those of the calling thread */
   bool has_no_input;        /* stdin is /dev/null */
   bool leads_group;         /* a process group, so that kill(-pid, …) reaches all its children */
+  bool leads_session;       /* and its group, without a terminal: signals to ours do not reach it */
   bool dies_with_parent;    /* SIGTERM when this process ends */
   /* Called in the child before exec; only async-signal-safe calls are allowed. */
   void (*prepare)(const void *context);
@@ -30,7 +31,16 @@ typedef struct {
 err command_start(const command_call *call, pid_t *pid) ERR_MUST_CHECK;
 /* Starts the process and waits for it; *status as returned by waitpid. */
 err command_run(const command_call *call, int *status) ERR_MUST_CHECK;
-/* The same; appends its stdout and, with `takes_both`, its stderr to `out`. */
+/* Whether a running command is to be ended. Asked 20 times a second, on the calling thread. */
+typedef struct {
+  bool (*is_asked)(const void *context);
+  const void *context;
+} command_stop;
+/* The same for a command that leads a group or session, which is ended when `stop` (may be NULL)
+ * asks for it: ERR_INTERRUPTED. */
+err command_run_until(const command_call *call, const command_stop *stop,
+                      int *status) ERR_MUST_CHECK;
+/* As command_run; appends its stdout and, with `takes_both`, its stderr to `out`. */
 err command_read(const command_call *call, bool takes_both, strbuf *out,
                  int *status) ERR_MUST_CHECK;
 /* The exit status; for a process killed by a signal, the negated signal number. */

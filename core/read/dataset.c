@@ -72,6 +72,15 @@ static err take_fingerprint(dataset *d) {
   return error;
 }
 
+/* Weights are of the order in which a run draws its samples. */
+static err refuse_weight(const data_source *s, const char *name) {
+  if (s->weight == 1) return NULL;
+  return err_new(ERR_INPUT,
+                 "%s: weight has an effect in data.train only, and this reads each sample once: "
+                 "remove it",
+                 name);
+}
+
 typedef enum { READS_ALL = 1, FINGERPRINT = 2, PIPES = 4 } open_flags;
 
 static err open_all(char *const *names, size_t count, dataset_parts needs, int flags,
@@ -86,6 +95,7 @@ static err open_all(char *const *names, size_t count, dataset_parts needs, int f
     TRY(source_open(names[i], needs, flags & PIPES, &source));
     add_part(d, source);
     if (flags & READS_ALL) TRY(source_refuse_endless(source, names[i]));
+    if (flags & READS_ALL) TRY(refuse_weight(source, names[i]));
   }
   name_left_out(d);
   if (flags & FINGERPRINT) TRY(take_fingerprint(d));

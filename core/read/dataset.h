@@ -22,7 +22,8 @@ typedef enum {
  * FORMAT:LOCATION. A sample that lacks one of `needs` is skipped, counted and reported in the
  * warnings; so are skipped members of shards. allows_pipes: `pipe:COMMAND` may run its command;
  * dataset_open and dataset_open_for do not allow it. dataset_open needs pairs. dataset_open_for and
- * dataset_open_to_read are for tasks that read all samples: they refuse sources without end. */
+ * dataset_open_to_read are for tasks that read all samples, each once: they refuse sources without
+ * end, and weights. */
 err dataset_open(char *const *names, size_t count, dataset **out) ERR_MUST_CHECK;
 err dataset_open_for(char *const *names, size_t count, dataset_parts needs,
                      dataset **out) ERR_MUST_CHECK;

@@ -38,14 +38,13 @@ err sample_strings(const char *json, const char *name, char ***strings, size_t *
   if (error) return error;
   json_t *found = json_object_get(root, name);
   size_t most = json_is_array(found) ? json_array_size(found) : 1;
-  if (!json_is_array(found) && !json_is_string(found)) goto cleanup;
+  if (!json_is_array(found) && !json_is_string(found) && !json_is_integer(found)) goto cleanup;
   *strings = mem_zeroed(most + 1, sizeof **strings); /* not NULL for an empty list */
   if (!*strings) error = mem_error(most * sizeof **strings, "captions");
   for (size_t i = 0; i < most && !error; i++) {
     const json_t *one = json_is_array(found) ? json_array_get(found, i) : found;
-    if (!json_is_string(one)) continue;
     error = sample_json_string(one, "", &(*strings)[*count]);
-    if (!error) (*count)++;
+    *count += (*strings)[*count] != NULL;
   }
 cleanup:
   json_decref(root);

@@ -367,7 +367,8 @@ static void take_notes(const listed *one, const shard_notes *notes, const strbuf
   shard_notes_summary(notes, one->name, &out->lines);
 }
 
-static err open_shard(const void *context, int64_t number, stream_shard *out) {
+static err open_shard(const void *context, int64_t number, const command_stop *stop,
+                      stream_shard *out) {
   const shard_list *l = context;
   listed *one = &l->shards[number];
   shard_notes notes = {0};
@@ -375,7 +376,7 @@ static err open_shard(const void *context, int64_t number, stream_shard *out) {
   err error = NULL;
   *out = (stream_shard){.number = number, .reading = &l->sources[one->source].reading};
   if (one->command) {
-    TRY(shard_open_command(one->command, one->name, &out->tar, &notes));
+    TRY(shard_open_command(one->command, one->name, stop, &out->tar, &notes));
   } else {
     read_ahead(one->name);
     TRY(shard_open(one->name, &out->tar, &notes));

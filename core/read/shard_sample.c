@@ -1,13 +1,15 @@
 #include "read/shard_sample.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "base/command.h"
 #include "base/fs.h"
+#include "base/interrupt.h"
 #include "base/mem.h"
 #include "text/plain_text.h"
 #include "read/record.h"
@@ -93,20 +95,42 @@ void shard_hash_places(const shard *one, hash_state *state) {
   }
 }
 
+/* A process that is asked to stop by a signal (cli/stop.h) first finishes a step, and needs the
+ * command's output for it. Others end at once, and the command of their process group with them. */
+static bool outlives_signals(void) {
+  struct sigaction now;
+  return sigaction(SIGTERM, NULL, &now) == 0 && now.sa_handler != SIG_DFL &&
+         now.sa_handler != SIG_IGN;
+}
+
+/* Some schedulers send the signal to every process: the command may have ended by it before this
+ * process, in another thread, has seen its own. */
+static bool is_stop_requested(void) {
+  const struct timespec moment = {0, 50 * 1000000L};
+  for (int i = 0; i < 20 && !interrupt_is_requested(); i++) nanosleep(&moment, NULL);
+  return interrupt_is_requested();
+}
+
 /* Runs a command with its output in an unlinked temporary file. */
-static err run_command(const char *command, FILE **output) {
+static err run_command(const char *command, const command_stop *stop, FILE **output) {
   char *words[] = {"sh", "-c", (char *)command, NULL};
   int status = 0;
   err error = NULL;
   FILE *file = tmpfile();
   if (!file)
     return err_errno(errno, "pipe:%s: cannot create a temporary file for its output", command);
-  TRY(command_run(&(command_call){.words = words, .out = fileno(file)}, &status));
-  if (status != 0) {
-    int code = command_exit_status(status);
-    FAIL(ERR_INPUT, "pipe:%s: the command exited with status %d", command,
+  /* mpirun, srun and terminals send signals to whole process groups. In the background it could not
+   * read from the terminal either: it would be stopped. */
+  bool is_apart = outlives_signals();
+  const command_call call = {
+      .words = words, .out = fileno(file), .has_no_input = is_apart, .leads_session = is_apart};
+  TRY(command_run_until(&call, is_apart ? stop : NULL, &status));
+  int code = command_exit_status(status);
+  if (code != 0 && is_apart && is_stop_requested())
+    FAIL(ERR_INTERRUPTED, "stopped while a command was run: pipe:%s", command);
+  if (code != 0) /* the same command may succeed later: its server, or its network, was away */
+    FAIL(ERR_IO, "pipe:%s: the command exited with status %d", command,
          code < 0 ? 128 - code : code);
-  }
 cleanup:
   if (error)
     fclose(file);
@@ -115,10 +139,11 @@ cleanup:
   return error;
 }
 
-err shard_open_command(const char *command, const char *name, shard *out, shard_notes *notes) {
+err shard_open_command(const char *command, const char *name, const command_stop *stop, shard *out,
+                       shard_notes *notes) {
   FILE *output = NULL;
   char path[64];
-  err error = run_command(command, &output);
+  err error = run_command(command, stop, &output);
   if (error) return error;
   snprintf(path, sizeof path, "/proc/self/fd/%d", fileno(output));
   error = shard_open_as(path, name, out, notes);

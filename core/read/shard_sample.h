@@ -3,6 +3,7 @@
 #ifndef FLIP_READ_SHARD_SAMPLE_H
 #define FLIP_READ_SHARD_SAMPLE_H
 
+#include "base/command.h"
 #include "base/hash.h"
 #include "read/dataset.h"
 #include "read/shard.h"
@@ -14,8 +15,10 @@ typedef struct {
 } shard_reading;
 
 /* Maps and indexes the output of a shell command, stored in an unlinked temporary file; messages
- * call the shard `name`. Waits for the command; a non-zero exit status is an error. */
-err shard_open_command(const char *command, const char *name, shard *out,
+ * call the shard `name`. Waits for the command, which is ended when `stop` (may be NULL) asks for
+ * it. A non-zero exit status is an ERR_IO, or ERR_INTERRUPTED where this process was asked to
+ * stop. */
+err shard_open_command(const char *command, const char *name, const command_stop *stop, shard *out,
                        shard_notes *notes) ERR_MUST_CHECK;
 
 /* Removes samples that lack something from the index: one line of `lines` each, and counted. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/interrupt.h"
 #include "base/mem.h"
 #include "read/in_order.h"
 #include "read/shard_sample.h"
@@ -166,16 +167,22 @@ err source_open_shards(const source_request *r, data_source **out) {
   return s ? finish(r, s, error, out) : error;
 }
 
+static bool is_interrupted(const void *unused) {
+  (void)unused;
+  return interrupt_is_requested();
+}
+
 err source_open_pipe(const source_request *r, data_source **out) {
   char **commands = NULL, **names = NULL;
   size_t count = 0;
   shards_source *s = NULL;
+  const command_stop stop = {is_interrupted, NULL}; /* nothing is lost yet */
   err error = source_refuse_pipe(r);
   if (!error) error = shard_expand_commands(r->location, r->whole, &commands, &names, &count);
   if (error) return error;
   error = create(r, count, &s);
   for (size_t i = 0; i < count && !error; i++) {
-    error = shard_open_command(commands[i], names[i], &s->shards[i], &s->notes);
+    error = shard_open_command(commands[i], names[i], &stop, &s->shards[i], &s->notes);
     if (!error) s->shard_count++;
   }
   fs_free_names(commands, count);

@@ -43,7 +43,8 @@ struct stream {
   int64_t next_epoch, next_place; /* to be opened */
   int64_t queued, untouched;      /* samples, and shards, that are in no block yet */
   int64_t open_shards;
-  bool is_stopping, has_failed;
+  bool is_stopping; /* also read without it */
+  bool has_failed;
   stream_position at; /* start of the next block */
   int64_t skip;       /* samples of the first block that an earlier process returned */
   stream_block *block;
@@ -81,11 +82,16 @@ void stream_shard_close(stream_shard *one) {
   *one = (stream_shard){0};
 }
 
+static bool is_stopping(const void *context) {
+  return __atomic_load_n(&((const stream *)context)->is_stopping, __ATOMIC_RELAXED);
+}
+
 /* Opens the shard at a position, with room to mark undecodable samples. */
 static err open_place(const stream *s, int64_t epoch, int64_t place, stream_shard *out) {
   const stream_shards *from = &s->c.shards;
+  const command_stop stop = {is_stopping, s};
   int64_t number = from->at(from->context, s->c.seed, s->c.is_shuffled, epoch, place);
-  err error = from->open(from->context, number, out);
+  err error = from->open(from->context, number, &stop, out);
   if (error) return error;
   out->is_bad = mem_zeroed((size_t)out->count + 1, sizeof *out->is_bad);
   if (out->is_bad) return NULL;
@@ -181,7 +187,7 @@ cleanup:
 
 void stream_stop(stream *s) {
   pthread_mutex_lock(&s->lock);
-  s->is_stopping = true;
+  __atomic_store_n(&s->is_stopping, true, __ATOMIC_RELAXED);
   pthread_cond_broadcast(&s->ready);
   pthread_cond_broadcast(&s->wanted);
   pthread_mutex_unlock(&s->lock);

@@ -48,8 +48,9 @@ typedef struct {
   int64_t expected; /* samples per epoch by the counts next to the shards; 0: not known */
   /* The index of the shard at a position of an epoch. */
   int64_t (*at)(const void *context, uint64_t seed, bool is_shuffled, int64_t epoch, int64_t place);
-  /* Opens it: sets tar, reading, count, left_out and lines. Called from many threads. */
-  err (*open)(const void *context, int64_t number, stream_shard *out);
+  /* Opens it: sets tar, reading, count, left_out and lines. Called from many threads. Nobody needs
+   * it any more once `stop` (may be NULL) asks to stop. */
+  err (*open)(const void *context, int64_t number, const command_stop *stop, stream_shard *out);
 } stream_shards;
 
 typedef struct {
@@ -74,7 +75,8 @@ err stream_open(const stream_config *config, const stream_position *from,
                 stream **out) ERR_MUST_CHECK;
 /* Call after stream_stop, when no run is held. */
 void stream_close(stream *s);
-/* Wakes callers of stream_take, which then fail: for closing from another thread. */
+/* Wakes callers of stream_take, which then fail, and ends commands whose output is a shard: for
+ * closing from another thread. */
 void stream_stop(stream *s);
 
 /* The next `most` samples at most, in order; waits for their shards. One caller at a time. */

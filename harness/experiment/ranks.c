@@ -30,9 +30,11 @@ int64_t spec_nodes_of(const spec_cell *cell, int64_t ranks) {
 }
 
 int64_t spec_fewer_ranks(const spec_cell *cell, const spec_limits *limits, int64_t ranks) {
+  int64_t most = ranks / spec_nodes_of(cell, ranks); /* that a machine is known to have room for */
   if (limits->fewest_ranks < 1 || cell->ranks.is_axis) return 0;
   for (int64_t fewer = ranks - 1; fewer >= limits->fewest_ranks; fewer--)
-    if (settings_suit_ranks(&cell->settings, fewer)) return fewer;
+    if (settings_suit_ranks(&cell->settings, fewer) && fewer / spec_nodes_of(cell, fewer) <= most)
+      return fewer;
   return 0;
 }
 

@@ -185,7 +185,7 @@ bool spec_cell_matches(const spec_cell *cell, const spec_pairs *where);
 /* "ranks" and "nodes": keys of `requires` that may also be axes of the matrix. */
 bool spec_is_ranks_key(const char *key);
 /* The next smaller number of ranks that the cell can be trained on: at least limits.fewest_ranks,
- * a divisor of the batch, on as few of its nodes as keep `ranks` a multiple. 0: there is none. */
+ * a divisor of the batch, with no more of them on one machine than of `ranks`. 0: there is none. */
 int64_t spec_fewer_ranks(const spec_cell *cell, const spec_limits *limits, int64_t ranks);
 /* The machines that that many ranks of a cell are divided among: its nodes, or fewer. */
 int64_t spec_nodes_of(const spec_cell *cell, int64_t ranks);

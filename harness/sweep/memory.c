@@ -14,21 +14,14 @@ bool memory_is_of_host(const settings *s) {
   return s->device == DEVICE_CPU || !fs_is_folder("/proc/driver/nvidia/gpus");
 }
 
-/* The number in a file; NaN when there is none ("max", say). */
-static double read_number(const char *path) {
-  FILE *file = fopen(path, "re");
-  double value = NAN;
-  if (file && fscanf(file, "%lf", &value) != 1) value = NAN;
-  if (file) fclose(file);
-  return value;
+double memory_available(const char *root) {
+  bool is_group;
+  uint64_t bytes = machine_free_memory(root, &is_group);
+  return bytes || is_group ? (double)bytes : (double)NAN;
 }
 
-double memory_available(void) {
-  machine_state m = machine_look("");
-  double available = m.free_bytes ? (double)m.free_bytes : (double)NAN;
-  double left =
-      read_number("/sys/fs/cgroup/memory.max") - read_number("/sys/fs/cgroup/memory.current");
-  return left < available ? left : available; /* false for NaN */
+double memory_planned_here(const run_cell *c) {
+  return c->predicted_bytes / (double)spec_nodes_of(c->cell, c->ranks);
 }
 
 /* Pages in use by a process and what it started: the ranks of a launcher. */

@@ -5,13 +5,15 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "config/settings.h"
+#include "sweep/run.h"
 
 /* True when a run with these settings keeps its model in host memory, not in a GPU's. */
 bool memory_is_of_host(const settings *s);
-/* Bytes that can be allocated without swapping, considering this process's control group. NaN when
- * unknown. */
-double memory_available(void);
+/* Bytes that can be allocated without swapping, considering this process's control group: page
+ * cache is free. NaN when unknown. `root` is put before /proc and /sys, as in base/machine.h. */
+double memory_available(const char *root);
+/* The predicted memory of a cell's ranks on this machine. NaN when unknown. */
+double memory_planned_here(const run_cell *c);
 /* Bytes that a process will still allocate according to its plan: the plan minus the current use of
  * it and the processes that it started, at least 0. */
 double memory_outstanding(pid_t pid, double planned_bytes);

@@ -17,7 +17,7 @@ static const struct {
   const char *kind;
   bool passes, passes_with_checkpoint;
 } kinds[] = {{"nan", false, false},    /* the same settings give the same NaN */
-             {"input", false, false},  /* a wrong file stays wrong */
+             {"input", false, false},  /* a wrong file stays wrong until somebody mends it */
              {"timeout", false, true}, /* the next process gets its own time limit */
              {"stopped", false, false}};
 
@@ -74,8 +74,9 @@ static err set_aside(store *s, const char *results, run_cell *c) {
 
 err retry_prepare(store *s, const run_options *options, const char *kind, run_cell *c) {
   c->state = CELL_WAITING;
-  /* the same weights would give the same NaN, and training never started with wrong input */
-  bool starts_anew = strcmp(kind, "nan") == 0 || strcmp(kind, "input") == 0 ||
-                     !directory_has_checkpoint(options->results, c->directory);
+  /* The same weights would give the same NaN. Wrong input with a checkpoint is the data's, since
+   * other settings are another cell: once mended, or restored, training continues. */
+  bool starts_anew =
+      strcmp(kind, "nan") == 0 || !directory_has_checkpoint(options->results, c->directory);
   return starts_anew ? set_aside(s, options->results, c) : NULL;
 }

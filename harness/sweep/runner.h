@@ -36,6 +36,9 @@ typedef struct {
 void runner_keep_failure(runner *r, err error);
 bool runner_is_stopping(const runner *r);
 
+/* Predicts a cell's next process again, which has another number of ranks. */
+err runner_predict_again(const runner *r, run_cell *c) ERR_MUST_CHECK;
+
 /* Starts waiting cells, in order, while slots are free. */
 void runner_fill_slots(runner *r);
 

@@ -85,14 +85,14 @@ static err look_at_memory(runner *r, run_cell *c, bool *is_ready) {
   *is_ready = true;
   if (r->options->ignores_memory || !memory_is_of_host(&c->cell->settings)) return NULL;
   for (int i = 0; i < r->running_count; i++)
-    outstanding +=
-        memory_outstanding(r->running[i].pid, r->sweep->cells[r->running[i].index].predicted_bytes);
-  available = memory_available();
-  memory_verdict fit =
-      memory_judge(c->predicted_bytes, available, outstanding, r->running_count > 0);
+    outstanding += memory_outstanding(r->running[i].pid,
+                                      memory_planned_here(&r->sweep->cells[r->running[i].index]));
+  available = memory_available("");
+  double planned = memory_planned_here(c);
+  memory_verdict fit = memory_judge(planned, available, outstanding, r->running_count > 0);
   *is_ready = fit == MEMORY_FITS;
   if (*is_ready) return NULL;
-  text_bytes((uint64_t)c->predicted_bytes, plan);
+  text_bytes((uint64_t)planned, plan);
   text_bytes((uint64_t)available, free_text);
   if (fit == MEMORY_WAITS) {
     if (!c->waits_for_memory)

@@ -168,6 +168,24 @@ static err find_done_share(store *s, run_cell *c) {
   return error;
 }
 
+static run_prediction predict(const runner *r, run_predictor *predictor, run_cell *c) {
+  run_prediction made;
+  int64_t here = c->ranks / spec_nodes_of(c->cell, c->ranks);
+  run_predict(predictor, &c->cell->settings, c->ranks, slots_cores_of_rank(&r->slots, here), &made);
+  c->predicted_seconds = made.seconds;
+  c->predicted_bytes = made.bytes;
+  return made;
+}
+
+err runner_predict_again(const runner *r, run_cell *c) {
+  run_predictor *predictor = NULL;
+  err error = run_predictor_open(r->s, &predictor);
+  if (error) return error;
+  predict(r, predictor, c);
+  run_predictor_close(predictor);
+  return NULL;
+}
+
 /* The predicted cost of each cell: for the overall progress, and for the record. */
 static err predict_all(runner *r) {
   run_predictor *predictor = NULL;
@@ -177,15 +195,10 @@ static err predict_all(runner *r) {
   if (error) return error;
   for (size_t i = 0; i < r->sweep->count && !error; i++) {
     run_cell *c = &r->sweep->cells[i];
-    const settings *own = &c->cell->settings;
-    run_prediction made;
-    int64_t here = c->ranks / spec_nodes_of(c->cell, c->ranks);
-    run_predict(predictor, own, c->ranks, slots_cores_of_rank(&r->slots, here), &made);
-    double samples = (double)run_predict_samples(own);
+    run_prediction made = predict(r, predictor, c);
+    double samples = (double)run_predict_samples(&c->cell->settings);
     r->cost[i] =
         (made.flops_per_sample > 0 ? made.flops_per_sample : 1) * (samples > 0 ? samples : 1);
-    c->predicted_seconds = made.seconds;
-    c->predicted_bytes = made.bytes;
     error = find_done_share(r->s, c);
   }
   run_predictor_close(predictor);

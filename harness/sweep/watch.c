@@ -77,6 +77,7 @@ static void consider_retry(runner *r, run_cell *c, const char *kind) {
   strbuf fewer = {0};
   retry_on_fewer_ranks(kind, c, &fewer);
   if (fewer.length) strbuf_format(&why, "; %s", strbuf_string(&fewer));
+  if (fewer.length) runner_keep_failure(r, runner_predict_again(r, c));
   free(c->why);
   c->why = strbuf_take(&why);
   runner_keep_failure(r, retry_prepare(r->s, r->options, kind, c));

@@ -68,6 +68,38 @@ static void a_child_gets_its_environment_and_streams(void **state) {
   }
 }
 
+static bool is_third_look(const void *context) {
+  int *looks = (int *)(uintptr_t)context;
+  return ++*looks > 2;
+}
+
+static void a_command_ends_when_that_is_asked_for(void **state) {
+  (void)state;
+  char *words[] = {"sh", "-c", "sleep 600 & sleep 600", NULL}, *brief[] = {"true", NULL};
+  int looks = 0, never = -1000, status;
+  const command_stop soon = {is_third_look, &looks}, late = {is_third_look, &never};
+  command_call call = {.words = words, .leads_session = true};
+  assert_fails_with(command_run_until(&call, &soon, &status), "stopped");
+  assert_int_equal(command_exit_status(status), -SIGTERM);
+  call.words = brief;
+  assert_ok(command_run_until(&call, &late, &status));
+  assert_int_equal(status, 0);
+}
+
+static void a_session_is_its_own(void **state) {
+  (void)state;
+  char *words[] = {"sh", "-c", "ps -o sid= -p $$; echo $$", NULL};
+  for (int by_fork = 0; by_fork < 2; by_fork++) {
+    strbuf out = {0};
+    int status, session = 0, pid = 1;
+    command_call call = {.words = words, .leads_session = true, .dies_with_parent = by_fork};
+    assert_ok(command_read(&call, false, &out, &status));
+    assert_int_equal(sscanf(strbuf_string(&out), "%d %d", &session, &pid), 2);
+    assert_int_equal(session, pid);
+    strbuf_free(&out);
+  }
+}
+
 static void a_signal_is_a_status_below_zero(void **state) {
   (void)state;
   char *words[] = {"sh", "-c", "kill -TERM $$", NULL};
@@ -100,6 +132,8 @@ int main(void) {
       cmocka_unit_test(the_output_of_a_program_is_captured),
       cmocka_unit_test(a_missing_program_exits_with_127),
       cmocka_unit_test(a_child_gets_its_environment_and_streams),
+      cmocka_unit_test(a_command_ends_when_that_is_asked_for),
+      cmocka_unit_test(a_session_is_its_own),
       cmocka_unit_test(a_signal_is_a_status_below_zero),
       cmocka_unit_test(a_child_may_die_with_its_parent),
   };

@@ -408,6 +408,24 @@ static void a_retry_goes_down_to_the_next_number_of_ranks_that_divides_the_batch
   spec_free(e);
 }
 
+/* A machine that had room for two ranks may have none for three. */
+static void a_retry_needs_no_more_ranks_on_one_machine(void **state) {
+  (void)state;
+  spec_experiment *e = expand(SETTINGS "include: [{batch_size: 120}]\n"
+                                       "requires: {ranks: 4, nodes: 2}\n"
+                                       "limits: {fewest_ranks: 1}\n");
+  const spec_cell *cell = &e->cells[0];
+  assert_int_equal(spec_fewer_ranks(cell, &cell->limits, 4), 2); /* three would be on one node */
+  assert_int_equal(spec_fewer_ranks(cell, &cell->limits, 2), 1);
+  assert_int_equal(spec_fewer_ranks(cell, &(spec_limits){.fewest_ranks = 3}, 4), 0);
+  spec_free(e);
+  e = expand(SETTINGS "include: [{batch_size: 120}]\n"
+                      "requires: {ranks: 6, nodes: 3}\n"
+                      "limits: {fewest_ranks: 1}\n");
+  assert_int_equal(spec_fewer_ranks(&e->cells[0], &e->cells[0].limits, 6), 4); /* on two nodes */
+  spec_free(e);
+}
+
 static void ranks_that_cannot_be_are_refused(void **state) {
   (void)state;
   spec_experiment *e = NULL;
@@ -467,6 +485,7 @@ int main(void) {
       cmocka_unit_test(wrong_shapes_are_reported_with_their_place),
       cmocka_unit_test(ranks_are_part_of_a_cells_id_only_where_the_matrix_names_them),
       cmocka_unit_test(a_retry_goes_down_to_the_next_number_of_ranks_that_divides_the_batch),
+      cmocka_unit_test(a_retry_needs_no_more_ranks_on_one_machine),
       cmocka_unit_test(ranks_that_cannot_be_are_refused),
       cmocka_unit_test(the_shipped_experiments_are_fine),
   };

@@ -22,8 +22,10 @@ static int64_t made_up_at(const void *context, uint64_t seed, bool is_shuffled, 
   return is_shuffled ? permute(seed, epoch, *(const int64_t *)context, place) : place;
 }
 
-static err made_up_open(const void *context, int64_t number, stream_shard *out) {
+static err made_up_open(const void *context, int64_t number, const command_stop *stop,
+                        stream_shard *out) {
   (void)context;
+  (void)stop;
   *out = (stream_shard){.number = number, .count = SHARD};
   return NULL;
 }

@@ -1,8 +1,11 @@
 /* Shards as a source: lists of them, pipes, the streaming order, and what is cut or damaged. */
 #include "read/source_files.h"
 
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/interrupt.h"
 #include "read/shard_list.h"
 
 static void shards_may_be_listed_and_take_captions_from_json(void **state) {
@@ -121,7 +124,9 @@ static void pipes_run_only_when_they_are_allowed(void **state) {
   expect_caption(d, 2, "two");
   dataset_close(d);
   snprintf(name, sizeof name, "pipe:exit 3");
-  assert_fails_with(dataset_open_with(names, 1, true, &d), "exited with status 3");
+  err failed = dataset_open_with(names, 1, true, &d);
+  assert_int_equal(err_kind_of(failed), ERR_IO); /* it may succeed the next time */
+  assert_fails_with(failed, "exited with status 3");
   free(ran);
 }
 
@@ -201,7 +206,73 @@ static void what_no_stream_can_read_is_refused(void **state) {
 
 static err open_first(const dataset *d, stream_shard *out) {
   stream_shards s = shard_list_shards(dataset_shards(d));
-  return s.open(s.context, s.at(s.context, 0, false, 0, 0), out);
+  return s.open(s.context, s.at(s.context, 0, false, 0, 0), NULL, out);
+}
+
+/* Puts this process into a group of its own, as mpirun's ranks and a terminal's jobs are. */
+static pid_t enter_group(void) {
+  pid_t holder = fork();
+  if (holder == 0)
+    for (;;) pause();
+  assert_true(holder > 0);
+  assert_int_equal(setpgid(holder, holder), 0);
+  assert_int_equal(setpgid(0, holder), 0);
+  return holder;
+}
+
+static void leave_group(pid_t holder, pid_t before) {
+  assert_int_equal(setpgid(0, before), 0);
+  kill(holder, SIGKILL);
+  waitpid(holder, NULL, 0);
+}
+
+static void on_stop(int number) {
+  (void)number;
+  interrupt_request();
+}
+
+/* The command sends the signal: it is running when the signal comes. */
+static void a_command_outlives_a_signal_to_the_group(void **state) {
+  (void)state;
+  char name[256], *names[] = {name};
+  dataset *d;
+  stream_shard one;
+  pid_t before = getpgrp(), group = enter_group();
+  write_shard("signalled");
+  signal(SIGTERM, on_stop);
+  snprintf(name, sizeof name, "pipe:kill -TERM -%d; cat %s/signalled-00000.tar", (int)group,
+           folder);
+  assert_ok(dataset_open_stream(names, 1, true, &d));
+  assert_ok(open_first(d, &one)); /* the step in hand is finished with it */
+  assert_true(interrupt_is_requested());
+  assert_int_equal(one.count, 3);
+  stream_shard_close(&one);
+  dataset_close(d);
+  interrupt_requested = 0;
+  signal(SIGTERM, SIG_DFL);
+  leave_group(group, before);
+}
+
+static void a_stop_while_commands_run_is_no_failure(void **state) {
+  (void)state;
+  char name[256], *names[] = {name};
+  dataset *d;
+  stream_shard one;
+  signal(SIGTERM, on_stop);
+  snprintf(name, sizeof name, "pipe:kill -TERM %d; exit 3", (int)getpid());
+  assert_ok(dataset_open_stream(names, 1, true, &d));
+  err stopped = open_first(d, &one); /* a scheduler may signal the command, too */
+  assert_int_equal(err_kind_of(stopped), ERR_INTERRUPTED);
+  assert_fails_with(stopped, "stopped while a command was run");
+  dataset_close(d);
+  interrupt_requested = 0;
+  /* before the first step nothing is lost: the command is ended */
+  snprintf(name, sizeof name, "pipe:kill -TERM %d; sleep 600", (int)getpid());
+  stopped = dataset_open_with(names, 1, true, &d);
+  assert_int_equal(err_kind_of(stopped), ERR_INTERRUPTED);
+  err_free(stopped);
+  interrupt_requested = 0;
+  signal(SIGTERM, SIG_DFL);
 }
 
 static void a_shard_that_changes_during_a_run_is_named(void **state) {
@@ -311,6 +382,8 @@ int main(void) {
       cmocka_unit_test(counts_next_to_the_shards_are_read),
       cmocka_unit_test(what_no_stream_can_read_is_refused),
       cmocka_unit_test(a_shard_that_changes_during_a_run_is_named),
+      cmocka_unit_test(a_command_outlives_a_signal_to_the_group),
+      cmocka_unit_test(a_stop_while_commands_run_is_no_failure),
       cmocka_unit_test(a_weight_is_how_often_an_epoch_shows_a_source),
       cmocka_unit_test(keys_of_any_length_are_those_of_their_members),
   };

@@ -3,6 +3,7 @@
 #include "support/test.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "read/permute.h"
@@ -14,6 +15,7 @@ typedef struct {
   const int *counts; /* NULL: `same` samples each */
   int64_t shards, same;
   int64_t broken;         /* the shard that cannot be opened; -1: none */
+  bool is_endless;        /* opening one ends only when that is asked for */
   _Atomic int64_t opened; /* shards opened by the stream */
 } made_up;
 
@@ -23,10 +25,12 @@ static int64_t made_up_at(const void *context, uint64_t seed, bool is_shuffled, 
   return is_shuffled ? permute(seed, epoch, m->shards, place) : place;
 }
 
-static err made_up_open(const void *context, int64_t number, stream_shard *out) {
+static err made_up_open(const void *context, int64_t number, const command_stop *stop,
+                        stream_shard *out) {
   made_up *m = (made_up *)(uintptr_t)context;
   *out = (stream_shard){.number = number, .count = m->counts ? m->counts[number] : m->same};
   m->opened++;
+  while (m->is_endless && !stop->is_asked(stop->context)) usleep(1000);
   if (number == m->broken) return err_new(ERR_IO, "shard %ld is gone", (long)number);
   if (number % 3 == 1) out->left_out = 1;
   if (number % 3 == 1) strbuf_format(&out->lines, "shard %ld: one left out\n", (long)number);
@@ -272,6 +276,17 @@ static void a_walk_visits_every_sample_of_the_epoch(void **state) {
   stream_close(s);
 }
 
+static void closing_waits_for_no_shard(void **state) {
+  (void)state;
+  made_up m = {.shards = 4, .same = 5, .broken = -1, .is_endless = true};
+  stream_config c = config_of(&m, 10, 2, true);
+  stream *s;
+  assert_ok(stream_open(&c, &(stream_position){0}, &s));
+  while (m.opened < 2) usleep(1000);
+  stream_stop(s);
+  stream_close(s);
+}
+
 static void the_memory_does_not_grow_with_the_samples(void **state) {
   (void)state;
 #if defined(__has_feature) /* clang's name for what gcc defines a macro for */
@@ -304,6 +319,7 @@ int main(void) {
       cmocka_unit_test(few_shards_are_open_at_a_time),
       cmocka_unit_test(an_epoch_that_ends_is_counted),
       cmocka_unit_test(errors_are_reported),
+      cmocka_unit_test(closing_waits_for_no_shard),
       cmocka_unit_test(a_walk_visits_every_sample_of_the_epoch),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -521,14 +521,64 @@ static void memory_that_others_have_yet_to_take_is_not_free(void **state) {
   assert_int_equal(memory_judge(24.1e9, 23e9, 0, false), MEMORY_LACKS);
   assert_int_equal(memory_judge(NAN, 23e9, 0, false), MEMORY_FITS);
   assert_int_equal(memory_judge(4e9, NAN, 0, false), MEMORY_FITS);
-  assert_true(memory_available() > 0);
+  assert_true(memory_available("") > 0);
   assert_true(memory_outstanding(getpid(), 1) == 0); /* this process has taken more than a byte */
+}
+
+static void put(const char *root, const char *folder, const char *name, const char *text) {
+  char *path = fs_join(root, folder);
+  assert_ok(fs_make_folders(path));
+  write_file(path, name, text);
+  free(path);
+}
+
+static void page_cache_is_free_memory(void **state) {
+  (void)state;
+  char root[FOLDER_SIZE];
+  folder_make(root);
+  assert_true(isnan(memory_available(root)));
+  put(root, "proc", "meminfo", "MemTotal: 4096 kB\nMemAvailable: 2048 kB\n");
+  assert_true(memory_available(root) == 2048 * 1024);
+  put(root, "proc/self", "cgroup", "0::/\n"); /* as a container sees its own group */
+  put(root, "sys/fs/cgroup", "memory.max", "1000000\n");
+  put(root, "sys/fs/cgroup", "memory.current", "990000\n");
+  put(root, "sys/fs/cgroup", "memory.stat", "anon 1\ninactive_file 500000\nactive_file 90000\n");
+  assert_true(memory_available(root) == 600000);
+  folder_remove(root);
+}
+
+static void other_machines_hold_their_own_ranks(void **state) {
+  (void)state;
+  spec_cell cell = {.ranks = {.ranks = 4, .nodes = 2}};
+  run_cell c = {.cell = &cell, .ranks = 4, .predicted_bytes = 40e9};
+  assert_true(memory_planned_here(&c) == 20e9);
+  c.ranks = 1; /* after a retry, on one machine */
+  assert_true(memory_planned_here(&c) == 40e9);
+  c.predicted_bytes = NAN;
+  assert_true(isnan(memory_planned_here(&c)));
+}
+
+/* Other settings are another cell, so the data were wrong: mended, they continue the run. */
+static void wrong_input_does_not_set_a_checkpoint_aside(void **state) {
+  (void)state;
+  char base[FOLDER_SIZE];
+  folder_make(base);
+  put(base, "x/a/checkpoints", "step-000000010.safetensors", "");
+  run_options options = {.results = base};
+  run_cell c = {.directory = (char[]){"x/a"}, .state = CELL_FAILED, .has_begun = true};
+  assert_ok(retry_prepare(NULL, &options, "input", &c));
+  assert_int_equal(c.state, CELL_WAITING);
+  assert_true(c.has_begun && directory_has_checkpoint(base, c.directory));
+  folder_remove(base);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(time_slices_are_as_long_as_their_cost_requires),
       cmocka_unit_test(memory_that_others_have_yet_to_take_is_not_free),
+      cmocka_unit_test(page_cache_is_free_memory),
+      cmocka_unit_test(other_machines_hold_their_own_ranks),
+      cmocka_unit_test(wrong_input_does_not_set_a_checkpoint_aside),
       cmocka_unit_test(slots_share_cores_and_gpus_without_overlap),
       cmocka_unit_test(small_cells_run_next_to_a_large_one),
       cmocka_unit_test(one_cell_at_a_time_has_the_whole_machine),

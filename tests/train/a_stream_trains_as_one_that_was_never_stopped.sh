@@ -47,6 +47,23 @@ train --out piped --set 'data.train=["pipe:cat shards/part-{0..4}.tar"]' --set d
 [ "$(field step loss whole/events.jsonl | md5sum)" = "$(field step loss piped/events.jsonl | md5sum)" ] ||
   fail "pipes train otherwise than files"
 
+# A command that fails is a failure to read, after which the run continues; one that ends when a stop is
+# requested is none. It waits until the training waits for its shard.
+cat > fetch.sh <<'S'
+echo >> opened
+n=$(wc -l < opened)
+cat "shards/part-$1.tar"
+if [ "$n" -ge 14 ] && mkdir failed 2> /dev/null; then exit 3; fi
+if [ "$n" -ge 28 ] && mkdir stopped 2> /dev/null; then sleep 2; kill -TERM $PPID; exit 3; fi
+S
+fetch() { train --out fetched --resume --set 'data.train=["pipe:exec sh fetch.sh {0..4}"]' --set data.allow_pipes=true; }
+expect_status 1 fetch
+expect_line fetched/events.jsonl '"event":"end".*"status":"failed","kind":"io","message":".*fetch.sh [0-4]: the command exited with status 3'
+expect_status 130 fetch
+expect_line fetched/events.jsonl '"event":"end".*"status":"interrupted","message":"stopped after step'
+fetch
+cmp <(tensors "$(newest whole)") <(tensors "$(newest fetched)") || fail "a command that failed changed the bits"
+
 # Epochs need a length: given by the counts next to the shards, or refused with the remedy.
 expect_status 2 train --out epochs --set samples=0 --set epochs=3
 expect_line err.txt 'epochs: 3 needs the length of an epoch.*shards/part-0.tar has no count.*_stats.json.*Give samples'
