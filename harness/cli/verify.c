@@ -25,7 +25,9 @@ static void write_difference(const verify_result *r, int64_t run_id, strbuf *out
     const char *name;
   } causes[] = {{r->has_other_data, "different data"},
                 {r->has_other_program, "a different program"},
-                {r->has_other_machine, "a different machine"}};
+                {r->has_other_libraries, "different libraries"},
+                {r->has_other_machine, "a different machine"},
+                {r->has_other_environment, "a different environment"}};
   size_t named = 0;
   strbuf_format(out, "run %lld: %zu of %zu tensors differ; largest difference in %s (%.3g)\n",
                 (long long)run_id, r->different, r->tensors, r->worst, r->greatest);
@@ -35,7 +37,9 @@ static void write_difference(const verify_result *r, int64_t run_id, strbuf *out
   if (named)
     strbuf_append(out, ":\n");
   else
-    strbuf_append(out, "data, program and machine match the record, yet the bits differ\n");
+    strbuf_append(out,
+                  "data, program, libraries, machine and environment match the record, yet the "
+                  "bits differ\n");
 }
 
 static void write_result(const verify_result *r, int64_t run_id, strbuf *out) {

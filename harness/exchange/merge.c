@@ -8,12 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "exchange/story.h"
 #include "sweep/directory.h"
 #include "sweep/run.h"
 #include "store/samples.h"
@@ -59,17 +58,15 @@ static bool is_passing(const char *name) {
   return name[0] == '.' || strcmp(name, "lock") == 0 || fs_is_temporary(name);
 }
 
-/* The files of a folder, `last` after all others. */
-static err copy_folder(const char *from, const char *to, const char *last) {
+/* The files of a folder but `except` (may be NULL). */
+static err copy_folder(const char *from, const char *to, const char *except) {
   char **names = NULL;
   size_t count = 0;
   err error = fs_make_folders(to);
   if (!error) error = fs_list(from, &names, &count);
-  for (size_t i = 0; i < 2 * count && !error; i++) { /* in the second pass: `last` */
-    const char *name = names[i % count];
-    bool is_last = last && strcmp(name, last) == 0;
-    if (is_passing(name) || is_last != (i >= count)) continue;
-    char *source = fs_join(from, name), *target = fs_join(to, name);
+  for (size_t i = 0; i < count && !error; i++) {
+    if (is_passing(names[i]) || (except && strcmp(names[i], except) == 0)) continue;
+    char *source = fs_join(from, names[i]), *target = fs_join(to, names[i]);
     if (!source || !target)
       error = mem_error(0, "a path");
     else if (!fs_is_folder(source))
@@ -78,53 +75,6 @@ static err copy_folder(const char *from, const char *to, const char *last) {
     free(target);
   }
   fs_free_names(names, count);
-  return error;
-}
-
-/* attempts.jsonl: a run that went on has all that it had before, so of two directories with the
- * same run one's is the beginning of the other's. Two that went on from a copied run are two runs.
- * `closed`: the last process that was started has ended. An earlier one may have no recorded end:
- * its flipbench was killed, and the trainer survived it. */
-typedef struct {
-  char *text; /* NULL: no run */
-  bool is_closed;
-  bool is_unreadable; /* there is a file, but no line of it */
-  size_t bytes;
-} run_story;
-
-/* Is there a line that records something? */
-static bool has_event(const char *text) {
-  char *copy = mem_copy_string(text);
-  bool is_found = false;
-  for (char *rest = copy, *line; !is_found && rest && (line = strsep(&rest, "\n"));) {
-    json_t *object = json_loads(line, 0, NULL);
-    is_found = json_is_string(json_object_get(object, "event"));
-    json_decref(object);
-  }
-  free(copy);
-  return is_found;
-}
-
-static bool is_same_run(const run_story *a, const run_story *b) {
-  const size_t least = a->bytes < b->bytes ? a->bytes : b->bytes;
-  return a->text && b->text && memcmp(a->text, b->text, least) == 0;
-}
-
-static err read_story(const char *results, const char *directory, run_story *story) {
-  char *path = directory_path(results, directory, "attempts.jsonl");
-  int open_attempt;
-  *story = (run_story){0};
-  err error = path ? NULL : mem_error(0, "a path");
-  if (error || !fs_exists(path)) goto cleanup;
-  TRY(fs_read(path, &story->text, &story->bytes));
-  if (!has_event(story->text)) {
-    free(story->text);
-    *story = (run_story){.is_unreadable = true};
-  }
-  TRY(directory_open_attempt(results, directory, &open_attempt));
-  story->is_closed = !open_attempt;
-cleanup:
-  free(path);
   return error;
 }
 
@@ -146,23 +96,19 @@ static size_t length_of_cell(const char *name) {
 }
 
 /* Looks for the run among our runs of its cell: it may have been renamed, here or there, since it
- * was merged. *name is empty when it is new. *is_known: as many attempts or more are here, or it
- * was archived here, which merging does not undo. */
+ * was merged. *name is empty when it is new. */
 static err find_run(const merge *m, const char *experiment, const char *folder,
-                    const run_story *theirs, strbuf *name, bool *is_known) {
+                    const run_story *theirs, strbuf *name, run_story *ours) {
   size_t length = length_of_cell(folder);
   err error = NULL;
-  *is_known = false;
   for (size_t i = 0; i < m->our_count && !error && !name->length; i++) {
-    run_story ours;
     const char *candidate = m->ours[i];
     if (strncmp(candidate, folder, length) != 0 || length_of_cell(candidate) != length) continue;
     strbuf_format(name, "%s/%s", experiment, candidate);
-    error = read_story(m->results, strbuf_string(name), &ours);
-    bool is_same = is_same_run(&ours, theirs);
-    *is_known = is_same && (ours.bytes >= theirs->bytes || strstr(candidate, ".archived-"));
-    if (!is_same) strbuf_clear(name);
-    free(ours.text);
+    error = story_read(m->results, strbuf_string(name), ours);
+    if (!error && story_is_same_run(ours, theirs)) break;
+    strbuf_clear(name);
+    story_free(ours);
   }
   return error;
 }
@@ -194,9 +140,7 @@ static err copy_missing_weights(const merge *m, const char *directory, const cha
   return error;
 }
 
-/* A directory counts as a run once it contains attempts.jsonl, which is copied last: a killed merge
- * leaves no partial runs. */
-static err copy_run(const merge *m, const char *directory, const char *name) {
+static err copy_run_files(const merge *m, const char *directory, const char *name) {
   char *from = directory_path(m->from, directory, NULL);
   char *to = directory_path(m->results, name, NULL), *weights = NULL, *ours = NULL;
   err error = NULL;
@@ -214,34 +158,90 @@ cleanup:
   return error;
 }
 
-static err merge_run(const merge *m, const char *experiment, const char *folder) {
-  run_story theirs = {0};
-  strbuf name = {0};
-  bool is_known = false;
+/* A directory counts as a run once it contains attempts.jsonl, which is copied last: a killed merge
+ * leaves no partial runs. */
+static err add_run(const merge *m, const char *directory, const char *name) {
+  char *from = directory_path(m->from, directory, "attempts.jsonl");
+  char *to = directory_path(m->results, name, "attempts.jsonl");
   int64_t run_id;
+  err error = from && to ? copy_run_files(m, directory, name) : mem_error(0, "a path");
+  if (!error) error = copy_file(from, to);
+  if (!error) error = store_ingest(m->s, m->results, name, &run_id);
+  if (!error) m->count->merged++;
+  free(from);
+  free(to);
+  return error;
+}
+
+/* At the end of our attempts.jsonl, as `flipbench runs` marks a run: what the database has read
+ * stays where it was, and a sweep may go on writing. */
+static err append_lines(const merge *m, const char *name, const strbuf *lines) {
+  char *path = directory_path(m->results, name, "attempts.jsonl");
+  int fd = -1;
+  err error = NULL;
+  if (!path || lines->is_broken) FAIL(ERR_MEMORY, "out of memory: the record of %s", name);
+  TRY(directory_mend_lines(m->results, name, "attempts.jsonl"));
+  fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+  if (fd < 0) FAIL(ERR_IO, "%s: cannot open", path);
+  error = fs_write_all(fd, lines->data, lines->length, path);
+  if (close(fd) != 0 && !error) error = err_errno(errno, "%s: cannot close", path);
+cleanup:
+  free(path);
+  return error;
+}
+
+/* A run of both. Its further processes are taken, unless it was archived here, which merging does
+ * not undo; of notes and tags the later ones hold; and it is archived if it was archived there
+ * after the last archiving or restoring here. */
+static err update_run(const merge *m, const char *directory, const char *name,
+                      const run_story *ours, const run_story *theirs) {
+  strbuf lines = {0};
+  const char *our_time, *their_time;
+  int64_t run_id;
+  const bool is_archived = story_is_archived(ours, &our_time);
+  const bool is_newer = !is_archived && theirs->processes > ours->processes;
+  err error = NULL;
+  TRY(is_newer ? copy_run_files(m, directory, name) : copy_missing_weights(m, directory, name));
+  story_add_missing(ours, theirs, is_newer, &lines);
+  if (lines.length || lines.is_broken) {
+    TRY(append_lines(m, name, &lines));
+    TRY(store_ingest(m->s, m->results, name, &run_id));
+  }
+  if (story_is_archived(theirs, &their_time) && !is_archived && strcmp(their_time, our_time) > 0 &&
+      !directory_is_held(m->results, name)) {
+    TRY(store_ingest(m->s, m->results, name, &run_id));
+    if (run_id) TRY(run_archive(m->s, m->results, run_id));
+  }
+  *(is_newer ? &m->count->merged : &m->count->known) += 1;
+cleanup:
+  strbuf_free(&lines);
+  return error;
+}
+
+static err merge_run(const merge *m, const char *experiment, const char *folder) {
+  run_story theirs = {0}, ours = {0};
+  strbuf name = {0};
   char *directory = fs_join(experiment, folder);
-  err error = directory ? read_story(m->from, directory, &theirs) : mem_error(0, "a path");
+  err error = directory ? story_read(m->from, directory, &theirs) : mem_error(0, "a path");
   if (!error && theirs.is_unreadable)
     log_warning("%s/%s/attempts.jsonl: no line of it can be read: the run is left out", m->from,
                 directory);
-  if (error || !theirs.text) goto cleanup; /* not a run's directory */
+  if (error || !theirs.processes) goto cleanup; /* not a run's directory */
   if (!theirs.is_closed) {
     m->count->running++;
     goto cleanup;
   }
-  TRY(find_run(m, experiment, folder, &theirs, &name, &is_known));
-  if (!name.length) TRY(find_free_name(m, directory, &name));
-  if (is_known) {
-    m->count->known++;
-    error = copy_missing_weights(m, directory, strbuf_string(&name));
+  TRY(find_run(m, experiment, folder, &theirs, &name, &ours));
+  if (name.length) {
+    error = update_run(m, directory, strbuf_string(&name), &ours, &theirs);
     goto cleanup;
   }
-  TRY(copy_run(m, directory, strbuf_string(&name)));
-  TRY(store_ingest(m->s, m->results, strbuf_string(&name), &run_id));
-  m->count->merged++;
+  TRY(find_free_name(m, directory, &name));
+  error = add_run(m, directory, strbuf_string(&name));
 cleanup:
   free(directory);
-  free(theirs.text);
+  story_free(&theirs);
+  story_free(&ours);
   strbuf_free(&name);
   return error;
 }

@@ -12,7 +12,9 @@
 
 #include "base/command.h"
 #include "base/fs.h"
+#include "base/json_read.h"
 #include "base/mem.h"
+#include "config/yaml.h"
 #include "sweep/directory.h"
 #include "sweep/ranks.h"
 #include "exchange/weights.h"
@@ -154,6 +156,80 @@ static err compare_given(store *s, int64_t run_id, const json_t *start, verify_r
   return error;
 }
 
+static const char *or_none(const char *text) {
+  return *text ? text : "none";
+}
+
+/* By name, of all that either has: two builds may link different ones. */
+static err compare_libraries(const recorded *r, const json_t *start, verify_result *result) {
+  json_t *then = json_loads(r->environment.libraries, 0, NULL), *names = NULL, *value;
+  const json_t *now = json_object_get(start, "libraries");
+  const char *name;
+  err error = NULL;
+  if (!json_object_size(then) || !json_object_size(now)) goto cleanup; /* not recorded */
+  names = json_deep_copy(now);
+  if (!names || json_object_update_missing(names, then) != 0)
+    FAIL(ERR_MEMORY, "out of memory: the libraries");
+  json_object_foreach(names, name, value) {
+    const char *old = json_text_of(then, name), *new = json_text_of(now, name);
+    if (strcmp(old, new) == 0) continue;
+    result->has_other_libraries = true;
+    strbuf_format(&result->notes, "%s: was %s, is %s\n", name, or_none(old), or_none(new));
+  }
+cleanup:
+  json_decref(then);
+  json_decref(names);
+  return error;
+}
+
+static const yml_node *get(const yml_node *map, const char *key) {
+  return map ? yml_get(map, key) : NULL;
+}
+
+/* The variables that an `environment:` gives to every cell and that this process, whose environment
+ * the second training inherited, has not. `above`: takes precedence. */
+static void compare_variables(const yml_node *map, const yml_node *above, verify_result *result) {
+  for (size_t i = 0; map && map->kind == YML_MAP && i < map->count; i++) {
+    const char *name = map->keys[i]->scalar, *wanted = map->items[i]->scalar, *got = getenv(name);
+    if (!wanted || get(above, name) || (got && strcmp(got, wanted) == 0)) continue;
+    result->has_other_environment = true;
+    strbuf_format(
+        &result->notes,
+        "%s: is %s, but the experiment's `environment:` sets %s; set it and verify again\n", name,
+        got ? got : "not set", wanted);
+  }
+}
+
+/* As the experiment's last 'flipbench run' recorded it in experiment.json. */
+static err compare_environment(const verify_options *options, const recorded *r,
+                               verify_result *result) {
+  const char *directory = r->run.directory;
+  char *name = strndup(directory, strcspn(directory, "/")), *text = NULL;
+  char *path = name ? directory_path(options->results, name, "experiment.json") : NULL;
+  yml_document *document = NULL;
+  json_t *experiment = NULL;
+  size_t length;
+  err error = NULL;
+  if (!path) FAIL(ERR_MEMORY, "out of memory: a path");
+  if (!fs_exists(path)) goto cleanup;
+  TRY(fs_read(path, &text, &length));
+  experiment = json_loadb(text, length, 0, NULL);
+  const char *file = json_text_of(experiment, "text");
+  TRY(err_context(yml_parse(path, file, strlen(file), &document), "the experiment's file"));
+  const yml_node *root = yml_root(document), *profiles = yml_get(root, "profiles");
+  const yml_node *chosen = get(profiles, json_text_of(experiment, "profile"));
+  const yml_node *above = get(chosen, "environment");
+  compare_variables(above, NULL, result);
+  compare_variables(yml_get(root, "environment"), above, result);
+cleanup:
+  json_decref(experiment);
+  yml_free(document);
+  free(name);
+  free(path);
+  free(text);
+  return error;
+}
+
 /* Code and machine of both runs: a difference may explain different bits. */
 static err compare_facts(store *s, int64_t run_id, const recorded *r, const char *folder,
                          verify_result *result) {
@@ -176,6 +252,7 @@ static err compare_facts(store *s, int64_t run_id, const recorded *r, const char
     strbuf_format(notes, "%s: was %s, is %s\n", fact_names[i], *then ? then : "clean",
                   *now ? now : "clean");
   }
+  if (!error) error = compare_libraries(r, start, result);
   json_decref(start);
   free(text);
   return error;
@@ -189,6 +266,7 @@ err run_verify(store *s, const verify_options *options, int64_t run_id, verify_r
   *result = (verify_result){0};
   TRY(read_record(s, options->results, run_id, &r));
   strbuf_format(&folder, "%s/verify-%lld-%ld", options->results, (long long)run_id, (long)getpid());
+  TRY(compare_environment(options, &r, result));
   TRY(train_again(options, &r, strbuf_string(&folder)));
   TRY(compare_facts(s, run_id, &r, strbuf_string(&folder), result));
   strbuf_format(&again, "%s/checkpoints/%s", strbuf_string(&folder), fs_name(r.checkpoint));

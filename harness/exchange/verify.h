@@ -19,8 +19,10 @@ typedef struct {
   double greatest;           /* the largest absolute difference of an fp32 number; 0: none */
   char worst[128];           /* the tensor with that difference */
   /* inputs that have changed since the run */
-  bool has_other_data, has_other_program, has_other_machine;
-  strbuf notes; /* differences of code and machine, one sentence per line */
+  bool has_other_data, has_other_program, has_other_libraries, has_other_machine;
+  /* the experiment sets environment variables that the second training did not have */
+  bool has_other_environment;
+  strbuf notes; /* these differences, one sentence per line */
   char *folder; /* folder of the second run, if it was kept; else NULL */
 } verify_result;
 

@@ -13,7 +13,7 @@
 void report_markdown_text(const char *text, strbuf *out) {
   for (; *text; text++) {
     if (strchr("|*_`<[\\", *text)) strbuf_append_char(out, '\\');
-    strbuf_append_char(out, *text == '\n' ? ' ' : *text);
+    strbuf_append_char(out, *text == '\n' || *text == '\r' ? ' ' : *text);
   }
 }
 
@@ -91,7 +91,10 @@ void report_write_markdown(const report_table *t, strbuf *out) {
       const report_value *v = &t->rows[r].values[c];
       const char *mark = v->is_best ? "**" : "";
       strbuf_format(out, " %s", mark);
-      report_format_value(&t->columns[c], v, out);
+      if (v->text)
+        report_markdown_text(v->text, out);
+      else
+        report_format_value(&t->columns[c], v, out);
       strbuf_append(out, mark);
       if (!isnan(v->reference)) {
         strbuf_append(out, " (");

@@ -123,7 +123,9 @@ err store_list_settings(store *s, int64_t run_id, store_fact **settings, size_t 
 /* Facts of both runs as (part, name, value), joined; equal rows are omitted. Parts are those of
  * store_part. */
 static const char difference_sql[] =
-    "WITH facts(run_id, part, name, value) AS ("
+    "WITH newest AS (SELECT * FROM process WHERE run_id IN (?1, ?2) AND number ="
+    "  (SELECT max(number) FROM process AS other WHERE other.run_id = process.run_id)),"
+    " facts(run_id, part, name, value) AS ("
     "  SELECT run.id, 0, key, json_each.value FROM run JOIN cell ON cell.id = run.cell_id,"
     "    json_each(" SETTINGS_OF_RUN ") WHERE run.id IN (?1, ?2)"
     "  UNION ALL SELECT run.id, 1, key, json_each.value FROM run JOIN environment AS e"
@@ -140,6 +142,11 @@ static const char difference_sql[] =
     "    WHERE run_id IN (?1, ?2) AND key IN ('governor', 'clock_driver', 'quota_cpus', 'cpus')"
     "    AND number = (SELECT max(number) FROM attempt AS last WHERE last.run_id = attempt.run_id)"
     "  UNION ALL SELECT id, 3, 'fingerprint', data_fingerprint FROM run WHERE id IN (?1, ?2)"
+    "  UNION ALL SELECT run_id, 3, 'vocabulary', nullif(vocabulary_fingerprint, '') FROM newest"
+    "  UNION ALL SELECT run_id, 3, 'initial weights', nullif(init_fingerprint, '') FROM newest"
+    "  UNION ALL SELECT run_id, 3, 'evaluation set ' || key, json_each.value"
+    "    FROM newest, json_each(evaluation_fingerprints) WHERE key IS NOT NULL"
+    "  UNION ALL SELECT run_id, 2, 'number of ranks', ranks FROM newest"
     "  UNION ALL SELECT id, 4, 'status', status FROM run WHERE id IN (?1, ?2)"
     "  UNION ALL SELECT run_id, 4, name, value FROM summary WHERE run_id IN (?1, ?2)"
     "  UNION ALL SELECT run_id, 5, set_name || ' ' || task || ' ' || metric, value"

@@ -10,14 +10,17 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 sqlite3 "$results/flipbench.db" ".backup $scratch/flipbench.db"
 bench() { local command=$1; shift; "$flipbench" "$command" "$@" --results "$results" --db "$scratch/flipbench.db"; }
-count() { sqlite3 "$scratch/flipbench.db" "SELECT count(*) FROM v_cell_latest WHERE experiment = '$1@mini' AND $2"; }
-kept=0
 mkdir -p "$out/figures"
+bench report --paper --profile mini --format json --out "$scratch/claims.json"
+
+# Table, figure and claims are renewed together: when all cells of the file, as it is now, have finished.
+finished='.tables[] | select(.cells > 0 and .finished == .cells) | .name'
+kept=0
 for file in experiments/paper/*.yaml; do
   name=$(basename "$file" .yaml)
-  known=$(count "$name" true) left=$(count "$name" "status IS NOT 'finished'")
-  if [ "$known" = 0 ] || [ "$left" != 0 ]; then
-    echo "$name: $left of $known cells are not finished; what is there of an earlier record stays"
+  if ! jq -e --arg name "$name" "[$finished] | index(\$name)" "$scratch/claims.json" > /dev/null; then
+    jq -r --arg name "$name" '.tables[] | select(.name == $name) |
+      "\(.name): \(.finished) of \(.cells) cells are finished; what is there of an earlier record stays"' "$scratch/claims.json"
     kept=1
     continue
   fi
@@ -27,10 +30,8 @@ for file in experiments/paper/*.yaml; do
   mv "$scratch/$name/accuracy_vs_time.png" "$out/figures/$name.png"
 done
 
-bench report --paper --profile mini --format json --out "$scratch/claims.json"
 if [ $kept = 1 ]; then
-  jq -c --slurpfile earlier "$out/claims.json" '. as $now |
-    [.tables[] | select(.cells > 0 and .finished == .cells) | .name] as $new |
+  jq -c --slurpfile earlier "$out/claims.json" '. as $now | ['"$finished"'] as $new |
     def record($table): if $new | index($table) then $now else $earlier[0] end;
     [.tables[].name as $name | record($name) | .tables[] | select(.name == $name)] as $tables |
     [.tables[].name as $name | record($name) | .claims[] | select(.table == $name)] as $claims |

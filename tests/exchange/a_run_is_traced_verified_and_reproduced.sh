@@ -10,6 +10,8 @@ cat > files/tiny.yaml <<'Y'
 name: tiny
 title: "Two mask ratios, two seeds"
 base: presets/tiny.yaml
+environment: {PLANET: mars, COLOUR: red}
+profiles: {other: {environment: {PLANET: venus}}}
 matrix: {mask_ratio: [0, 0.5], seed: [0, 1]}
 report: {rows: mask_ratio, baseline: {mask_ratio: 0}, plots: [],
          columns: [samples_per_second, flops_ratio, final_loss, zero_shot_top1, retrieval_i2t_r1]}
@@ -33,13 +35,33 @@ expect_line out.txt 'no differences'
 expect_status 1 bench diff 1 3 --json
 expect_line out.txt '"part":"settings","name":"mask_ratio","first":0.*,"second":0.5'
 
+# Not only the training data: each input of the newest process.
+sqlite3 results/flipbench.db "VACUUM INTO 'edited.db'"
+sqlite3 edited.db "UPDATE process SET evaluation_fingerprints = '{\"scenes\":\"feed\"}', vocabulary_fingerprint = 'beef', init_fingerprint = 'cafe' WHERE run_id = 2"
+expect_status 1 bench diff 1 2 --db edited.db
+! grep -q ' fingerprint ' out.txt || fail "the training data is the same"
+for fact in 'evaluation set scenes +[0-9a-f]{32} +feed' 'initial weights +– +cafe' 'vocabulary +[0-9a-f]{32} +beef'; do
+  expect_line out.txt "^  $fact"
+done
+
 # The same bits again; another seed in the settings gives others.
 expect_status 0 bench verify 4
 expect_line out.txt 'identical bits in all [0-9]+ tensors'
+expect_line out.txt '^PLANET: is not set, but the experiment.s .environment:. sets mars; set it and verify again$'
 [ ! -e results/verify-4-* ] || fail "the second run was left behind"
 sed -i 's/^seed: .*/seed: 5/' results/tiny/*0.5*seed=0*/config.yaml
-expect_status 1 bench verify 3
+expect_status 1 env PLANET=mars COLOUR=red "$FLIPBENCH" verify 3
 expect_line out.txt 'of [0-9]+ tensors differ; largest difference in '
+expect_line out.txt '^data, program, libraries, machine and environment match the record, yet the bits differ$'
+# Libraries and the experiment's environment are named before the program is blamed.
+sqlite3 results/flipbench.db "VACUUM INTO 'upgraded.db'"
+sqlite3 upgraded.db "UPDATE environment SET libraries = json_set(libraries, '$.libc', '1.9', '$.older', '3')"
+expect_status 1 env PLANET=mars COLOUR=blue "$FLIPBENCH" verify 3 --db upgraded.db
+expect_line out.txt '^the recorded run used different libraries and a different environment:$'
+expect_line out.txt '^libc: was 1\.9, is [2-9]'
+expect_line out.txt '^older: was 3, is none$'
+expect_line out.txt '^COLOUR: is blue, but .* sets red'
+! grep -q PLANET out.txt || fail "a variable that is set as in the experiment is named"
 rm -r results/tiny/*0_seed=1*/checkpoints
 expect_status 2 bench verify 2
 expect_line err.txt 'its checkpoints are gone'

@@ -66,6 +66,56 @@ expect_status 0 bench db merge yours --results mine
 expect_line out.txt '^1 run merged'
 [ "$before" = "$(sha256sum mine/$run/attempts.jsonl)" ] && [ -s "mine/$run.merged-1/attempts.jsonl" ] || fail "a run replaced another one that began alike"
 
+# Notes, tags and archives neither make two runs of one nor undo each other: runs are compared by their processes.
+expect_status 0 bench run experiments/small.yaml --results one
+cp -r one two
+DB=one/flipbench.db
+id() { ask "SELECT id FROM run WHERE directory GLOB 'small/mask_ratio=$1-????????'"; }
+half=$(id 0.5) most=$(id 0.75) none=$(id 0)
+expect_status 0 bench runs archive "$half" --results one
+expect_status 0 bench runs tag "$half" paper --results two
+expect_status 0 bench runs note "$most" 'noted here' --results one
+expect_status 0 bench runs tag "$most" here --results one
+expect_status 0 bench runs note "$none" 'noted there first' --results two
+expect_status 0 bench runs note "$none" 'noted here last' --results one
+expect_status 0 bench runs tag "$most" there --results two
+expect_status 0 bench runs note "$most" 'noted there last' --results two
+expect_status 0 bench runs archive "$none" --results two
+for way in 'two one' 'one two' 'two one'; do
+  set -- $way
+  expect_status 0 bench db merge $1 --results $2
+  expect_line out.txt '^0 runs merged, 5 already known'
+  for step in merged rebuilt; do
+    DB=$2/flipbench.db
+    expect_answer "SELECT count(*), sum(archived) FROM run" '5|2'
+    expect_answer "SELECT group_concat(directory GLOB '*.archived-1') FROM run WHERE archived" '1,1'
+    expect_answer "SELECT note FROM run WHERE directory GLOB 'small/mask_ratio=0.75-*'" 'noted there last'
+    expect_answer "SELECT note FROM run WHERE directory GLOB 'small/mask_ratio=0-*'" 'noted here last'
+    expect_answer "SELECT group_concat(name) FROM (SELECT name FROM tag JOIN run ON run.id = run_id WHERE directory GLOB 'small/mask_ratio=0.75-*' ORDER BY 1)" 'here,there'
+    expect_answer "SELECT name FROM tag JOIN run ON run.id = run_id WHERE directory GLOB 'small/mask_ratio=0.5-*'" paper
+    expect_status 0 bench db rebuild --results $2
+  done
+done
+# What was restored here later stays restored; a tag that was removed there later is removed here.
+DB=one/flipbench.db
+expect_status 0 bench runs restore "$(ask "SELECT id FROM run WHERE directory GLOB 'small/mask_ratio=0-*'")" --results one
+DB=two/flipbench.db
+expect_status 0 bench runs tag "$(id 0.75)" here --remove --results two
+expect_status 0 bench db merge two --results one
+DB=one/flipbench.db
+expect_answer "SELECT sum(archived) FROM run" 1
+expect_answer "SELECT name FROM tag JOIN run ON run.id = run_id WHERE directory GLOB 'small/mask_ratio=0.75-*'" there
+# A run that went on there is taken with our marks, and not when it is archived here.
+for run in two/small/mask_ratio=0.75-* two/small/mask_ratio=0.5-*; do
+  sed 's/"attempt":1,/"attempt":2,/' <<< "$(grep attempt_start "$run/attempts.jsonl")" >> "$run/attempts.jsonl"
+  echo '{"event":"attempt_end","time":"2026-01-01T00:00:01Z","attempt":2,"status":"finished","exit_code":0,"signal":0,"kind":"","message":"","log_tail":""}' >> "$run/attempts.jsonl"
+done
+expect_status 0 bench runs note "$(id 0.75)" 'newest' --results one
+expect_status 0 bench db merge two --results one
+expect_line out.txt '^1 run merged, 4 already known'
+expect_answer "SELECT count(*), sum(archived) FROM run" '5|1'
+expect_answer "SELECT note, (SELECT count(*) FROM attempt WHERE run_id = run.id) FROM run WHERE directory GLOB 'small/mask_ratio=0.75-*'" 'newest|2'
+
 # A run whose attempts cannot be read is told, as when rebuilding; weights that were left behind can be
 # fetched later.
 cp -r there zeros

@@ -175,6 +175,12 @@ static void markdown_takes_care_of_its_own_characters(void **state) {
   assert_has(&out, "| v\\|x |");
   assert_has(&out, "| a\\|b\\_50 % † | **69.5 ± 0.8** (~70.2, −0.8) | 3.70 [3.10, 4.00] | 70.1 |");
   assert_has(&out, "Missing: mask\\_ratio=0.5 seed=2: failed: out of memory.");
+  strbuf_clear(&out);
+  values[1][1].text = "pipe:cat 'a\\b' | tar x\r\n*";
+  values[1][1].low = values[1][1].high = NAN;
+  report_write_markdown(&table, &out);
+  values[1][1].text = NULL;
+  assert_has(&out, "| pipe:cat 'a\\\\b' \\| tar x  \\* | 70.1 |");
   strbuf_free(&out);
 }
 

@@ -51,6 +51,27 @@ expect_line out.txt '; 4 of 7 cells have finished runs$'
 expect_status 0 bench report --paper --profile gpu
 expect_line out.txt '^3 claims, profile gpu: 0 hold, 0 do not hold, 0 cannot tell, 3 not run'
 
+# results/paper-mini/make.sh renews table and claims together, when all cells of the file have finished.
+if command -v jq > /dev/null && command -v gnuplot > /dev/null; then
+  mkdir -p kept/results/paper-mini kept/docs
+  cp "$SOURCE/results/paper-mini/make.sh" kept/results/paper-mini/
+  cp -r experiments kept/ && : > kept/x.tar && : > kept/y.tar && cp vocab.txt kept/
+  cd kept
+  expect_status 0 bench run experiments/paper/first.yaml --profile mini --no-progress
+  bench report --paper --profile mini --format json > results/paper-mini/claims.json
+  : > results/paper-mini/runs.jsonl
+  expect_status 0 results/paper-mini/make.sh results
+  cp results/paper-mini/first.md first.md && cp results/paper-mini/claims.json claims.json
+  sed -i 's/mask_ratio: \[0, 0.5, 0.75\]/mask_ratio: [0, 0.5, 0.75, 0.9]/' experiments/paper/first.yaml
+  sqlite3 results/flipbench.db "UPDATE summary SET value = value * 3 WHERE name = 'samples_per_second'" # the table, if it were renewed
+  expect_status 0 results/paper-mini/make.sh results
+  expect_line out.txt '^first: 5 of 7 cells are finished; what is there of an earlier record stays$'
+  cmp first.md results/paper-mini/first.md || fail "the table is of another record than its claims"
+  diff <(jq -S '.claims[] | select(.table == "first")' claims.json) <(jq -S '.claims[] | select(.table == "first")' results/paper-mini/claims.json) ||
+    fail "claims of an unfinished table were renewed"
+  cd ..
+fi
+
 # Kept as JSON, it gives the same documents without the record.
 bench report --paper --format json > paper.json
 rm -r results

@@ -192,8 +192,14 @@
       'aria-label': `${curve.name} against ${state.time ? 'training time' : 'samples'}; arrow keys read the values`});
     const points = series.flatMap(s => s.points);
     if (!points.length) { place.replaceChildren(make('p', {class: 'empty'}, 'Nothing to draw.')); return; }
-    const x_most = Math.max(...points.map(x_of)) || 1;
-    let low = Math.min(...points.map(p => p[2])), high = Math.max(...points.map(p => p[2]));
+    /* not Math.max(...): a call takes fewer arguments than many runs have points */
+    let x_most = -Infinity, low = Infinity, high = -Infinity;
+    for (const point of points) {
+      x_most = Math.max(x_most, x_of(point));
+      low = Math.min(low, point[2]);
+      high = Math.max(high, point[2]);
+    }
+    x_most = x_most || 1;
     if (curve.zero) low = 0;
     const pad = (high - low || 1) * 0.06;
     high += pad;
