@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,24 +177,46 @@ static err run_suite(const char *path, trained *t, bool as_json, comm *ranks) {
   return error;
 }
 
+/* Numbers of the probe that were not given. */
+static const eval_lars no_recipe = {INT64_MIN, INT64_MIN, NAN, false};
+
+/* Checks a number of the probe; one that was not given becomes 0, the default. */
+static err take_number(const char *name, bool is_given, double value) {
+  if (!is_given || value > 0) return NULL;
+  return err_new(ERR_INPUT, "--%s: %g is not above 0; leave it out for the default", name, value);
+}
+
+static err take_numbers(bool has_c, request *r) {
+  eval_lars *l = &r->lars;
+  bool has_epochs = l->epochs != INT64_MIN, has_batch = l->batch != INT64_MIN;
+  err error = take_number("c", has_c, r->c);
+  if (!error) error = take_number("epochs", has_epochs, (double)l->epochs);
+  if (!error) error = take_number("batch", has_batch, (double)l->batch);
+  if (!error) error = take_number("rate", !isnan(l->rate), l->rate);
+  if (!has_c) r->c = 0;
+  *l = (eval_lars){.epochs = has_epochs ? l->epochs : 0,
+                   .batch = has_batch ? l->batch : 0,
+                   .rate = isnan(l->rate) ? 0 : l->rate,
+                   .is_plain = !r->augments};
+  return error;
+}
+
 /* Checks the options of the probe, and those of one method against the other. */
 static err read_probe(bool is_probe, request *r) {
-  bool has_lars = r->lars.epochs || r->lars.batch || r->lars.rate != 0 || !r->augments;
+  bool has_c = !isnan(r->c);
+  bool has_lars = r->lars.epochs != INT64_MIN || r->lars.batch != INT64_MIN ||
+                  !isnan(r->lars.rate) || !r->augments;
   if (is_probe && !r->train)
     return err_new(ERR_INPUT, "give the set that the probe is fitted on: --train FILE");
-  if (!is_probe && (r->train || r->c != 0 || r->method || has_lars))
+  if (!is_probe && (r->train || has_c || r->method || has_lars))
     return err_new(ERR_INPUT, "--train, --method and their options are only for flip eval probe");
-  r->lars.is_plain = !r->augments;
   r->is_lars = r->method && strcmp(r->method, "lars") == 0;
   if (r->method && !r->is_lars && strcmp(r->method, "lbfgs") != 0)
     return err_new(ERR_INPUT, "--method: '%s' is not lbfgs or lars", r->method);
-  if (r->is_lars && r->c != 0) return err_new(ERR_INPUT, "--c requires --method lbfgs");
+  if (r->is_lars && has_c) return err_new(ERR_INPUT, "--c requires --method lbfgs");
   if (!r->is_lars && has_lars)
     return err_new(ERR_INPUT, "--epochs, --batch, --rate and --no-augment require --method lars");
-  if (r->c < 0) return err_new(ERR_INPUT, "--c: %g is not above 0", r->c);
-  if (r->lars.epochs < 0 || r->lars.batch < 0 || r->lars.rate < 0)
-    return err_new(ERR_INPUT, "--epochs, --batch and --rate must be above 0");
-  return NULL;
+  return take_numbers(has_c, r);
 }
 
 static err read_task(const option_list *words, request *r) {
@@ -281,7 +304,7 @@ static err run_on_ranks(const request *r, trained *t) {
 int cmd_eval(int argc, char **argv) {
   const char *model = NULL;
   bool is_help = false;
-  request r = {.augments = true};
+  request r = {.augments = true, .c = NAN, .lars = no_recipe};
   option_list settings_changed = {0}, rest = {0};
   option options[] = {
       {"model", 'm', OPTION_STRING, &model, "PATH",

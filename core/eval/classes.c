@@ -25,24 +25,35 @@ void classes_trim(char *label) {
   label[length] = '\0';
 }
 
+/* Cuts a line at its first tab; *name: what is after it, NULL without a tab. Blanks at the ends of
+ * both are no part of them. */
+static char *cut_at_tab(char *line, char **name) {
+  char *label = line + strspn(line, " \t"), *tab = strchr(label, '\t');
+  if (tab) *tab = '\0';
+  classes_trim(label);
+  *name = tab ? tab + 1 : NULL;
+  if (tab) classes_trim(*name);
+  return label;
+}
+
 err classes_read_file(const char *path, text_lines *lines, settings_list *labels,
                       settings_list *names) {
-  err error = text_lines_read(path, false, lines);
+  err error = text_lines_read(path, true, lines); /* a tab at the end tells of a missing name */
   if (error) return error;
   labels->items = mem_zeroed(lines->count, sizeof(char *));
   names->items = mem_zeroed(lines->count, sizeof(char *));
   if (!labels->items || !names->items) return mem_error(lines->count * sizeof(char *), path);
   for (size_t i = 0; i < lines->count; i++) {
-    char *label = lines->items[i], *name = strchr(label, '\t');
-    if (name) {
-      char *end = name;
-      while (end > label && end[-1] == ' ') end--;
-      name += strspn(name, " \t");
-      *end = '\0';
-    }
+    char *name, *label = cut_at_tab(lines->items[i], &name);
+    if (!*label) continue;
+    if (name && !*name)
+      return err_new(ERR_INPUT,
+                     "%s:%ld: '%s' has a tab but no name; a line is LABEL<tab>NAME, or LABEL alone",
+                     path, lines->numbers[i], label);
     if (name && strchr(name, '\t'))
       return err_new(ERR_INPUT, "%s:%ld: more than two columns; a line is LABEL<tab>NAME", path,
                      lines->numbers[i]);
+    lines->numbers[labels->count] = lines->numbers[i]; /* without the blank lines */
     labels->items[labels->count++] = label;
     names->items[names->count++] = name ? name : label;
   }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "eval/copies.h"
 #include "eval/feed.h"
+#include "eval/probe_inside.h"
 #include "eval/set.h"
 #include "eval/share.h"
 #include "eval/texts.h"
@@ -204,12 +205,10 @@ cleanup:
 
 static err take_features(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
                          float *rows, int32_t *labels, int64_t *count) {
-  if (!set->has_labels)
-    return err_new(ERR_INPUT, "%s: has no labels (tasks: zeroshot or probe)", set->name);
-  if (set->is_multilabel)
-    return err_new(ERR_INPUT, "%s: the probe requires one label per image", set->name);
+  err error = probe_check_labels(set);
+  if (error) return error;
   clip_take_encoder_output(model, how->takes_output);
-  err error = embed_images(set, model, how, epoch, rows);
+  error = embed_images(set, model, how, epoch, rows);
   clip_take_encoder_output(model, false);
   if (error) return error;
   *count = compact(set, true, eval_feature_width(model, how), rows, labels);

@@ -179,6 +179,10 @@ const char *eval_set_label(const eval_set *set, int64_t number);
 err eval_run_classes(comm *ranks, eval_set *test, const eval_set *train, clip_model *model,
                      eval_result *result, eval_outcomes *outcomes) ERR_MUST_CHECK;
 
+/* Can a probe be fitted on `train` and evaluated on `test`? Both need one label per image, and an
+ * image of `test` a class of `train`. Asked of the opened sets, before any image is read. */
+err eval_check_probe(const eval_set *train, const eval_set *test) ERR_MUST_CHECK;
+
 /* A linear probe: logistic regression on the embeddings of `train`, evaluated on `test`; images
  * whose class is not in `train` are skipped. c 0: swept on a held-out part of `train`. */
 typedef struct {

@@ -67,10 +67,12 @@ static err index_images(struct multilabel_index *x, const char *path, int64_t cl
   return x->first.count ? NULL : err_new(ERR_INPUT, "%s: contains no image", path);
 }
 
-/* Later files must list the same images. */
+/* Later files must list the same images, each once. */
 static err add_file(struct multilabel_index *x, const char *path, int64_t class, int64_t classes) {
   text_lines lines = {0};
-  err error = text_lines_read(path, false, &lines);
+  bool *is_listed = mem_zeroed((size_t)x->image_count, sizeof *is_listed);
+  err error =
+      is_listed ? text_lines_read(path, false, &lines) : mem_error((size_t)x->image_count, path);
   if (!error && (int64_t)lines.count != x->image_count)
     error = err_new(ERR_INPUT, "%s: lists %zu images, the first class's file %ld", path,
                     lines.count, (long)x->image_count);
@@ -78,12 +80,17 @@ static err add_file(struct multilabel_index *x, const char *path, int64_t class,
     int8_t value = 0;
     error = read_line(path, &lines, i, &value);
     const entry *known = error ? NULL : find(x->images, x->image_count, lines.items[i]);
-    if (known)
-      x->truths[known->number * classes + class] = value;
-    else if (!error)
+    if (!error && !known)
       error = err_new(ERR_INPUT, "%s:%ld: image '%s' is not in the first class's file", path,
                       lines.numbers[i], lines.items[i]);
+    if (error) break;
+    if (is_listed[known->number])
+      error = err_new(ERR_INPUT, "%s:%ld: image '%s' is listed twice", path, lines.numbers[i],
+                      lines.items[i]);
+    is_listed[known->number] = true;
+    x->truths[known->number * classes + class] = value;
   }
+  free(is_listed);
   text_lines_free(&lines);
   return error;
 }

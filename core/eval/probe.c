@@ -12,6 +12,14 @@
 
 enum { MOST_ITERATIONS = 1000 }; /* as CLIP's probe */
 
+err probe_check_labels(const eval_set *set) {
+  if (!set->has_labels)
+    return err_new(ERR_INPUT, "%s: has no labels (tasks: zeroshot or probe)", set->name);
+  if (set->is_multilabel)
+    return err_new(ERR_INPUT, "%s: the probe requires one label per image", set->name);
+  return NULL;
+}
+
 err probe_allocate(comm *ranks, const eval_set *set, int64_t width, probe_features *f) {
   size_t rows = (size_t)eval_set_rows(set);
   f->rows = mem_aligned(rows * (size_t)width * sizeof *f->rows);
@@ -36,20 +44,54 @@ static int by_label(const void *a, const void *b) {
   return strcmp(((const known *)a)->label, ((const known *)b)->label);
 }
 
+/* The classes of a set by their labels, [eval_set_classes], which the caller frees. */
+static err sort_classes(const eval_set *set, known **all) {
+  int64_t classes = eval_set_classes(set);
+  *all = mem_zeroed((size_t)classes, sizeof **all);
+  if (!*all) return mem_error((size_t)classes * sizeof **all, "classes");
+  for (int64_t c = 0; c < classes; c++) (*all)[c] = (known){eval_set_label(set, c), (int32_t)c};
+  qsort(*all, (size_t)classes, sizeof **all, by_label);
+  return NULL;
+}
+
+static const known *find(const known *all, const eval_set *train, const char *label) {
+  const known wanted = {.label = label};
+  return bsearch(&wanted, all, (size_t)eval_set_classes(train), sizeof *all, by_label);
+}
+
+static err share_no_class(const eval_set *train, const eval_set *test) {
+  return err_new(ERR_INPUT, "no image of %s belongs to a class of %s", eval_set_name(test),
+                 eval_set_name(train));
+}
+
+err eval_check_probe(const eval_set *train, const eval_set *test) {
+  known *all = NULL;
+  bool is_shared = false;
+  err error = NULL;
+  TRY(probe_check_labels(train));
+  TRY(probe_check_labels(test));
+  TRY(sort_classes(train, &all));
+  for (int64_t row = 0; row < test->rows && !is_shared; row++) {
+    const int32_t class = eval_set_class_of(test, row);
+    is_shared = class >= 0 && find(all, train, eval_set_label(test, class));
+  }
+  if (!is_shared) error = share_no_class(train, test);
+cleanup:
+  free(all);
+  return error;
+}
+
 err probe_renumber(comm *ranks, const eval_set *train, eval_set *test, int64_t width,
                    probe_features *f) {
-  int64_t used = 0, classes = eval_set_classes(train);
-  known *all = mem_zeroed((size_t)classes, sizeof *all);
-  err error = share_agree(ranks, all ? NULL : mem_error((size_t)classes * sizeof *all, "classes"));
+  int64_t used = 0;
+  known *all = NULL;
+  err error = share_agree(ranks, sort_classes(train, &all));
   if (error) {
     free(all);
     return error;
   }
-  for (int64_t c = 0; c < classes; c++) all[c] = (known){eval_set_label(train, c), (int32_t)c};
-  qsort(all, (size_t)classes, sizeof *all, by_label);
   for (int64_t i = 0; i < f->count; i++) {
-    const known wanted = {.label = eval_set_label(test, f->labels[i])};
-    const known *found = bsearch(&wanted, all, (size_t)classes, sizeof *all, by_label);
+    const known *found = find(all, train, eval_set_label(test, f->labels[i]));
     if (!found) continue;
     memmove(f->rows + used * width, f->rows + i * width, (size_t)width * sizeof *f->rows);
     f->labels[used++] = found->number;
@@ -62,9 +104,7 @@ err probe_renumber(comm *ranks, const eval_set *train, eval_set *test, int64_t w
   test->has_told_classes = used < f->count;
   f->count = used;
   free(all);
-  return used ? NULL
-              : err_new(ERR_INPUT, "no image of %s belongs to a class of %s", eval_set_name(test),
-                        eval_set_name(train));
+  return used ? NULL : share_no_class(train, test);
 }
 
 err probe_gather(comm *ranks, err own, const probe_features *f, int32_t *predicted) {

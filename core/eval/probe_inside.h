@@ -10,6 +10,8 @@ typedef struct {
   int64_t count;
 } probe_features;
 
+/* An error for a set without one label per image. */
+err probe_check_labels(const eval_set *set) ERR_MUST_CHECK;
 /* Room for every row of the set. Collective. */
 err probe_allocate(comm *ranks, const eval_set *set, int64_t width,
                    probe_features *f) ERR_MUST_CHECK;

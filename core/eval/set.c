@@ -349,8 +349,8 @@ static dataset_parts parts_of(const set_description *d) {
   return needs_captions ? DATASET_PAIR : DATASET_IMAGE;
 }
 
-static err open_data(eval_set *set, const set_description *d) {
-  err error = dataset_open_for(d->images.items, d->images.count, parts_of(d), &set->data);
+static err open_data(eval_set *set, const set_description *d, dataset_parts parts) {
+  err error = dataset_open_for(d->images.items, d->images.count, parts, &set->data);
   if (error) return error;
   const char *warnings = dataset_warnings(set->data, NULL);
   size_t length = strlen(warnings);
@@ -379,6 +379,7 @@ err eval_set_open(const char *path, const char *task, const settings *s, const t
   TRY(yml_load(found, &document));
   description_read(document, &d, &problems);
   TRY(yml_problems_take(&problems));
+  dataset_parts parts = parts_of(&d); /* of all its tasks: rows have the same numbers in each */
   TRY(description_narrow(path, task, &d));
   TRY(description_read_files(&d));
   set->name = mem_copy_string(d.name);
@@ -388,7 +389,7 @@ err eval_set_open(const char *path, const char *task, const settings *s, const t
   set->has_labels = d.has_zeroshot || d.has_probe;
   set->is_multilabel = d.is_multilabel && set->has_labels;
   set->metric = d.metric;
-  TRY(open_data(set, &d));
+  TRY(open_data(set, &d, parts));
   if (set->is_multilabel) TRY(multilabel_begin(set, &d));
   TRY(read_rows(set, &d));
   TRY(take_fingerprint(set, &d));

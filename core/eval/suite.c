@@ -13,6 +13,7 @@
 #include "eval/description.h"
 #include "eval/eval.h"
 #include "eval/interval.h"
+#include "eval/outcomes.h"
 #include "eval/share.h"
 
 static const char *const row_keys[] = {"file", "task", "metric", "corruption", "reference"};
@@ -80,9 +81,25 @@ static char *metric_of_file(const char *file) {
   return name;
 }
 
+/* Names of metrics in the JSON output of a task, which has counts and chance too. */
+static void check_metric(const yml_node *metric, bool is_retrieval, yml_problems *problems) {
+  enum { RANKS = 3 }; /* R@1, R@5, R@10 in each direction */
+  const char *names[EVAL_METRICS + 2 * RANKS];
+  size_t count = is_retrieval ? 2 * RANKS : (size_t)EVAL_METRICS;
+  for (size_t i = 0; i < count; i++) {
+    const char *own = is_retrieval
+                          ? (i < RANKS ? outcomes_to_text[i] : outcomes_to_image[i - RANKS])
+                          : eval_metric_name((eval_metric)i);
+    if (strcmp(metric->scalar, own) == 0) return;
+    names[i] = own;
+  }
+  yml_problem(problems, metric, names, count, "task %s: unknown metric '%s'",
+              is_retrieval ? "retrieval" : "zeroshot", metric->scalar);
+}
+
 static void read_row(const char *path, const yml_node *node, suite *s, suite_row *row, size_t most,
                      yml_problems *problems) {
-  const char *metric = NULL;
+  const yml_node *metric = NULL;
   row->references = mem_zeroed(most, sizeof *row->references);
   row->value = row->bounds[0] = row->bounds[1] = NAN;
   for (size_t i = 0; row->references && i < most; i++) row->references[i] = NAN;
@@ -97,7 +114,7 @@ static void read_row(const char *path, const yml_node *node, suite *s, suite_row
     if (strcmp(key, "file") == 0 && is_text)
       row->file = resolve(path, value->scalar);
     else if (strcmp(key, "metric") == 0 && is_text)
-      metric = value->scalar;
+      metric = value;
     else if (strcmp(key, "task") == 0 && is_text && strcmp(value->scalar, "retrieval") == 0)
       row->is_retrieval = true;
     else if (strcmp(key, "task") == 0 && is_text && strcmp(value->scalar, "zeroshot") == 0)
@@ -109,7 +126,8 @@ static void read_row(const char *path, const yml_node *node, suite *s, suite_row
     else
       yml_problem(problems, node->keys[i], row_keys, 5, "unknown or misused key '%s'", key);
   }
-  row->metric = metric              ? mem_copy_string(metric)
+  if (metric) check_metric(metric, row->is_retrieval, problems);
+  row->metric = metric              ? mem_copy_string(metric->scalar)
                 : row->is_retrieval ? mem_copy_string("image_to_text_r1")
                                     : metric_of_file(row->file);
   row->name = mem_copy_string(row->file ? fs_name(row->file) : "");

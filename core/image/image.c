@@ -12,10 +12,15 @@
 
 static const int64_t most_pixel_bytes = (int64_t)1 << 30;
 
+err image_check_size(int64_t width, int64_t height) {
+  if (width > 0 && height > 0 && width <= most_pixel_bytes / 3 / height) return NULL;
+  return err_new(ERR_INPUT, "an image of %ld x %ld pixels is not accepted", (long)width,
+                 (long)height);
+}
+
 err image_allocate(int64_t width, int64_t height, image *out) {
-  if (width <= 0 || height <= 0 || width > most_pixel_bytes / 3 / height)
-    return err_new(ERR_INPUT, "an image of %ld x %ld pixels is not accepted", (long)width,
-                   (long)height);
+  err error = image_check_size(width, height);
+  if (error) return error;
   uint8_t *pixels = mem_aligned((size_t)(width * height * 3));
   if (!pixels) return mem_error((size_t)(width * height * 3), "an image");
   *out = (image){(int32_t)width, (int32_t)height, pixels};

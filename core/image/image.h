@@ -29,6 +29,8 @@ err image_decode_jpeg(const void *bytes, size_t size, int32_t least_side,
 /* Baseline JPEG of quality 1 to 100, 4:2:0, as Pillow's save(…, quality=Q); the caller frees. */
 err image_encode_jpeg(const image *from, int quality, uint8_t **bytes, size_t *size) ERR_MUST_CHECK;
 err image_decode_png(const void *bytes, size_t size, image *out) ERR_MUST_CHECK;
+/* An error for a size beyond the limit of image_decode. */
+err image_check_size(int64_t width, int64_t height) ERR_MUST_CHECK;
 /* Allocates the pixels after checking the size. */
 err image_allocate(int64_t width, int64_t height, image *out) ERR_MUST_CHECK;
 

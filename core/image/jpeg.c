@@ -69,8 +69,12 @@ err image_decode_jpeg(const void *bytes, size_t size, int32_t least_side, image 
   bool is_cmyk = codec.num_components == 4;
   codec.out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
   choose_scale(&codec, least_side);
-  jpeg_start_decompress(&codec);
-  err error = image_allocate(codec.output_width, codec.output_height, out);
+  /* at full size: a progressive image's coefficients are kept, whatever the scale */
+  err error = image_check_size(codec.image_width, codec.image_height);
+  if (!error) {
+    jpeg_start_decompress(&codec);
+    error = image_allocate(codec.output_width, codec.output_height, out);
+  }
   size_t stride = (size_t)codec.output_width * 3;
   if (!error && is_cmyk) {
     row = mem_aligned((size_t)codec.output_width * 4);

@@ -59,6 +59,9 @@ static err open_pairs(run *r) {
   for (size_t i = 0; i < s->eval_sets.count && !error; i++) error = run_open_set(r, NULL, r->words);
   if (!error && *s->eval_probe_train)
     error = eval_set_open(s->eval_probe_train, "probe", s, r->words, &r->probe_set);
+  if (!error && r->probe_set) /* now, not after the training */
+    error = err_context(eval_check_probe(r->probe_set, r->sets[0]),
+                        "eval.probe_train, which is evaluated on the first of eval.sets");
   if (!error && r->probe_set && comm_rank(r->ranks)) eval_set_new_warnings(r->probe_set);
   return error;
 }

@@ -40,5 +40,27 @@ expect_status 2 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --epoc
 expect_line err.txt 'require --method lars'
 expect_status 2 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --method lars --batch 1000
 expect_line err.txt 'a batch of 1000 is more than the 160 images'
+# Zero is a value that was given, and no default.
+for given in '--c 0' '--c -1' '--method lars --epochs 0' '--method lars --batch 0' '--method lars --rate 0'; do
+  expect_status 2 "$FLIP" eval probe -m run -f held.yaml --train train.yaml $given
+  expect_line err.txt 'is not above 0; leave it out for the default'
+done
+expect_status 2 "$FLIP" eval zeroshot -m run -f held.yaml --c 0
+expect_line err.txt 'are only for flip eval probe'
+# A probe in a run that cannot be measured is refused before the training.
+refused() { # refused SET MESSAGE
+  expect_status 2 train --out refused --set eval.points=1 --set eval.sets=$1 --set eval.probe_train=train.yaml
+  expect_line err.txt "eval.probe_train, which is evaluated on the first of eval.sets: $2"
+  [ -z "$(ls refused/checkpoints 2>/dev/null)" ] || fail "it was trained before the probe was refused"
+}
+sed 's/tasks.*/tasks: [retrieval]/' held.yaml > pairs.yaml
+refused pairs.yaml 'scenes: has no labels'
+sed 's/label:.*/label: color/; s/name:.*/name: colors/' held.yaml > colors.yaml
+refused colors.yaml 'no image of colors belongs to a class of train'
+sed '$a multilabel: true\nclasses: [circle, square]\nlabel: list' held.yaml | sed '/label: shape/d' > several.yaml
+mkdir several; tar xf data/heldout-00000.tar -C several
+for json in several/*.json; do echo '{"list":["circle"]}' > "$json"; done
+tar cf several.tar --sort=name -C several .; sed -i 's/images:.*/images: [several.tar]/' several.yaml
+refused several.yaml 'scenes: the probe requires one label per image'
 expect_status 2 "$FLIP" eval zeroshot -m run -f held.yaml --method lars
 expect_line err.txt 'are only for flip eval probe'

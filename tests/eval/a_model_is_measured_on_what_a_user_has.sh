@@ -31,6 +31,18 @@ sed 's/captions: lines/captions: nowhere/' lines.yaml > none.yaml
 expect_status 2 "$FLIP" eval -m run -f none.yaml
 expect_line err.txt 'captions: nowhere: no sample has a caption'
 
+# A set has the same rows whichever of its tasks are run: a sample without a caption keeps its own.
+mkdir sparse; tar xf data/heldout-00000.tar -C sparse
+rm sparse/*[05].txt; tar cf sparse.tar --sort=name -C sparse .
+sed 's/images: .*/images: [sparse.tar]/; $a limit: 20\ncorruption: {kind: gaussian_noise, strength: 5}' held.yaml > sparse.yaml
+retrieval_of() { expect_status 0 "$FLIP" eval "$@" -m run -f sparse.yaml --json; grep -o '"retrieval":.*' out.txt; }
+retrieval_of > both.txt
+[ "$(number images both.txt)" = 16 ] || { cat both.txt; fail "16 images were expected"; }
+retrieval_of retrieval | diff both.txt - || fail "retrieval alone is measured on other rows"
+printf 'sets:\n  - {file: sparse.yaml, task: retrieval, metric: image_to_text_r10}\n' > sparse_suite.yaml
+expect_status 0 "$FLIP" eval suite sparse_suite.yaml -m run --json
+[ "$(number value out.txt)" = "$(number image_to_text_r10 both.txt)" ] || fail "a suite measures retrieval on other rows"
+
 # A set's fingerprint, by which runs are compared, covers the captions that it reads: those that an
 # option chooses, and a list in a .json next to an image, which the data's own fingerprint leaves out.
 print_of() { # print_of SET.yaml
@@ -116,6 +128,11 @@ expect_line out.txt '^\| gone \| top1 \| – \| 70.0 \| 60.0 \|'
 expect_line out.txt '^gone was not measured: .*gone.yaml'
 expect_status 0 "$FLIP" eval suite suite.yaml -m run --json
 expect_line out.txt '"set":"held","task":"retrieval","metric":"text_to_image_r5","value":0'
+for row in 'metric: images' 'metric: chance' 'task: retrieval, metric: chance_r1' 'metric: text_to_image_r5, task: zeroshot'; do
+  printf 'sets:\n  - {file: held.yaml, %s}\n' "$row" > wrong.yaml
+  expect_status 2 "$FLIP" eval suite wrong.yaml -m run
+  expect_line err.txt "wrong.yaml:2:[0-9]+: task (zeroshot|retrieval): unknown metric '[a-z_0-9]+'"
+done
 sed -i 's/metric: top1/metrik: top1/' suite.yaml
 expect_status 2 "$FLIP" eval suite suite.yaml -m run
 expect_line err.txt "did you mean 'metric'"

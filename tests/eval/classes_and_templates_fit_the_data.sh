@@ -19,10 +19,10 @@ diff all.txt out.txt || fail "a byte order mark changes the numbers"
 [ ! -s err.txt ] || fail "it is warned of"
 
 # A label twice, another separator, too many columns, another encoding.
-{ cat labels.txt; head -1 labels.txt; } > twice.txt
+{ cat labels.txt; printf ' \t\n'; head -1 labels.txt; } > twice.txt
 set_with 'class_file: twice.txt'
 expect_status 2 "$FLIP" eval zeroshot -m run -f set.yaml
-expect_line err.txt "twice.txt:$((count + 1)): duplicate label '$(head -1 labels.txt)'"
+expect_line err.txt "twice.txt:$((count + 2)): duplicate label '$(head -1 labels.txt)'"
 sed 's/.*/& a &/' labels.txt > blank.txt
 set_with 'class_file: blank.txt'
 expect_status 2 "$FLIP" eval zeroshot -m run -f set.yaml
@@ -31,6 +31,11 @@ sed 's/.*/&\ta &\tmore/' labels.txt > columns.txt
 set_with 'class_file: columns.txt'
 expect_status 2 "$FLIP" eval zeroshot -m run -f set.yaml
 expect_line err.txt 'columns.txt:1: more than two columns'
+# A name that is missing, as when `paste` has too few: the label does not replace it.
+sed '$s/.*/&\t /; $!s/.*/&\ta &/' labels.txt > unnamed.txt
+set_with 'class_file: unnamed.txt'
+expect_status 2 "$FLIP" eval zeroshot -m run -f set.yaml
+expect_line err.txt "unnamed.txt:$count: '$(tail -1 labels.txt)' has a tab but no name"
 iconv -t UTF-16 labels.txt > wide.txt
 set_with 'class_file: wide.txt'
 expect_status 2 "$FLIP" eval zeroshot -m run -f set.yaml

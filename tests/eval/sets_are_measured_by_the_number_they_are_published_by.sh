@@ -88,6 +88,10 @@ expect_status 2 "$FLIP" eval -m run -f wrong.yaml; expect_line err.txt "needs a 
 expect_status 2 "$FLIP" eval -m run -f wrong.yaml; expect_line err.txt "did you mean 'top1'"
 { cat held.yaml; echo 'metric: roc_auc'; } > wrong.yaml
 expect_status 2 "$FLIP" eval zeroshot -m run -f wrong.yaml; expect_line err.txt "roc_auc: needs two classes, the set has"
+last=voc/Main/$(echo $classes | tr ' ' '\n' | tail -1)_test.txt; cp "$last" last.txt
+sed "\$s/.*/$(head -1 last.txt)/" last.txt > "$last" # as many lines, one image twice
+expect_status 2 "$FLIP" eval -m run -f voc.yaml; expect_line err.txt "$last:40: image '.*' is listed twice"
+cp last.txt "$last"
 printf '000 2\n' >> "voc/Main/$(echo $classes | cut -d' ' -f1)_test.txt"
 expect_status 2 "$FLIP" eval -m run -f voc.yaml; expect_line err.txt "_test.txt:41: a line is IMAGE and 1, 0 or -1"
 

@@ -94,6 +94,22 @@ static void what_is_no_image_is_an_error_not_a_crash(void **state) {
   free(data);
 }
 
+/* The headers of a JPEG, baseline (0xC0) or progressive (0xC2), of 65,500 x 65,500 pixels: it is
+ * refused by them, also where it would be decoded at an eighth of its size. */
+static void a_jpeg_too_large_is_refused_by_its_header(void **state) {
+  (void)state;
+  uint8_t file[] = {0xFF, 0xD8, 0xFF, 0xC0, 0, 17, 8,    0xFF, 0xDC, 0xFF, 0xDC, 3,  1,
+                    0x11, 0,    2,    0x11, 0, 3,  0x11, 0,    0xFF, 0xDA, 0,    12, 3,
+                    1,    0,    2,    0,    3, 0,  0,    63,   0,    0xFF, 0xD9};
+  for (int is_progressive = 0; is_progressive < 2; is_progressive++)
+    for (int32_t side = 0; side <= 32; side += 32) {
+      image picture;
+      file[3] = is_progressive ? 0xC2 : 0xC0;
+      assert_fails_with(image_decode(file, sizeof file, side, &picture),
+                        "an image of 65500 x 65500 pixels is not accepted");
+    }
+}
+
 /* Any size, any part, mirrored or not: what the fast passes read and make is what the plain ones
  * do.
  */
@@ -188,6 +204,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_kind_of_image_is_within_one_grey_level_of_pillow),
       cmocka_unit_test(what_is_no_image_is_an_error_not_a_crash),
+      cmocka_unit_test(a_jpeg_too_large_is_refused_by_its_header),
       cmocka_unit_test(fast_and_portable_passes_give_the_same_bits),
       cmocka_unit_test(random_crops_have_the_requested_area_and_flip_half_the_time),
       cmocka_unit_test(after_ten_tries_the_crop_is_the_central_square),

@@ -2,6 +2,7 @@
 #include "support/test.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "read/record.h"
 #include "read/sample_json.h"
@@ -115,6 +116,34 @@ static void a_caption_is_the_field_at_the_top_before_a_label(void **state) {
   free(text);
 }
 
+/* A list may have numbers for labels, as a single label may be one. */
+static void the_strings_of_a_list_may_be_whole_numbers(void **state) {
+  (void)state;
+  static const char *const cases[][2] = {
+      {"[3, \"a\", -7, \"\"]", "3|a|-7||"},
+      {"[1.5, null, true, [2], 99999999999999999999]", "99999999999999999999|"},
+      {"5", "5|"},
+      {"\"b\"", "b|"},
+      {"[]", ""}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char json[256], joined[256] = "", **strings;
+    size_t count;
+    snprintf(json, sizeof json, "{\"k\": %s}", cases[i][0]);
+    assert_ok(sample_strings(json, "k", &strings, &count));
+    assert_non_null(strings);
+    for (size_t s = 0; s < count; s++) {
+      strcat(strcat(joined, strings[s]), "|");
+      free(strings[s]);
+    }
+    assert_string_equal(joined, cases[i][1]);
+    free(strings);
+  }
+  char **none;
+  size_t count;
+  assert_ok(sample_strings("{\"k\": 1.5}", "k", &none, &count));
+  assert_null(none);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(values_that_jansson_lacks_are_read),
@@ -122,6 +151,7 @@ int main(void) {
       cmocka_unit_test(what_python_refuses_is_refused_with_its_place),
       cmocka_unit_test(every_encoding_that_json_may_have_is_read),
       cmocka_unit_test(a_caption_is_the_field_at_the_top_before_a_label),
+      cmocka_unit_test(the_strings_of_a_list_may_be_whole_numbers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

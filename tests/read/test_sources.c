@@ -336,6 +336,13 @@ static void scenes_are_drawn_while_they_are_read(void **state) {
   assert_fails_with(dataset_open_to_read(&name, 1, DATASET_PAIR, &d),
                     "scenes:1#size=32: has no end, and this reads all of it");
   assert_fails_with(dataset_open_for(&name, 1, DATASET_IMAGE, &d), "as in 'scenes:0#count=20k'");
+  name = "scenes:1#size=32,count=4,weight=2"; /* every sample is read once, whatever its weight */
+  assert_fails_with(dataset_open_to_read(&name, 1, DATASET_PAIR, &d),
+                    "weight=2: weight has an effect in data.train only");
+  assert_fails_with(dataset_open_for(&name, 1, DATASET_IMAGE, &d), "remove it");
+  name = "scenes:1#size=32,count=4,weight=1";
+  assert_ok(dataset_open_for(&name, 1, DATASET_IMAGE, &d));
+  dataset_close(d);
   refuse_one("scenes:1#number=5", "a source of kind scenes has no option 'number'");
 }
 
