@@ -68,6 +68,8 @@ bool stream_exists(cudaStream_t stream);
 bool stream_is_capturing(cudaStream_t stream);
 /* For calls that a capture in this thread forbids: refuses, and spoils the capture. */
 cudaError_t stream_refuse_in_capture(const char *call);
+/* Other ranks wait for this one's work: a question about a stream must not leave it lying. */
+void stream_has_peers(void);
 cudaError_t stream_run_all(void);
 /* Streams, events and graphs that were made and not destroyed. */
 size_t stream_live_objects(void);

@@ -301,6 +301,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int nranks, ncclUniqueId i
     return ncclSystemError;
   }
   live_comms++;
+  if (nranks > 1) stream_has_peers();
   *comm = c;
   return start_stage(c, JOINING);
 }
