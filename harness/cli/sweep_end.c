@@ -18,6 +18,7 @@ static err print_predictions(store *s, const run_sweep *sweep) {
   enum { MOST_PREDICTIONS = 20 };
   strbuf out = {0};
   size_t count = 0;
+  bool has_ranks = false;
   char times[2][TEXT_NUMBER_SIZE], sizes[2][TEXT_NUMBER_SIZE];
   err error = NULL;
   for (size_t i = 0; i < sweep->count && !error; i++) {
@@ -28,14 +29,17 @@ static err print_predictions(store *s, const run_sweep *sweep) {
     if (!error) error = store_find_number(s, c->run_id, "peak_bytes", &bytes);
     if (error) break;
     if (!(seconds > 0) || !(bytes > 0) || ++count > MOST_PREDICTIONS) continue;
+    /* the measured peak is rank 0's, what is predicted is of all ranks */
+    has_ranks = has_ranks || c->ranks > 1;
+    double each = c->predicted_bytes / (double)(c->ranks > 1 ? c->ranks : 1);
     strbuf_format(&out, "  %9s → %-9s %+4d %%  %9s → %-9s %+4d %%  %s\n",
                   text_duration(c->predicted_seconds, times[0]), text_duration(seconds, times[1]),
                   (int)lround(100 * (seconds / c->predicted_seconds - 1)),
-                  text_bytes((uint64_t)c->predicted_bytes, sizes[0]),
-                  text_bytes((uint64_t)bytes, sizes[1]),
-                  (int)lround(100 * (bytes / c->predicted_bytes - 1)), c->cell->label);
+                  text_bytes((uint64_t)each, sizes[0]), text_bytes((uint64_t)bytes, sizes[1]),
+                  (int)lround(100 * (bytes / each - 1)), c->cell->label);
   }
-  if (out.length) log_line(LOG_INFO, "predicted → measured, time and memory:");
+  if (out.length)
+    log_line(LOG_INFO, "predicted → measured, time and memory%s:", has_ranks ? " of a rank" : "");
   fputs(strbuf_string(&out), stderr);
   if (count > MOST_PREDICTIONS)
     fprintf(stderr, "  … and %zu more ('flipbench show RUN' has both)\n", count - MOST_PREDICTIONS);
