@@ -95,7 +95,8 @@ static err check_header(const char *header, size_t length) {
   hash_finish(state, digest);
   if (memcmp(digest, header + CHECKED_START, DIGITS) == 0) return NULL;
   return err_new(ERR_INPUT, "has a header that differs from its checksum: the file was damaged, or "
-                            "changed by another program");
+                            "changed by another program; without it an older checkpoint of the "
+                            "folder is used, if there is one");
 }
 
 static err read_header(safetensors_file *f) {
@@ -205,7 +206,7 @@ err safetensors_check(const safetensors_file *f, const safetensor *t) {
   return err_new(
       ERR_INPUT,
       "tensor '%s' differs from its checksum: the file was damaged, or changed by another "
-      "program",
+      "program; without it an older checkpoint of the folder is used, if there is one",
       t->name);
 }
 

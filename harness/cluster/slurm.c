@@ -380,7 +380,12 @@ static err settle_running(const spec_experiment *e, store *s, const run_options 
     const slurm_task *task = task_of(tasks, i);
     bool is_alive = true;
     if (c->state != CELL_RUNNING || (task && task->is_queued)) continue;
-    error = run_close_lost(s, options->results, c->directory, &is_alive);
+    if (task)
+      error = run_close_lost(s, options->results, c->directory, &is_alive);
+    else { /* of a run that another machine started: where locks are local, its lock is not seen */
+      error = run_close_gone(s, options->results, c->directory);
+      is_alive = false;
+    }
     if (!error && !is_alive) error = run_look_again(s, options, c);
     if (!error && c->state == CELL_FINISHED) error = again_follow(e, s, options, sweep, i);
   }

@@ -43,11 +43,15 @@ static err capture(char *const *command, strbuf *out, strbuf *said) {
   return err_new(ERR_IO, "%s failed: %s", command[0], strbuf_string(said->length ? said : out));
 }
 
-/* "JOB" or "JOB;CLUSTER": the last line that begins with a number; wrappers print more. */
+/* "JOB" or "JOB;CLUSTER", a line of its own: the last one. Wrappers print more, also lines that
+ * begin with a number. */
 static bool read_job(char *text, int64_t *job) {
   bool is_found = false;
-  for (char *rest = text, *line; rest && (line = strsep(&rest, "\n"));)
-    if (*line >= '0' && *line <= '9') is_found = sscanf(line, "%" SCNd64, job) == 1;
+  for (char *rest = text, *line; rest && (line = strsep(&rest, "\n"));) {
+    size_t digits = strspn(line, "0123456789");
+    if (!digits || !strchr(";\r", line[digits])) continue; /* which finds the end of a line, too */
+    is_found = sscanf(line, "%" SCNd64, job) == 1;
+  }
   return is_found;
 }
 
@@ -56,7 +60,8 @@ err slurm_sbatch(const char *script, int64_t *job, strbuf *said) {
   char *command[] = {"sbatch", "--parsable", (char *)script, NULL};
   err error = capture(command, &out, said);
   if (!error && !read_job(out.data, job))
-    error = err_new(ERR_IO, "sbatch printed no job id: %s", strbuf_string(said));
+    error = err_new(ERR_IO, "sbatch printed no job id: %s%s%s", strbuf_string(&out),
+                    out.length && said->length ? "\n" : "", strbuf_string(said));
   strbuf_free(&out);
   return error;
 }

@@ -191,8 +191,9 @@ cleanup:
 }
 
 /* A run of both. Its further processes are taken, unless it was archived here, which merging does
- * not undo; of notes and tags the later ones hold; and it is archived if it was archived there
- * after the last archiving or restoring here. */
+ * not undo; of notes and tags the later ones hold; and it is archived if all of what is here was
+ * archived there, after the last archiving or restoring here: of a run that went on here, an
+ * archived beginning says nothing. */
 static err update_run(const merge *m, const char *directory, const char *name,
                       const run_story *ours, const run_story *theirs) {
   strbuf lines = {0};
@@ -208,9 +209,10 @@ static err update_run(const merge *m, const char *directory, const char *name,
     TRY(store_ingest(m->s, m->results, name, &run_id));
   }
   if (story_is_archived(theirs, &their_time) && !is_archived && strcmp(their_time, our_time) > 0 &&
-      !directory_is_held(m->results, name)) {
+      theirs->processes >= ours->processes && !directory_is_held(m->results, name)) {
     TRY(store_ingest(m->s, m->results, name, &run_id));
     if (run_id) TRY(run_archive(m->s, m->results, run_id));
+    m->count->archived += run_id != 0;
   }
   *(is_newer ? &m->count->merged : &m->count->known) += 1;
 cleanup:

@@ -166,6 +166,7 @@ err run_rebuild(const char *path, const char *results, size_t *runs) ERR_MUST_CH
  * reports use a finished one. Adds to the counts. */
 typedef struct {
   size_t experiments, merged, known, running; /* merged: new or with new attempts */
+  size_t archived;                            /* here, because they were archived there */
   size_t sessions;                            /* of `flipbench compare`, new or longer */
 } run_merged;
 err run_merge(store *s, const char *results, const char *from, bool with_checkpoints,

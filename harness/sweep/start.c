@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "store/facts.h"
 #include "store/runs.h"
+#include "sweep/again.h"
 #include "sweep/memory.h"
 #include "sweep/runner.h"
 #include "sweep/time_slices.h"
@@ -135,8 +136,8 @@ static err start_or_take_result(runner *r, size_t index, const char *init_from, 
   bool is_finished, has_started;
   err error = look_again(r, &r->sweep->cells[index], &is_finished);
   if (!error && !is_finished) return start_process(r, index, init_from, lock_fd, &has_started);
-  close(lock_fd);
-  return error;
+  close(lock_fd); /* cells that start from it may have been made of earlier weights */
+  return error ? error : again_follow(r->e, r->s, r->options, r->sweep, index);
 }
 
 /* *is_full: only cores or GPUs are missing for it to start. */

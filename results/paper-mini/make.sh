@@ -24,9 +24,9 @@ for file in experiments/paper/*.yaml; do
     kept=1
     continue
   fi
-  bench report "$name@mini" --format markdown --out "$out/$name.md"
-  bench report "$name@mini" --format csv --out "$out/$name.csv"
-  bench plot "$name@mini" --figure accuracy_vs_time --format png --out "$scratch/$name" > /dev/null
+  bench report "$file" --profile mini --format markdown --out "$out/$name.md"
+  bench report "$file" --profile mini --format csv --out "$out/$name.csv"
+  bench plot "$file" --profile mini --figure accuracy_vs_time --format png --out "$scratch/$name" > /dev/null
   mv "$scratch/$name/accuracy_vs_time.png" "$out/figures/$name.png"
 done
 

@@ -18,6 +18,7 @@ job=\$("$sbatch" "\$@") || exit
 if [ -e slow ]; then touch submitted; sleep 6; fi
 echo "queue of the day"
 echo "\$job"
+echo "3 nodes are free, 2026-11-28"
 S
 cat > bin/squeue <<S
 #!/bin/bash

@@ -115,6 +115,16 @@ expect_status 0 bench db merge two --results one
 expect_line out.txt '^1 run merged, 4 already known'
 expect_answer "SELECT count(*), sum(archived) FROM run" '5|1'
 expect_answer "SELECT note, (SELECT count(*) FROM attempt WHERE run_id = run.id) FROM run WHERE directory GLOB 'small/mask_ratio=0.75-*'" 'newest|2'
+# Archived there, when it had not gone on: the run that did is not archived.
+cp -r two three
+sed -i '/"attempt":2,/d' three/small/mask_ratio=0.75-*/attempts.jsonl
+expect_status 0 bench db rebuild --results three
+DB=three/flipbench.db
+expect_status 0 bench runs archive "$(id 0.75)" --results three
+expect_status 0 bench db merge three --results one
+expect_line out.txt '^0 runs merged, 5 already known$'
+DB=one/flipbench.db
+expect_answer "SELECT archived FROM run WHERE directory GLOB 'small/mask_ratio=0.75-*'" 0
 
 # A run whose attempts cannot be read is told, as when rebuilding; weights that were left behind can be
 # fetched later.
