@@ -43,6 +43,7 @@ static void read_busy(const char *root, machine_state *m) {
   while (file && fgets(line, sizeof line, file) && strncmp(line, "cpu", 3) == 0) {
     int number;
     double t[8] = {0};
+    if (line[3] < '0' || line[3] > '9') continue; /* of all CPUs */
     if (sscanf(line, "cpu%d %lf %lf %lf %lf %lf %lf %lf %lf", &number, &t[0], &t[1], &t[2], &t[3],
                &t[4], &t[5], &t[6], &t[7]) < 5 ||
         number < 0 || number >= CPU_SETSIZE || !CPU_ISSET((size_t)number, &own))

@@ -10,6 +10,7 @@
 #include "ops/device.h"
 
 enum { REFERENCE_VOCABULARY = 4096, USUAL_CLASSES = 1000 };
+static const int64_t NO_CLASSES = INT64_MIN; /* not given */
 
 err bench_gemm_rates(const settings *s, double *fp32, double *bf16) {
   err error = ops_measure_gemm(s, OPS_F32, fp32);
@@ -43,7 +44,7 @@ static err read_templates(const option_list *given, bench_request *r) {
   static const char *const published[] = {"7", "80"};
   const char *const *items = given->count ? given->items : published;
   size_t count = given->count ? given->count : 2;
-  if (!r->classes) r->classes = USUAL_CLASSES;
+  if (r->classes == NO_CLASSES) r->classes = USUAL_CLASSES;
   if (r->classes < 1 || r->classes > 1000000)
     return err_new(ERR_INPUT, "--classes: %ld is outside [1, 1000000]", (long)r->classes);
   if (count > BENCH_MOST_TEMPLATES)
@@ -91,7 +92,7 @@ static err check_options(const char *which, const bench_request *r, bool has_mas
 
 int cmd_bench(int argc, char **argv) {
   const char *config = NULL, *device = NULL;
-  bench_request request = {.steps = 10};
+  bench_request request = {.steps = 10, .classes = NO_CLASSES};
   bool is_help = false, has_settings = false;
   option_list sets = {0}, templates = {0}, masks = {0}, rest = {0};
   option options[] = {
@@ -143,7 +144,7 @@ int cmd_bench(int argc, char **argv) {
   if (request.steps < 1 || request.steps > 100000)
     FAIL(ERR_INPUT, "--steps: %ld is outside [1, 100000]", (long)request.steps);
   TRY(check_options(rest.items[0], &request, masks.count > 0,
-                    templates.count > 0 || request.classes != 0));
+                    templates.count > 0 || request.classes != NO_CLASSES));
   TRY(read_templates(&templates, &request));
   TRY(read_masks(&masks, &request));
   TRY(config ? settings_load(config, &request.s) : reference_settings(&request.s));

@@ -69,8 +69,10 @@ err image_decode_jpeg(const void *bytes, size_t size, int32_t least_side, image 
   bool is_cmyk = codec.num_components == 4;
   codec.out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
   choose_scale(&codec, least_side);
-  /* at full size: a progressive image's coefficients are kept, whatever the scale */
-  err error = image_check_size(codec.image_width, codec.image_height);
+  /* a progressive image's coefficients are kept, whatever the scale */
+  err error = jpeg_has_multiple_scans(&codec)
+                  ? image_check_size(codec.image_width, codec.image_height)
+                  : NULL;
   if (!error) {
     jpeg_start_decompress(&codec);
     error = image_allocate(codec.output_width, codec.output_height, out);

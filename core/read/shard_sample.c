@@ -128,9 +128,11 @@ static err run_command(const char *command, const command_stop *stop, FILE **out
   int code = command_exit_status(status);
   if (code != 0 && is_apart && is_stop_requested())
     FAIL(ERR_INTERRUPTED, "stopped while a command was run: pipe:%s", command);
-  if (code != 0) /* the same command may succeed later: its server, or its network, was away */
-    FAIL(ERR_IO, "pipe:%s: the command exited with status %d", command,
-         code < 0 ? 128 - code : code);
+  /* The same command may succeed later: its server, or its network, was away. Not one that the
+   * shell does not find (127) or may not start (126). */
+  if (code != 0)
+    FAIL(code == 126 || code == 127 ? ERR_INPUT : ERR_IO,
+         "pipe:%s: the command exited with status %d", command, code < 0 ? 128 - code : code);
 cleanup:
   if (error)
     fclose(file);

@@ -254,7 +254,8 @@ static err take_step(run *r) {
   double rate = schedule_rate(schedule_peak(s), r->at.step, r->warmup_steps, r->total_steps);
   const int64_t bytes_before = r->ranks ? r->ranks->bytes_moved : 0;
   err error = NULL;
-  if (!r->is_staged) TRY(stage_batch(r, &waited));
+  if (!r->is_staged) TRY(r->ranks ? stage_batch(r, &waited) : stage_next(r, &waited));
+  if (!r->is_staged) goto cleanup; /* next_act stops */
   clip_inputs in = inputs_of(r);
   stream_position after = r->batch.after;
   r->is_staged = false;
@@ -348,12 +349,15 @@ static err next_act(run *r, course_act *act, bool *are_rows_due) {
 static err run_steps(run *r) {
   err error = NULL;
   course_act act;
-  bool are_rows_due;
+  bool are_rows_due, is_beginning = true;
   r->checkpoint_time = clock_seconds();
-  begin_steps(r);
+  rows_begin(r->rows);
   for (;;) {
     TRY(next_act(r, &act, &are_rows_due));
     if (act == COURSE_FINISH) break;
+    /* all ranks at once: what they count afterwards is compared */
+    if (is_beginning) begin_steps(r);
+    is_beginning = act != COURSE_STEP;
     if (course_is_row_due(&r->rules, r->at.step, act)) {
       TRY(complete_row(r));
       ranks_spread spread = ranks_spread_of_row(r->ranks, &r->load);
@@ -368,7 +372,6 @@ static err run_steps(run *r) {
     if (act == COURSE_STOP) TRY(stop(r));
     if (act == COURSE_SAVE) TRY(save_checkpoint(r));
     if (act == COURSE_EVALUATE) TRY(evaluate(r));
-    begin_steps(r);
   }
 cleanup:
   return error;

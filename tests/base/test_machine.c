@@ -24,7 +24,7 @@ static void put_busy(const char *root) {
   int first = 0;
   assert_int_equal(sched_getaffinity(0, sizeof own, &own), 0);
   while (!CPU_ISSET((size_t)first, &own)) first++;
-  strbuf_append(&text, "cpu  900 900 900 5000 7 900 900 900 0 0\n");
+  strbuf_format(&text, "cpu  %d 900 900 5000 7 900 900 900 5 0\n", first); /* of all CPUs */
   strbuf_format(&text, "cpu%d 100 20 30 5000 7 5 5 50 0 0\n", first);
   strbuf_append(&text, "cpu1023 800 800 800 0 0 800 800 800 0 0\nintr 1 2 3 4 5 6 7 8 9\n");
   put(root, "proc", "stat", strbuf_string(&text));

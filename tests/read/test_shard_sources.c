@@ -127,6 +127,10 @@ static void pipes_run_only_when_they_are_allowed(void **state) {
   err failed = dataset_open_with(names, 1, true, &d);
   assert_int_equal(err_kind_of(failed), ERR_IO); /* it may succeed the next time */
   assert_fails_with(failed, "exited with status 3");
+  snprintf(name, sizeof name, "pipe:no-such-program-anywhere 2> /dev/null");
+  failed = dataset_open_with(names, 1, true, &d);
+  assert_int_equal(err_kind_of(failed), ERR_INPUT); /* it will not be there then, either */
+  assert_fails_with(failed, "exited with status 127");
   free(ran);
 }
 
