@@ -93,6 +93,7 @@ one() {
   cp -a "$SCRATCH/base" "$at"
   cd "$at"
   FLIP_FAIL_ALLOCATION=$(basename "$program"):$n timeout 100 "$program" "$@" >out.txt 2>err.txt || code=$?
+  ! grep -q 'out of memory' err.txt || echo $n >> "$SCRATCH/$name.failed"
   if [ $code -ge 99 ] || grep -q 'Sanitizer\|runtime error' err.txt; then
     problem="ended with $code"
   elif [ "$(grep -c 'out of memory' err.txt)" -gt 1 ]; then
@@ -152,6 +153,7 @@ every() {
   count=$(cat "$name.count")
   echo "$name: $count allocations"
   numbers "$count" "${FIRST:-12}" "${REST:-12}" | WANTED=$wanted TIMED=${TIMED-} xargs -P "$(nproc)" -I N bash -c 'one "$@"' - "$name" "$program" "$result" N "$@"
+  [ -s "$name.failed" ] || fail "$name: no allocation failed"
 }
 
 every scenes "$FLIP" new/train-00000.tar data scenes --out new --count 2 --seed 1 --split train --size 16 --no-progress

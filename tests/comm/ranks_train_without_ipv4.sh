@@ -7,7 +7,7 @@ unshare --net true 2> namespace.txt || { echo "skipped: $(cat namespace.txt)"; e
 . "$SOURCE/tests/support/training.sh"
 make_data
 cat > two <<'S'
-ip link set lo up && ip addr del 127.0.0.1/8 dev lo
+ip link set lo up && ip addr del 127.0.0.1/8 dev lo || exit 1
 ip -6 addr show dev lo | grep -q ' ::1/' || { echo 'skipped: no IPv6 on this machine'; exit 77; }
 pids=() worst=0
 for rank in 0 1; do

@@ -45,7 +45,7 @@ enter() {
 }
 export -f enter
 if unshare -r -m true 2> /dev/null && unshare -r -m bash -euc 'enter -c true' 2> /dev/null; then
-  [ ! -e "root/$SOURCE" ] || fail "the other machine has the sources"
+  unshare -r -m bash -euc "enter -c '[ ! -e \"$SOURCE\" ]'" || fail "the other machine has the sources"
   expect_status 0 unshare -r -m bash -euc 'enter /reproduce.sh'
 else
   echo "no root of its own can be made here: a clean environment and another folder instead"

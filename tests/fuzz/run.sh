@@ -10,6 +10,7 @@ build=$PWD/build/fuzz
 [ -f "$build/build.ninja" ] || cmake --preset fuzz
 cmake --build "$build" --target fuzz_targets -- --quiet
 [ $# -gt 0 ] || set -- $(cd "$build/tests" && ls fuzz_*.seeds | sed 's/^fuzz_//; s/\.seeds$//')
+[ $# -gt 0 ] || { echo "no targets with seeds in $build/tests" >&2; exit 1; }
 # words that the readers know
 grep -hoE '"[A-Za-z_.]{3,40}"' core/config/settings_table.h core/read/source*.c core/convert/*.c harness/experiment/format.c \
   harness/store/ingest.c | sort -u > "$build/words.dict"

@@ -89,8 +89,8 @@ embeddings_of_queued_batches() {
     cmp "$work/${kind}_gpu.npy" "$work/${kind}_again.npy" || return 1
     for name in ${kind}_cpu ${kind}_other; do
       paste <(od -An -v -tf4 -w4 -j128 "$work/$name.npy") <(od -An -v -tf4 -w4 -j128 "$work/${kind}_gpu.npy") |
-        awk -v name=$name '{ d = $1 - $2; if (d < 0) d = -d; if (d > worst) worst = d; n++ }
-             END { printf "%d values, at most %.2g from %s\n", n, worst, name; exit !(n > 0 && worst < 0.001) }' || return 1
+        awk -v name=$name '/nan|inf/ { bad = 1 } { d = $1 - $2; if (d < 0) d = -d; if (d > worst) worst = d; n++ }
+             END { printf "%d values, at most %.2g from %s\n", n, worst, name; exit bad || !(n > 0 && worst < 0.001) }' || return 1
     done
   done
 }

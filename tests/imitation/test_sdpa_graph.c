@@ -107,6 +107,7 @@ static sdpa_shape shape_of(bool is_backward, bool is_causal, bool is_determinist
 static void assert_close(const uint16_t *found, const double *expected, int64_t count) {
   double worst = 0, most = 0;
   for (int64_t i = 0; i < count; i++) {
+    if (isnan(widened(found[i]))) fail_msg("element %ld is not written", (long)i);
     worst = fmax(worst, fabs(widened(found[i]) - expected[i]));
     most = fmax(most, fabs(expected[i]));
   }

@@ -160,7 +160,7 @@ static inline void check_all_gradients(const settings *s) {
       double down = loss_of(&f);
       weights[at] = before;
       double numeric = (up - down) / (2 * h), analytic = gradients[p->offset + at];
-      if (fabs(numeric - analytic) > 1e-7 * (1 + fabs(numeric)))
+      if (!(fabs(numeric - analytic) <= 1e-7 * (1 + fabs(numeric))))
         fail_msg("%s[%ld]: analytic %.12g, numeric %.12g", p->name, (long)at, analytic, numeric);
       moved += fabs(analytic) > 1e-6;
     }

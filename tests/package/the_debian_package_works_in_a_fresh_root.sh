@@ -31,7 +31,8 @@ say() { echo "-- $*"; "$@"; }
 say flip --help | grep -q train
 say flipbench --help | grep -q report
 [ "$(command -v flip)" = /usr/bin/flip ]
-[ -s /usr/share/man/man1/flip-train.1 ] && [ -s /usr/share/bash-completion/completions/flipbench ]
+[ -s /usr/share/man/man1/flip-train.1 ]
+[ -s /usr/share/bash-completion/completions/flipbench ]
 cd /srv
 say flip plan --config experiments/presets/mini.yaml
 say flipbench check experiments/quickstart.yaml
@@ -93,6 +94,6 @@ if [ "${FLIP_FRESH_ROOT:-}" = debootstrap ]; then
 else
   unshare -r -m bash -euc 'layered; enter true' 2> why || { cat why; echo "no layered root can be made here"; exit 77; }
   expect_status 0 unshare -r -m bash -euc "layered
-    enter bash -euo pipefail -c '! [ -e \"$SOURCE\" ]; dpkg -i /package/flipbench_*.deb >&2; . /try.sh'"
+    enter bash -euo pipefail -c '[ ! -e \"$SOURCE\" ]; dpkg -i /package/flipbench_*.deb >&2; . /try.sh'"
 fi
 expect_line out.txt '50 %'

@@ -42,7 +42,7 @@ static void every_operation_gives_pillows_pixels(void **state) {
       for (int negative = 0; negative < 2; negative++, at++) {
         double argument =
             augment_argument((augment_operation)operation, magnitudes[m], negative == 1);
-        if (fabs(argument - arguments[at]) > 1e-12)
+        if (!(fabs(argument - arguments[at]) <= 1e-12))
           fail_msg("operation %d, magnitude %g: argument %g, timm has %g", operation, magnitudes[m],
                    argument, arguments[at]);
         for (int i = 0; i < IMAGES; i++) {

@@ -69,7 +69,7 @@ static void the_linear_probe_is_scikit_learns(void **state) {
         const double *theirs = weights + i * CLASSES * stride;
         double a = model.weights[k * stride + j] - model.weights[j];
         double b = theirs[k * stride + j] - theirs[j];
-        if (fabs(a - b) > 1e-4 * (1 + fabs(b)))
+        if (!(fabs(a - b) <= 1e-4 * (1 + fabs(b))))
           fail_msg("C %g, class %ld, weight %ld: %g is not %g", c[i], (long)k, (long)j, a, b);
       }
     logistic_free(&model);

@@ -74,7 +74,8 @@ static void assert_close(const float *ours, const float *theirs, int64_t count, 
   double most = 0, worst = 0;
   for (int64_t i = 0; i < count; i++) {
     double difference = fabs((double)ours[i] - (double)theirs[i]);
-    if (!(difference <= worst)) worst = difference;
+    if (isnan(difference)) fail_msg("%s: %s is not a number at %ld", model, what, (long)i);
+    worst = fmax(worst, difference);
     most = fmax(most, fabs((double)theirs[i]));
   }
   assert_true(most > 0);

@@ -108,6 +108,7 @@ static void a_masked_autoencoder_gets_the_same_gradients(void **state) {
     const double *wanted = t->data;
     for (int64_t j = 0; j < param_elements(p); j++) {
       double ours = twice[p->offset + j] - once[p->offset + j];
+      assert_true(isfinite(ours));
       difference = fmax(difference, fabs(ours - wanted[j]));
       size = fmax(size, fabs(wanted[j]));
     }

@@ -134,7 +134,7 @@ static void check_step(ops_type compute, family which, double loss_bound, double
   copy_weights(tested, right);
   clip_inputs inputs = fill_batch(&data, &s);
   double loss = step_loss(tested, &inputs), expected = step_loss(right, &inputs);
-  if (fabs(loss - expected) > loss_bound) fail_msg("loss %.9g, not %.9g", loss, expected);
+  if (!(fabs(loss - expected) <= loss_bound)) fail_msg("loss %.9g, not %.9g", loss, expected);
   double pixels, right_pixels;
   assert_ok(clip_read_reconstruction(tested, &pixels));
   assert_ok(clip_read_reconstruction(right, &right_pixels));

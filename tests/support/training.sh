@@ -28,6 +28,27 @@ Y
 train() { "$FLIP" train --config run.yaml --no-progress "$@"; }
 # In the background as a process of its own, so that a signal reaches it: sets pid.
 train_behind() { "$FLIP" train --config run.yaml --no-progress "$@" & pid=$!; }
+# cut_after STEP SIGNAL FOLDER command…: the command, a program, trains in FOLDER, and gets the signal once STEP is recorded. Where it had
+# ended before, it is tried again: what is resumed afterwards was cut.
+cut_after() {
+  local step=$1 signal=$2 out=$3
+  shift 3
+  rm -rf "$out.before"
+  [ ! -d "$out" ] || cp -r "$out" "$out.before"
+  for _ in $(seq 20); do
+    "$@" & pid=$!
+    until [ -f "$out/events.jsonl" ] && [ "$(field step step "$out/events.jsonl" | tail -1)" -ge "$step" ] 2>/dev/null; do
+      kill -0 $pid 2>/dev/null || break
+      sleep 0.02
+    done
+    kill -$signal $pid 2>/dev/null || true
+    wait $pid 2>/dev/null || true
+    grep -q '"status":"finished"' "$out/events.jsonl" || { rm -rf "$out.before"; return 0; }
+    rm -rf "$out"
+    [ ! -d "$out.before" ] || cp -r "$out.before" "$out"
+  done
+  fail "$out: it ended each time before it could be cut"
+}
 newest() { ls "$1"/checkpoints/*.safetensors | tail -1; }
 # As earlier versions wrote them: without a checksum of the header, which the caller changes.
 without_checksum() { LC_ALL=C sed -i 's/"flip\.checksum"/"flip.nochecks"/' "$@"; }

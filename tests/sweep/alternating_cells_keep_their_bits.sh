@@ -22,6 +22,7 @@ expect_status 0 "$FLIPBENCH" run turns.yaml --no-progress --turns 0.15 --results
 for run in 1 2; do expect_status 0 "$FLIPBENCH" verify $run --results turned; done
 # evaluations, steps and losses are those of the run without turns
 rows="SELECT cell_id, step, loss FROM step JOIN run ON run.id = run_id ORDER BY 1, 2; SELECT cell_id, step, task, metric, value FROM evaluation JOIN run ON run.id = run_id ORDER BY 1, 2, 3, 4; SELECT cell_id, name, value FROM summary JOIN run ON run.id = run_id WHERE name IN ('samples', 'final_loss') ORDER BY 1, 2"
-[ "$(ask plain "$rows")" = "$(ask turned "$rows")" ] || fail "$(diff <(ask plain "$rows") <(ask turned "$rows"))"
+wanted=$(ask plain "$rows")
+[ -n "$wanted" ] && [ "$(ask turned "$rows")" = "$wanted" ] || fail "$(diff <(ask plain "$rows") <(ask turned "$rows"))"
 # times are sums over all the turns
 [ "$(ask turned "SELECT count(*) FROM run WHERE (SELECT sum(steps) FROM step WHERE run_id = run.id) = 100")" = 2 ] || fail "steps are missing"

@@ -37,7 +37,7 @@ expect_answer "SELECT status, kind FROM run" 'interrupted|stopped'
 # SIGKILL of the coordinator: the record still opens, and the next run takes over.
 rm -rf results # the stand-in's files cannot be resumed
 "$FLIPBENCH" run experiments/small.yaml > out.txt 2> err.txt & sweep=$!
-sleep 0.5
+wait_for_steps
 kill -KILL $sweep
 wait $sweep || true
 expect_status 0 bench db check
@@ -55,7 +55,9 @@ rm -rf results
 wait_for_steps
 expect_status 1 bench run experiments/small.yaml
 expect_line err.txt 'already|another|lock'
-kill -INT $sweep; wait $sweep || true
+kill -INT $sweep
+got=0; wait $sweep || got=$?
+[ $got = 130 ] || { cat first.txt; fail "the first sweep ended with $got"; }
 expect_status 0 bench db check
 
 # A terminal that is closed sends SIGHUP twice: the cell writes its checkpoint all the same.

@@ -35,12 +35,7 @@ awk 'NR == 1 { exit !($1 > 2.28 && $1 < 2.32) }' losses || fail "the first loss 
 
 # killed after some steps and resumed; stopped by a signal and resumed
 for signal in KILL TERM; do
-  "$FLIP" "${words[@]}" --out $signal > /dev/null 2>&1 & pid=$!
-  for _ in $(seq 600); do
-    [ -f $signal/events.jsonl ] && [ "$(field step step $signal/events.jsonl | tail -1)" -ge 7 ] 2>/dev/null && break
-    sleep 0.05
-  done
-  kill -$signal $pid; wait $pid 2>/dev/null || true
+  cut_after 7 $signal $signal "$FLIP" "${words[@]}" --out $signal > /dev/null 2>&1
   finetune --out $signal --resume > /dev/null
   cmp "$(newest whole)" "$(newest $signal)" || fail "resuming after SIG$signal changed the bits"
 done

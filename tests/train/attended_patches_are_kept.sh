@@ -22,12 +22,7 @@ for other in random large; do
 done
 
 # killed after some steps, and resumed
-train_behind --out killed
-for _ in $(seq 600); do
-  [ -f killed/events.jsonl ] && [ "$(field step step killed/events.jsonl | tail -1)" -ge 7 ] 2>/dev/null && break
-  sleep 0.05
-done
-kill -KILL $pid; wait $pid 2>/dev/null || true
+cut_after 7 KILL killed "$FLIP" train --config run.yaml --no-progress --out killed
 train --out killed --resume
 cmp "$(newest whole)" "$(newest killed)" || fail "resuming after SIGKILL changed the bits"
 

@@ -44,6 +44,7 @@ expect_status 1 "$FLIP" train --config run.yaml --no-progress --out nan --set ep
 expect_line err.txt 'not finite; the last good checkpoint is kept'
 expect_line nan/events.jsonl '"event":"end".*"status":"failed","kind":"nan"'
 [ -f "$(newest nan)" ] || fail "no checkpoint was kept"
+[ "$(sha256sum < "$(newest good)")" = "$before" ] || fail "another run's checkpoint changed"
 
 # A full disk: a clear message, and existing files stay readable.
 expect_status 1 "$FLIP" train --config run.yaml --no-progress --out full --events /dev/full

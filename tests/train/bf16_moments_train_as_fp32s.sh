@@ -13,12 +13,7 @@ awk -v a="$a" -v b="$b" 'BEGIN { d = a - b; exit !(d < 0.03 * a && d > -0.03 * a
 ! cmp -s "$(newest wide)" "$(newest narrow)" || fail "the setting changes nothing"
 
 # Killed and resumed: the same bits as without interruption.
-train_behind --out parts "${narrow[@]}" --set checkpoint.every_samples=64
-for _ in $(seq 600); do
-  [ -f parts/events.jsonl ] && [ "$(field step step parts/events.jsonl | tail -1)" -ge 8 ] 2>/dev/null && break
-  sleep 0.05
-done
-kill -KILL $pid; wait $pid 2>/dev/null || true
+cut_after 8 KILL parts "$FLIP" train --config run.yaml --no-progress --out parts "${narrow[@]}" --set checkpoint.every_samples=64
 train --out parts "${narrow[@]}" --set checkpoint.every_samples=64 --resume
 cmp <(tensors "$(newest parts)") <(tensors "$(newest narrow)") || fail "the bits of a resumed run differ"
 

@@ -13,7 +13,7 @@ train --out run >/dev/null
 echo 'cafÃ© rouge' >wrong.txt
 echo 'café rouge' >right.txt
 same() {
-  for t in wrong right; do "$FLIP" embed -m run -t $t.txt -o $t.npy "$@" >/dev/null || return 2; done
+  for t in wrong right; do "$FLIP" embed -m run -t $t.txt -o $t.npy "$@" >/dev/null || fail "flip embed $*"; done
   cmp -s wrong.npy right.npy
 }
 same || fail "a wrongly decoded caption is not the repaired one"

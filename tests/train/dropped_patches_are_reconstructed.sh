@@ -14,12 +14,7 @@ awk 'NR == 1 { first = $1 } END { exit !(first > 0.9 && first < 3 && $1 < 0.97 *
   fail "the reconstruction did not get better: $(head -1 pixels) to $(tail -1 pixels)"
 
 # killed after some steps, and on
-train_behind --out killed
-for _ in $(seq 600); do
-  [ -f killed/events.jsonl ] && [ "$(field step step killed/events.jsonl | tail -1)" -ge 7 ] 2>/dev/null && break
-  sleep 0.05
-done
-kill -KILL $pid; wait $pid 2>/dev/null || true
+cut_after 7 KILL killed "$FLIP" train --config run.yaml --no-progress --out killed
 train --out killed --resume
 cmp "$(newest whole)" "$(newest killed)" || fail "resuming after SIGKILL changed the bits"
 [ "$(field step reconstruction_loss killed/events.jsonl | tail -1)" = "$(tail -1 pixels)" ] ||

@@ -9,12 +9,7 @@ train --out whole
 
 # Killed outright, twice, then resumed: the same bits as never stopped.
 for wanted in 20 55; do
-  train_behind --out killed --resume
-  for _ in $(seq 600); do
-    [ -f killed/events.jsonl ] && [ "$(field step step killed/events.jsonl | tail -1)" -ge $wanted ] 2>/dev/null && break
-    sleep 0.05
-  done
-  kill -KILL $pid; wait $pid 2>/dev/null || true
+  cut_after $wanted KILL killed "$FLIP" train --config run.yaml --no-progress --out killed --resume
 done
 train --out killed --resume
 cmp "$(newest whole)" "$(newest killed)" || fail "resuming after SIGKILL changed the bits"

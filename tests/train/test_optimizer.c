@@ -75,6 +75,20 @@ static void the_peak_scales_with_the_batch_as_in_the_paper(void **state) {
   settings_free(&s);
 }
 
+/* The first update moves by ±rate whatever the gradients' scale: what is clipped, and the momenta,
+ * are seen in the moments only. */
+static void assert_moments(const optimizer *moments, const param *p, const float *slopes,
+                           double scale, const settings *s) {
+  ops_buffer m, v;
+  assert_ok(optimizer_collect(moments, OPTIMIZER_M, &m));
+  assert_ok(optimizer_collect(moments, OPTIMIZER_V, &v));
+  for (int64_t i = p->offset; i < p->offset + param_elements(p); i++) {
+    double g = (double)slopes[i] * scale;
+    assert_near((double)((const float *)m.data)[i], (1 - s->beta1) * g, 1e-6 * fabs(g));
+    assert_near((double)((const float *)v.data)[i], (1 - s->beta2) * g * g, 1e-6 * g * g);
+  }
+}
+
 /* A small model, one update by hand for every parameter: decay on all but biases, norms and
  * positions, the class token and logit_scale included. */
 static void one_update_is_adamw_with_the_papers_exclusions(void **state) {
@@ -121,6 +135,7 @@ static void one_update_is_adamw_with_the_papers_exclusions(void **state) {
       double wanted = t->is_decayed ? decay : plain;
       assert_near((double)after[i], wanted, 1e-6);
     }
+    assert_moments(&moments, t, slopes, scale, &s);
     decayed += t->is_decayed;
     spared += !t->is_decayed;
     if (strstr(t->name, "bias") || strstr(t->name, "norm") || strstr(t->name, "position"))

@@ -153,7 +153,10 @@ static int64_t learn(ops *o, int64_t micro_batch, int64_t recompute, step_result
 /* The weights' difference over how far they can have moved: Adam moves a weight by the rate. */
 static double distance(const double *a, const double *b, int64_t count) {
   double most = 0;
-  for (int64_t i = 0; i < count; i++) most = fmax(most, fabs(a[i] - b[i]));
+  for (int64_t i = 0; i < count; i++) {
+    if (isnan(a[i]) || isnan(b[i])) return INFINITY;
+    most = fmax(most, fabs(a[i] - b[i]));
+  }
   return most / 0.01;
 }
 
