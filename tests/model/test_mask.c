@@ -119,6 +119,30 @@ static void zero_mode_lists_every_patch_and_marks_the_dropped(void **state) {
   free(random);
 }
 
+/* Dropped patches beside each other in a row, mean. */
+static double dropped_neighbours(int mode) {
+  enum { DRAWS = 500 };
+  int64_t keep, count = 0;
+  int32_t *index = draw(mode, 0.5, 5, 0, DRAWS, &keep);
+  for (int64_t row = 0; row < DRAWS; row++) {
+    bool is_kept[PATCHES] = {false};
+    for (int64_t i = 0; i < keep; i++) is_kept[index[row * keep + i]] = true;
+    for (int i = 0; i + 1 < PATCHES; i++)
+      count += (i + 1) % GRID != 0 && !is_kept[i] && !is_kept[i + 1];
+  }
+  free(index);
+  return (double)count / DRAWS;
+}
+
+/* Of 56 pairs both patches are dropped by chance in 32 * 31 / (64 * 63), 13.8; in blocks far more.
+ */
+static void blocks_are_of_neighbours(void **state) {
+  (void)state;
+  double random = dropped_neighbours(MASK_RANDOM), block = dropped_neighbours(MASK_BLOCK);
+  assert_true(fabs(random - 56 * 32. * 31 / (64 * 63)) < 0.7);
+  assert_true(block > 1.4 * random);
+}
+
 static void gaussian_keeps_the_centre_more_often_and_grid_spreads(void **state) {
   (void)state;
   int64_t keep;
@@ -136,6 +160,10 @@ static void gaussian_keeps_the_centre_more_often_and_grid_spreads(void **state) 
     for (int64_t i = 0; i < keep; i++) {
       int32_t v = index[row * keep + i];
       quarter[v / GRID / 4 * 2 + v % GRID / 4]++;
+      /* every other column and row, like the first */
+      int32_t first = index[row * keep];
+      assert_int_equal(v % GRID % 2, first % GRID % 2);
+      assert_int_equal(v / GRID % 2, first / GRID % 2);
     }
     for (int q = 0; q < 4; q++) assert_int_equal(quarter[q], 4);
   }
@@ -249,6 +277,7 @@ int main(void) {
       cmocka_unit_test(masks_of_different_images_are_independent),
       cmocka_unit_test(a_mask_depends_on_seed_and_sample_alone),
       cmocka_unit_test(zero_mode_lists_every_patch_and_marks_the_dropped),
+      cmocka_unit_test(blocks_are_of_neighbours),
       cmocka_unit_test(gaussian_keeps_the_centre_more_often_and_grid_spreads),
       cmocka_unit_test(the_density_mode_is_glips_rule),
       cmocka_unit_test(a_kept_block_is_one_rectangle),

@@ -155,9 +155,9 @@ void attention_agrees_for_odd_lengths_and_masks(void **state) {
  * is not full, each width of heads, one key. */
 void attention_of_short_sequences_agrees(void **state) {
   (void)state;
-  if (pair_tested->compute != OPS_BF16) return; /* no kernel of its own: the case above has it */
+  if (pair_tested->compute != OPS_BF16) skip(); /* no kernel of its own: the case above has it */
   /* on an imitation of CUDA's libraries, the kernels are those that ops_simt_bf16 runs */
-  if (getenv("FLIP_IMITATION_ORDER") || getenv("FLIP_IMITATION_BLAS")) return;
+  if (getenv("FLIP_IMITATION_ORDER") || getenv("FLIP_IMITATION_BLAS")) skip();
   static const int32_t one_key[] = {1, 1};
   /* counts that hide nothing: on a GPU, only our own kernels take any */
   static const int32_t all_50[] = {50, 50}, all_99[] = {99}, all_197[] = {197};
