@@ -45,7 +45,7 @@ grep -q '"status":"interrupted"' moved/events.jsonl || { cat err; fail "the stop
 ranks_behind 3 --out moved --resume 2>err
 until [ "$(grep -c '"event":"start"' moved/events.jsonl)" = 2 ] && tail -1 moved/events.jsonl | grep -q '"event":"step"'; do sleep 0.02; done
 kill -USR1 $pid
-wait $pid || true
+wait $pid && fail "the resumed run ended before it was stopped"
 train --out moved --set threads=1 --resume || fail "resuming with one process"
 near long moved || fail "losses after moving from 4 to 3 to 1 ranks"
 
