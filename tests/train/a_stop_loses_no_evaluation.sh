@@ -50,9 +50,7 @@ train --out killed --set eval.points=20 --resume # and now there is nothing to d
 
 # Few steps are left: the speed is that of the whole run, not of nothing.
 slow=(--set batch_size=256 --set samples=2560 --set image.width=128 --set eval.points=0)
-train_behind --out left "${slow[@]}"
-until_line '"event":"step".*"step":[5-8],' left/events.jsonl
-stop left
+cut_after 5 TERM left "$FLIP" train --config run.yaml --no-progress --out left "${slow[@]}"
 train --out left "${slow[@]}" --resume
 sum=$(field step seconds left/events.jsonl | awk '{ s += $1 } END { print s }')
 awk -v sum="$sum" -v told="$(field end train_seconds left/events.jsonl | tail -1)" \
