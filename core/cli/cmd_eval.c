@@ -258,23 +258,6 @@ static err run_request(const request *r, trained *t, comm *ranks) {
   return error;
 }
 
-/* Embeddings of other kernels have other bits: some ranks' would not be those of one process. */
-static err check_kernels(comm *ranks, const ops *o) {
-  size_t size = (size_t)comm_size(ranks), length = sizeof o->kernels;
-  if (size == 1) return NULL;
-  char(*all)[sizeof o->kernels] = mem_zeroed(size, length);
-  err error = share_agree(ranks, all ? NULL : mem_error(size * length, "messages of the ranks"));
-  if (!error) error = ranks->call->gather_bytes(ranks, o->kernels, length, all);
-  for (size_t rank = 1; rank < size && !error; rank++)
-    if (strcmp(all[rank], all[0]) != 0)
-      error = err_new(ERR_UNSUPPORTED,
-                      "rank %zu has the kernels %s, rank 0 %s, which compute embeddings with other "
-                      "bits: set FLIP_CPU_KERNELS to the older of them on all ranks",
-                      rank, all[rank], all[0]);
-  free(all);
-  return error;
-}
-
 /* On the ranks that a launcher started. A failure is an error of all ranks, which rank 0 reports; a
  * lost connection is an error of one rank, and ends all. */
 static err run_on_ranks(const request *r, trained *t) {
@@ -285,7 +268,10 @@ static err run_on_ranks(const request *r, trained *t) {
   if (!error)
     error = share_same(ranks, NULL, t->digest, "another model, other settings or another flip");
   if (!error) error = comm_check_devices(t->o, ranks);
-  if (!error) error = check_kernels(ranks, t->o);
+  if (!error) /* some ranks' embeddings would not be those of one process */
+    error = comm_check_kernels(t->o, ranks,
+                               "compute embeddings with other bits: set FLIP_CPU_KERNELS to the "
+                               "older of them on all ranks");
   if (!error) error = run_request(r, t, ranks);
   bool is_of_one = error && err_kind_of(error) == ERR_LOST;
   if (is_of_one && lives) {

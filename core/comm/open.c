@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/launch.h"
+#include "base/mem.h"
 #include "base/shipped.h"
 #include "comm/self.h"
 #include "comm/tcp.h"
@@ -103,6 +104,20 @@ err comm_check_devices(const ops *o, comm *c) {
                     "what is missing",
                     is_gpu ? "a GPU" : "the CPU", of_first ? "a GPU" : "the CPU");
   return comm_agree(c, error);
+}
+
+err comm_check_kernels(const ops *o, comm *c, const char *consequence) {
+  size_t size = (size_t)comm_size(c), length = sizeof o->kernels;
+  if (size == 1) return NULL;
+  char(*all)[sizeof o->kernels] = mem_zeroed(size, length);
+  err error = comm_agree(c, all ? NULL : mem_error(size * length, "messages of the ranks"));
+  if (!error) error = c->call->gather_bytes(c, o->kernels, length, all);
+  for (size_t rank = 1; rank < size && !error; rank++)
+    if (strcmp(all[rank], all[0]) != 0)
+      error = err_new(ERR_UNSUPPORTED, "rank %zu has the kernels %s, rank 0 %s, which %s", rank,
+                      all[rank], all[0], consequence);
+  free(all);
+  return error;
 }
 
 err comm_attach(ops *o, bool is_deterministic, comm **c) {

@@ -24,6 +24,10 @@ void comm_close(comm *c); /* NULL is allowed */
  * device: auto each rank chooses for itself. */
 err comm_check_devices(const ops *o, comm *c) ERR_MUST_CHECK; /* NULL is allowed */
 
+/* Collective. ERR_UNSUPPORTED on all ranks if their kernels on the CPU (ops.kernels) are not the
+ * same. consequence: how the sentence that names them ends, after "which". NULL is allowed as c. */
+err comm_check_kernels(const ops *o, comm *c, const char *consequence) ERR_MUST_CHECK;
+
 /* Collective. Makes *c the comm for buffers of `o`: unchanged if they are in host memory, else
  * NCCL's. is_deterministic: sums as documented in comm.h; else NCCL may choose the order of
  * summation. On failure *c is unchanged; ERR_IO may affect one rank only, other errors affect all.

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "comm/open.h"
 #include "train/run.h"
 
 /* What must be equal on all ranks; a digest is "" where there is nothing, or it is not known. */
@@ -80,21 +81,11 @@ static err compare(int rank, const basis *theirs, const basis *first) {
 }
 
 err run_compare_kernels(const run *r) {
-  size_t size = (size_t)comm_size(r->ranks), length = sizeof r->o->kernels;
-  if (size == 1 || r->s->optimizer_shard || r->o->call->queue) return NULL;
-  char(*all)[sizeof r->o->kernels] = mem_zeroed(size, length);
-  err error = ranks_agree(r->ranks, all ? NULL : mem_error(size * length, "messages of the ranks"));
-  if (!error) error = r->ranks->call->gather_bytes(r->ranks, r->o->kernels, length, all);
-  for (size_t rank = 1; rank < size && !error; rank++)
-    if (strcmp(all[rank], all[0]) != 0)
-      error =
-          err_new(ERR_UNSUPPORTED,
-                  "rank %zu has the kernels %s, rank 0 %s, which update weights with other bits: "
-                  "set FLIP_CPU_KERNELS to the older of them on all ranks, or optimizer.shard: "
-                  "true, with which each weight is updated by one rank",
-                  rank, all[rank], all[0]);
-  free(all);
-  return error;
+  if (r->s->optimizer_shard || r->o->call->queue) return NULL;
+  return comm_check_kernels(r->o, r->ranks,
+                            "update weights with other bits: set FLIP_CPU_KERNELS to the older of "
+                            "them on all ranks, or optimizer.shard: true, with which each weight "
+                            "is updated by one rank");
 }
 
 err run_compare_ranks(const run *r) {

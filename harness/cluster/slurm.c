@@ -378,14 +378,11 @@ static err settle_running(const spec_experiment *e, store *s, const run_options 
   for (size_t i = 0; i < sweep->count && !error; i++) {
     run_cell *c = &sweep->cells[i];
     const slurm_task *task = task_of(tasks, i);
-    bool is_alive = true;
+    bool is_alive = false;
     if (c->state != CELL_RUNNING || (task && task->is_queued)) continue;
-    if (task)
-      error = run_close_lost(s, options->results, c->directory, &is_alive);
-    else { /* of a run that another machine started: where locks are local, its lock is not seen */
-      error = run_close_gone(s, options->results, c->directory);
-      is_alive = false;
-    }
+    /* without a task another machine started it: where locks are local, its lock is not seen */
+    error = task ? run_close_lost(s, options->results, c->directory, &is_alive)
+                 : run_close_gone(s, options->results, c->directory);
     if (!error && !is_alive) error = run_look_again(s, options, c);
     if (!error && c->state == CELL_FINISHED) error = again_follow(e, s, options, sweep, i);
   }
