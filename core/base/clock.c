@@ -13,6 +13,19 @@ double clock_seconds(void) {
   return (double)clock_ns() * 1e-9;
 }
 
+void clock_add(clock_shortest *s, double seconds) {
+  if (s->seconds == 0 || seconds < s->seconds) {
+    s->next = s->seconds;
+    s->seconds = seconds;
+  } else if (s->next == 0 || seconds < s->next) {
+    s->next = seconds;
+  }
+}
+
+bool clock_is_confirmed(const clock_shortest *s) {
+  return s->next > 0 && s->next <= 1.1 * s->seconds;
+}
+
 const char *clock_stamp(char buffer[CLOCK_STAMP_SIZE]) {
   struct timespec now;
   struct tm utc;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/json.h"
@@ -504,6 +505,24 @@ static void progress_in_a_pipe_ends_with_the_work(void **state) {
   assert_non_null(strstr(said, "\nfiltering 100 %"));
 }
 
+static void a_timing_counts_once_another_confirms_it(void **state) {
+  (void)state;
+  clock_shortest s = {0};
+  assert_false(clock_is_confirmed(&s));
+  clock_add(&s, 5);
+  assert_false(clock_is_confirmed(&s));
+  clock_add(&s, 9); /* disturbed, as the first perhaps was */
+  assert_false(clock_is_confirmed(&s));
+  clock_add(&s, 2);
+  assert_false(clock_is_confirmed(&s));
+  clock_add(&s, 7);
+  clock_add(&s, 2.1);
+  assert_true(clock_is_confirmed(&s));
+  assert_true(s.seconds == 2);
+  clock_add(&s, 1.5);
+  assert_false(clock_is_confirmed(&s));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(durations_and_sizes_are_read_as_people_write_them),
@@ -530,6 +549,7 @@ int main(void) {
       cmocka_unit_test(text_from_outside_cannot_command_a_terminal),
       cmocka_unit_test(a_file_and_its_bytes_have_one_fingerprint),
       cmocka_unit_test(progress_in_a_pipe_ends_with_the_work),
+      cmocka_unit_test(a_timing_counts_once_another_confirms_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
