@@ -62,6 +62,7 @@ int cmd_convert(int argc, char **argv) {
   TRY(options_refuse_words(&rest, false));
   TRY(find_format(format_name, &format));
   TRY(weights_load(inputs.items, inputs.count, sets.items, sets.count, &w));
+  TRY(weights_check_words(&w));
   error = err_context(weights_save(out, format, &w), "%s", out);
   if (error) goto cleanup;
   warn_of_changes(format, &w);
@@ -69,6 +70,12 @@ int cmd_convert(int argc, char **argv) {
   for (size_t i = 0; i < w.table.count; i++) parameters += param_elements(&w.table.items[i]);
   printf("%s: %s, %ld parameters, from %s\n", out, format_name, (long)parameters,
          format_names[w.format]);
+  if (w.drawn) {
+    strbuf parts = {0};
+    weights_name_parts(w.drawn, &parts);
+    printf("new, initialised from seed %ld: %s\n", (long)w.s.seed, strbuf_string(&parts));
+    strbuf_free(&parts);
+  }
 cleanup:
   weights_free(&w);
   options_free(options);

@@ -172,6 +172,7 @@ int cmd_data_filter(int argc, char **argv) {
   err error = options_parse(&c, argc, argv, &sources, &is_help);
   if (error || is_help) goto cleanup;
   TRY(check_rules(&r, duplicates));
+  if (sets.count && !r.model) FAIL(ERR_INPUT, "--set changes a model's settings: give --model too");
   r.duplicates = (int)duplicates;
   TRY(open_sources(&sources, &o, &data));
   if (r.model) {

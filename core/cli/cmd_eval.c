@@ -332,11 +332,12 @@ int cmd_eval(int argc, char **argv) {
       "  flip eval probe -m RUN --train experiments/evals/openclipart_train.yaml\n"
       "  flip eval probe -m RUN --train experiments/evals/openclipart_train.yaml --method lars\n"
       "  flip eval suite experiments/evals/shipped.yaml -m RUN"};
-  trained t = {.is_masked = true};
+  trained t = {.is_eval = true};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
   TRY(read_task(&rest, &r));
-  TRY(trained_open(model, &settings_changed, true, &t));
+  t.is_probe = r.task && strcmp(r.task, "probe") == 0;
+  TRY(trained_open(model, &settings_changed, !t.is_probe, &t));
   TRY(run_on_ranks(&r, &t));
 cleanup:
   trained_close(&t);

@@ -123,6 +123,7 @@ static int encode(int argc, char **argv) {
   if (error || is_help) goto cleanup;
   if (length < 2 || length > 4096)
     FAIL(ERR_INPUT, "--length: %ld is outside [2, 4096]", (long)length);
+  if (!texts.count) FAIL(ERR_INPUT, "no text was given: flip tokenizer encode -v FILE TEXT…");
   TRY(find_kind(kind_name, special_name, &kind, &special));
   TRY(tokenizer_open(kind, special, vocabulary, &words));
   ids = mem_zeroed((size_t)length, sizeof *ids);

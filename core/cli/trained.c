@@ -24,7 +24,8 @@ static err open_words(trained *t, const weights *w) {
   if (!*t->s.text_vocabulary)
     return err_new(ERR_INPUT, "the model's files contain no vocabulary: give one with --set "
                               "text.vocabulary=FILE");
-  err error = tokenizer_open_for(&t->s, &t->words);
+  err error = weights_check_words(w);
+  if (!error) error = tokenizer_open_for(&t->s, &t->words);
   if (error) return error;
   int64_t entries = tokenizer_vocabulary_size(t->words);
   if (!weights_hold_words(w, entries))
@@ -34,6 +35,34 @@ static err open_words(trained *t, const weights *w) {
                    t->s.text_vocabulary, (long)entries, (long)w->vocabulary);
   error = words_check(&w->words, &t->s, t->words);
   return error ? error : check_end(t, w->end_of_text);
+}
+
+/* A tower alone, or two without projections, have no embeddings: what was drawn would be measured.
+ */
+static err check_parts(const trained *t, const weights *w) {
+  bool is_encoder = t->is_probe && t->s.eval_probe_features == EVAL_PROBE_ENCODER;
+  if (!w->drawn || (is_encoder && !(w->drawn & WEIGHTS_IMAGE_TOWER))) return NULL;
+  strbuf parts = {0};
+  weights_name_parts(w->drawn, &parts);
+  err error = err_new(
+      ERR_UNSUPPORTED,
+      "contains no %s, so that it has no embeddings: combine two towers with flip convert and "
+      "train them (of an image tower alone, flip eval probe --set eval.probe_features=encoder "
+      "measures the features)",
+      strbuf_string(&parts));
+  strbuf_free(&parts);
+  return error;
+}
+
+static err refuse_of_eval(const option_list *sets) {
+  static const char *const keys[] = {"eval.mask_ratio=", "eval.views=", "eval.probe_features="};
+  for (size_t i = 0; i < sets->count; i++)
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+      if (strncmp(sets->items[i], keys[k], strlen(keys[k])) == 0)
+        return err_new(ERR_INPUT,
+                       "--set %.*s: only flip eval uses it; here whole images become embeddings",
+                       (int)strlen(keys[k]) - 1, keys[k]);
+  return NULL;
 }
 
 /* Settings under which a model computes gradients of `views` whole images, and nothing else of
@@ -68,13 +97,14 @@ err trained_open(const char *path, const option_list *sets, bool needs_texts, tr
   if (error) return error;
   TRY(settings_copy(&w.s, &t->s));
   t->has_settings = true;
-  if (needs_texts) error = err_context(open_words(t, &w), "%s", path);
+  error = err_context(check_parts(t, &w), "%s", path);
+  if (!error && needs_texts) error = err_context(open_words(t, &w), "%s", path);
   if (error) goto cleanup;
   bool has_pixels = t->pixel_views > 0;
-  for (size_t i = 0; i < sets->count && !t->is_masked; i++)
-    if (strncmp(sets->items[i], "eval.mask_ratio=", strlen("eval.mask_ratio=")) == 0)
-      FAIL(ERR_INPUT, "--set eval.mask_ratio: only flip eval encodes parts of images");
-  if (!t->is_masked) t->s.eval_mask_ratio = 0;
+  if (!t->is_eval) {
+    TRY(refuse_of_eval(sets));
+    t->s.eval_mask_ratio = 0;
+  }
   if (has_pixels) prepare_for_pixels(&t->s, t->pixel_views);
   clip_config_from(&t->s, w.vocabulary, &config);
   clip_limits limits = model_limits(&t->s);

@@ -16,7 +16,10 @@ typedef struct {
   ops *o;
   clip_model *model;
   char digest[HASH_SIZE]; /* of program, settings and weights */
-  bool is_masked; /* set before opening: eval.mask_ratio applies; else whole images are encoded */
+  bool is_eval;  /* set before opening: eval.mask_ratio, eval.views and eval.probe_features apply;
+                  * else whole images are encoded, to embeddings */
+  bool is_probe; /* set before opening: no texts, and with eval.probe_features: encoder no
+                  * projection is used */
   int64_t pixel_views; /* set before opening: the model is for clip_pixel_gradient with this many
                         * images */
 } trained;

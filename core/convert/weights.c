@@ -6,246 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
 #include "base/mem.h"
-#include "convert/foreign.h"
 #include "convert/names.h"
-#include "convert/tensor_set.h"
+#include "convert/source.h"
 #include "model/positions.h"
-#include "train/checkpoint.h"
-
-/* One input file. */
-typedef struct {
-  char *path, *folder; /* the file of the tensors; where its configuration is */
-  tensor_set file;
-  weights_format format;
-} source;
-
-static void close_source(source *s) {
-  tensor_set_close(&s->file);
-  free(s->path);
-  free(s->folder);
-}
-
-static err detect(const tensor_set *f, weights_format *format) {
-  static const struct {
-    weights_format format;
-    const char *tensor;
-  } signs[] = {{WEIGHTS_HF, "vision_model.embeddings.patch_embedding.weight"},
-               {WEIGHTS_OPEN_CLIP, "visual.conv1.weight"},
-               {WEIGHTS_BERT, "embeddings.word_embeddings.weight"},
-               {WEIGHTS_BERT, "bert.embeddings.word_embeddings.weight"},
-               {WEIGHTS_VIT, "embeddings.patch_embeddings.projection.weight"},
-               {WEIGHTS_VIT, "vit.embeddings.patch_embeddings.projection.weight"}};
-  *format = WEIGHTS_FLIP;
-  if (tensor_set_metadata(f, "flip.settings")) return NULL;
-  for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
-    if (tensor_set_find(f, signs[i].tensor)) {
-      *format = signs[i].format;
-      return NULL;
-    }
-  return err_new(ERR_UNSUPPORTED,
-                 "its tensor names match none of: flip, transformers' CLIPModel, BertModel, "
-                 "ViTModel, open_clip's CLIP");
-}
-
-/* One file as a set. */
-static tensor_set set_of(const safetensors_file **file) {
-  return (tensor_set){file, 1};
-}
-
-err weights_detect(const safetensors_file *f, weights_format *format) {
-  const tensor_set one = set_of(&f);
-  return detect(&one, format);
-}
-
-/* The file of the tensors in a folder. */
-static err find_in_folder(const char *folder, char **path) {
-  static const char *const names[] = {
-      "model.safetensors",           "model.safetensors.index.json",
-      "open_clip_model.safetensors", "open_clip_model.safetensors.index.json",
-      "model.fp16.safetensors",      "model.fp16.safetensors.index.json"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    char *candidate = fs_join(folder, names[i]);
-    if (!candidate) return mem_error(strlen(folder), "a path");
-    if (fs_exists(candidate)) {
-      *path = candidate;
-      return NULL;
-    }
-    free(candidate);
-  }
-  err error = checkpoint_newest_of_run(folder, path);
-  if (!error && !*path)
-    error = err_new(ERR_INPUT,
-                    "%s: contains no model.safetensors, open_clip_model.safetensors or checkpoint "
-                    "(pickled .bin and .pt files are not read: save as safetensors)",
-                    folder);
-  return error;
-}
-
-static err open_source(const char *path, source *s) {
-  err error = NULL;
-  if (fs_is_folder(path)) {
-    error = find_in_folder(path, &s->path);
-    s->folder = mem_copy_string(path);
-  } else {
-    size_t length = (size_t)(fs_name(path) - path);
-    s->path = mem_copy_string(path);
-    s->folder = mem_copy_string(length ? path : ".");
-    if (s->folder && length) s->folder[length - 1 ? length - 1 : 1] = '\0';
-  }
-  if (!error && (!s->path || !s->folder)) error = mem_error(strlen(path), "a path");
-  if (!error) error = tensor_set_open(s->path, &s->file);
-  if (!error) error = err_context(detect(&s->file, &s->format), "%s", s->path);
-  return error;
-}
-
-err weights_read_config(weights_format format, const char *json, const char *preprocessor,
-                        settings *s, int64_t *vocabulary) {
-  json_error_t problem;
-  json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &problem);
-  json_t *images = preprocessor ? json_loads(preprocessor, JSON_REJECT_DUPLICATES, &problem) : NULL;
-  err error = NULL;
-  if (!root || (preprocessor && !images)) FAIL(ERR_INPUT, "is not JSON: %s", problem.text);
-  switch (format) {
-  case WEIGHTS_HF:
-    TRY(foreign_read_hf(root, s, vocabulary));
-    break;
-  case WEIGHTS_OPEN_CLIP:
-    TRY(foreign_read_open_clip(root, s, vocabulary));
-    break;
-  case WEIGHTS_VIT:
-    TRY(foreign_read_vit(root, s));
-    break;
-  case WEIGHTS_BERT:
-    TRY(foreign_read_bert(root, s, vocabulary));
-    break;
-  case WEIGHTS_FLIP:
-    FAIL(ERR_INTERNAL, "a checkpoint includes its own settings");
-  }
-  bool is_vit = format == WEIGHTS_VIT;
-  if (images)
-    TRY(foreign_read_preprocessor(images, is_vit, s));
-  else if (is_vit || format == WEIGHTS_HF)
-    foreign_default_preprocessor(is_vit, s);
-cleanup:
-  json_decref(root);
-  json_decref(images);
-  return error;
-}
-
-/* The file FOLDER/NAME; *text stays NULL when it is optional and missing. */
-static err read_beside(const char *folder, const char *name, bool is_optional, char **text) {
-  size_t length;
-  char *path = fs_join(folder, name);
-  if (!path) return mem_error(strlen(folder), "a path");
-  err error = is_optional && !fs_exists(path) ? NULL : fs_read(path, text, &length);
-  free(path);
-  return error;
-}
-
-/* How transformers prepares images: image_processor of processor_config.json, its place in
- * transformers 5, goes before a preprocessor_config.json. *text stays NULL without either. */
-static err read_preparation(const char *folder, char **text) {
-  json_error_t problem;
-  err error = read_beside(folder, "processor_config.json", true, text);
-  if (error) return error;
-  if (*text) {
-    json_t *root = json_loads(*text, JSON_REJECT_DUPLICATES, &problem);
-    bool is_json = root != NULL;
-    bool has_images = json_is_object(json_object_get(root, "image_processor"));
-    json_decref(root);
-    if (!is_json)
-      return err_new(ERR_INPUT, "%s/processor_config.json: is not JSON: %s", folder, problem.text);
-    if (has_images) return NULL;
-    free(*text);
-    *text = NULL;
-  }
-  return read_beside(folder, "preprocessor_config.json", true, text);
-}
-
-/* Sets text.vocabulary to FOLDER/NAME, read by a tokenizer of this kind, if it exists. */
-static err take_vocabulary(const char *folder, const char *name, int kind, settings *s,
-                           bool *is_found) {
-  char *path = fs_join(folder, name);
-  if (!path) return mem_error(strlen(folder), "a path");
-  *is_found = fs_exists(path);
-  if (!*is_found) {
-    free(path);
-    return NULL;
-  }
-  free(s->text_vocabulary);
-  s->text_vocabulary = path;
-  s->text_tokenizer = kind;
-  return NULL;
-}
-
-/* The vocabulary in a model's folder, next to the weights: transformers stores CLIP's merges there,
- * and BERT's words, as we do for a CLIP trained on WordPiece. If there is none, --set
- * text.vocabulary=FILE is required. */
-static err find_vocabulary(const source *from, settings *s) {
-  bool is_found = false;
-  err error = NULL;
-  if (from->format == WEIGHTS_HF || from->format == WEIGHTS_OPEN_CLIP)
-    error = take_vocabulary(from->folder, "merges.txt", s->text_tokenizer, s, &is_found);
-  if (error || is_found || from->format == WEIGHTS_VIT) return error;
-  return take_vocabulary(from->folder, "vocab.txt", TOKENIZER_WORDPIECE, s, &is_found);
-}
-
-static err read_end_of_text(const char *json, bool is_open_clip, int64_t *end) {
-  json_t *root = json_loads(json, 0, NULL);
-  err error = !root          ? err_new(ERR_INPUT, "is not JSON")
-              : is_open_clip ? foreign_read_eos_id(root, end)
-                             : foreign_read_end_of_text(root, end);
-  json_decref(root);
-  return error;
-}
-
-/* What flip.end_of_text of a converted model says; its absence, that any will do. */
-static err read_own_end(const source *from, int64_t *end) {
-  const char *text = tensor_set_metadata(&from->file, "flip.end_of_text");
-  *end = END_IS_ANY;
-  if (!text) return NULL;
-  const char *rest = text_read_whole(text, end);
-  if (rest && !*rest && *end >= END_IS_LARGEST && *end <= INT32_MAX) return NULL;
-  return err_new(ERR_INPUT, "%s: flip.end_of_text '%.40s' is not a token", from->path, text);
-}
-
-static err read_own_settings(const source *from, weights *w) {
-  checkpoint_state state;
-  settings read;
-  err error = checkpoint_read_settings(from->path, &read, &state);
-  if (error) return error;
-  settings_free(&w->s);
-  w->s = read;
-  w->vocabulary = state.vocabulary_size;
-  w->words = state.words;
-  w->is_padded = tensor_set_metadata(&from->file, "flip.vocabulary_padded") != NULL;
-  w->precision = state.precision;
-  return read_own_end(from, &w->end_of_text);
-}
-
-static err read_settings(const source *from, weights *w) {
-  err error = NULL;
-  if (from->format == WEIGHTS_FLIP) return read_own_settings(from, w);
-  bool is_open_clip = from->format == WEIGHTS_OPEN_CLIP;
-  const char *name = is_open_clip ? "open_clip_config.json" : "config.json";
-  char *json = NULL, *preprocessor = NULL;
-  TRY(read_beside(from->folder, name, false, &json));
-  if (!is_open_clip && from->format != WEIGHTS_BERT)
-    error = read_preparation(from->folder, &preprocessor);
-  if (error) goto cleanup;
-  error = err_context(weights_read_config(from->format, json, preprocessor, &w->s, &w->vocabulary),
-                      "%s/%s", from->folder, name);
-  w->is_padded = true;
-  if (!error && (is_open_clip || from->format == WEIGHTS_HF))
-    error = read_end_of_text(json, is_open_clip, &w->end_of_text);
-  if (!error) error = find_vocabulary(from, &w->s);
-cleanup:
-  free(json);
-  free(preprocessor);
-  return error;
-}
 
 static float from_half(uint16_t bits) {
   int exponent = bits >> 10 & 31;
@@ -447,7 +211,7 @@ static err read_tensors(const tensor_set *f, weights_format format, const param_
 
 err weights_read_tensors(const safetensors_file *f, weights_format format, const param_table *table,
                          float *values, bool *is_found) {
-  const tensor_set one = set_of(&f);
+  const tensor_set one = {&f, 1};
   return read_tensors(&one, format, table, values, is_found);
 }
 
@@ -475,10 +239,27 @@ static err read_own(const tensor_set *f, const param_table *table, float *values
   return NULL;
 }
 
+static weights_part part_of(const char *name) {
+  bool is_projection = strstr(name, ".projection.") != NULL;
+  if (strncmp(name, "image.", 6) == 0)
+    return is_projection ? WEIGHTS_IMAGE_PROJECTION : WEIGHTS_IMAGE_TOWER;
+  if (strncmp(name, "text.", 5) == 0)
+    return is_projection ? WEIGHTS_TEXT_PROJECTION : WEIGHTS_TEXT_TOWER;
+  return WEIGHTS_TEMPERATURE;
+}
+
+void weights_name_parts(unsigned drawn, strbuf *out) {
+  static const char *const names[] = {"image tower", "image projection", "text tower",
+                                      "text projection", "temperature"};
+  for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+    if (drawn & 1u << i) strbuf_format(out, "%s%s", out->length ? ", " : "", names[i]);
+}
+
 static err initialise_rest(weights *w, const bool *is_found) {
   for (size_t i = 0; i < w->table.count; i++) {
     const param *p = &w->table.items[i];
     if (is_found[i]) continue;
+    w->drawn |= part_of(p->name);
     size_t count = (size_t)param_elements(p);
     double *wide = mem_zeroed(count, sizeof *wide);
     if (!wide) return mem_error(count * sizeof *wide, p->name);
@@ -486,6 +267,33 @@ static err initialise_rest(weights *w, const bool *is_found) {
     for (size_t j = 0; j < count; j++) w->values[p->offset + (int64_t)j] = (float)wide[j];
     free(wide);
   }
+  return NULL;
+}
+
+typedef struct {
+  int64_t text, side; /* as the configuration says: tokens, and patches of an image's side */
+} positions;
+
+/* The rows of a tensor of positions; 0: the file has none. */
+static int64_t positions_in(const source *from, const char *name, const safetensor **found) {
+  int64_t block;
+  char names[NAME_PARTS][FOREIGN_NAME];
+  const tensor_name *row = names_find(name, &block);
+  if (!row || !names_foreign(row, block, from->format, names)) return 0;
+  *found = find(&from->file, from->format, names[0]);
+  return *found && (*found)->rank >= 2 ? (*found)->shape[(*found)->rank - 2] : 0;
+}
+
+/* The configuration and the file must agree in the numbers of positions: other programs stop where
+ * they do not, or change them in ways of their own (open_clip resizes the image's as we do). */
+static err check_positions(const source *from, const positions *p) {
+  const safetensor *t;
+  if (from->format == WEIGHTS_FLIP) return NULL;
+  int64_t rows = positions_in(from, "text.positions", &t);
+  if (rows && rows != p->text) return wrong_shape(t, p->text, t->shape[t->rank - 1]);
+  rows = from->format == WEIGHTS_OPEN_CLIP ? 0 : positions_in(from, "image.positions", &t);
+  if (rows && rows != p->side * p->side + 1)
+    return wrong_shape(t, p->side * p->side + 1, t->shape[t->rank - 1]);
   return NULL;
 }
 
@@ -537,14 +345,17 @@ err weights_load(const char *const *paths, size_t count, const char *const *sets
     free(sources);
     return error;
   }
-  for (size_t i = 0; i < count; i++) TRY(open_source(paths[i], &sources[i]));
+  for (size_t i = 0; i < count; i++) TRY(source_open_model(paths[i], &sources[i]));
   TRY(check_combination(sources, count));
   w->format = sources[0].format;
-  for (size_t i = 0; i < count; i++) TRY(read_settings(&sources[i], w));
+  for (size_t i = 0; i < count; i++) TRY(source_read_model(&sources[i], w));
+  const positions configured = {w->s.text_length,
+                                w->s.image_patch > 0 ? w->s.image_size / w->s.image_patch : 0};
   for (size_t i = 0; i < set_count; i++) {
     TRY(settings_set(&w->s, sets[i]));
     if (strncmp(sets[i], "precision=", 10) == 0 && w->s.precision != PRECISION_AUTO)
       w->precision = w->s.precision;
+    if (strncmp(sets[i], "text.vocabulary=", 16) == 0) *w->words_fault = '\0';
   }
   if (w->s.classification_classes > 0)
     FAIL(ERR_UNSUPPORTED,
@@ -553,9 +364,13 @@ err weights_load(const char *const *paths, size_t count, const char *const *sets
          sources[0].path, (long)w->s.classification_classes);
   TRY(settings_check_limits(&w->s));
   TRY(settings_check_model(&w->s));
+  for (size_t i = 0; i < count; i++) {
+    error = err_context(check_positions(&sources[i], &configured), "%s", sources[i].path);
+    if (error) goto cleanup;
+  }
   TRY(read_all(sources, count, w));
 cleanup:
-  for (size_t i = 0; i < count; i++) close_source(&sources[i]);
+  for (size_t i = 0; i < count; i++) source_close_model(&sources[i]);
   free(sources);
   if (error) weights_free(w);
   return error;
@@ -565,6 +380,10 @@ bool weights_hold_words(const weights *w, int64_t entries) {
   enum { MOST_PADDING = 1024 };
   int64_t excess = w->vocabulary - entries;
   return excess == 0 || (w->is_padded && excess > 0 && excess <= MOST_PADDING);
+}
+
+err weights_check_words(const weights *w) {
+  return *w->words_fault ? err_new(ERR_UNSUPPORTED, "%s", w->words_fault) : NULL;
 }
 
 void weights_free(weights *w) {

@@ -28,6 +28,15 @@ typedef enum {
 /* Which token a model pools as the end of text: a token id, or one of these. */
 enum { END_IS_ANY = 0, END_IS_LARGEST = -1 };
 
+enum { WEIGHTS_FAULT = 640 };
+typedef enum {
+  WEIGHTS_IMAGE_TOWER = 1,
+  WEIGHTS_IMAGE_PROJECTION = 2,
+  WEIGHTS_TEXT_TOWER = 4,
+  WEIGHTS_TEXT_PROJECTION = 8,
+  WEIGHTS_TEMPERATURE = 16
+} weights_part;
+
 typedef struct {
   weights_format format; /* of the first file read */
   settings s;
@@ -37,16 +46,27 @@ typedef struct {
   int64_t end_of_text; /* required of the tokenizer if the end of text is pooled; END_IS_ANY: a
                         * model that was trained here */
   int precision;       /* that of `sets`, or what a checkpoint was trained in, or PRECISION_FP32 */
+  unsigned drawn;      /* weights_part: parts that no file contains, initialised from s.seed */
+  char
+      words_fault[WEIGHTS_FAULT]; /* "", or why its texts are other tokens here; weights_check_words
+                                   */
   param_table table;
   float *values; /* [table.total], tensors at their offsets */
 } weights;
+
+/* ERR_UNSUPPORTED where the model's own program would make other tokens of a text than we do, by
+ * what the files say of its tokenizer, unless `sets` named another vocabulary. */
+err weights_check_words(const weights *w) ERR_MUST_CHECK;
+/* The parts in `drawn`: "text tower, image projection". */
+void weights_name_parts(unsigned drawn, strbuf *out);
 
 /* `paths`: one whole model, or an image tower and a text tower in any order; parts that no file
  * contains (a missing tower, projections, the temperature) are initialised from s.seed. A path is a
  * folder (a model's, or a run's, whose newest checkpoint is used) or a .safetensors file next to
  * its configuration. `sets`: KEY=VALUE changes of settings that the files do not contain. Tensors
  * may be fp32, fp16 or bf16; every one must be known, present and of the right shape; image
- * positions are resized when image.size was set to another value. */
+ * positions are resized when image.size was set to another value, and the first text positions are
+ * taken when text.length was (open_clip's image positions are resized in any case, as there). */
 err weights_load(const char *const *paths, size_t count, const char *const *sets, size_t set_count,
                  weights *w) ERR_MUST_CHECK;
 void weights_free(weights *w);

@@ -86,6 +86,46 @@ refused() { # refused STATUS PATTERN WORDS…
   expect_line err.txt "$pattern"
   [ "$(wc -l < err.txt)" = 1 ] || fail "more than one line"
 }
+# A tower alone has no embeddings, and what is drawn for the rest is said.
+models=$SOURCE/tests/parity/fixtures/models
+refused 1 'vit: contains no image projection, text tower, text projection, temperature, so that it has no embeddings' \
+  embed -m "$models/vit" -i 'data/heldout-*.tar' -o x.npy
+cp -r "$models/bert" cased
+{ printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n'; printf 'w%s\n' {1..36}; } > cased/vocab.txt
+expect_status 0 "$FLIP" convert -i "$models/vit" -i cased -o both.safetensors -f flip -s embed_dim=24 -s text.length=10
+expect_line out.txt '^new, initialised from seed 0: image projection, text projection, temperature$'
+expect_status 0 "$FLIP" eval probe -m "$models/vit" -f held.yaml --train held.yaml -s eval.probe_features=encoder -s eval.batch_size=8
+refused 1 'so that it has no embeddings' eval probe -m "$models/vit" -f held.yaml --train held.yaml
+# A tokenizer that keeps the case, or that is not ours, makes other tokens of a text.
+refused_words() { refused 1 "$1" convert -i "$models/vit" -i cased -o x -f flip -s embed_dim=24 -s text.length=10; }
+echo '{"tokenizer_class": "BertTokenizer", "do_lower_case": false}' > cased/tokenizer_config.json
+refused_words 'cased/tokenizer_config.json: do_lower_case: false is not supported; give .* --set text.vocabulary=FILE'
+expect_status 0 "$FLIP" convert -i "$models/vit" -i cased -o both.safetensors -f flip -s embed_dim=24 -s text.length=10 -s text.vocabulary=cased/vocab.txt
+echo '{"tokenizer_class": "BertJapaneseTokenizer"}' > cased/tokenizer_config.json
+refused_words "cased/tokenizer_config.json: tokenizer_class 'BertJapaneseTokenizer' is not supported"
+printf '{"tokenizer_class": "BertTokenizer",\n' > cased/tokenizer_config.json
+expect_status 2 "$FLIP" convert -i "$models/vit" -i cased -o x -f flip -s embed_dim=24 -s text.length=10
+expect_line err.txt 'cased/tokenizer_config.json:[0-9]*: is not JSON'
+rm cased/tokenizer_config.json
+sed -i '9s/.*/Apple/' cased/vocab.txt
+refused_words 'cased/vocab.txt:9: a word with a capital letter, so it is a vocabulary of cased texts'
+cp -r open_clip hf_words
+sed -i 's/"context_length"/"hf_tokenizer_name": "bert-base-uncased", "context_length"/' hf_words/open_clip_config.json
+refused 1 "hf_words/open_clip_config.json: hf_tokenizer_name 'bert-base-uncased': open_clip prepares this model's texts" \
+  embed -m hf_words -t texts.txt -o x.npy
+expect_status 0 "$FLIP" embed -m hf_words -i 'data/heldout-*.tar' -o again.npy
+same images.npy again.npy
+# Positions that the configuration does not name are no model's: other programs stop there too.
+cp -r hf shorter
+sed -i 's/"max_position_embeddings":[0-9]*/"max_position_embeddings":5/' shorter/config.json
+refused 2 "shorter/model.safetensors: tensor 'text_model.embeddings.position_embedding.weight' is [0-9]*x[0-9]*, its configuration requires 5x" \
+  embed -m shorter -i 'data/heldout-*.tar' -o x.npy
+cp -r hf larger
+sed -i 's/"image_size":[0-9]*/"image_size":64/' larger/config.json
+sed -i 's/\b24\b/64/g' larger/preprocessor_config.json
+refused 2 "tensor 'vision_model.embeddings.position_embedding.weight' is" embed -m larger -i 'data/heldout-*.tar' -o x.npy
+expect_status 0 "$FLIP" embed -m hf -i 'data/heldout-*.tar' -o larger.npy -s image.size=64
+
 train --out own --set eval.points=0
 refused 1 'image.pool: .*CLIPModel pools the class token; --format flip keeps it' convert -i own -o x -f hf
 refused 2 "'pt' is not one of hf, open_clip, flip" convert -i own -o x -f pt

@@ -183,6 +183,8 @@ expect_line out.txt '2 x 16'
 { printf '\xef\xbb\xbf'; sed 's/$/\r/' vocab.txt; } > marked.txt
 "$FLIP" tokenizer encode -v marked.txt 'a red circle' | cmp - plain.txt || fail "a byte order mark changes the tokens"
 { head -5 vocab.txt; printf '\0\n'; tail -n +6 vocab.txt; } > nul.txt
+expect_status 2 "$FLIP" tokenizer encode -v vocab.txt
+expect_line err.txt 'no text was given'
 expect_status 2 "$FLIP" tokenizer encode -v nul.txt 'a red circle'
 expect_line err.txt 'nul.txt: contains a NUL character'
 head -c 1000 "$SOURCE/tests/parity/fixtures/merges.txt.gz" > cut.gz

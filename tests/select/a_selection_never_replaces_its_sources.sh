@@ -19,3 +19,6 @@ sha256sum -c --quiet before.txt || fail "a source was changed"
 expect_status 0 "$FLIP" data filter -o more --no-progress 'out/kept-*.tar'
 cp raw/train-00000.tar out
 expect_status 0 "$FLIP" data filter -o out --no-progress out/train-00000.tar
+# Settings without a model would be ignored.
+expect_status 2 "$FLIP" data filter -o fourth --no-progress --set precision=fp32 'raw/*.tar'
+expect_line err.txt '\-\-set changes a model.s settings: give --model too'

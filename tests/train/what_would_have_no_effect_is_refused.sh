@@ -77,7 +77,11 @@ train --out half -s eval.mask_ratio=0.5 -s samples=64 -s warmup_samples=0 -s eva
 expect_status 0 "$FLIP" embed -m half -i 'data/heldout-*.tar' -o half.npy
 cmp half.npy fp32.npy || fail "a run that evaluates on half of the patches embeds half of an image"
 expect_status 2 "$FLIP" embed -m two -i 'data/heldout-*.tar' -o half.npy -s eval.mask_ratio=0.5
-expect_line err.txt 'eval.mask_ratio: only flip eval encodes parts of images'
+expect_line err.txt 'eval.mask_ratio: only flip eval uses it; here whole images become embeddings'
+for given in eval.views=complementary eval.probe_features=encoder; do
+  expect_status 2 "$FLIP" embed -m two -i 'data/heldout-*.tar' -o half.npy -s $given
+  expect_line err.txt "${given%=*}: only flip eval uses it"
+done
 cmp -s fp32.npy bf16.npy && fail "--set precision=bf16 changed no embedding"
 
 # A classifier's training images are what the set's file says, or it is refused.
