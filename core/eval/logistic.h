@@ -39,8 +39,8 @@ typedef struct {
 } logistic_sweep;
 
 /* Collective. CLIP's search for C: 10^-6 to 10^6 in steps of 100, then around the best in steps
- * halved down to 8 per decade; each is fitted on four fifths of the rows and evaluated on the rest
- * (every fifth row of a seeded order). Then fits `model` on all rows with the best. */
+ * halved down to 8 per decade; each is fitted on the first four fifths of the rows in a seeded
+ * order and evaluated on the rest. Then fits `model` on all rows with the best. */
 err logistic_fit_swept(const logistic_data *data, uint64_t seed, int most_iterations,
                        logistic *model, logistic_sweep *sweep) ERR_MUST_CHECK;
 

@@ -31,10 +31,12 @@ walk flipbench
 [ "$(flip --complete train --config '')" = ':files' ] || fail 'no files after --config'
 [ "$(flip --complete train --set '')" = ':settings' ] || fail 'no settings after --set'
 [ "$(flipbench --complete run '')" = ':yaml' ] || fail 'no experiment files'
-[ "$(flipbench --complete show '' | sed -n 1p)" = '' ] || fail 'a run is no file'
+shown=$(flipbench --complete show '') || fail 'the completion of show'
+[ "$(sed -n 1p <<<"$shown")" = '' ] || fail 'a run is no file'
 [ "$(flip --complete eval '' | cut -f1 | tr '\n' ' ')" = 'zeroshot retrieval probe suite ' ] || fail 'other tasks of eval'
 [ "$(flipbench --complete db ch | cut -f1)" = check ] || fail 'no choice'
-[ "$(flipbench --complete nonsense '')" = '' ] || fail 'an unknown command completes'
+nonsense=$(flipbench --complete nonsense '') || fail 'the completion of an unknown command'
+[ "$nonsense" = '' ] || fail 'an unknown command completes'
 expect_status 2 flip completion tcsh
 expect_line err.txt "unknown shell 'tcsh': expected bash, zsh or fish"
 

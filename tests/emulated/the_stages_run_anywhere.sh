@@ -16,6 +16,8 @@ expect_line out "'sse9' is not a variant of this build"
 expect_line out '^stage train:sse9:fp32: exit 1$'
 expect_line out '^stage none: exit 2$'
 # each stage is described where it is asked for
-sed -n 's/^  \([a-z]*\):\*).*/\1/p' "$SOURCE/tests/emulated/guest.sh" | while read -r stage; do
+stages=$(sed -n 's/^  \([a-z]*\):\*).*/\1/p' "$SOURCE/tests/emulated/guest.sh")
+[ "$(wc -l <<<"$stages")" -ge 4 ] || fail "the stages are: $stages"
+for stage in $stages; do
   expect_line "$SOURCE/tests/emulated/run.sh" "^# .* $stage:"
 done

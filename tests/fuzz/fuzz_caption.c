@@ -36,18 +36,24 @@ static void tokenize(const char *text) {
   }
 }
 
-/* Cleaned text is UTF-8 and stays as it is when it is cut. */
+/* Cleaned text is UTF-8 (bytes that are not would be decoded as U+FFFD), and words end inside it.
+ */
 static void clean(const char *text) {
-  strbuf out = {0};
+  strbuf out = {0}, again = {0};
   for (int k = 0; k < 3; k++) {
     strbuf_clear(&out);
     fuzz_expect_ok(k == 1 ? clip_text_clean_huggingface(text, &out)
                           : clip_text_clean(text, k == 0, &out));
     const char *at = strbuf_string(&out), *end = at + strlen(at);
+    strbuf_clear(&again);
+    for (int32_t c; (c = utf8_next(&at)) != 0;) utf8_append(&again, c);
+    fuzz_require(strcmp(strbuf_string(&again), strbuf_string(&out)) == 0, "cleaned text is UTF-8");
+    at = strbuf_string(&out);
     for (size_t length; (length = clip_text_next_word(&at, k == 1)) > 0; at += length)
       fuzz_require(length <= (size_t)(end - at), "a word ends inside its text");
   }
   strbuf_free(&out);
+  strbuf_free(&again);
 }
 
 static void write_captions(const char *text) {

@@ -1,4 +1,5 @@
-/* An image file: what its header says is what is decoded, and it can be cut to any size. */
+/* An image file: the size that its header gives is what is decoded, and it can be cut to any size.
+ */
 #include <stdlib.h>
 
 #include "image/image.h"
@@ -20,9 +21,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   image_header h = image_read_header(bytes, size);
   image i = {0};
   if (h.width <= MOST_PIXELS && h.height <= MOST_PIXELS && h.width * h.height <= MOST_PIXELS) {
-    err error = image_decode(bytes, size, size % 2 ? SIZE : 0, &i);
+    const int32_t least = size % 2 ? SIZE : 0;
+    err error = image_decode(bytes, size, least, &i);
     if (!error) {
       fuzz_require(i.width > 0 && i.height > 0, "an image has pixels");
+      fuzz_require(least > 0 || !h.width || (h.width == i.width && h.height == i.height),
+                   "an image is as large as its header says");
       if ((int64_t)i.width * i.height <= MOST_PIXELS) transform(&i);
       image_free(&i);
     }

@@ -10,7 +10,7 @@ enum { MOST_ROWS = 20000 };
 
 /* Every byte of every value is there; a file of endless nulls is left early. */
 static err touch(void *context, int64_t row, const parquet_value *values) {
-  unsigned *sum = context;
+  volatile unsigned *sum = context; /* every byte is read, though nothing depends on it */
   for (size_t i = 0; !values->is_null && values->kind == PARQUET_BYTES && i < values->size; i++)
     *sum += (unsigned char)values->bytes[i];
   return row < MOST_ROWS ? NULL : err_new(ERR_INPUT, "enough rows");
@@ -21,11 +21,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   parquet_file *f = NULL;
   dataset *d = NULL;
   size_t count = 0;
-  unsigned sum = 0;
+  volatile unsigned sum = 0;
   err error = parquet_open(file.path, &f);
   if (!error) {
     parquet_columns(f, &count);
-    for (size_t i = 0; i < count && i < 16; i++) err_free(parquet_read(f, &i, 1, touch, &sum));
+    for (size_t i = 0; i < count && i < 16; i++)
+      err_free(parquet_read(f, &i, 1, touch, (void *)&sum));
   }
   err_free(error);
   parquet_close(f);
@@ -35,6 +36,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!error) dataset_close(d);
   err_free(error);
   fuzz_file_free(&file);
-  fuzz_require(sum <= UINT32_MAX, "a sum");
   return 0;
 }

@@ -18,7 +18,7 @@ steps=$(ask "SELECT max(step) FROM step")
 expect_status 0 bench run experiments/long.yaml --no-progress --retry failed --time-limit 4s --retries 12 --retry-wait 10ms
 expect_answer "SELECT status FROM run" finished
 expect_answer "SELECT count(*), max(step), sum(steps) FROM step" '750|750|750'
-[ "$(ask "SELECT value FROM summary WHERE name = 'attempts'")" != 1.0 ] || fail 'one process did it all'
+expect_answer "SELECT value > 1 FROM summary WHERE name = 'attempts'" 1
 expect_answer "SELECT abs(sum(seconds) - value) < 1e-6 FROM step JOIN summary USING (run_id) WHERE name = 'train_seconds'" 1
 expect_status 0 bench verify 1
 
