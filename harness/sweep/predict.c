@@ -1,5 +1,6 @@
 /* Predictions for a run before it starts: FLOPs and memory from the model's counts, time from the
- * rate of the most similar finished run. The only code that uses those counts. */
+ * rate of the most similar finished runs and what they took beside training. The only code that
+ * uses those counts. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,9 @@ typedef struct {
   int64_t batch_size, image_width, ranks;
   double flops;        /* of one sample, counted as for the new run */
   double rate;         /* training FLOP/s */
-  double wall_share;   /* wall time divided by training time */
+  bool is_probed;      /* a linear probe is fitted at the end */
+  double rounds;       /* evaluations, and one for starting */
+  double beside;       /* seconds outside of training: starting, evaluation */
   double memory_share; /* peak divided by plan */
 } past_run;
 
@@ -88,6 +91,11 @@ static err read_settings(const char *json, settings *s) {
   return error;
 }
 
+/* Evaluations; starting counts as one. */
+static double rounds_of(const settings *s) {
+  return 1 + (double)s->eval_points;
+}
+
 static err add_past(run_predictor *p, const store_past_run *run, const char *host) {
   settings s;
   model_counts counts;
@@ -108,7 +116,9 @@ static err add_past(run_predictor *p, const store_past_run *run, const char *hos
                    .image_width = s.image_width,
                    .flops = counts.train_sample,
                    .rate = counts.train_sample * samples / train,
-                   .wall_share = wall > train ? wall / train : 1,
+                   .is_probed = *s.eval_probe_train != 0,
+                   .rounds = rounds_of(&s),
+                   .beside = fmax(wall - train, 0),
                    .memory_share = run->peak_bytes / (double)counts.planned_bytes};
   settings_free(&s);
   return NULL;
@@ -154,13 +164,14 @@ static double distance_to(const past_run *past, const settings *s, int64_t ranks
   if (!past->is_here) distance += 3;
   if (past->device != s->device) distance += 3;
   if (past->precision != s->precision) distance += 1;
+  if (past->is_probed != (*s->eval_probe_train != 0)) distance += 0.5;
   return distance;
 }
 
 void run_predict(run_predictor *p, const settings *s, int64_t ranks, int cores,
                  run_prediction *made) {
   model_counts counts;
-  double nearest = INFINITY, rate = 0, wall = 0, memory = 0, weight = 0;
+  double nearest = INFINITY, rate = 0, beside = 0, memory = 0, weight = 0;
   int threads = threads_of(s, cores) * (int)ranks;
   *made = (run_prediction){NAN, NAN, NAN, 0};
   if (!count_model(p, s, ranks, &counts)) return;
@@ -176,13 +187,14 @@ void run_predict(run_predictor *p, const settings *s, int64_t ranks, int cores,
     if (distance_to(past, s, ranks, threads, counts.train_sample) > nearest + alike) continue;
     /* on the CPU the rate is roughly proportional to the threads */
     rate += past->device == DEVICE_CUDA ? past->rate : past->rate * threads / past->threads;
-    wall += past->wall_share;
+    beside += past->beside * rounds_of(s) / past->rounds;
     memory += past->memory_share;
     weight++;
   }
   if (weight == 0) return;
   double samples = (double)run_predict_samples(s);
-  if (samples > 0) made->seconds = counts.train_sample * samples / (rate / weight) * wall / weight;
+  if (samples > 0)
+    made->seconds = counts.train_sample * samples / (rate / weight) + beside / weight;
   if (memory > 0) made->bytes *= memory / weight;
 }
 

@@ -22,3 +22,11 @@ expect_answer "SELECT count(*) FROM summary AS p JOIN summary AS m USING (run_id
   WHERE p.name = 'predicted_seconds' AND m.name = 'train_seconds' AND abs(m.value / p.value - 1) < 0.1" 5
 expect_status 0 bench db rebuild
 expect_answer "$count" 5
+
+# Ten seconds of starting and evaluation stay ten in a run of ten times the samples, and are twice as long
+# with twice the evaluations.
+ask "UPDATE summary SET value = 10 + (SELECT value FROM summary AS steady WHERE run_id = summary.run_id AND name = 'steady_seconds') WHERE name = 'wall_seconds'"
+expect_status 0 bench run experiments/small.yaml --dry-run --set seed=2 --set samples=80k
+expect_line out.txt '80.0 k samples · 500 MFLOP/sample · 40.0 TFLOP · about 41 s'
+expect_status 0 bench run experiments/small.yaml --dry-run --set seed=2 --set samples=80k --set eval.points=9
+expect_line out.txt '80.0 k samples · 500 MFLOP/sample · 40.0 TFLOP · about 51 s'
