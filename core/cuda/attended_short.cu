@@ -62,6 +62,7 @@ DEVICE void score_rows(const attended_arguments *a, int first, const uint16_t *q
   }
   NO_UNROLL for (int start = 0; start < rows; start += TILE_KEYS) {
     int count = rows - start < TILE_KEYS ? rows - start : TILE_KEYS;
+    WARP_CONVERGES; /* add_columns diverged */
     multiply_rows(q, k + start * (head + PACK), count, TILE_KEYS, head, s);
     UNROLL for (int n = 0; n < TILE_KEYS / 8; n++) {
       UNROLL for (int i = 0; i < 4; i++) {

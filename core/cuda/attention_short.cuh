@@ -142,7 +142,7 @@ DEVICE uint32_t store_staged(const uint16_t *tile, const int pitch, const int co
     int row = i / pieces, column = i % pieces * PACK;
     if (row >= left) continue;
     uint4 words = *(const uint4 *)(tile + row * pitch + column);
-    *(uint4 *)(to + (int64_t)row * stride + column) = words;
+    store_16(to + (int64_t)row * stride + column, words);
     most = larger_of_pair(larger_of_pair(most, words.x), words.y);
     most = larger_of_pair(larger_of_pair(most, words.z), words.w);
   }

@@ -180,6 +180,7 @@ DEVICE void store_queries(const attention_arguments *a, const short_head *h, gra
   const float scales[2] = {a->scale, a->scale};
   float dq[16][4];
   int query = first + row, limit = h->keys;
+  WARP_CONVERGES; /* the last store diverged */
   if (a->a.is_causal && query + WARP_ROWS < limit) limit = query + WARP_ROWS;
   clear_sums(dq, columns / 16);
   NO_UNROLL for (int key = 0; key < limit; key += 16) {

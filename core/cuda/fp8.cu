@@ -34,6 +34,7 @@ typedef struct {
   int count;
   narrow_item items[LIST];
 } narrow_list;
+_Static_assert(sizeof(narrow_list) <= 4096, "a kernel's arguments");
 
 typedef struct {
   int64_t count;

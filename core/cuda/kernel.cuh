@@ -40,6 +40,9 @@
 /* The compiler assumes that the register has changed, and so keeps no values computed from it. */
 #define MADE_ANEW(word) asm volatile("" : "+r"(word))
 #define UNROLL_EIGHT _Pragma("unroll 8") /* keeps that many loads in flight */
+/* After lanes took different ways, before what a whole warp does at once (fragments, products): no
+ * memory is waited for. */
+#define WARP_CONVERGES __syncwarp(0xFFFFFFFFu)
 enum { KERNEL_INVALID = cudaErrorInvalidValue };
 
 /* Dynamic shared memory beyond 48 KiB has to be requested. The limit is never lowered: a step that
@@ -95,6 +98,7 @@ typedef struct {
 #define UNROLL
 #define NO_UNROLL
 #define UNROLL_EIGHT
+#define WARP_CONVERGES ((void)0)
 #define MADE_ANEW(word) ((void)(word))
 enum { KERNEL_INVALID = 1 };
 #define CUDA_FORGET_ERROR ((void)0)
@@ -254,6 +258,20 @@ DEVICE pack pack_load(const void *base, int type, int64_t at, int64_t count, boo
   return p;
 }
 
+/* One store of 16 bytes to an aligned address of the device's memory. The compiler splits one that it
+ * generates into four where the words are used apart. */
+DEVICE void store_16(void *to, uint4 words) {
+#ifdef __CUDACC__
+  asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};"
+               :
+               : "l"(__cvta_generic_to_global(to)), "r"(words.x), "r"(words.y), "r"(words.z),
+                 "r"(words.w)
+               : "memory");
+#else
+  *(uint4 *)to = words;
+#endif
+}
+
 DEVICE void pack_store(void *base, int type, int64_t at, int64_t count, bool is_vector, pack p) {
   if (!is_vector) {
     UNROLL for (int i = 0; i < PACK; i++) {
@@ -265,7 +283,7 @@ DEVICE void pack_store(void *base, int type, int64_t at, int64_t count, bool is_
     words.y = bf16_pair(p.v[2], p.v[3]);
     words.z = bf16_pair(p.v[4], p.v[5]);
     words.w = bf16_pair(p.v[6], p.v[7]);
-    *(uint4 *)((uint16_t *)base + at) = words;
+    store_16((uint16_t *)base + at, words);
   } else {
     UNROLL for (int half = 0; half < 2; half++) {
       uint4 words;

@@ -1,8 +1,9 @@
 # The compiler's report and machine code of the attention kernels for short sequences, for sm_80 and
 # sm_90a: no spill, products on the tensor cores (HMMA), asynchronous 16-byte copies to shared memory (LDGSTS),
-# fragments by ldmatrix, 16-byte stores, no atomics. Prints registers and concurrent blocks per
-# multiprocessor at the relevant lengths. Needs nvcc, and for the machine code nvdisasm (NVDISASM,
-# CUDA_HOME, PATH, or a Python package of NVIDIA's); reports what is missing, with status 77.
+# fragments by ldmatrix, 16-byte stores, no atomics but of integers (maxima and counts, the same in any order).
+# Prints registers and concurrent blocks per multiprocessor at the relevant lengths. Needs nvcc, and for the
+# machine code nvdisasm (NVDISASM, CUDA_HOME, PATH, or a Python package of NVIDIA's or Triton's); reports what
+# is missing, with status 77.
 shopt -s nullglob
 . "$SOURCE/tests/support/assembler.sh"
 
@@ -20,7 +21,7 @@ opcodes() {
 }
 # Each kernel has an opcode of each of these; none has one of those that are forbidden.
 required='HMMA[.]16816[.]F32[.]BF16 LDGSTS[.].*128 LDSM[.]16[.]M88[.]4 LDSM[.]16[.]MT88[.]4 STG[.]E[.]128 MUFU[.]EX2'
-forbidden='LDL|STL|RED|ATOM|ATOMG|ATOMS|STG[.]E[.]U16|LDG[.]E[.]U16|LDGSTS[.]E|LDGSTS[.]E[.]64'
+forbidden='LDL|STL|(RED|ATOM)[GS]?[.][^ ]*F(16|32|64)|STG[.]E[.]U16|LDG[.]E[.]U16|LDGSTS[.]E|LDGSTS[.]E[.]64'
 
 for arch in sm_80 sm_90a; do
   : >"$arch.report"

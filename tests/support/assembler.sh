@@ -5,6 +5,7 @@ nvcc=$(command -v nvcc || true)
 [ -n "$nvcc" ] || { echo "SKIPPED: no nvcc: the kernels' machine code was not checked" >&2; exit 77; }
 disassembler=${NVDISASM:-$(command -v nvdisasm || true)}
 for found in "${CUDA_HOME:-/usr/local/cuda}/bin/nvdisasm" $(python3 -c 'import site
-print(" ".join(p + "/nvidia/cu13/bin/nvdisasm" for p in site.getsitepackages() + [site.getusersitepackages()]))' 2>/dev/null); do
+print(" ".join(p + of for p in site.getsitepackages() + [site.getusersitepackages()]
+               for of in ("/nvidia/cu13/bin/nvdisasm", "/triton/backends/nvidia/bin/nvdisasm")))' 2>/dev/null); do
   [ -n "$disassembler" ] || [ ! -x "$found" ] || disassembler=$found
 done
