@@ -1,5 +1,7 @@
 /* Operands of 8-bit products: the largest absolute value, from which the factor follows that maps
  * it to the format's largest number, and the rounding, in one pass to both layouts. */
+#include <assert.h>
+
 #include "cuda/activation.cuh"
 #include "cuda/fp8.cuh"
 #include "cuda/kernels.h"
@@ -34,7 +36,7 @@ typedef struct {
   int count;
   narrow_item items[LIST];
 } narrow_list;
-_Static_assert(sizeof(narrow_list) <= 4096, "a kernel's arguments");
+static_assert(sizeof(narrow_list) <= 4096, "a kernel's arguments");
 
 typedef struct {
   int64_t count;
