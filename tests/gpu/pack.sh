@@ -111,7 +111,7 @@ pack_results() { # FOLDER
       [ -z "${needed[$id]:-}" ] || continue
       run=$1/results/$(basename "$folder")/$(basename "${runs[$id]%.merged-*}")
       mkdir -p "$run"
-      find "${runs[$id]}" -maxdepth 1 -type f ! -name lock -exec cp {} "$run/" \;
+      find "${runs[$id]}" -maxdepth 1 -type f ! -name lock ! -name '.*' -exec cp {} "$run/" \;
       count=$((count + 1))
     done
   done
