@@ -23,7 +23,7 @@ case $1 in
   echo "kernels.sh: $toolkit has no cupti.h: kernels can only be listed where nsys is installed" >&2
   exit 1 ;;
 --check)
-  if ! ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1'; then
+  if [ ! -e /dev/nvidiactl ] && ! ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1'; then
     echo "there is no NVIDIA driver whose kernels could be traced"
   elif ! library "$2" && ! command -v nsys >/dev/null; then
     echo "neither CUPTI's library nor nsys is on the machine"
