@@ -132,6 +132,10 @@ stage_if_time() { # NAME…
 # The name after_operations waits for data, and for the tests of operations, for 45 s at most or a quarter of the time.
 together() {
   local chain name i=0 pids=() kept=$SECONDS
+  if nvidia-smi --query-gpu=compute_mode --format=csv,noheader 2>/dev/null | grep -qi exclusive; then
+    say "The GPU takes one process at a time: the proofs run one after another." ""
+    set -- "$*"
+  fi
   for chain; do
     # shellcheck disable=SC2206
     pending+=($chain)

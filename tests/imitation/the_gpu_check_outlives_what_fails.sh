@@ -100,6 +100,16 @@ line stopped '^- FAILED: embeddings_of_queued_batches' # its line waits for that
 ! grep -q settings_learn stopped/report.md || fail "a stage that was stopped has a result"
 none_is_left
 
+# A GPU that takes one process at a time: the chains are one.
+mkdir exclusive_bin
+printf '#!/bin/sh\necho Exclusive_Process\n' > exclusive_bin/nvidia-smi
+chmod +x exclusive_bin/nvidia-smi
+PATH=$PWD/exclusive_bin:$PATH check 1 60 exclusive first
+line exclusive 'one process at a time'
+raw exclusive 1/ended.txt | sed -n 's/: .*//; /^\(ops\|narrow\|step\|the_same\|eight\|settings\|too\)/p' > order
+printf '%s\n' ops_cuda_bf16 narrow_cuda ops_cuda_fp32 step_cuda the_same_bits_twice eight_bits_learn settings_learn_the_same \
+  too_large_a_run_is_refused | diff - order || fail "not one after another"
+
 # Status 77 is for a machine without a GPU only.
 TROUBLE=no_gpu check 77 30 without first
 line without '^nothing was run: there is no GPU'
