@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # How the algorithms of matrix products were chosen, from the choices that runs have stored: the time by the
 # first algorithm that cuBLASLt's heuristics name and by the chosen one, without our kernels' parts
-# (core/cuda/gemm_search.c). A table for the report, and a line with the sum of the times.
+# (core/cuda/gemm_search.c). A table for the report, and a line with the sums of the times of all products in the
+# files: each once, not as often as a step runs it, and without the square ones with which benchmarks measure the
+# device's rate.
 #   usage: tests/gpu/product_times.sh CHOICES_FILE…
 set -euo pipefail
 [ $# -gt 0 ] || { echo "usage: tests/gpu/product_times.sh CHOICES_FILE…" >&2; exit 2; }
@@ -56,10 +58,11 @@ done | sort -k1,1 -k2,2n -k3,3n -k4,4n | awk '
     printf "| %s | %d | %d | %d | %d | %d | %.1f | %.1f | %.0f | %d | %s | %s | %d | %d | %d | %s |\n", kind, m, n, depth, bits, form,
       first / 1e3, chosen / 1e3, 2 * m * n * depth / chosen / 1e3, $(g + 2), tile($(g + 5), $(g + 6)), $(g + 10), $(g + 8), $(g + 7),
       $(g + 9), $(g + 4) ? "not named" : ""
+    if (m == n && n == depth && (m == 4096 || m == 8192)) next
     count++
     sum_first += first; sum += chosen; wrong += $(g + 3); new += $(g + 4) != 0
   }
   END {
-    if (count) printf "\n%d products, once each: %.3f ms by the first algorithms named, %.3f ms by the chosen ones (%.1f %% less); %d by algorithms that the heuristics did not name, %d variants with wrong results\n",
+    if (count) printf "\n%d products, once each, without the benchmarks\x27 square ones: %.3f ms by the first algorithms named, %.3f ms by the chosen ones (%.1f %% less); %d by algorithms that the heuristics did not name, %d variants with wrong results\n",
       count, sum_first / 1e6, sum / 1e6, 100 * (1 - sum / sum_first), new, wrong
   }'

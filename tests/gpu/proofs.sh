@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The proofs of run_all.sh that need more than one program. run_all.sh calls
 #   tests/gpu/proofs.sh NAME
-# with the variables that it exports: flip and tests (programs), work (a folder for runs and data), steps, small
-# ("1": models for the imitation of a GPU).
+# with the variables that it exports: flip and tests (programs), work (a folder for runs and data), steps and cpu_steps
+# (of trainings on the GPU alone and on both devices), small ("1": models for the imitation of a GPU).
 set -uo pipefail
 
 # the quickstart's model on scenes, which need no package
@@ -40,20 +40,27 @@ alike() {
       END { printf "%s: %d steps, losses at most %.2g apart\n", of, n, worst; exit !(n == steps && !missing && worst < limit) }'
 }
 
-train_on_the_cpu() { train cpu fp32 "$work/cpu"; } # in the background
+# Runs that several proofs use: trained by the first of them, whole or again.
+in_fp32() {
+  [ -e "$work/gpu.ended" ] ||
+    { rm -rf "$work/gpu" && train_for "$cpu_steps" $batch cuda fp32 "$work/gpu" && touch "$work/gpu.ended"; }
+}
+in_bf16() {
+  [ -e "$work/first.ended" ] || { rm -rf "$work/first" && train cuda bf16 "$work/first" && touch "$work/first.ended"; }
+}
+train_on_the_cpu() { train_for "$cpu_steps" $batch cpu fp32 "$work/cpu"; } # at the same time as other stages
 cpu_and_gpu_learn_the_same() {
-  train cuda fp32 "$work/gpu" || return 1
-  until [ -e "$work/cpu.ended" ]; do sleep 1; done
-  alike "$work/cpu" "$work/gpu" "$steps" 0.02
+  in_fp32 || return 1
+  until [ -e "$work/ended/train_on_the_cpu" ]; do sleep 1; done
+  alike "$work/cpu" "$work/gpu" "$cpu_steps" 0.02
 }
 the_same_bits_twice() {
-  rm -rf "$work/first" "$work/second" # of an attempt that was cut
-  train cuda bf16 "$work/first" && train cuda bf16 "$work/second" &&
-    cmp "$(newest "$work/first")" "$(newest "$work/second")"
+  rm -rf "$work/first" "$work/first.ended" "$work/second" # of an attempt that was cut
+  in_bf16 && train cuda bf16 "$work/second" && cmp "$(newest "$work/first")" "$(newest "$work/second")"
 }
 # One rank whose gradients go through NCCL.
 one_rank_through_nccl() {
-  [ -d "$work/first" ] || { echo "the run to compare with is missing: the_same_bits_twice failed"; return 1; }
+  in_bf16 || return 1
   FLIP_COMM=nccl train cuda bf16 "$work/nccl" && grep -q '"ranks":"NCCL' "$work/nccl/events.jsonl" &&
     cmp "$(newest "$work/first")" "$(newest "$work/nccl")"
 }
@@ -61,7 +68,7 @@ one_rank_through_nccl() {
 # losses of these curves by 4 %.)
 eight_bits_learn() {
   local scaling last=$((steps < 50 ? steps : 50)) failed=0
-  [ -d "$work/first" ] || train cuda bf16 "$work/first" || return 1
+  in_bf16 || return 1
   for scaling in delayed current; do
     train cuda fp8 "$work/narrow-$scaling" -s fp8_scaling=$scaling &&
       paste -d, <(losses "$work/first") <(losses "$work/narrow-$scaling") |
@@ -77,7 +84,7 @@ eight_bits_learn() {
 # another size, whose products may use other algorithms; images and texts.
 embeddings_of_queued_batches() {
   local shard name kind model=$work/gpu
-  [ -d "$model" ] || train cuda fp32 "$model" || return 1
+  in_fp32 || return 1
   shard=$(ls "$work"/scenes/*.tar | sed -n 1p)
   tar xOf "$shard" --wildcards '*.txt' | sed 's/$//' | awk 'NF' | head -n 2000 >"$work/texts.txt"
   embed() { "$flip" embed -m "$model" "$1" "$2" -o "$work/$3.npy" -s "device=$4" -s "eval.batch_size=$5"; }
@@ -95,9 +102,12 @@ embeddings_of_queued_batches() {
   done
 }
 # Settings with kernels or calls of their own: a few steps on both devices, in fp32, and in bf16 beside each other.
+# Four at a time, since such short runs are mostly starts.
 settings_learn_the_same() {
-  local few=20 size=64 name failed=0
+  local few=20 size=64 name failed=0 running=0 most=4 cores
   [ "$small" != 1 ] || few=6 size=8
+  cores=$(nproc)
+  [ "$cores" -ge $most ] || most=$cores
   local -A settings=(
     [plain]=""
     [moments_in_bf16]="optimizer.moments=bf16"
@@ -110,22 +120,29 @@ settings_learn_the_same() {
     [text_mask]="text_mask_mode=prioritized text_mask_ratio=0.5"
     [clipped]="clip_norm=0.5"
   )
-  for name in "${!settings[@]}"; do
-    local changes=()
+  setting_learns() { # NAME
+    local name=$1 changes=(-s "threads=$((cores / most))") change
     for change in ${settings[$name]}; do changes+=(-s "$change"); done
+    rm -rf "$work/$name-cpu" "$work/$name-gpu" "$work/$name-bf16"
     train_for $few $size cpu fp32 "$work/$name-cpu" "${changes[@]}" >"$work/$name.log" 2>&1 &&
       train_for $few $size cuda fp32 "$work/$name-gpu" "${changes[@]}" >>"$work/$name.log" 2>&1 &&
       alike "$work/$name-cpu" "$work/$name-gpu" $few 0.02 &&
       train_for $few $size cuda bf16 "$work/$name-bf16" "${changes[@]}" >>"$work/$name.log" 2>&1 &&
       alike "$work/$name-cpu" "$work/$name-bf16" $few 0.1 ||
-      { failed=1; echo "$name (${settings[$name]}): $(tail -n 2 "$work/$name.log" | tr '\n' ' ')"; }
+      { echo "FAILED: $name (${settings[$name]}): $(tail -n 2 "$work/$name.log" | tr '\n' ' ')"; return 1; }
+  }
+  for name in "${!settings[@]}"; do
+    [ $running -lt "$most" ] || { wait -n || failed=1; running=$((running - 1)); }
+    setting_learns "$name" &
+    running=$((running + 1))
   done
+  for (( ; running; running--)); do wait -n || failed=1; done
   return $failed
 }
 # A whole evaluation and a fine-tuning on both devices: the same accuracies but for near ties.
 evaluation_and_finetuning() {
   local device model=$work/gpu set=$work/set.yaml count=1000 size=64
-  [ -d "$model" ] || train cuda fp32 "$model" || return 1
+  in_fp32 || return 1
   [ "$small" != 1 ] || count=40 size=32
   printf 'name: scenes\nimages: ["scenes:1000#count=%d,size=%d"]\ntasks: [zeroshot]\nlabel: shape\ntemplates: ["a {}", "there is a {}"]\n' $count $size >"$set"
   for device in cpu cuda; do

@@ -21,6 +21,8 @@ for folder in $(LD_LIBRARY_PATH=$machines python3 -c 'import glob, site
 print(" ".join(p for s in site.getsitepackages() for p in glob.glob(s + "/nvidia/*/lib")))' 2>/dev/null); do
   LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$folder
 done
+# without a home nothing is stored, and a deterministic run then takes the first algorithms, untimed
+export XDG_CACHE_HOME=${XDG_CACHE_HOME:-$here/cache}
 export LD_LIBRARY_PATH FLIP_PLUGINS=${FLIP_PLUGINS:-$here/lib} FLIP=$here/bin/flip FLIPBENCH_DB=
 results=$here/results
 # The experiment's folder, with '@' as '-' in the archive's name: some transfers reject other characters.
@@ -37,7 +39,7 @@ keep() {
     --transform "s,^results,$file," -C "$here" results 2>/dev/null
   [ -s "$out/.new" ] && mv "$out/.new" "$out/$file.tar.gz"
 }
-child=
+child=''
 trap 'keep' EXIT
 trap '[ -z "$child" ] || kill -TERM "$child"' TERM INT
 
@@ -54,7 +56,7 @@ while kill -0 "$child" 2>/dev/null; do
 done
 wait "$child"
 status=$?
-child=
+child=''
 [ $status != 124 ] && [ $status != 137 ] || status=130
 tail -n 30 "$out/log.txt"
 # by its name: with the profile and the changes that it was run with

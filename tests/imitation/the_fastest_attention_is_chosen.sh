@@ -22,8 +22,12 @@ check() {
 check "" yes no
 # the choice keeps what it measured, of both, with and without sums
 "$SOURCE/tests/gpu/attention_times.sh" "$PWD"/cache-plain/flip/choices-*.txt >times
-expect_line times '^\| forward \| 8 \| .* \| no \| no \| [0-9.]+ \| [0-9.]+ \| [0-9.]+ \| cuDNN \|$'
-expect_line times '^\| backward \| 8 \| .* \| no \| yes \| [0-9.]+ \| [0-9.]+ \| [0-9.]+ \| cuDNN \|$'
+expect_line times '^\| forward \| 8 \| .* \| no \| no \| [0-9.]+ \| [0-9.]+ \| – \| cuDNN \|$'
+expect_line times '^\| backward \| 8 \| .* \| no \| yes \| [0-9.]+ \| [0-9.]+ \| – \| cuDNN \|$'
+# and a bound only for a card whose bandwidth is known
+cp "$PWD"/cache-plain/flip/choices-*.txt choices-NVIDIA-H200-1-1.txt
+"$SOURCE/tests/gpu/attention_times.sh" choices-NVIDIA-H200-1-1.txt >times
+expect_line times '^\| forward \| 8 \| .* \| [0-9.]+ at 4.3 \| cuDNN \|$'
 check first_fails yes no
 check fails no yes
 check slow no yes

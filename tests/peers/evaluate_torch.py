@@ -4,9 +4,10 @@ batch copied on a stream of its own while the one before is encoded; prompts are
 normalised, fetched at the end, and each image is compared with each class on the device.
 
 Prints one JSON object per number of templates and way ("kind": "way"), each way measured in a process of its own,
-with the fields of `flip bench eval --json` that it measures; "error" describes a failure or a way that took too long.
-Then, for each number of templates, the way that takes the least time for 50,000 images again with "kind": "best",
-the number of measured ways and the missing ones. It shares no code with flip."""
+with the fields of `flip bench eval --json` that it measures, and printed when it has been; "error" describes a failure
+or a way that took too long. Then, for each number of templates, the way that takes the least time for 50,000 images again
+with "kind": "best", or "best_of_measured" if ways are missing, the number of measured ways and the missing ones. It
+shares no code with flip."""
 
 import argparse
 import json
@@ -163,7 +164,8 @@ def main():
                         help="one way of compiling, may be repeated; without it: all")
     parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--limit", type=float, default=300, metavar="S", help="seconds for a way, with compiling")
+    parser.add_argument("--limit", type=float, default=300, metavar="S",
+                        help="seconds for a way, with starting Python and compiling")
     parser.add_argument("--best-only", action="store_true", help="print the fastest way alone")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     a = parser.parse_args()
@@ -175,15 +177,21 @@ def main():
         torch.set_num_threads(a.threads)
     if a.one:
         return run_way(a)
-    ways = [ask(a, mode) for mode in a.compile]
+    ways = []
+    for mode in a.compile:
+        ways.append(ask(a, mode))
+        for row in ways[-1]:
+            if not a.best_only:
+                print(json.dumps({"kind": "way", **row}), flush=True)
     missing = [way[0] for way in ways if "error" in way[0]]
     measured = [way for way in ways if "error" not in way[0]]
-    for row in sum(ways, []):
-        if not a.best_only or not measured:
+    if a.best_only and not measured:
+        for row in missing:
             print(json.dumps({"kind": "way", **row}), flush=True)
     for i in range(len(a.templates) if measured else 0):
         best = min((way[i] for way in measured), key=lambda row: row["seconds_of_50000_images"])
-        print(json.dumps({"kind": "best", **best, "ways_measured": len(measured), "missing": missing}), flush=True)
+        kind = "best_of_measured" if missing else "best"
+        print(json.dumps({"kind": kind, **best, "ways_measured": len(measured), "missing": missing}), flush=True)
     return 0 if measured else 1
 
 

@@ -6,9 +6,10 @@ measure its peak memory.
 Prints one JSON object per mask ratio and way ("kind": "way"), each measured in a separate process, with the
 fields of `flip bench step --json`, the compilation time, and the type of the residual stream (fp32 under
 autocast; bf16, like flip's, with bf16 weights); "error" describes a failure or a compilation that took too long.
-Then, for each mask ratio, the fastest way's object again with "kind": "best", the number of measured ways and
-the missing ones. Written for this purpose; it shares no code with flip. Patches are dropped before the encoder;
-inputs are random and already on the device (flip's step, to which it is compared, copies its batch)."""
+Then, for each mask ratio, the fastest way's object again with "kind": "best", or "best_of_measured" if ways are
+missing, the number of measured ways and the missing ones. Written for this purpose; it shares no code with flip.
+Patches are dropped before the encoder; inputs are random and already on the device (flip's step, to which it is
+compared, copies its batch)."""
 
 import argparse
 import json
@@ -271,7 +272,7 @@ def main():
     parser.add_argument("--threads", type=int)
     parser.add_argument("--mask", type=float, action="append")
     parser.add_argument("--compile-limit", type=float, default=300, metavar="S",
-                        help="seconds for the first two steps of a way, in which it is compiled")
+                        help="seconds for starting Python and the first two steps of a way, in which it is compiled")
     parser.add_argument("--run-limit", type=float, default=300, metavar="S", help="seconds for those that follow")
     parser.add_argument("--best-only", action="store_true", help="print the fastest way of each mask ratio alone")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
@@ -301,7 +302,7 @@ def main():
         best = max(measured, key=lambda row: row["samples_per_second"])
         if mask_ratio == (arguments.mask or (0.0,))[0]:
             first = best["step_seconds"]
-        print(json.dumps({"kind": "best", **best,
+        print(json.dumps({"kind": "best_of_measured" if missing else "best", **best,
                           "time_ratio": best["step_seconds"] / first if first else None,
                           "ways_measured": len(measured), "missing": missing}), flush=True)
     return 0 if is_measured else 1

@@ -1,0 +1,168 @@
+# tests/gpu/run_all.sh with programs that fail, hang or are missing something: what does not concern the others does not
+# stop or hide them, nothing goes on after the end, no call loses an earlier one's results, no two cards are compared.
+# The programs are stand-ins of a few lines; the real ones run in the_gpu_check_runs_on_the_imitation.
+set -euo pipefail
+mkdir -p machine/bin machine/lib machine/tests machine/experiments
+cp -r "$SOURCE/tests/gpu" "$SOURCE/tests/peers" machine/tests/
+cp -r "$SOURCE/experiments/presets" machine/experiments/
+echo 0123456789abcdef > machine/commit
+export TROUBLE='' CARD='card A' PIDS=$PWD/pids FLIP_PROOF_SMALL=1
+unset FLIP_PLUGINS
+
+cat > machine/tests/test_ops << 'X'
+#!/bin/bash
+case $1:$TROUBLE in
+cuda_fp32:fails) echo "[  FAILED  ] a_planted_error"; exit 1 ;;
+*:no_gpu) echo "skipped: this machine has no NVIDIA driver"; exit 77 ;;
+*:no_library) echo "skipped: libcudnn.so.9: cannot open shared object file"; exit 77 ;;
+esac
+echo "every operation agrees"
+X
+cat > machine/tests/test_narrow << 'X'
+#!/bin/bash
+case $TROUBLE in hangs) sleep 600 & echo $! >> "$PIDS"; wait ;; esac
+X
+cp machine/tests/test_ops machine/tests/test_step
+# Trains as many steps as asked; its weights are the same each time, or with TROUBLE only by the algorithms named.
+cat > machine/bin/flip << 'X'
+#!/bin/bash
+case $* in
+'data scenes'* | 'tokenizer train'*) exit 0 ;;
+'bench step'*) echo "{\"mask_ratio\":0.75,\"device_name\":\"$CARD\",\"samples_per_second\":300,\"time_ratio\":0.33,\"mfu\":0.5,\"search\":\"${FLIP_PRODUCT_SEARCH_MS:-usual}\"}" ;;
+'bench '*) echo '{}' ;;
+train*)
+  case $TROUBLE:$* in hangs:*/cpu | cpu_hangs:*device=cpu*) echo $$ >> "$PIDS"; exec sleep 600 ;; esac
+  for word; do
+    case $word in samples=*) samples=${word#*=} ;; batch_size=*) batch=${word#*=} ;; esac
+    out=$word
+  done
+  mkdir -p "$out/checkpoints"
+  for ((i = 0; i < samples / batch; i++)); do echo '{"event":"step","loss":1.5}'; done > "$out/events.jsonl"
+  bits=same
+  [ "$TROUBLE" != other_bits ] || [ "${FLIP_PRODUCT_SEARCH_MS:-}" = 0 ] || bits=$RANDOM$RANDOM
+  [ "$TROUBLE" != always_other_bits ] || bits=$RANDOM$RANDOM
+  echo $bits > "$out/checkpoints/1.safetensors" ;;
+*) echo "not in this stand-in"; exit 1 ;;
+esac
+X
+chmod +x machine/bin/flip machine/tests/test_*
+
+# check STATUS SECONDS FOLDER ARGUMENT…
+check() {
+  local wanted=$1 code=0
+  FLIP_PROOF_SECONDS=$2 machine/tests/gpu/run_all.sh "${@:3}" > said.txt 2>&1 || code=$?
+  [ $code = "$wanted" ] || { cat said.txt; fail "run_all.sh ${*:3} ended with $code, not $wanted"; }
+}
+line() { grep -qE -- "$2" "$1/report.md" || { cat "$1/report.md"; fail "no line in $1's report matches: $2"; }; }
+raw() { tar xzOf "$1/report.tar.gz" "report/$2"; }
+none_is_left() {
+  local pid
+  for pid in $(cat "$PIDS"); do
+    # one that has ended may still be in the list of processes, as a zombie
+    ! grep -qs '^State:.[^Z]' "/proc/$pid/status" || { ps -fp "$pid"; fail "a process of an ended check goes on"; }
+  done
+}
+
+# One fails: the others are reported, in their order.
+TROUBLE=fails check 1 60 failing first
+line failing '^- FAILED: ops_cuda_fp32, status 1 after .*a_planted_error'
+grep -oE '^- (ok|FAILED|not run): (ops|narrow|step|the_same_bits|eight|settings|embed|eval|too|cpu)[a-z_0-9]*' failing/report.md | sed 's/.*: //' > order
+printf '%s\n' ops_cuda_bf16 narrow_cuda ops_cuda_fp32 step_cuda the_same_bits_twice eight_bits_learn settings_learn_the_same \
+  embeddings_of_queued_batches evaluation_and_finetuning too_large_a_run_is_refused cpu_and_gpu_learn_the_same | diff - order ||
+  fail "another order"
+line failing '^- ok: the_same_bits_twice'
+line failing '^- ok: settings_learn_the_same'
+line failing '^- ok: cpu_and_gpu_learn_the_same'
+line failing '^### vit_l16_batch_8$'
+line failing '^\| vit_l16 \| 75 % \| 300 \| – \| – \| – \| 50.0 % \| 0.33 \| card A \| 01234567 \|'
+
+# One hangs, the training on the CPU too: it is killed at the proofs' share of the time, and benchmarks begin after it.
+: > "$PIDS"
+TROUBLE=hangs check 1 44 hanging first
+line hanging '^- FAILED: narrow_cuda, status 137, killed after [0-9]+ s'
+line hanging '^- ok: ops_cuda_fp32'
+line hanging '^- ok: the_same_bits_twice'
+line hanging '^- FAILED: cpu_and_gpu_learn_the_same, status 137'
+line hanging '^\| vit_l16 \| 75 % \| 300 '
+[ -s "$PIDS" ] || fail "nothing has hung"
+none_is_left
+
+# The whole check is told to stop: it does at once, with what has ended in its report.
+: > "$PIDS"
+TROUBLE=cpu_hangs FLIP_PROOF_SECONDS=500 machine/tests/gpu/run_all.sh stopped first > said.txt 2>&1 & pid=$!
+until [ "$(wc -l < "$PIDS")" -ge 2 ] && grep -q eight_bits stopped/report.md; do kill -0 $pid || { cat said.txt; fail "it has not waited"; }; sleep 0.1; done
+sleep 2
+kill -TERM $pid
+code=0; wait $pid || code=$?
+[ $code = 143 ] || { cat said.txt; fail "a stopped check ended with $code"; }
+line stopped '^- ok: the_same_bits_twice'
+line stopped '^- FAILED: embeddings_of_queued_batches' # its line waits for that of the settings, which hang
+! grep -q settings_learn stopped/report.md || fail "a stage that was stopped has a result"
+none_is_left
+
+# A GPU that takes one process at a time: the chains are one.
+mkdir exclusive_bin
+printf '#!/bin/sh\necho Exclusive_Process\n' > exclusive_bin/nvidia-smi
+chmod +x exclusive_bin/nvidia-smi
+PATH=$PWD/exclusive_bin:$PATH check 1 60 exclusive first
+line exclusive 'one process at a time'
+raw exclusive 1/ended.txt | sed -n 's/: .*//; /^\(ops\|narrow\|step\|the_same\|eight\|settings\|too\)/p' > order
+printf '%s\n' ops_cuda_bf16 narrow_cuda ops_cuda_fp32 step_cuda the_same_bits_twice eight_bits_learn settings_learn_the_same \
+  too_large_a_run_is_refused | diff - order || fail "not one after another"
+
+# Status 77 is for a machine without a GPU only.
+TROUBLE=no_gpu check 77 30 without first
+line without '^nothing was run: there is no GPU'
+TROUBLE=no_library check 1 30 library first
+line library '^- FAILED: ops_cuda_bf16, status 77.*libcudnn'
+line library '^### vit_l16_batch_8$'
+
+# Runs that differ: what follows uses the named algorithms only if these are the remedy, and says so.
+TROUBLE=other_bits check 1 60 bits first
+line bits '^- FAILED: the_same_bits_twice'
+line bits '^- ok: the_same_bits_with_named_algorithms'
+line bits '^### vit_l16_batch_8_named_algorithms$'
+line bits '^\| vit_l16 \| 75 % .* 01234567 \(named algorithms only\) \|$'
+raw bits 1/vit_l16_batch_8_named_algorithms.txt | grep -q '"search":"0"' || fail "the search went on"
+TROUBLE=always_other_bits check 1 60 others first
+line others '^- FAILED: the_same_bits_with_named_algorithms'
+line others '^### vit_l16_batch_8$'
+raw others 1/vit_l16_batch_8.txt | grep -q '"search":"usual"' || fail "all that follows is without the search, for nothing"
+
+# Later calls into the folder: a stage without time, or one that fails, takes nothing away.
+raw failing 1/vit_l16_batch_8.txt > before
+check 0 4 failing bench
+line failing '^not run: no time is left'
+check 1 30 failing again ops_cuda_bf16 embeddings_of_queued_batches vit_l16_mask_75
+line failing '^- FAILED: embeddings_of_queued_batches'
+raw failing 1/vit_l16_batch_8.txt | cmp - before || fail "an earlier call's result has changed"
+raw failing 3/vit_l16_mask_75.txt | grep -q 300 || fail "the third call's result is not kept"
+[ "$(grep -c '^| vit_l16 | 75 %' failing/summary.md)" = 1 ] || fail "the summary has not one row of the step"
+check 2 30 failing again no_such_stage
+
+# PyTorch's rows of another card are not compared.
+peer() { # CARD
+  mkdir -p report/9
+  echo "{\"kind\": \"way\", \"device\": \"$1\", \"mask_ratio\": 0.75, \"samples_per_second\": 200.0}" > report/9/torch_vit_l16_compiled_0.75.txt
+  mkdir -p "$2" && tar czf "$2/report.tar.gz" report
+}
+peer 'card B' other
+check 0 30 other again vit_l16_mask_75
+line other '^\| vit_l16 \| 75 % \| 300 \| – \| – \| – '
+peer 'card A' same
+check 0 30 same again vit_l16_mask_75
+line same '^\| vit_l16 \| 75 % \| 300 \| – \| 200 \| 1.50 '
+
+# The table of kernels: of the replayed steps, by the time they take, with what ran at the same time.
+for step in $(seq 4); do
+  at=$((step * 10000000))
+  for i in $(seq 0 29); do echo "$((at + i * 100000)) 90000 7 3 void gemm<x>(int)"; done
+  echo "$((at + 50000)) 40000 9 3 _Z4textP3foo"
+  echo "$((at + 3000000)) 200000 7 3 _Z6update16update_arguments"
+done > trace
+echo "90000000 5000000 7 0 _Z6update16update_arguments" >> trace # of a step that was not replayed
+"$SOURCE/tests/gpu/kernel_table.py" trace > kernels
+expect_line kernels '^3 steps of 10.00 ms with 32 kernels and copies: .* busy for 2.90 ms, .* at the same time as others for 0.04 ms'
+expect_line kernels '^ +2.700 ms +91.8 % +x +30.0 +90.0 us +gemm<x>$'
+sed -i 's/update/other/g' trace
+expect_status 1 "$SOURCE/tests/gpu/kernel_table.py" trace
