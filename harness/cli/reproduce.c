@@ -99,7 +99,19 @@ static err check_packed_table(const report_table *table, const char *folder) {
 /* ---- permissions of a bundle ---- */
 
 static bool is_code(const char *variable) {
-  static const char *const names[] = {"LD_", "FLIP_PLUGINS", "PATH", "OMP_TOOL", "GCONV_PATH"};
+  static const char *const names[] = {"LD_",
+                                      "FLIP_PLUGINS",
+                                      "PATH",
+                                      "OMP_TOOL",
+                                      "GCONV_PATH",
+                                      "OMPI_MCA_",
+                                      "PMIX_MCA_",
+                                      "PRTE_MCA_",
+                                      "CUDA_INJECTION",
+                                      "NVTX_INJECTION",
+                                      "NCCL_NET_PLUGIN",
+                                      "NCCL_TUNER_PLUGIN",
+                                      "NCCL_PROFILER_PLUGIN"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strncmp(variable, names[i], strlen(names[i])) == 0) return true;
   return false;
@@ -167,8 +179,13 @@ static err run_here(const reproduction *r, const char *flip, const spec_experime
   run_sweep sweep = {0};
   store *s = NULL;
   char *path = fs_join(results, "flipbench.db");
-  run_options options = {
-      .results = results, .flip = flip, .jobs = (int)r->jobs, .shows_progress = true};
+  /* the same command again tries what failed again, as its cause may be gone */
+  run_options options = {.results = results,
+                         .flip = flip,
+                         .jobs = (int)r->jobs,
+                         .limits = spec_limits_not_given,
+                         .again = AGAIN_FAILED,
+                         .shows_progress = true};
   err error = NULL;
   if (!path) FAIL(ERR_MEMORY, "out of memory: a path");
   TRY(store_open(path, &s));
@@ -307,6 +324,8 @@ int cli_reproduce(int argc, char **argv) {
   is_fine = is_help_wanted;
   if (is_help_wanted) goto cleanup;
   TRY(cli_one_word(&rest, "BUNDLE", &r.bundle));
+  if (!r.runs && (r.data.count || r.takes_other_data || r.jobs != 1))
+    FAIL(ERR_INPUT, "--no-run trains nothing: leave --data, --other-data and --jobs out");
   if (r.jobs < 1 || r.jobs > 64)
     FAIL(ERR_INPUT, "--jobs: %lld is not between 1 and 64", (long long)r.jobs);
   TRY(bundle_extract(r.bundle, r.out, &m));

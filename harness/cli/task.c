@@ -1,5 +1,7 @@
+#include <limits.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 #include "sweep/task.h"
 
@@ -23,6 +25,7 @@ int cli_task(int argc, char **argv) {
                options, details};
   option_list rest = {0};
   char *flip = NULL;
+  int64_t index;
   err error = NULL;
   TRY(options_parse(&c, argc, argv, &rest, &is_help_wanted));
   if (is_help_wanted) {
@@ -32,7 +35,10 @@ int cli_task(int argc, char **argv) {
   if (rest.count != 2) FAIL(ERR_INPUT, "expected LIST and INDEX (see --help)");
   TRY(run_find_flip(&flip));
   run_options how = {.results = results, .flip = flip, .limits = spec_limits_not_given};
-  TRY(task_run(&how, rest.items[0], atoi(rest.items[1]), &state));
+  const char *end = text_read_whole(rest.items[1], &index);
+  if (!end || *end || index < 0 || index > INT_MAX)
+    FAIL(ERR_INPUT, "INDEX: '%s' is not the number of a task, from 0 on", rest.items[1]);
+  TRY(task_run(&how, rest.items[0], (int)index, &state));
 cleanup:
   free(flip);
   options_free_list(&rest);

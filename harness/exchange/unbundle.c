@@ -43,14 +43,33 @@ static err check_entry(struct archive_entry *entry) {
   return err_new(ERR_INPUT, "contains '%s', which does not belong in a bundle", name ? name : "?");
 }
 
+/* The names that the manifest lists with their digests, and the two that are made from the others.
+ * NULL for a bundle of the first version, which may list none. */
+static json_t *names_of(const json_t *document) {
+  if (json_integer_value(json_object_get(document, "version")) < 2) return NULL;
+  json_t *names = json_pack("{sn sn}", "MANIFEST.json", "table.json");
+  size_t i;
+  json_t *file;
+  json_array_foreach(json_object_get(document, "files"), i, file) {
+    const char *name = json_string_value(json_object_get(file, "name"));
+    if (name) json_object_set_new(names, name, json_null());
+  }
+  return names;
+}
+
 static err extract_entry(struct archive *in, struct archive *disk, struct archive_entry *entry,
-                         const char *folder, const char *root) {
+                         const char *folder, const char *root, const json_t *names) {
   strbuf path = {0};
   err error = check_entry(entry);
   const char *name = archive_entry_pathname(entry);
   if (error || archive_entry_filetype(entry) == AE_IFDIR) return error;
   if (strncmp(name, root, strlen(root)) != 0 || name[strlen(root)] != '/')
     return err_new(ERR_INPUT, "contains '%s', which is outside its folder '%s'", name, root);
+  if (names && !json_object_get(names, name + strlen(root) + 1))
+    return err_new(ERR_INPUT,
+                   "contains '%s', which its MANIFEST.json does not list: it would be read without "
+                   "a digest; make the archive with 'flipbench bundle'",
+                   name);
   strbuf_format(&path, "%s/%s", folder, name);
   archive_entry_set_pathname(entry, strbuf_string(&path));
   const void *block;
@@ -120,7 +139,7 @@ cleanup:
   return error;
 }
 
-static err unpack(const char *archive, const char *folder, const char *root) {
+static err unpack(const char *archive, const char *folder, const char *root, const json_t *names) {
   struct archive *in = NULL, *disk = archive_write_disk_new();
   struct archive_entry *entry;
   err error = NULL;
@@ -128,7 +147,7 @@ static err unpack(const char *archive, const char *folder, const char *root) {
   archive_write_disk_set_options(disk, ARCHIVE_EXTRACT_SECURE_SYMLINKS);
   TRY(open_archive(archive, &in));
   while (is_entry(code = archive_read_next_header(in, &entry)))
-    TRY(err_context(extract_entry(in, disk, entry, folder, root), "%s", archive));
+    TRY(err_context(extract_entry(in, disk, entry, folder, root, names), "%s", archive));
   if (code != ARCHIVE_EOF) FAIL(ERR_INPUT, "%s: %s", archive, archive_error_string(in));
 cleanup:
   archive_read_free(in);
@@ -271,7 +290,7 @@ static err make_folders(const json_t *document, const char *inside, const char *
 
 err bundle_extract(const char *archive, const char *folder, bundle_manifest *m) {
   char *name = NULL, *inside = NULL;
-  json_t *document = NULL;
+  json_t *document = NULL, *names = NULL;
   strbuf text = {0};
   err error = NULL;
   locale_t before = pack_enter_utf8();
@@ -285,12 +304,14 @@ err bundle_extract(const char *archive, const char *folder, bundle_manifest *m) 
   TRY(check_folder(inside, &text));
   TRY(fs_make_folders(folder));
   remove_links(inside);
-  TRY(unpack(archive, folder, name));
+  names = names_of(document);
+  TRY(unpack(archive, folder, name, names));
   TRY(check_files(json_object_get(document, "files"), inside));
   TRY(make_folders(document, inside, m->start));
 cleanup:
   pack_leave_utf8(before);
   json_decref(document);
+  json_decref(names);
   strbuf_free(&text);
   free(inside);
   free(name);

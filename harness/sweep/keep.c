@@ -143,6 +143,7 @@ cleanup:
 
 err run_restore(store *s, const char *results, int64_t run_id) {
   kept_run run;
+  store_run other = {0};
   char *name = NULL, *path = NULL;
   err error = NULL;
   TRY(find_kept(s, results, run_id, &run));
@@ -156,7 +157,9 @@ err run_restore(store *s, const char *results, int64_t run_id) {
   path = directory_path(results, name, NULL);
   if (!path) FAIL(ERR_MEMORY, "out of memory: a path");
   /* another run may have taken its name: then it keeps this one */
-  if (!fs_exists(path)) error = rename_folder(s, results, &run, name);
+  TRY(store_find_run_in(s, name, &other));
+  if (!other.run_id && !fs_exists(path)) error = rename_folder(s, results, &run, name);
+  store_free_run(&other);
 cleanup:
   free(name);
   free(path);

@@ -54,10 +54,16 @@ static err set_aside(store *s, const char *results, run_cell *c) {
     strbuf_format(&name, "%.*s.failed-%d", (int)own, c->directory, n);
     free(to);
     to = directory_path(results, strbuf_string(&name), NULL);
-    if (!from || !to)
+    if (!from || !to) {
       error = mem_error(0, "a path");
-    else if (!fs_exists(to))
-      break;
+    } else {
+      /* a run keeps the name of a folder that was deleted by hand */
+      store_run other = {0};
+      error = store_find_run_in(s, strbuf_string(&name), &other);
+      const bool is_free = !error && !other.run_id && !fs_exists(to);
+      if (!error) store_free_run(&other);
+      if (is_free) break;
+    }
   }
   /* in this order, being killed in between leaves a directory that the next plan reads again */
   if (!error) error = store_move_run(s, c->run_id, strbuf_string(&name));

@@ -56,8 +56,11 @@ static const char *name_ranks(int64_t ranks, char text[32]) {
   return text;
 }
 
-spec_requires slots_needs(const spec_experiment *e, int64_t *fewest) {
+spec_requires slots_needs(const spec_experiment *e, const run_options *options, int64_t *fewest) {
   spec_requires needs = e->requires;
+  /* cells at a time that ask for a GPU would otherwise all take the first one */
+  for (size_t i = 0; i < e->cell_count && options->jobs > 1 && !needs.gpus; i++)
+    if (e->cells[i].settings.device == DEVICE_CUDA) needs.gpus = 1;
   needs.ranks = needs.nodes = 1;
   *fewest = 0;
   for (size_t i = 0; i < e->cell_count; i++) {

@@ -35,8 +35,9 @@ typedef struct {
 } slots;
 
 /* What an experiment requires, with `ranks` the most that a cell has on one machine and `nodes` the
- * most machines of a cell; *fewest: the fewest ranks. A shallow copy. */
-spec_requires slots_needs(const spec_experiment *e, int64_t *fewest);
+ * most machines of a cell; *fewest: the fewest ranks. With several jobs at a time, cells with
+ * device: cuda require a GPU each. A shallow copy. */
+spec_requires slots_needs(const spec_experiment *e, const run_options *options, int64_t *fewest);
 /* According to options->jobs, options->gpus and what each rank requires, for cells of `fewest` to
  * needs->ranks ranks; one slot if a cell uses several machines. ERR_INPUT if this machine does not
  * have enough for the largest. */

@@ -150,7 +150,7 @@ err run_cores_of_rank(const run_options *options, const spec_experiment *e, cons
                       int *cores) {
   slots shares;
   int64_t fewest;
-  spec_requires needs = slots_needs(e, &fewest);
+  spec_requires needs = slots_needs(e, options, &fewest);
   err error = slots_make(options, &needs, fewest, &shares);
   if (error) return error;
   *cores = slots_cores_of_rank(&shares, cell->ranks.ranks / cell->ranks.nodes);
@@ -236,7 +236,7 @@ err run_all(const spec_experiment *e, store *s, const run_options *options, run_
   err error = slots_check_machine(&e->requires);
   if (!error) error = ranks_check_machine(e, sweep);
   int64_t fewest;
-  spec_requires needs = slots_needs(e, &fewest);
+  spec_requires needs = slots_needs(e, options, &fewest);
   if (!error) error = slots_make(options, &needs, fewest, &r->slots);
   if (!error) error = run_pause(options->results, e->name, false); /* running ends a pause */
   if (error) {

@@ -25,7 +25,8 @@ void runner_enforce_limits(runner *r) {
     process *p = &r->running[i];
     process_look_after_ranks(r->options, &r->sweep->cells[p->index], p);
     double limit = r->sweep->cells[p->index].limits.time_seconds;
-    if (limit <= 0 || now - p->started < limit) continue;
+    double earlier = r->sweep->cells[p->index].sliced_seconds;
+    if (limit <= 0 || earlier + now - p->started < limit) continue;
     if (p->stop == STOP_NONE || p->stop == STOP_TURN) process_stop(p, STOP_TIME);
     double grace = limit < longest_grace_seconds ? limit : longest_grace_seconds;
     if (p->stop == STOP_TIME && now - p->stopped > grace) process_kill(p);
@@ -111,6 +112,7 @@ void runner_collect_ended(runner *r) {
     c->has_begun = true;
     runner_keep_failure(r, process_finish(r->options, r->s, c, p, wait_status, &used, kind));
     time_slices_process_ended(r, p);
+    c->sliced_seconds = p->stop == STOP_TURN ? c->sliced_seconds + clock_seconds() - p->started : 0;
     if (p->stop != STOP_TURN || c->state != CELL_INTERRUPTED)
       say_end(r, c, clock_seconds() - p->started);
     consider_retry(r, c, kind);

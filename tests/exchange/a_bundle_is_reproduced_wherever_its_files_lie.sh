@@ -187,3 +187,10 @@ elsewhere piped
 mkdir data && cp "$SCRATCH/store/scenes/train-00000.tar" data/
 expect_status 2 bench reproduce piped.tar.gz
 expect_line err.txt "the experiment's data is a command, 'pipe:cat data/train-00000.tar'.*--allow-commands"
+here
+experiment experiments/plugged.yaml 'base: ../presets/below.yaml' 'settings: {eval.sets: []}' 'matrix: {mask_ratio: [0]}' \
+  'environment: {OMPI_MCA_plm_rsh_agent: /tmp/agent}'
+pack experiments/plugged.yaml plugged
+elsewhere plugged
+expect_status 2 bench reproduce plugged.tar.gz
+expect_line err.txt 'the experiment sets OMPI_MCA_plm_rsh_agent=/tmp/agent for its trainers, which can load other code'

@@ -96,6 +96,15 @@ expect_line err.txt 'does not belong in a bundle'
 echo nonsense > no.tar.gz
 expect_status 2 bench reproduce no.tar.gz
 
+# What the manifest does not list would be believed without a digest: results of a reproduction, say.
+expect_status 0 bench reproduce tiny.tar.gz --out listed --no-run
+mkdir -p listed/tiny/again && echo '{}' > listed/tiny/again/events.jsonl
+tar czf unlisted.tar.gz -C listed tiny
+expect_status 2 bench reproduce unlisted.tar.gz --out fresh
+expect_line err.txt "contains 'tiny/again/events.jsonl', which its MANIFEST.json does not list"
+expect_status 2 bench reproduce tiny.tar.gz --no-run --jobs 2
+expect_line err.txt '--no-run trains nothing: leave --data, --other-data and --jobs out'
+
 # A bundle of the first version has fingerprints of the data and no list of what was read.
 mkdir first && tar xzf tiny.tar.gz -C first
 data=$(tr -d ' \n' < first/tiny/MANIFEST.json | sed 's/.*"recorded":\["\([0-9a-f]*\)".*/"\1"/')
@@ -135,6 +144,18 @@ tar xzf last.tar.gz -O part/MANIFEST.json | grep -q 'samples=96' || fail "the se
 rm results/part/*0-*/attempts.jsonl
 expect_status 2 bench bundle part.yaml --out none.tar.gz
 expect_line err.txt 'no run of its cells that can be read'
+
+# Limits of the experiment hold there too, and what failed is tried again by the same command.
+sed 's/name: part/name: short/; s/2.0e-3/4.0e-3/' part.yaml > short.yaml
+echo 'limits: {time: 1ms}' >> short.yaml
+expect_status 0 bench run short.yaml --no-progress --time-limit 10m
+expect_status 0 bench bundle short.yaml --out short.tar.gz
+for tries in 1 2; do
+  expect_status 1 bench reproduce short.tar.gz
+  expect_line err.txt 'failed.*: ran longer than its time limit of 1 ms'
+  expect_line out.txt 'verdict: NOT reproduced'
+  [ "$(grep -c attempt_end reproduced/short/again/short/*mask_ratio=0_*/attempts.jsonl)" = $tries ] || fail "what failed was not tried again"
+done
 
 # Where nothing could be judged, nothing was reproduced.
 sed 's/name: part/name: speed/; s/2.0e-3/3.0e-3/; s/columns: .*/columns: [samples_per_second]}/' part.yaml > speed.yaml

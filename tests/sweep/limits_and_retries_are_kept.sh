@@ -38,6 +38,23 @@ once() { # once VARIABLE: misbehaves once
  expect_answer "SELECT count(*) FROM run WHERE status = 'failed' AND directory LIKE '%.failed-1'" 1
  expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 5)
 
+# The name of a failed run whose folder was deleted by hand is not given twice.
+(once FAKE_NAN; expect_status 1 bench run experiments/small.yaml
+ rm -r once; mkdir once
+ expect_status 1 bench run experiments/small.yaml --retry
+ rm -r results/small/mask_ratio=0.5-*.failed-1
+ expect_status 0 bench run experiments/small.yaml --retry
+ expect_answer "SELECT count(*) FROM run WHERE directory LIKE '%.failed-1'" 1
+ expect_answer "SELECT count(*) FROM run WHERE directory LIKE '%.failed-2'" 1
+ expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 5)
+
+# The time limit is of a cell's time slices together: each of these is far shorter.
+rm -rf results
+sed 's/^name: small/name: sliced/; s/^matrix:/schedule: turns\nmatrix:/' experiments/small.yaml > experiments/sliced.yaml
+(export FAKE_STEP_MS=100 FAKE_CHECKPOINT_MS=0; expect_status 1 bench run experiments/sliced.yaml --turns 0.4 --time-limit 3s)
+expect_line err.txt 'mask_ratio=0.75: failed: ran longer than its time limit of 3.0 s'
+expect_answer "SELECT min((SELECT count(*) FROM attempt WHERE run_id = run.id)) >= 2 FROM run" 1
+
 # Stopped while it waits for its retry it is recorded as failed: only --retry starts it again.
 (once FAKE_CRASH
  "$FLIPBENCH" run experiments/small.yaml --retries 1 --retry-wait 10m > out.txt 2> err.txt & sweep=$!

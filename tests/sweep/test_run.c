@@ -131,12 +131,25 @@ static void cells_on_several_machines_run_one_at_a_time(void **state) {
   spec_cell cells[] = {{.ranks = {.ranks = 1, .nodes = 1}}, {.ranks = {.ranks = 4, .nodes = 2}}};
   spec_experiment e = {.cells = cells, .cell_count = 2, .requires = {.gpus = 1}};
   run_options options = {.gpus = "0,1,2,3"}, two = {.gpus = "0,1,2,3", .jobs = 2};
-  spec_requires needs = slots_needs(&e, &fewest);
+  spec_requires needs = slots_needs(&e, &options, &fewest);
   assert_int_equal(needs.nodes, 2);
   assert_ok(slots_make(&options, &needs, fewest, &s));
   assert_int_equal(s.count, 1);
   slots_free(&s);
   assert_fails_with(slots_make(&two, &needs, fewest, &s), "several machines run one at a time");
+}
+
+/* With several cells at a time, those that ask for a GPU have one each. */
+static void cells_at_a_time_do_not_share_a_gpu(void **state) {
+  (void)state;
+  int64_t fewest;
+  spec_cell cells[] = {{.ranks = {.ranks = 1, .nodes = 1}}, {.ranks = {.ranks = 1, .nodes = 1}}};
+  spec_experiment e = {.cells = cells, .cell_count = 2};
+  run_options one = {.gpus = NULL}, two = {.jobs = 2};
+  assert_int_equal(slots_needs(&e, &two, &fewest).gpus, 0);
+  cells[1].settings.device = DEVICE_CUDA;
+  assert_int_equal(slots_needs(&e, &one, &fewest).gpus, 0);
+  assert_int_equal(slots_needs(&e, &two, &fewest).gpus, 1);
 }
 
 static void runs_that_do_not_fit_are_reported(void **state) {
@@ -583,6 +596,7 @@ int main(void) {
       cmocka_unit_test(small_cells_run_next_to_a_large_one),
       cmocka_unit_test(one_cell_at_a_time_has_the_whole_machine),
       cmocka_unit_test(cells_on_several_machines_run_one_at_a_time),
+      cmocka_unit_test(cells_at_a_time_do_not_share_a_gpu),
       cmocka_unit_test(runs_that_do_not_fit_are_reported),
       cmocka_unit_test(retries_wait_twice_as_long_each_time_up_to_an_hour),
       cmocka_unit_test(deterministic_failures_are_not_retried),
