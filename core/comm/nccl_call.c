@@ -1,5 +1,6 @@
 /* NCCL's communicator: creation, waiting, abort, end. */
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 
 /* Timeouts in seconds: for connecting ranks, which NCCL also does in the first calls; for the end.
  */
-enum { CONNECT_SECONDS = 300, FINALIZE_SECONDS = 10, POLL_MICROSECONDS = 50 };
+enum { CONNECT_SECONDS = 300, FINALIZE_SECONDS = 10, ABORT_SECONDS = 2, POLL_MICROSECONDS = 50 };
 
 err nccl_cuda(int code, const char *what) {
   if (code == cudaSuccess) return NULL;
@@ -38,12 +39,38 @@ static ncclResult_t wait_for(nccl_state *n, ncclResult_t code, double seconds) {
   return code;
 }
 
+typedef struct {
+  ncclComm_t link;
+  atomic_bool is_done;
+} nccl_abort;
+
+static void *abort_link(void *given) {
+  nccl_abort *a = given;
+  (void)ncclCommAbort(a->link);
+  atomic_store(&a->is_done, true);
+  return NULL;
+}
+
+/* NCCL's abort waits for recordings that contain its calls to be freed, perhaps by this very
+ * thread, and for other ranks: it has ABORT_SECONDS, and goes on by itself. What it uses is never
+ * freed then: the process is about to end. */
 void nccl_abandon(nccl_state *n) {
+  pthread_t thread;
   pthread_mutex_lock(&n->lock);
   ncclComm_t link = n->link;
   n->link = NULL;
   pthread_mutex_unlock(&n->lock);
-  if (link) (void)ncclCommAbort(link);
+  nccl_abort *a = link ? mem_zeroed(1, sizeof *a) : NULL;
+  if (!a) return;
+  a->link = link;
+  if (pthread_create(&thread, NULL, abort_link, a) != 0) {
+    free(a);
+    return;
+  }
+  (void)pthread_detach(thread);
+  double deadline = clock_seconds() + ABORT_SECONDS;
+  while (!atomic_load(&a->is_done) && clock_seconds() < deadline) usleep(POLL_MICROSECONDS);
+  if (atomic_load(&a->is_done)) free(a);
 }
 
 /* If another rank is lost, the watch names it and ends this process: gives it time to do so. */
@@ -53,15 +80,16 @@ static err failed(nccl_state *n, ncclResult_t code, const char *what) {
   bool is_remote = code == ncclRemoteError || code == ncclSystemError;
   snprintf(last, sizeof last, "%.*s", (int)strcspn(text ? text : "", "\n"), text ? text : "");
   if (is_remote && n->size > 1) sleep(WATCH_SILENCE + 1);
+  err error = code == ncclInProgress
+                  ? err_new(ERR_IO,
+                            "NCCL: %s: timed out after %d seconds: the ranks' machines must reach "
+                            "each other (NCCL_SOCKET_IFNAME selects the network; NCCL_DEBUG=INFO "
+                            "logs the attempts), and start within that time of each other",
+                            what, CONNECT_SECONDS)
+                  : err_new(ERR_IO, "NCCL: %s: %s%s%s", what, ncclGetErrorString(code),
+                            *last ? ": " : "", last);
   nccl_abandon(n);
-  if (code == ncclInProgress)
-    return err_new(
-        ERR_IO,
-        "NCCL: %s: timed out after %d seconds: the ranks' machines must reach each other "
-        "(NCCL_SOCKET_IFNAME selects the network; NCCL_DEBUG=INFO logs the attempts)",
-        what, CONNECT_SECONDS);
-  return err_new(ERR_IO, "NCCL: %s: %s%s%s", what, ncclGetErrorString(code), *last ? ": " : "",
-                 last);
+  return error;
 }
 
 void nccl_lock(nccl_state *n) {

@@ -32,6 +32,14 @@ fails 2 ncclGroupEnd 1 6
 fails 2 ncclSend 1
 fails 2 ncclRecv 2
 
+# A call that fails after steps were recorded: aborting the communicator waits for the recordings then.
+short=("${tiny[@]}")
+tiny+=(--set samples=64 --set optimizer.shard=true)
+traces=$PWD/calls must_run ranks 2 --out counted "${tiny[@]}"
+awk '/cudaGraphInstantiate/ { recorded = 1 } recorded && /ncclBroadcast/ { n++ } END { exit n < 2 }' calls.0 || fail "no call after a recording"
+fails 2 ncclBroadcast "$(grep -c ncclBroadcast calls.0)"
+tiny=("${short[@]}")
+
 # ends_all OUT WHICH SIGNAL PATTERN
 ends_all() {
   local begun=$SECONDS

@@ -328,6 +328,9 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
   comm->next_aborted = aborted;
   aborted = comm;
   live_comms--;
+  /* NCCL would return when the graph is destroyed, which may never be */
+  if (stream_graphs_hold(work_name))
+    for (;;) pause();
   return ncclSuccess;
 }
 

@@ -32,3 +32,21 @@ check first_fails yes no
 check fails no yes
 check slow no yes
 check refuses no yes
+
+# Versions and shapes for which cuDNN's gradient is known to be wrong: ours is used, and forward still cuDNN's.
+gradient() { # NAME ENGINES OWN WORDS…: how the gradient was computed in a run that reuses its choices
+  local name=$1 engines=$2 own=$3 found
+  shift 3
+  export XDG_CACHE_HOME=$PWD/cache-$name
+  gpu "first-$name" "${tiny[@]}" "$@"
+  rm -f trace
+  FLIP_IMITATION_TRACE=$PWD/trace gpu "second-$name" "${tiny[@]}" "$@"
+  found="$(calls cudnnBackendExecute) $(calls '((short|walk|long)_)?(gradient|key_gradient)(_half)?_[0-9]+')"
+  case $found in $engines) ;; *) fail "$name: $found executions of cuDNN and of our gradient's kernels" ;; esac
+  [ "$own" = "$([ "${found#* }" = 0 ] && echo no || echo yes)" ] || fail "$name: our gradient's kernels were executed ${found#* } times"
+}
+export FLIP_IMITATION_DNN=
+gradient usual '[1-9]* *' no
+FLIP_IMITATION_CUDNN=91700 gradient older '[1-9]* *' yes
+gradient half_tile '[1-9]* *' yes --set image.size=32 --set image.class_token=false --set mask_ratio=0
+FLIP_IMITATION_CUDNN=91001 gradient wrong '0 *' yes
