@@ -347,6 +347,11 @@ static void json_value(json_writer *w, const report_column *c, const report_valu
     for (size_t i = 0; i < count; i++) jsonw_number(w, NULL, v->parts[i]);
     jsonw_end(w);
   }
+  if (v->runs) {
+    jsonw_array(w, "run_ids");
+    for (size_t i = 0; i < count; i++) jsonw_integer(w, NULL, v->runs[i]);
+    jsonw_end(w);
+  }
   jsonw_end(w);
 }
 

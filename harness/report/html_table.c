@@ -67,6 +67,7 @@ static void write_number(page_table *p, const report_table *t, size_t r, size_t 
     if (whole.length > text.length) cell.plus = whole.data + text.length;
     cell.leads_to_runs = true;
     cell.parts = parts;
+    cell.run_ids = v->runs;
     cell.part_count = parts && texts ? row->cells : 0;
   }
   page_table_cell(p, &cell);

@@ -51,6 +51,7 @@ void report_free(report_table *t) {
     for (size_t c = 0; t->rows[i].values && c < t->column_count; c++) {
       free(t->rows[i].values[c].text);
       free(t->rows[i].values[c].parts);
+      free(t->rows[i].values[c].runs);
     }
     for (size_t k = 0; t->rows[i].labels && k < t->rows[i].cells; k++) free(t->rows[i].labels[k]);
     free(t->rows[i].labels);
@@ -188,6 +189,19 @@ static err list_parts(report_data *d, size_t row, const column *c, report_value 
   return error;
 }
 
+/* A column of tunings shows numbers of other runs than the row's. */
+static err list_runs(const report_data *d, size_t row, const column *c, report_value *v) {
+  const data_row *cells = &d->rows[row];
+  if (!column_is_of_tuning(c->kind)) return NULL;
+  v->runs = mem_zeroed(cells->count, sizeof *v->runs);
+  if (!v->runs) return mem_error(cells->count * sizeof *v->runs, "the report");
+  for (size_t i = 0; i < cells->count; i++) {
+    ptrdiff_t shown = data_shown_cell(d, cells->cells[i], c);
+    if (shown >= 0) v->runs[i] = d->cells[shown].run_id;
+  }
+  return NULL;
+}
+
 static err make_difference(report_data *d, size_t row, const column *c, report_value *v) {
   data_difference difference;
   if (d->baseline < 0 || (size_t)d->baseline == row || !measure_is_accuracy(c)) return NULL;
@@ -213,6 +227,7 @@ static err make_number(report_data *d, size_t row, const column *c, report_value
   v->items = m.items;
   v->over = m.over;
   error = make_difference(d, row, c, v);
+  if (!error) error = list_runs(d, row, c, v);
   return error || c->kind == COLUMN_ISO ? error : list_parts(d, row, c, v);
 }
 

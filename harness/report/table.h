@@ -37,6 +37,7 @@ typedef struct {
   report_difference difference; /* of accuracies */
   char *text;                   /* of a setting's column; owned, else NULL */
   double *parts;       /* one per run of the row, NaN: none; owned, NULL for other columns */
+  int64_t *runs;       /* whose numbers the parts are, 0: none; owned, NULL: those of the row */
   const char *missing; /* why there is no value, as text; NULL when there is one */
 } report_value;
 

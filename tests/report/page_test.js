@@ -58,6 +58,16 @@ addEventListener('load', () => {
       expect(!dialog.open && run.open, 'the run was not opened');
       expect(run.textContent.includes(commit[0]) && run.textContent.includes('learning_rate'), 'the run has no record');
 
+      /* a number of a tuning leads to the tuning's run */
+      const numbers = JSON.parse(document.getElementById('data').textContent).table.rows;
+      const tuned = [...document.querySelectorAll('a.number')].find(a => numbers[a.dataset.row][a.dataset.column].run_ids);
+      if (tuned) {
+        tuned.click();
+        const leads = [...dialog.querySelectorAll('a[href^="#run-"]')].map(a => a.textContent);
+        expect(leads.length && leads.every(name => name.includes('tuning')), 'a tuned number leads to ' + leads);
+        dialog.close();
+      }
+
       /* curves: one line a row, values at the arrow keys, a row that is hidden */
       const chart = document.querySelector('.chart svg'), lines = chart.querySelectorAll('.line').length;
       expect(lines >= table.tBodies[0].rows.length, 'only ' + lines + ' lines');

@@ -60,9 +60,11 @@
     if (column.help) cell.title = column.help;
     return cell;
   }
+  /* A column of tunings has runs of its own. */
+  const run_ids_of = (cell, row) => cell.run_ids || data.table.made_from[row].runs;
   function label_of(cell, row, column) {
     if (cell.runs) {
-      const first = data.table.made_from[row].runs.find(id => id) || 0;
+      const first = run_ids_of(cell, row).find(id => id) || 0;
       return make('a', {class: 'number', href: '#run-' + first, 'data-row': row, 'data-column': column}, cell.text);
     }
     if (cell.href) return make('a', {href: cell.href}, cell.text);
@@ -134,9 +136,9 @@
     const body = make('tbody'), list = make('table', null,
       make('thead', null, make('tr', null, ...['run', 'value', 'commit', 'machine', 'ended'].map((name, i) =>
         make('th', {class: i === 1 ? '' : 'text'}, make('span', null, name))))), body);
-    row.runs.forEach((id, i) => {
+    run_ids_of(cell, link.dataset.row).forEach((id, i) => {
       const run = runs.get(id) || null;
-      const go = make('a', {href: '#run-' + id}, run ? `${id}: ${row.labels[i]}` : row.labels[i]);
+      const go = make('a', {href: '#run-' + id}, run ? `${id}: ${run.label}` : row.labels[i]);
       if (run) go.addEventListener('click', event => { event.preventDefault(); dialog.close(); history.replaceState(null, '', '#run-' + id); show_run(id); });
       body.append(make('tr', null, make('td', {class: 'text'}, run ? go : row.labels[i]), make('td', null, cell.runs[i]),
         make('td', {class: 'text mono'}, run ? run.commit : '–'), make('td', {class: 'text'}, run ? run.machine : '–'),
