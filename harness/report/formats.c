@@ -339,6 +339,7 @@ static void json_value(json_writer *w, const report_column *c, const report_valu
     jsonw_number(w, "reference", v->reference);
     jsonw_number(w, "difference", v->value - v->reference);
     jsonw_bool(w, "reference_verified", v->is_reference_verified);
+    if (v->reference_source) jsonw_string(w, "reference_source", v->reference_source);
   }
   if (v->missing) jsonw_string(w, "missing", v->missing);
   jsonw_bool(w, "best", v->is_best);

@@ -50,7 +50,7 @@ static void write_number(page_table *p, const report_table *t, size_t r, size_t 
   describe_interval(shown->known, v, &interval);
   if (published.length)
     strbuf_format(&reference, "%s (%s)%s", strbuf_string(&published),
-                  t->source ? t->source : "published",
+                  v->reference_source ? v->reference_source : "published",
                   v->is_reference_verified ? "" : ", unverified");
   page_cell cell = {.text = strbuf_string(&text),
                     .published = strbuf_string(&published),

@@ -210,14 +210,10 @@ static void write_gaps(const report_table *t, strbuf *out) {
 }
 
 static void write_notes(const report_table *t, strbuf *out) {
-  bool has_reference = false;
-  for (size_t c = 0; c < t->column_count; c++)
-    has_reference = has_reference || t->columns[c].has_reference;
   for (size_t r = 0; r < t->row_count; r++) write_dashed(t->rows[r].missing, out);
-  if (has_reference)
-    strbuf_format(out, "(in brackets: %s, and the difference from it%s%s)\n",
-                  t->source ? t->source : "published values", report_reference_note(t),
-                  t->has_unverified ? "; ~ unverified" : "");
+  if (t->source)
+    strbuf_format(out, "(in brackets: %s, and the difference from it%s%s)\n", t->source,
+                  report_reference_note(t), t->has_unverified ? "; ~ unverified" : "");
   write_gaps(t, out);
   const report_notes *n = &t->notes;
   const char *const notes[] = {n->mixed, n->disturbed, n->iso,       n->accuracy,
