@@ -161,7 +161,7 @@
 
   function run_of(run) {
     const summary = make('summary', null, run.label, make('span', {class: 'chip ' + run.status}, run.status));
-    if (!run.id) return make('details', null, summary);
+    if (!run.id) return fill(make('details', null, summary), text('p', 'warning', run.message));
     const inside = make('div', {class: 'inside'});
     fill(inside, run.warnings.map(warning => text('p', 'warning', warning)), pairs_of(run.facts));
     for (const attempt of run.attempts)
