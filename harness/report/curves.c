@@ -34,10 +34,11 @@ typedef struct {
   size_t count;
 } points;
 
-/* The time of a step at the run's steady pace; the elapsed time when no steady pace is known. */
+/* The time of a step at the run's steady pace; NaN when it has none: elapsed time is another
+ * measure. */
 static double steady_time(const data_cell *c, const data_evaluation *e) {
   double pace = data_number_of(c, "steady_step_seconds");
-  return pace > 0 ? pace * (double)e->step : e->seconds;
+  return pace > 0 ? pace * (double)e->step : (double)NAN;
 }
 
 /* The cell's evaluations of the metric and set of `like`. */
@@ -70,9 +71,8 @@ static err run_points(const report_data *d, size_t cell, const column *c, points
     if (error) return error;
     ptrdiff_t next = data_continued_by(d, cell);
     if (next < 0) return NULL;
-    double time = data_number_of(own, "steady_seconds");
     samples += data_number_of(own, "samples");
-    seconds += isnan(time) ? data_number_of(own, "train_seconds") : time;
+    seconds += data_number_of(own, "steady_seconds");
     cell = (size_t)next;
   }
 }

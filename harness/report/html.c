@@ -100,7 +100,7 @@ static err write_json(const spec_experiment *e, store *s, const report_table *t,
   write_summary(&w, e, t);
   html_write_table(&w, &d, t);
   TRY(claims_write_json(e, s, &w));
-  TRY(html_write_curves(&w, &d));
+  TRY(html_write_curves(&w, &d, t));
   TRY(write_runs(&w, e, s));
   jsonw_end(&w);
 cleanup:

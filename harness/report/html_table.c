@@ -129,6 +129,7 @@ static void write_row_runs(json_writer *w, const report_data *d, const report_ta
     const report_row *row = &t->rows[r];
     strbuf name = {0};
     data_name_row(d, r, &name);
+    report_add_marks(row->disturbed > 0, row->has_other_inputs, &name);
     jsonw_object(w, NULL);
     jsonw_string(w, "name", strbuf_string(&name));
     jsonw_array(w, "runs");

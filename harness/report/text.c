@@ -31,11 +31,14 @@ void report_format_bare(const report_column *c, const report_value *v, strbuf *o
   report_format_value(c, &bare, out);
 }
 
+void report_add_marks(bool is_disturbed, bool has_other_inputs, strbuf *out) {
+  if ((is_disturbed || has_other_inputs) && out->length) strbuf_append_char(out, ' ');
+  strbuf_format(out, "%s%s", is_disturbed ? "†" : "", has_other_inputs ? "‡" : "");
+}
+
 void report_format_key(const report_row *row, size_t key, strbuf *out) {
   strbuf_append(out, row->keys[key]);
-  if (key) return;
-  if (row->disturbed || row->has_other_inputs) strbuf_append_char(out, ' ');
-  strbuf_format(out, "%s%s", row->disturbed ? "†" : "", row->has_other_inputs ? "‡" : "");
+  if (!key) report_add_marks(row->disturbed > 0, row->has_other_inputs, out);
 }
 
 const char *report_reference_note(const report_table *t) {
