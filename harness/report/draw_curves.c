@@ -425,6 +425,13 @@ static err loss_points(const report_data *d, size_t row, figure_point *points, s
   return NULL;
 }
 
+/* That of classifiers is a cross-entropy over their classes. */
+static const char *name_loss(const report_data *d, size_t rows) {
+  for (size_t row = 0; row < rows; row++)
+    if (measure_is_of_classifier(d, row)) return "training loss";
+  return "contrastive loss";
+}
+
 err drawing_loss(drawing *g) {
   const report_data *d = g->d;
   figure_end ends[FIGURE_MOST_SERIES];
@@ -462,10 +469,11 @@ err drawing_loss(drawing *g) {
   /* lines that share a colour differ in their marks */
   g->f.has_marks = (panels.count ? panels.series : rows) > FIGURE_COLOURS;
   figure_set_number(&g->f, "mark_every", LOSS_BINS / 10);
-  finish_lines(g, &panels, "contrastive loss", ends, end_count);
+  const char *loss = name_loss(d, rows);
+  finish_lines(g, &panels, loss, ends, end_count);
   figure_set_text(&g->f, "x_label", "%s seen%s", unit_name,
                   g->f.has_band && !g->f.is_column ? "; shaded: range over seeds" : "");
-  figure_set_text(&g->f, "y_label", "contrastive loss%s",
+  figure_set_text(&g->f, "y_label", "%s%s", loss,
                   !measure_has_other_batches(g->d, rows) ? ""
                   : g->f.is_column                       ? " (batch sizes differ)"
                                    : " (its level depends on the batch size, which differs)");

@@ -102,6 +102,16 @@ static void write_note(json_writer *w, bool is_warning, const char *before, cons
   strbuf_free(&note);
 }
 
+static void write_gaps(json_writer *w, const report_table *t) {
+  strbuf gaps = {0};
+  report_gaps(t, &gaps);
+  char *rest = gaps.data, *line;
+  while ((line = strsep(&rest, "\n")))
+    if (*line) write_note(w, false, "", line, ".");
+  w->out->is_broken = w->out->is_broken || gaps.is_broken;
+  strbuf_free(&gaps);
+}
+
 /* Sentences below the table; those about the whole page are at its top (html.c). */
 static void write_notes(json_writer *w, const report_table *t) {
   jsonw_array(w, "notes");
@@ -113,6 +123,7 @@ static void write_notes(json_writer *w, const report_table *t) {
              t->has_unverified ? "; ~ unverified" : "");
     write_note(w, false, "In brackets: ", t->source, end);
   }
+  write_gaps(w, t);
   if (t->notes.basis) write_note(w, false, "", t->notes.basis, ".");
   if (t->notes.recorded) write_note(w, false, "", t->notes.recorded, ".");
   write_note(w, false, "",

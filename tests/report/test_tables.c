@@ -216,6 +216,17 @@ static void csv_has_a_column_for_each_part_of_a_value(void **state) {
   strbuf_free(&out);
 }
 
+static void csv_says_which_numbers_are_of_fewer_seeds(void **state) {
+  (void)state;
+  strbuf out = {0};
+  values[1][2].seeds = 1;
+  report_write_csv(&table, &out);
+  assert_has(&out, ",tuned_zero_shot_top1,tuned_zero_shot_top1_seeds,seeds,");
+  assert_has(&out, ",70.1,1,2,1,0.25,");
+  assert_null(strstr(strbuf_string(&out), "zero_shot_top1_seeds,zero")); /* both of its seeds */
+  strbuf_free(&out);
+}
+
 static void json_has_the_runs_behind_each_number(void **state) {
   (void)state;
   strbuf out = {0};
@@ -369,6 +380,7 @@ int main(void) {
       cmocka_unit_test_setup(markdown_takes_care_of_its_own_characters, make_table),
       cmocka_unit_test_setup(latex_takes_care_of_its_own_characters, make_table),
       cmocka_unit_test_setup(csv_has_a_column_for_each_part_of_a_value, make_table),
+      cmocka_unit_test_setup(csv_says_which_numbers_are_of_fewer_seeds, make_table),
       cmocka_unit_test_setup(json_has_the_runs_behind_each_number, make_table),
       cmocka_unit_test_setup(a_published_value_is_named_with_its_own_source, make_table),
       cmocka_unit_test_setup(one_seed_on_the_same_images_agrees_by_equality_alone, make_table),
