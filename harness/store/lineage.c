@@ -11,7 +11,7 @@
 static const char runs_sql[] =
     "SELECT run.id, (SELECT loss FROM step WHERE run_id = run.id ORDER BY step DESC LIMIT 1)"
     " FROM run JOIN v_run_place AS place ON place.run_id = run.id"
-    " WHERE run.cell_id = ? AND status = 'finished' AND NOT archived ORDER BY place";
+    " WHERE place.cell_id = ? AND status = 'finished' AND NOT archived ORDER BY place";
 
 /* The runs of the parent's cell that run ?1 may have started from, the likeliest first: it was
  * started from the newest that had finished and was not archived then, by the machine that has it.

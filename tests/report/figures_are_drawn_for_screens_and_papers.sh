@@ -167,3 +167,14 @@ sqlite3 results/flipbench.db "DELETE FROM summary WHERE name LIKE 'steady%' AND 
 expect_status 0 bench plot small
 grep -q "^source_line = '1 row left out or cut short: no single steady pace · small" results/small/plots/accuracy_vs_time.gp || fail "a row is left out in silence: $(grep ^source_line results/small/plots/accuracy_vs_time.gp)"
 ! grep -q '75 %' results/small/plots/accuracy_vs_time.gp || fail "elapsed time is drawn as steady"
+
+# The loss of a classifier is none of a batch: no word of batch sizes, in the figure or below the table.
+cat > experiments/classes.yaml <<'Y'
+name: classes
+settings: {samples: 4k, classification.classes: 10, classification.train: x.tar, eval.points: 1, eval.sets: [], text.vocabulary: vocab.txt}
+matrix: {batch_size: [64, 128]}
+report: {columns: [final_loss], plots: [loss]}
+Y
+expect_status 0 bench run experiments/classes.yaml --no-progress
+! grep -q 'batch size' out.txt || fail "losses of classifiers are said to depend on the batch size"
+grep -qx "y_label = 'training loss'" results/classes/plots/loss.gp || fail "a classifier's loss is called $(grep ^y_label results/classes/plots/loss.gp)"
