@@ -154,7 +154,7 @@ expect_status 0 bench plot changed
 for name in 'slow ‡' 'fast †' slow; do
   grep -qE "set label [0-9]+ '[^a-z]*$name'" $against || { grep "set label" $against; fail "no series is called '$name'"; }
 done
-for name in 'slow ‡' 'fast †'; do
+for name in 'slow ‡' 'fast †' slow; do
   grep -qE "set label 20[0-9] '[^a-z]*$name'" results/changed/plots/accuracy_vs_samples.gp || { grep 'set label 20' results/changed/plots/accuracy_vs_samples.gp; fail "no line of the panels is called '$name'"; }
 done
 bench report changed --format html > /dev/null

@@ -80,6 +80,10 @@ addEventListener('load', () => {
       expect(!!failed.length === !!document.querySelector('.chart .unfinished'), 'a failed run looks like a finished one');
       for (const s of failed) expect([...document.querySelectorAll('#charts p')].some(p => p.textContent.includes(s.name)), s.name + ' is not named');
       for (const line of document.querySelectorAll('.chart .unfinished')) expect(line.getAttribute('stroke-dasharray') === '1 4', 'not dotted');
+      const reach = [...document.querySelector('.chart svg').querySelectorAll('.line:not(.unfinished)')]
+        .flatMap(line => [...line.getAttribute('d').matchAll(/([\d.]+),/g)].map(at => +at[1]));
+      expect(!reach.length || Math.max(...reach) > 500, 'finished runs end at ' + Math.max(...reach) + ' of 506');
+      expect(!failed.length || document.querySelector('.chart .broken-off'), 'no end of a failed run');
       /* points without a time are drawn against samples alone */
       const drawn = () => document.querySelector('.chart svg').querySelectorAll('.line').length;
       const timeless = page.curves[0].series.filter(s => s.points.every(p => p[1] === null)).length, all_lines = drawn();
