@@ -1,6 +1,6 @@
 /* Which run of each cell is its result, for tables, pages, exports, bundles and status alike.
  *
- * A row shows one lineage: a tuning counts beside the run whose weights it started from, or one
+ * A row shows one lineage: a tuning counts with the run whose weights it started from, or one
  * that ended with the same. A cell has several runs after a merge, or after one was archived and
  * trained again. Of those of a cell without a parent the one is taken from which the most tunings
  * were made (of equals the newest), and of each tuning the newest run that started from it. */
