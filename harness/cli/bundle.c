@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "report/results.h"
 #include "report/table_changes.h"
 #include "report/write.h"
 #include "exchange/bundle.h"
@@ -171,19 +172,21 @@ cleanup:
 /* ---- cells without a result ---- */
 
 /* "failed", "archived", "not run"; *is_finished: it has a result. */
-static err add_state(store *s, const spec_cell *cell, strbuf *said, bool *is_finished) {
+static err add_state(store *s, const spec_cell *cell, const store_result *result, strbuf *said,
+                     bool *is_finished) {
   store_run run;
   size_t cells;
   int64_t any_run;
-  err error = store_find_run(s, cell->id, &run);
+  err error = store_load_result(s, result, &run);
   if (error) return error;
   *is_finished = strcmp(run.status, "finished") == 0;
   if (!run.run_id) error = store_match_cells(s, cell->id, &cells, &any_run);
   if (!error && !*is_finished)
     strbuf_format(said, "%s (%s)", cell->label,
-                  run.run_id ? run.status
-                  : any_run  ? "archived"
-                             : "not run");
+                  run.run_id         ? run.status
+                  : result->left_out ? "started from another run of its parent"
+                  : any_run          ? "archived"
+                                     : "not run");
   store_free_run(&run);
   return error;
 }
@@ -193,11 +196,12 @@ static err warn_of_gaps(store *s, const spec_experiment *e) {
   enum { MOST_NAMED = 6 };
   size_t finished = 0, named = 0;
   strbuf said = {0};
-  err error = NULL;
+  store_result *results = NULL;
+  err error = results_find(e, s, &results);
   for (size_t i = 0; i < e->cell_count && !error; i++) {
     strbuf one = {0};
     bool is_finished = false;
-    error = add_state(s, &e->cells[i], &one, &is_finished);
+    error = add_state(s, &e->cells[i], &results[i], &one, &is_finished);
     finished += is_finished;
     if (one.length && named++ < MOST_NAMED)
       strbuf_format(&said, "%s%s", said.length ? "; " : "", one.data);
@@ -208,6 +212,7 @@ static err warn_of_gaps(store *s, const spec_experiment *e) {
     log_warning("%zu of %zu cells have a result; the bundle has none of: %s", finished,
                 e->cell_count, strbuf_string(&said));
   strbuf_free(&said);
+  free(results);
   return error;
 }
 

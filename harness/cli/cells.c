@@ -5,9 +5,9 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "report/results.h"
 #include "store/experiments.h"
 #include "store/facts.h"
-#include "store/runs.h"
 
 void cli_free_cells(cli_cells *cells) {
   for (size_t i = 0; i < cells->count; i++) {
@@ -73,13 +73,14 @@ static err fill_progress(store *s, cli_cell *c) {
   return store_find_lost_share(s, c->run_id, &c->lost_share);
 }
 
+/* `result`: of the cell, where those of all cells are known; NULL: its newest run. */
 static err fill_cell(store *s, const char *results, const char *id, const char *label,
-                     cli_cell *c) {
+                     const store_result *result, cli_cell *c) {
   store_run run = {0};
   err error = NULL;
   TRY(set_text(&c->cell, id));
   TRY(set_text(&c->label, label));
-  TRY(store_find_run(s, id, &run));
+  TRY(result ? store_load_result(s, result, &run) : store_find_run(s, id, &run));
   TRY(fill_texts(c, &run));
   if (strcmp(c->status, "running") == 0) TRY(look_at_running(s, results, id, c));
   TRY(fill_progress(s, c));
@@ -89,9 +90,9 @@ cleanup:
 }
 
 static err add_cell(store *s, const char *results, const char *id, const char *label,
-                    cli_cells *cells) {
+                    const store_result *result, cli_cells *cells) {
   cli_cell *c = &cells->items[cells->count++];
-  err error = fill_cell(s, results, id, label, c);
+  err error = fill_cell(s, results, id, label, result, c);
   if (error) return error;
   if (strcmp(c->status, "finished") == 0) cells->finished++;
   if (strcmp(c->status, "running") == 0) cells->running++;
@@ -132,9 +133,12 @@ static err count_stuck(const spec_experiment *e, cli_cells *cells) {
 }
 
 static err list_of_file(store *s, const char *results, const spec_experiment *e, cli_cells *cells) {
+  store_result *runs = NULL;
   err error = make_room(cells, e->cell_count);
+  if (!error) error = results_find(e, s, &runs);
   for (size_t i = 0; i < e->cell_count && !error; i++)
-    error = add_cell(s, results, e->cells[i].id, e->cells[i].label, cells);
+    error = add_cell(s, results, e->cells[i].id, e->cells[i].label, &runs[i], cells);
+  free(runs);
   if (!error) error = count_stuck(e, cells);
   return error ? error : count_strangers(s, e, &cells->strangers);
 }
@@ -147,7 +151,7 @@ static err list_of_record(store *s, const char *results, const char *name, cli_c
   err error = store_list_cells(s, name, &recorded, &count);
   if (!error) error = make_room(cells, count);
   for (size_t i = 0; i < count && !error; i++)
-    error = add_cell(s, results, recorded[i].cell_id, recorded[i].label, cells);
+    error = add_cell(s, results, recorded[i].cell_id, recorded[i].label, NULL, cells);
   store_free_cells(recorded, count);
   return error;
 }

@@ -63,6 +63,7 @@ static err print_schema(strbuf *out) {
 static err check_all(const char *given, const spec_options *options, bool is_verbose, strbuf *out) {
   spec_experiment *e = NULL;
   err error = cli_load_experiment(NULL, given, options, &e);
+  if (!error) cli_tell_notices(e);
   if (!error) list_cells(e, is_verbose, out);
   for (size_t i = 0; !error && !options->profile && i < e->profiles.count; i++) {
     spec_experiment *scaled = NULL;

@@ -95,6 +95,8 @@ void cli_write_command(const char *verb, const char *given, const cli_place *pla
  * unless `options` has others. "NAME@PROFILE" selects the profile. */
 err cli_load_experiment(store *s, const char *given, const spec_options *options,
                         spec_experiment **e) ERR_MUST_CHECK;
+/* Says what its --set does not reach. */
+void cli_tell_notices(const spec_experiment *e);
 /* The cells of an experiment with their state, for `status` (cells.c). The cells are those of its
  * current file, as in the report, or the recorded ones when the file cannot be read. A run is
  * "running" only while a process of it is alive. */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/shipped.h"
 #include "cli/cli.h"
@@ -192,6 +193,10 @@ err cli_load_experiment(store *s, const char *given, const spec_options *options
   error = r.is_known ? spec_load(r.path, &as_run, e) : unknown_name(s, given);
   store_free_experiment(&r);
   return error;
+}
+
+void cli_tell_notices(const spec_experiment *e) {
+  for (size_t i = 0; i < e->notices.count; i++) log_info("%s", e->notices.items[i]);
 }
 
 /* Prefixes of cell ids are shown with 8 digits: fewer, all decimal, are a run's number, whether

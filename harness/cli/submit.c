@@ -201,6 +201,7 @@ static err submit(submit_words *words, const option_list *rest, bool *all_finish
                        .set_cell = words->set_cell.items,
                        .set_cell_count = words->set_cell.count};
   TRY(cli_load_experiment(NULL, given, &spec, &e));
+  cli_tell_notices(e);
   TRY(find_paths(words));
   TRY(words->dry_run ? store_open_copy(words->place.path, &s) : store_open(words->place.path, &s));
   TRY(plan_and_submit(words, given, e, s, all_finished));

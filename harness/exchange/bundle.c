@@ -226,7 +226,7 @@ static bool has_children(const spec_experiment *e, const spec_cell *cell) {
 }
 
 /* An archived run is no result, but the one from which a tuning started says whether that is a
- * tuning of the weights that the table shows (store_comes_from). */
+ * tuning of the weights that the table shows (store/lineage.h). */
 static bool is_wanted(const spec_experiment *e, const store_run_line *run) {
   const spec_cell *cell = spec_find_cell(e, run->cell_id);
   return cell && (!run->is_archived || has_children(e, cell));

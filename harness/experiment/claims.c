@@ -57,6 +57,7 @@ static err read_row(spec_reader *r, const yml_node *map, const char *key, spec_p
     }
     error = spec_canonical(r, name, flat->items[i], &value);
     if (!error && value) error = spec_pairs_add(pairs, name, value, false);
+    spec_refuse_seed(r, flat->keys[i], key);
     free(value);
   }
   return error;

@@ -82,6 +82,7 @@ static err read_environment(spec_reader *r, const yml_node *node) {
   }
   for (size_t i = 0; i < node->count && !error; i++) {
     const char *name = node->keys[i]->scalar;
+    if (yml_is_null(node->items[i])) continue; /* a profile leaves it out */
     if (!*name || strchr(name, '='))
       yml_problem(&r->problems, node->keys[i], NULL, 0, "'%s' is not a valid variable name", name);
     else if (node->items[i]->kind != YML_SCALAR)

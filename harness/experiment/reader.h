@@ -36,6 +36,10 @@ err spec_read_needs(spec_reader *r) ERR_MUST_CHECK;
 /* report into e->report; after spec_expand. */
 err spec_read_report(spec_reader *r) ERR_MUST_CHECK;
 
+/* A row's seeds are averaged, so that one of them is no row: a problem where a condition on rows
+ * (`what`) names the seed and it is none of their keys. */
+void spec_refuse_seed(spec_reader *r, const yml_node *key, const char *what);
+
 /* claims into e->claims; after spec_read_report. */
 err spec_read_claims(spec_reader *r) ERR_MUST_CHECK;
 void spec_free_claims(spec_experiment *e);

@@ -141,18 +141,73 @@ static const char *find_averaged(const spec_reader *r, size_t a, size_t b) {
   return found;
 }
 
+/* The setting that can change a result, other than the seed and the weights that they start from,
+ * in which two cells differ; NULL: none. */
+static const char *find_other_setting(const spec_cell *a, const spec_cell *b) {
+  size_t count;
+  const setting *rows = settings_table(&count);
+  const char *found = NULL;
+  strbuf one = {0}, other = {0};
+  for (size_t i = 0; i < count && !found; i++) {
+    bool is_own = strcmp(rows[i].key, "seed") == 0 || strcmp(rows[i].key, "init_from") == 0;
+    if (!rows[i].is_identity || is_own) continue;
+    strbuf_clear(&one);
+    strbuf_clear(&other);
+    setting_format(&rows[i], &a->settings, &one);
+    setting_format(&rows[i], &b->settings, &other);
+    if (strcmp(strbuf_string(&one), strbuf_string(&other)) != 0) found = rows[i].key;
+  }
+  strbuf_free(&one);
+  strbuf_free(&other);
+  return found;
+}
+
+/* Tunings of a row's cells are averaged as these are. like: of each matrix cell the first of its
+ * row; filled here for tunings: that of the same use which starts from the cell like their parent,
+ * or the first such. */
+static err check_tunings(spec_reader *r, size_t *like) {
+  const spec_experiment *e = r->e;
+  const yml_node *node = yml_get(r->root, "tuning");
+  size_t(*child)[SPEC_USES] = mem_zeroed(e->cell_count, sizeof *child); /* index; 0: none */
+  if (!child) return mem_error(e->cell_count * sizeof *child, "the experiment");
+  for (size_t i = 0; i < e->cell_count; i++)
+    if (e->cells[i].tuning) child[e->cells[i].parent][spec_use_of(&e->cells[i])] = i;
+  for (size_t i = 0; i < e->cell_count; i++) {
+    const spec_cell *cell = &e->cells[i];
+    if (!cell->tuning) continue;
+    size_t *other = &child[like[cell->parent]][spec_use_of(cell)];
+    if (!*other) *other = i; /* the row's first cell has none */
+    like[i] = *other;
+    const char *differs = find_other_setting(&e->cells[*other], cell);
+    if (!differs) continue;
+    yml_problem(
+        &r->problems, node ? node : r->root, NULL, 0,
+        "'%s' and '%s' differ in %s: tunings of cells that form a row would be averaged; put "
+        "one of them into an experiment of its own (the cells that both have are trained "
+        "once)",
+        e->cells[*other].label, cell->label, differs);
+    break;
+  }
+  free(child);
+  return NULL;
+}
+
 /* Every cell of a row is compared with the row's first. */
 static err check_rows(spec_reader *r, const yml_node *node) {
   const char *averaged = NULL;
   size_t count = 0, first = 0;
   placed *cells = mem_zeroed(r->e->cell_count, sizeof *cells);
-  if (!cells) return mem_error(r->e->cell_count * sizeof *cells, "the experiment");
-  err error = place_cells(r->e, cells, &count);
+  size_t *like = mem_zeroed(r->e->cell_count, sizeof *like);
+  err error = cells && like ? place_cells(r->e, cells, &count)
+                            : mem_error(r->e->cell_count * sizeof *cells, "the experiment");
   if (!error) qsort(cells, count, sizeof *cells, compare_placed);
-  for (size_t i = 1; i < count && !error && !averaged; i++) {
+  for (size_t i = 0; i < count && !error && !averaged; i++) {
     if (strcmp(cells[i].row, cells[first].row) != 0) first = i;
     if (i != first) averaged = find_averaged(r, cells[first].cell, cells[i].cell);
+    like[cells[i].cell] = cells[first].cell;
   }
+  if (!error && !averaged && !r->problems.count) error = check_tunings(r, like);
+  free(like);
   if (averaged)
     yml_problem(&r->problems, node, NULL, 0,
                 "rows leave out '%s': cells that differ in it would be averaged into one row",
@@ -160,6 +215,17 @@ static err check_rows(spec_reader *r, const yml_node *node) {
   for (size_t i = 0; i < count; i++) free(cells[i].row);
   free(cells);
   return error;
+}
+
+void spec_refuse_seed(spec_reader *r, const yml_node *key, const char *what) {
+  const spec_experiment *e = r->e;
+  bool is_averaged = false;
+  if (strcmp(key->scalar, "seed") != 0 || spec_names_has(&e->report.rows, "seed")) return;
+  for (size_t i = 1; i < e->cell_count && spec_names_has(&r->axes, "seed"); i++)
+    is_averaged = is_averaged || e->cells[i].settings.seed != e->cells[0].settings.seed;
+  if (is_averaged)
+    yml_problem(&r->problems, key, NULL, 0,
+                "%s: the seeds of a row are averaged: leave seed out, or add it to rows", what);
 }
 
 static err read_pair(spec_reader *r, const yml_node *key, const yml_node *item, spec_pairs *pairs) {
@@ -237,6 +303,7 @@ static err read_baseline(spec_reader *r, const yml_node *node) {
                   "baseline: '%s' is not an axis", flat->keys[i]->scalar);
     else
       error = read_pair(r, flat->keys[i], flat->items[i], &report->baseline);
+    spec_refuse_seed(r, flat->keys[i], "baseline");
   }
   if (error || r->problems.count > before) return error;
   find_baseline_row(r, node);
@@ -317,6 +384,7 @@ static err read_reference(spec_reader *r, const yml_node *entry) {
     if (is_note(key)) continue;
     if (is_axis && (!columns_find(key) || is_column_axis(r, key))) {
       TRY(read_pair(r, flat->keys[i], flat->items[i], &where));
+      spec_refuse_seed(r, flat->keys[i], "reference");
     } else if (!columns_find(key)) {
       yml_problem(&r->problems, flat->keys[i], names, column_count,
                   "reference: '%s' is neither an axis nor a column", key);
@@ -425,8 +493,10 @@ err spec_read_report(spec_reader *r) {
   TRY(read_set(r, PART("shifted_set"), "shifted_set", &report->shifted_set));
   read_iso(r, PART("iso"));
 #undef PART
-  if (r->problems.count == before && node)
-    error = check_rows(r, yml_get(node, "rows") ? yml_get(node, "rows") : node);
+  if (r->problems.count == before) {
+    const yml_node *rows = node ? yml_get(node, "rows") : NULL;
+    error = check_rows(r, rows ? rows : node ? node : r->root);
+  }
 cleanup:
   return error;
 }

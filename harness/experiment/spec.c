@@ -337,6 +337,7 @@ void spec_free(spec_experiment *e) {
   spec_names_free(&e->profiles);
   spec_names_free(&e->set);
   spec_names_free(&e->set_cell);
+  spec_names_free(&e->notices);
   free(e->text);
   free(e);
 }

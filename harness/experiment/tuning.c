@@ -121,6 +121,45 @@ static err tune_cell(tunings *t, tuning *one, size_t parent) {
   return NULL;
 }
 
+/* "--set samples=2k does not change the samples of tuning 'unmasked', …". The cell: its first. */
+static err note_own_value(tunings *t, const tuning *one, const setting *row, const char *given) {
+  spec_reader *r = t->r;
+  const yml_node *node = yml_get(one->overrides, row->key);
+  strbuf shared = {0}, used = {0}, text = {0};
+  char *own = NULL;
+  if (!node) return NULL;
+  err error = spec_canonical(r, row->key, node, &own);
+  setting_format(row, &r->shared, &shared);
+  setting_format(row, &r->e->cells[one->first].settings, &used);
+  bool is_own = !error && strcmp(strbuf_string(&used), own) == 0; /* not that of a --set-cell */
+  if (is_own && strcmp(own, strbuf_string(&shared)) != 0) {
+    strbuf_format(&text,
+                  "--set %s does not change tuning '%s', which sets %s: %s itself; --set-cell "
+                  "tuning=%s:%s does",
+                  given, one->name, row->key, own, one->name, given);
+    error = spec_names_add(&r->e->notices, strbuf_string(&text));
+  }
+  strbuf_free(&shared);
+  strbuf_free(&used);
+  strbuf_free(&text);
+  free(own);
+  return error;
+}
+
+/* What --set gives, and the tuning sets itself. */
+static err note_own_values(tunings *t, const tuning *one) {
+  const spec_options *options = t->r->options;
+  err error = NULL;
+  for (size_t i = 0; i < options->set_count && one->count && !error; i++) {
+    char key[96];
+    const char *given = options->set[i];
+    snprintf(key, sizeof key, "%.*s", (int)strcspn(given, "="), given);
+    const setting *row = settings_find(key);
+    if (row) error = note_own_value(t, one, row, given);
+  }
+  return error;
+}
+
 static err make_tuning(tunings *t, tuning *one) {
   if (one->state == MADE) return NULL;
   if (one->state == OPEN) {
@@ -142,6 +181,7 @@ static err make_tuning(tunings *t, tuning *one) {
   for (size_t i = 0; i < count && !error && t->r->problems.count == before; i++)
     error = tune_cell(t, one, first + i);
   one->state = MADE;
+  if (!error && t->r->problems.count == before) error = note_own_values(t, one);
   if (!error && one->when && !one->count && count && t->r->problems.count == before &&
       !t->r->options->set_cell_count)
     yml_problem(&t->r->problems, one->key, NULL, 0,

@@ -9,11 +9,11 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "report/results.h"
 #include "report/tensorboard.h"
 #include "store/csv.h"
 #include "store/curves.h"
 #include "store/facts.h"
-#include "store/runs.h"
 
 /* A column of the steps and its tag in the exported files. */
 static const struct {
@@ -243,10 +243,11 @@ static err write_csv(const char *folder, const char *name, const strbuf *text) {
 /* The runs shown in the table, one per cell; `exported` gets the names of their folders. */
 static err export_runs(const spec_experiment *e, store *s, curve *like, spec_names *exported,
                        curves_count *count) {
-  err error = NULL;
+  store_result *results = NULL;
+  err error = results_find(e, s, &results);
   for (size_t i = 0; i < e->cell_count && !error; i++) {
     store_run run;
-    error = store_find_run(s, e->cells[i].id, &run);
+    error = store_load_result(s, &results[i], &run);
     if (error) break;
     curve c = *like;
     c.cell = &e->cells[i];
@@ -259,6 +260,7 @@ static err export_runs(const spec_experiment *e, store *s, curve *like, spec_nam
     }
     store_free_run(&run);
   }
+  free(results);
   return error;
 }
 

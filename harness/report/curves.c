@@ -34,10 +34,11 @@ typedef struct {
   size_t count;
 } points;
 
-/* The time of a step at the run's steady pace; the elapsed time when no steady pace is known. */
+/* The time of a step at the run's steady pace; NaN when it has none: elapsed time is another
+ * measure. */
 static double steady_time(const data_cell *c, const data_evaluation *e) {
   double pace = data_number_of(c, "steady_step_seconds");
-  return pace > 0 ? pace * (double)e->step : e->seconds;
+  return pace > 0 ? pace * (double)e->step : (double)NAN;
 }
 
 /* The cell's evaluations of the metric and set of `like`. */
@@ -70,9 +71,8 @@ static err run_points(const report_data *d, size_t cell, const column *c, points
     if (error) return error;
     ptrdiff_t next = data_continued_by(d, cell);
     if (next < 0) return NULL;
-    double time = data_number_of(own, "steady_seconds");
     samples += data_number_of(own, "samples");
-    seconds += isnan(time) ? data_number_of(own, "train_seconds") : time;
+    seconds += data_number_of(own, "steady_seconds");
     cell = (size_t)next;
   }
 }
@@ -238,6 +238,17 @@ cleanup:
   return error;
 }
 
+/* A pair of seeds of which one has no curve would leave a seed to the other row alone. */
+static err have_curves(const report_data *d, size_t own, size_t base, const column *c, bool *have) {
+  points mine = {0}, theirs = {0};
+  err error = run_points(d, own, c, &mine);
+  if (!error) error = run_points(d, base, c, &theirs);
+  *have = mine.count && theirs.count;
+  free(mine.items);
+  free(theirs.items);
+  return error;
+}
+
 err curves_iso(report_data *d, size_t row, data_iso *iso) {
   *iso = (data_iso){{NAN, NAN, NAN, NAN}, NAN, NAN, 0, 0};
   const column *c = d->e->report.iso;
@@ -247,12 +258,15 @@ err curves_iso(report_data *d, size_t row, data_iso *iso) {
   size_t *base = mem_zeroed(room, sizeof *base);
   err error = own && base ? NULL : mem_error(0, "a comparison");
   size_t paired = error ? 0 : data_pair_seeds(d, row, (size_t)d->baseline, own, base), count = 0;
-  for (size_t i = 0; i < paired; i++) {
+  for (size_t i = 0; i < paired && !error; i++) {
+    bool have = true;
     if (measure_is_of_two_sets(d, own[i], c, base[i], c)) continue;
+    error = have_curves(d, own[i], base[i], c, &have);
+    if (!have) continue;
     own[count] = own[i];
     base[count++] = base[i];
   }
-  if (count) error = compare(d, own, base, count, iso);
+  if (!error && count) error = compare(d, own, base, count, iso);
   free(own);
   free(base);
   return error;

@@ -10,10 +10,10 @@
 typedef struct {
   size_t points, seeds, items; /* items 0: outcomes were not recorded, or cover different items */
   size_t tuned_from;           /* the first point of the tuning; `points`: none */
-  double *samples, *seconds;   /* [points] means over seeds */
-  double *mean, *low, *high;   /* [points], in the column's unit; NaN ends: no interval */
-  double *accuracy;            /* [seeds][points], as a share */
-  const uint8_t **hits;        /* [seeds][points]; NULL: none */
+  double *samples, *seconds; /* [points] means over seeds; seconds NaN: a run has no steady pace */
+  double *mean, *low, *high; /* [points], in the column's unit; NaN ends: no interval */
+  double *accuracy;          /* [seeds][points], as a share */
+  const uint8_t **hits;      /* [seeds][points]; NULL: none */
   const uint16_t *strata;
 } data_curve;
 

@@ -7,8 +7,8 @@
 
 #include "base/mem.h"
 #include "report/load.h"
+#include "report/results.h"
 #include "report/table.h"
-#include "store/runs.h"
 
 void data_free(report_data *d) {
   for (size_t i = 0; d->cells && i < d->e->cell_count; i++) load_free_cell(&d->cells[i]);
@@ -216,29 +216,16 @@ bool data_has_comparable_curves(const report_data *d, size_t row, size_t other) 
          has_curves_like(d, other, like);
 }
 
-/* A run that was trained from weights other than those of its parent's row is no result of this
- * table; neither is what was trained from it. Parents come before their children. */
-static err forget_outdated(report_data *d) {
-  err error = NULL;
-  for (size_t i = 0; i < d->e->cell_count && !error; i++) {
-    data_cell *c = &d->cells[i];
-    const data_cell *parent = c->cell->parent < 0 ? NULL : &d->cells[c->cell->parent];
-    bool comes_from = true;
-    if (!parent || !c->is_finished) continue;
-    if (parent->is_finished) error = store_comes_from(d->s, c->run_id, parent->run_id, &comes_from);
-    if (!error && (!comes_from || parent->is_outdated)) error = load_forget(c);
-  }
-  return error;
-}
-
 err data_load(const spec_experiment *e, store *s, report_data *d) {
   *d = (report_data){.e = e, .s = s, .baseline = -1};
   err error = NULL;
+  store_result *results = NULL;
   d->cells = mem_zeroed(e->cell_count, sizeof *d->cells);
   d->rows = mem_zeroed(e->cell_count, sizeof *d->rows);
   if (!d->cells || !d->rows) FAIL(ERR_MEMORY, "out of memory: the report");
-  for (size_t i = 0; i < e->cell_count; i++) TRY(load_cell(s, &e->cells[i], &d->cells[i]));
-  TRY(forget_outdated(d));
+  TRY(results_find(e, s, &results));
+  for (size_t i = 0; i < e->cell_count; i++)
+    TRY(load_cell(s, &e->cells[i], &results[i], &d->cells[i]));
   for (size_t i = 0; i < e->cell_count; i++) {
     ptrdiff_t parent = e->cells[i].parent;
     if (parent == SPEC_NO_PARENT) continue;
@@ -250,6 +237,7 @@ err data_load(const spec_experiment *e, store *s, report_data *d) {
     if (!e->cells[i].tuning) TRY(put_into_row(d, i));
   find_baseline(d);
 cleanup:
+  free(results);
   if (error) data_free(d);
   return error;
 }

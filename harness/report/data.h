@@ -21,7 +21,8 @@ typedef struct {
   const spec_cell *cell;
   int64_t run_id; /* 0: never run */
   bool is_finished;
-  bool is_outdated;       /* its run is of other weights than its parent's: as if never run */
+  int64_t origin;         /* the run that it started from; 0: unknown, or none */
+  bool is_origin_unsure;  /* the record does not say which of several */
   char *status, *message; /* owned */
   char *ended;            /* owned; "" while it is running */
   ptrdiff_t tuned;        /* the first cell tuned from this one; -1: none */

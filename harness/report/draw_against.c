@@ -9,6 +9,7 @@
 #include "config/yaml.h"
 #include "report/drawing.h"
 #include "report/measure.h"
+#include "report/write.h"
 
 typedef struct {
   size_t row;
@@ -40,8 +41,9 @@ static reason find_place(const drawing *g, size_t row, const char *axis, double 
   return HAS_POINT;
 }
 
-/* Rows that agree in every key except the axis form a series. */
+/* Rows that agree in every key except the axis, and had the same inputs, form a series. */
 static bool is_same_series(const drawing *g, size_t a, size_t b, const char *axis) {
+  if (g->d->rows[a].group != g->d->rows[b].group) return false;
   for (size_t k = 0; k < g->t->key_count; k++)
     if (strcmp(g->t->key_names[k], axis) != 0 &&
         strcmp(g->t->rows[a].key_values[k], g->t->rows[b].key_values[k]) != 0)
@@ -49,8 +51,14 @@ static bool is_same_series(const drawing *g, size_t a, size_t b, const char *axi
   return true;
 }
 
-static void name_series(const drawing *g, size_t row, const char *axis, char *text, size_t size) {
+/* By the last of its points, which are together in `marks`. */
+static void name_series(const drawing *g, const mark *marks, size_t last, const char *axis,
+                        char *text, size_t size) {
+  const size_t row = marks[last].row;
+  bool is_disturbed = false;
   strbuf name = {0};
+  for (size_t i = last + 1; i-- > 0 && marks[i].series == marks[last].series;)
+    is_disturbed = is_disturbed || g->t->rows[marks[i].row].disturbed;
   for (size_t k = 0; k < g->t->key_count; k++) {
     if (strcmp(g->t->key_names[k], axis) == 0) continue;
     if (name.length) strbuf_append(&name, ", ");
@@ -58,6 +66,7 @@ static void name_series(const drawing *g, size_t row, const char *axis, char *te
       strbuf_format(&name, "%s ", g->t->key_headings[k]);
     strbuf_append(&name, g->t->rows[row].keys[k]);
   }
+  report_add_marks(is_disturbed, g->t->rows[row].has_other_inputs, &name);
   snprintf(text, size, "%s", strbuf_string(&name));
   strbuf_free(&name);
 }
@@ -261,7 +270,7 @@ static void place_names(drawing *g, const column *y, const column *x, const char
     if (x)
       drawing_name_row(g, marks[i].row, end->text, sizeof end->text);
     else
-      name_series(g, marks[i].row, axis, end->text, sizeof end->text);
+      name_series(g, marks, i, axis, end->text, sizeof end->text);
     end_count += *end->text != '\0';
   }
   drawing_set_right_edge(&g->f, ends, end_count);

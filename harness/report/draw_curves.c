@@ -10,6 +10,7 @@
 #include "report/drawing.h"
 #include "report/findings.h"
 #include "report/measure.h"
+#include "report/write.h"
 
 enum { LOSS_BINS = 120, MOST_IN_ONE_PANEL = 4 };
 
@@ -24,8 +25,10 @@ typedef struct {
   size_t first[FIGURE_MOST_SERIES], series; /* a row per kind of series */
 } faceting;
 
+/* Rows of a panel share the first key; of a kind of series the others, and their inputs. */
 static bool is_alike(const drawing *g, size_t a, size_t b, bool is_rest) {
   char one[96], other[96];
+  if (is_rest && g->d->rows[a].group != g->d->rows[b].group) return false;
   drawing_name_part(g, a, 1, is_rest, one, sizeof one);
   drawing_name_part(g, b, 1, is_rest, other, sizeof other);
   return strcmp(one, other) == 0;
@@ -54,6 +57,20 @@ static void find_panels(drawing *g, faceting *found) {
   if (found->count < 2) found->count = 0;
 }
 
+/* A kind of series with its marks: † when one of its rows has it. */
+static void name_kind(const drawing *g, size_t first, char *text, size_t size) {
+  const size_t rows = g->d->row_count < FIGURE_MOST_SERIES ? g->d->row_count : FIGURE_MOST_SERIES;
+  bool is_disturbed = false;
+  strbuf name = {0};
+  for (size_t row = 0; row < rows; row++)
+    is_disturbed = is_disturbed || (is_alike(g, first, row, true) && g->t->rows[row].disturbed);
+  drawing_name_part(g, first, 1, true, text, size);
+  strbuf_append(&name, text);
+  report_add_marks(is_disturbed, g->t->rows[first].has_other_inputs, &name);
+  snprintf(text, size, "%s", strbuf_string(&name));
+  strbuf_free(&name);
+}
+
 /* One legend for all panels, in as many lines as it takes. */
 static void set_legend(drawing *g, const faceting *found) {
   figure *f = &g->f;
@@ -66,7 +83,7 @@ static void set_legend(drawing *g, const faceting *found) {
   double at = start;
   f->legend_lines = 1;
   for (size_t i = 0; i < found->series; i++) {
-    drawing_name_part(g, found->first[i], 1, true, entries[i].name, sizeof entries[i].name);
+    name_kind(g, found->first[i], entries[i].name, sizeof entries[i].name);
     const double share = figure_legend_share(f, entries[i].name);
     if (at > start && at + share > end) {
       f->legend_lines++;
@@ -213,16 +230,26 @@ static void explain(drawing *g, const char *what, bool has_tuning) {
   strbuf_free(&text);
 }
 
+/* Rows that a figure against time does not draw, or not to the end. */
+static void tell_without_pace(drawing *g, size_t rows) {
+  strbuf *out = &g->f.left_out;
+  if (rows)
+    strbuf_format(out, "%s%zu row%s left out or cut short: no single steady pace",
+                  out->length ? " · " : "", rows, rows == 1 ? "" : "s");
+}
+
+/* *is_short: points have no place on the axis. */
 static err add_curve(drawing *g, size_t row, bool is_time, double unit, figure_end *end,
-                     bool *has_points, bool *has_tuning, double *highest) {
+                     bool *has_points, bool *is_short, bool *has_tuning, double *highest) {
   data_curve c;
   err error = curves_of_row(g->d, row, &c);
   figure_point *points = mem_zeroed(c.points, sizeof *points);
   size_t count = 0;
-  *has_points = false;
+  *has_points = *is_short = false;
   if (!error && !points) error = mem_error(0, "a figure");
   for (size_t i = 0; i < c.points && !error; i++) {
     double x = (is_time ? c.seconds[i] : c.samples[i]) / unit, y = c.mean[i];
+    *is_short = *is_short || !isfinite(x);
     if (!isfinite(x) || !isfinite(y)) continue;
     bool is_tuning = i >= c.tuned_from;
     points[count++] = (figure_point){x, y, isnan(c.low[i]) ? y : c.low[i],
@@ -269,7 +296,7 @@ static err draw_accuracy(drawing *g, bool is_time) {
   figure_end ends[FIGURE_MOST_SERIES];
   const char *unit_name;
   double longest;
-  size_t end_count = 0;
+  size_t end_count = 0, short_rows = 0;
   bool has_tuning = false;
   double highest = 0;
   const size_t rows = drawn_rows(g);
@@ -282,10 +309,13 @@ static err draw_accuracy(drawing *g, bool is_time) {
   g->f.panels = (int)panels.count;
   drawing_start_range(&g->f);
   for (size_t row = 0; row < rows && !error; row++) {
-    bool has_points;
-    error = add_curve(g, row, is_time, unit, &ends[end_count], &has_points, &has_tuning, &highest);
+    bool has_points, is_short;
+    error = add_curve(g, row, is_time, unit, &ends[end_count], &has_points, &is_short, &has_tuning,
+                      &highest);
     end_count += has_points;
+    short_rows += is_short;
   }
+  tell_without_pace(g, short_rows);
   g->f.has_data = !error && pad_and_cut(&g->f, highest);
   if (!g->f.has_data) return error;
   g->f.has_marks = true;
@@ -395,6 +425,13 @@ static err loss_points(const report_data *d, size_t row, figure_point *points, s
   return NULL;
 }
 
+/* That of classifiers is a cross-entropy over their classes. */
+static const char *name_loss(const report_data *d, size_t rows) {
+  for (size_t row = 0; row < rows; row++)
+    if (measure_is_of_classifier(d, row)) return "training loss";
+  return "contrastive loss";
+}
+
 err drawing_loss(drawing *g) {
   const report_data *d = g->d;
   figure_end ends[FIGURE_MOST_SERIES];
@@ -432,10 +469,11 @@ err drawing_loss(drawing *g) {
   /* lines that share a colour differ in their marks */
   g->f.has_marks = (panels.count ? panels.series : rows) > FIGURE_COLOURS;
   figure_set_number(&g->f, "mark_every", LOSS_BINS / 10);
-  finish_lines(g, &panels, "contrastive loss", ends, end_count);
+  const char *loss = name_loss(d, rows);
+  finish_lines(g, &panels, loss, ends, end_count);
   figure_set_text(&g->f, "x_label", "%s seen%s", unit_name,
                   g->f.has_band && !g->f.is_column ? "; shaded: range over seeds" : "");
-  figure_set_text(&g->f, "y_label", "contrastive loss%s",
+  figure_set_text(&g->f, "y_label", "%s%s", loss,
                   !measure_has_other_batches(g->d, rows) ? ""
                   : g->f.is_column                       ? " (batch sizes differ)"
                                    : " (its level depends on the batch size, which differs)");

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "report/write.h"
+
 double drawing_time_unit(double longest, const char **name) {
   *name = longest < 180 ? "seconds" : longest < 3 * 3600 ? "minutes" : "hours";
   return longest < 180 ? 1 : longest < 3 * 3600 ? 60 : 3600;
@@ -25,8 +27,7 @@ void drawing_name_row(const drawing *g, size_t row, char *text, size_t size) {
   strbuf name = {0};
   data_name_row(g->d, row, &name);
   const report_row *r = &g->t->rows[row];
-  if (r->disturbed || r->has_other_inputs) strbuf_append_char(&name, ' ');
-  strbuf_format(&name, "%s%s", r->disturbed ? "†" : "", r->has_other_inputs ? "‡" : "");
+  report_add_marks(r->disturbed > 0, r->has_other_inputs, &name);
   finish_name(&name, text, size);
 }
 

@@ -117,6 +117,20 @@ static bool has_losses_of_other_batches(const report_data *d, const report_table
   return has_loss && measure_has_other_batches(d, d->row_count);
 }
 
+/* Tunings of which several runs of their parent may be the origin. */
+static void name_unsure_origins(const report_data *d, strbuf *out) {
+  for (size_t i = 0; i < d->e->cell_count; i++) {
+    const data_cell *c = &d->cells[i];
+    if (!c->is_origin_unsure) continue;
+    new_line(out);
+    strbuf_format(
+        out,
+        "%s: the record does not say which of several runs of its parent run %lld started "
+        "from; taken to be run %lld",
+        c->cell->label, (long long)c->run_id, (long long)c->origin);
+  }
+}
+
 /* "‡ trained on other data than the other rows, and compared with none of them: mask 0 %". */
 static err describe_mixed(report_data *d, report_table *t) {
   strbuf text = {0};
@@ -147,6 +161,7 @@ static err describe_mixed(report_data *d, report_table *t) {
                   : k == INPUT_PROGRAM ? " (several commits or builds)"
                                        : "");
   }
+  name_unsure_origins(d, &text);
   return keep(&text, &t->notes.mixed);
 }
 

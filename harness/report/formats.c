@@ -124,6 +124,15 @@ static bool has_difference(const report_table *t, size_t c) {
   return false;
 }
 
+/* Is the column in a row of fewer seeds than have finished? */
+static bool has_fewer_seeds(const report_table *t, size_t c) {
+  for (size_t r = 0; r < t->row_count; r++) {
+    size_t seeds = t->rows[r].values[c].seeds;
+    if (seeds && seeds < t->rows[r].finished) return true;
+  }
+  return false;
+}
+
 static void csv_head(const report_table *t, strbuf *out) {
   for (size_t k = 0; k < t->key_count; k++) csv_field(t->key_names[k], k == 0, out);
   for (size_t c = 0; c < t->column_count; c++) {
@@ -136,6 +145,7 @@ static void csv_head(const report_table *t, strbuf *out) {
     if (has_difference(t, c)) csv_part(shown->name, "from_baseline_low", out);
     if (has_difference(t, c)) csv_part(shown->name, "from_baseline_high", out);
     if (has_difference(t, c)) csv_part(shown->name, "from_baseline_interval_over", out);
+    if (has_fewer_seeds(t, c)) csv_part(shown->name, "seeds", out);
     if (shown->has_reference) csv_part(shown->name, "reference", out);
     if (shown->has_reference) csv_part(shown->name, "difference", out);
   }
@@ -165,6 +175,7 @@ void report_write_csv(const report_table *t, strbuf *out) {
       if (has_difference(t, c)) csv_number(v->difference.low, false, out);
       if (has_difference(t, c)) csv_number(v->difference.high, false, out);
       if (has_difference(t, c)) csv_field(v->difference.over ? v->difference.over : "", false, out);
+      if (has_fewer_seeds(t, c)) csv_number((double)v->seeds, false, out);
       if (t->columns[c].has_reference) csv_number(v->reference, false, out);
       if (t->columns[c].has_reference) csv_number(v->value - v->reference, false, out);
     }
@@ -339,12 +350,18 @@ static void json_value(json_writer *w, const report_column *c, const report_valu
     jsonw_number(w, "reference", v->reference);
     jsonw_number(w, "difference", v->value - v->reference);
     jsonw_bool(w, "reference_verified", v->is_reference_verified);
+    if (v->reference_source) jsonw_string(w, "reference_source", v->reference_source);
   }
   if (v->missing) jsonw_string(w, "missing", v->missing);
   jsonw_bool(w, "best", v->is_best);
   if (v->parts) {
     jsonw_array(w, "runs");
     for (size_t i = 0; i < count; i++) jsonw_number(w, NULL, v->parts[i]);
+    jsonw_end(w);
+  }
+  if (v->runs) {
+    jsonw_array(w, "run_ids");
+    for (size_t i = 0; i < count; i++) jsonw_integer(w, NULL, v->runs[i]);
     jsonw_end(w);
   }
   jsonw_end(w);

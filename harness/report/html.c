@@ -1,12 +1,14 @@
 /* The HTML page of an experiment. */
 #include "report/html.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "report/claims.h"
 #include "report/html_parts.h"
 #include "report/page.h"
 #include "report/plot.h"
+#include "report/results.h"
 #include "report/write.h"
 
 static err write_figures(const spec_experiment *e, store *s, const char *folder, strbuf *out) {
@@ -28,6 +30,7 @@ static err write_run(json_writer *w, store *s, const spec_cell *cell, const stor
   jsonw_integer(w, "id", 0);
   jsonw_string(w, "label", cell->label);
   jsonw_string(w, "status", "not run");
+  if (*run->message) jsonw_string(w, "message", run->message);
   jsonw_end(w);
   return NULL;
 }
@@ -36,11 +39,12 @@ static err write_run(json_writer *w, store *s, const spec_cell *cell, const stor
 static err write_runs(json_writer *w, const spec_experiment *e, store *s) {
   static const char *const states[] = {"finished", "running", "interrupted", "failed", "not run"};
   size_t counts[5] = {0};
-  err error = NULL;
+  store_result *results = NULL;
+  err error = results_find(e, s, &results);
   jsonw_array(w, "runs");
   for (size_t i = 0; i < e->cell_count && !error; i++) {
     store_run run;
-    error = store_find_run(s, e->cells[i].id, &run);
+    error = store_load_result(s, &results[i], &run);
     if (!error) error = write_run(w, s, &e->cells[i], &run);
     for (size_t k = 0; !error && k < 5; k++)
       counts[k] += strcmp(run.run_id ? run.status : "not run", states[k]) == 0;
@@ -59,6 +63,7 @@ static err write_runs(json_writer *w, const spec_experiment *e, store *s) {
     strbuf_free(&text);
   }
   jsonw_end(w);
+  free(results);
   return error;
 }
 
@@ -95,7 +100,7 @@ static err write_json(const spec_experiment *e, store *s, const report_table *t,
   write_summary(&w, e, t);
   html_write_table(&w, &d, t);
   TRY(claims_write_json(e, s, &w));
-  TRY(html_write_curves(&w, &d));
+  TRY(html_write_curves(&w, &d, t));
   TRY(write_runs(&w, e, s));
   jsonw_end(&w);
 cleanup:

@@ -10,7 +10,7 @@
 /* "table": the comparison table; each number with the runs it is based on. */
 void html_write_table(json_writer *w, const report_data *d, const report_table *t);
 /* "curves": the headline metric, the evaluations in the table, the loss. */
-err html_write_curves(json_writer *w, report_data *d) ERR_MUST_CHECK;
+err html_write_curves(json_writer *w, report_data *d, const report_table *t) ERR_MUST_CHECK;
 /* An object: everything recorded about one run. */
 err html_write_run(json_writer *w, store *s, const store_run *run,
                    const char *label) ERR_MUST_CHECK;

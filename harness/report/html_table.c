@@ -50,7 +50,7 @@ static void write_number(page_table *p, const report_table *t, size_t r, size_t 
   describe_interval(shown->known, v, &interval);
   if (published.length)
     strbuf_format(&reference, "%s (%s)%s", strbuf_string(&published),
-                  t->source ? t->source : "published",
+                  v->reference_source ? v->reference_source : "published",
                   v->is_reference_verified ? "" : ", unverified");
   page_cell cell = {.text = strbuf_string(&text),
                     .published = strbuf_string(&published),
@@ -67,6 +67,7 @@ static void write_number(page_table *p, const report_table *t, size_t r, size_t 
     if (whole.length > text.length) cell.plus = whole.data + text.length;
     cell.leads_to_runs = true;
     cell.parts = parts;
+    cell.run_ids = v->runs;
     cell.part_count = parts && texts ? row->cells : 0;
   }
   page_table_cell(p, &cell);
@@ -101,6 +102,16 @@ static void write_note(json_writer *w, bool is_warning, const char *before, cons
   strbuf_free(&note);
 }
 
+static void write_gaps(json_writer *w, const report_table *t) {
+  strbuf gaps = {0};
+  report_gaps(t, &gaps);
+  char *rest = gaps.data, *line;
+  while ((line = strsep(&rest, "\n")))
+    if (*line) write_note(w, false, "", line, ".");
+  w->out->is_broken = w->out->is_broken || gaps.is_broken;
+  strbuf_free(&gaps);
+}
+
 /* Sentences below the table; those about the whole page are at its top (html.c). */
 static void write_notes(json_writer *w, const report_table *t) {
   jsonw_array(w, "notes");
@@ -112,6 +123,7 @@ static void write_notes(json_writer *w, const report_table *t) {
              t->has_unverified ? "; ~ unverified" : "");
     write_note(w, false, "In brackets: ", t->source, end);
   }
+  write_gaps(w, t);
   if (t->notes.basis) write_note(w, false, "", t->notes.basis, ".");
   if (t->notes.recorded) write_note(w, false, "", t->notes.recorded, ".");
   write_note(w, false, "",
@@ -128,6 +140,7 @@ static void write_row_runs(json_writer *w, const report_data *d, const report_ta
     const report_row *row = &t->rows[r];
     strbuf name = {0};
     data_name_row(d, r, &name);
+    report_add_marks(row->disturbed > 0, row->has_other_inputs, &name);
     jsonw_object(w, NULL);
     jsonw_string(w, "name", strbuf_string(&name));
     jsonw_array(w, "runs");

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "store/runs.h"
 
 void load_free_cell(data_cell *c) {
   store_free_facts(c->numbers, c->number_count);
@@ -17,13 +16,15 @@ void load_free_cell(data_cell *c) {
   free(c->ended);
 }
 
-err load_cell(store *s, const spec_cell *cell, data_cell *c) {
+err load_cell(store *s, const spec_cell *cell, const store_result *result, data_cell *c) {
   store_run run;
   c->cell = cell;
   c->tuned = c->fine_tuned = c->measured = -1;
-  err error = store_find_run(s, cell->id, &run);
+  err error = store_load_result(s, result, &run);
   if (error) return error;
   c->run_id = run.run_id;
+  c->origin = result->origin;
+  c->is_origin_unsure = result->is_unsure;
   c->is_finished = strcmp(run.status, "finished") == 0;
   c->status = mem_copy_string(run.run_id ? run.status : "not run");
   c->message = mem_copy_string(run.message);
@@ -35,19 +36,4 @@ err load_cell(store *s, const spec_cell *cell, data_cell *c) {
   error = store_list_numbers(s, c->run_id, &c->numbers, &c->number_count);
   if (error) return error;
   return store_list_evaluations(s, c->run_id, &c->evaluations, &c->evaluation_count);
-}
-
-err load_forget(data_cell *c) {
-  load_free_cell(c);
-  *c = (data_cell){.cell = c->cell,
-                   .tuned = -1,
-                   .fine_tuned = -1,
-                   .measured = -1,
-                   .is_outdated = true,
-                   .status = mem_copy_string("not run"),
-                   .message = mem_copy_string("its run started from an earlier run of its parent, "
-                                              "which was trained again; 'flipbench run' repeats "
-                                              "it"),
-                   .ended = mem_copy_string("")};
-  return c->status && c->message && c->ended ? NULL : mem_error(0, "the report");
 }

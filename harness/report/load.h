@@ -3,10 +3,10 @@
 #define FLIPBENCH_REPORT_LOAD_H
 
 #include "report/data.h"
+#include "store/lineage.h"
 
-err load_cell(store *s, const spec_cell *cell, data_cell *c) ERR_MUST_CHECK;
+err load_cell(store *s, const spec_cell *cell, const store_result *result,
+              data_cell *c) ERR_MUST_CHECK;
 void load_free_cell(data_cell *c);
-/* Makes the cell one without a run, because it was trained from other weights than its parent's. */
-err load_forget(data_cell *c) ERR_MUST_CHECK;
 
 #endif

@@ -72,15 +72,25 @@ bool measure_is_training_loss(const column *c) {
   return c->kind == COLUMN_SUMMARY && strcmp(c->argument, "final_loss") == 0;
 }
 
-static bool has_same_batch(const report_data *d, size_t row, size_t other) {
-  const settings *own = &d->e->cells[d->rows[row].cells[0]].settings;
-  const settings *theirs = &d->e->cells[d->rows[other].cells[0]].settings;
-  return own->batch_size == theirs->batch_size;
+static const settings *settings_of(const report_data *d, size_t row) {
+  return &d->e->cells[d->rows[row].cells[0]].settings;
+}
+
+bool measure_is_of_classifier(const report_data *d, size_t row) {
+  return settings_of(d, row)->classification_classes > 0;
+}
+
+/* A contrastive loss is of its batch, a classifier's of its images. */
+static bool has_same_loss(const report_data *d, size_t row, size_t other) {
+  if (measure_is_of_classifier(d, row) || measure_is_of_classifier(d, other))
+    return measure_is_of_classifier(d, row) && measure_is_of_classifier(d, other);
+  return settings_of(d, row)->batch_size == settings_of(d, other)->batch_size;
 }
 
 bool measure_has_other_batches(const report_data *d, size_t rows) {
-  for (size_t r = 1; r < rows; r++)
-    if (!has_same_batch(d, 0, r)) return true;
+  for (size_t r = 0; r < rows; r++)
+    for (size_t first = 0; first < r && !measure_is_of_classifier(d, r); first++)
+      if (!measure_is_of_classifier(d, first) && !has_same_loss(d, first, r)) return true;
   return false;
 }
 
@@ -90,7 +100,7 @@ bool measure_is_comparable(const report_data *d, size_t row, size_t other, const
     return measure_is_comparable(d, row, other, columns_find(c->argument));
   bool is_memory = c->kind == COLUMN_SUMMARY && strcmp(c->argument, "peak_bytes") == 0;
   if (measure_is_exact(c)) return true;
-  if (measure_is_training_loss(c) && !has_same_batch(d, row, other)) return false;
+  if (measure_is_training_loss(c) && !has_same_loss(d, row, other)) return false;
   if (is_memory && !data_has_comparable_memory(d, row, other)) return false;
   return data_is_comparable(d, row, other, measure_is_timed(c));
 }

@@ -58,9 +58,11 @@ bool measure_is_comparable(const report_data *d, size_t row, size_t other, const
 bool measure_is_of_two_sets(const report_data *d, size_t own, const column *c, size_t other,
                             const column *of);
 
-/* A contrastive loss depends on the number of candidates: at chance it is the batch's logarithm. */
+/* A contrastive loss depends on the number of candidates: at chance it is the batch's logarithm. A
+ * classifier's does not. */
 bool measure_is_training_loss(const column *c);
-/* Have the first `rows` rows several batch sizes? */
+bool measure_is_of_classifier(const report_data *d, size_t row);
+/* Have the first `rows` rows, without classifiers, several batch sizes? */
 bool measure_has_other_batches(const report_data *d, size_t rows);
 
 /* Follows from the settings and has no uncertainty. */

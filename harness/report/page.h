@@ -56,6 +56,7 @@ typedef struct {
   bool leads_to_runs;    /* a click shows the runs behind the number, and the next three fields */
   const char *interval, *reference; /* as text */
   const char *const *parts;         /* the value of each run of the row */
+  const int64_t *run_ids;           /* of the parts; NULL: those of the row */
   size_t part_count;
 } page_cell;
 

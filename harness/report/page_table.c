@@ -64,6 +64,11 @@ static void write_cell(json_writer *w, const page_cell *cell) {
     for (size_t i = 0; i < cell->part_count; i++) jsonw_string(w, NULL, cell->parts[i]);
     jsonw_end(w);
   }
+  if (cell->leads_to_runs && cell->run_ids) {
+    jsonw_array(w, "run_ids");
+    for (size_t i = 0; i < cell->part_count; i++) jsonw_integer(w, NULL, cell->run_ids[i]);
+    jsonw_end(w);
+  }
   jsonw_end(w);
 }
 

@@ -9,6 +9,7 @@
 #include "report/data.h"
 #include "report/findings.h"
 #include "report/measure.h"
+#include "report/sources.h"
 #include "store/facts.h"
 
 /* Short names of settings for display. */
@@ -50,7 +51,9 @@ void report_free(report_table *t) {
     free(t->rows[i].key_values);
     for (size_t c = 0; t->rows[i].values && c < t->column_count; c++) {
       free(t->rows[i].values[c].text);
+      free(t->rows[i].values[c].reference_source);
       free(t->rows[i].values[c].parts);
+      free(t->rows[i].values[c].runs);
     }
     for (size_t k = 0; t->rows[i].labels && k < t->rows[i].cells; k++) free(t->rows[i].labels[k]);
     free(t->rows[i].labels);
@@ -188,6 +191,19 @@ static err list_parts(report_data *d, size_t row, const column *c, report_value 
   return error;
 }
 
+/* A column of tunings shows numbers of other runs than the row's. */
+static err list_runs(const report_data *d, size_t row, const column *c, report_value *v) {
+  const data_row *cells = &d->rows[row];
+  if (!column_is_of_tuning(c->kind)) return NULL;
+  v->runs = mem_zeroed(cells->count, sizeof *v->runs);
+  if (!v->runs) return mem_error(cells->count * sizeof *v->runs, "the report");
+  for (size_t i = 0; i < cells->count; i++) {
+    ptrdiff_t shown = data_shown_cell(d, cells->cells[i], c);
+    if (shown >= 0) v->runs[i] = d->cells[shown].run_id;
+  }
+  return NULL;
+}
+
 static err make_difference(report_data *d, size_t row, const column *c, report_value *v) {
   data_difference difference;
   if (d->baseline < 0 || (size_t)d->baseline == row || !measure_is_accuracy(c)) return NULL;
@@ -213,6 +229,7 @@ static err make_number(report_data *d, size_t row, const column *c, report_value
   v->items = m.items;
   v->over = m.over;
   error = make_difference(d, row, c, v);
+  if (!error) error = list_runs(d, row, c, v);
   return error || c->kind == COLUMN_ISO ? error : list_parts(d, row, c, v);
 }
 
@@ -268,19 +285,24 @@ static err make_value(report_data *d, size_t row, const report_column *c, report
   return c->known ? make_number(d, row, c->known, v) : make_setting(d, row, c->name, v);
 }
 
-static void find_reference(const report_data *d, size_t row, report_column *c, report_value *v,
-                           report_table *t) {
+static err find_reference(const report_data *d, size_t row, report_column *c, report_value *v,
+                          report_table *t) {
   const spec_report *r = &d->e->report;
   for (size_t i = 0; i < r->reference_count; i++) {
     const spec_reference *one = &r->references[i];
     if (one->column != c->known ||
         !spec_cell_matches(&d->e->cells[d->rows[row].cells[0]], &one->where))
       continue;
+    const char *source = one->source ? one->source : d->e->source;
+    free(v->reference_source);
+    v->reference_source = source ? mem_copy_string(source) : NULL;
+    if (source && !v->reference_source) return mem_error(0, "the report");
     v->reference = one->value;
     v->is_reference_verified = one->is_verified;
     c->has_reference = true;
     if (!one->is_verified) t->has_unverified = true;
   }
+  return NULL;
 }
 
 /* Why cells of the row, or the cells trained from them, have no result. */
@@ -354,7 +376,7 @@ static err make_row(report_data *d, size_t row, report_table *t) {
     TRY(make_value(d, row, &t->columns[c], &made->values[c]));
     if (!made->values[c].text && isnan(made->values[c].value))
       made->values[c].missing = explain_empty(d, row, t->columns[c].known);
-    find_reference(d, row, &t->columns[c], &made->values[c], t);
+    TRY(find_reference(d, row, &t->columns[c], &made->values[c], t));
     if (!isnan(made->values[c].low)) t->columns[c].has_interval = true;
   }
   find_disturbed(d, row, made);
@@ -426,10 +448,7 @@ err report_build(const spec_experiment *e, store *s, report_table **out) {
   for (size_t i = 0; i < e->cell_count; i++) t->finished += d.cells[i].is_finished;
   TRY(mark_best(&d, t));
   TRY(findings_write(&d, t));
-  if (e->report.reference_count && e->source) {
-    t->source = mem_copy_string(e->source);
-    if (!t->source) FAIL(ERR_MEMORY, "out of memory: the report");
-  }
+  TRY(sources_write(e->source, t));
   t->reference_note = !is_of_other_scale(e)
                           ? ""
                           : "; another model and other data: compare differences between rows, "

@@ -26,10 +26,11 @@ extern const char report_is_baseline[];
 
 /* One number of the table: the mean over the row's cells (seeds). */
 typedef struct {
-  double value;      /* in the column's unit; NaN: none */
-  double half_width; /* of a symmetric interval; NaN: it has none, or is not symmetric */
-  double low, high;  /* 95 % interval, symmetric or not; NaN: none; high may be infinite */
-  double reference;  /* the published number; NaN: none */
+  double value;           /* in the column's unit; NaN: none */
+  double half_width;      /* of a symmetric interval; NaN: it has none, or is not symmetric */
+  double low, high;       /* 95 % interval, symmetric or not; NaN: none; high may be infinite */
+  double reference;       /* the published number; NaN: none */
+  char *reference_source; /* where it is from; owned, NULL: not known */
   bool is_reference_verified;
   bool is_best;        /* significantly better than every other row's */
   size_t seeds, items; /* that the number is based on; items 0: not evaluated per item */
@@ -37,6 +38,7 @@ typedef struct {
   report_difference difference; /* of accuracies */
   char *text;                   /* of a setting's column; owned, else NULL */
   double *parts;       /* one per run of the row, NaN: none; owned, NULL for other columns */
+  int64_t *runs;       /* whose numbers the parts are, 0: none; owned, NULL: those of the row */
   const char *missing; /* why there is no value, as text; NULL when there is one */
 } report_value;
 
@@ -74,7 +76,7 @@ typedef struct {
   size_t row_count;
   size_t cells, finished; /* of the experiment, those trained from others included */
   report_notes notes;
-  char *source;               /* of the published values; NULL: none are shown */
+  char *source;               /* of the published values (report/sources.h); NULL: none are shown */
   const char *reference_note; /* to follow the source: how the published values compare; "": as they
                                * are */
   bool has_unverified;

@@ -36,14 +36,14 @@ static void compare_objects(changes *c, const char *path, const json_t *a, const
   json_t *value;
   char inner[MOST_PATH];
   json_object_foreach((json_t *)a, key, value) {
-    bool is_row = strcmp(key, "runs") == 0 && json_object_get(a, "cells");
-    if (is_row) continue; /* run ids of the database */
+    bool is_of_row = strcmp(key, "runs") == 0 && json_object_get(a, "cells");
+    if (is_of_row || strcmp(key, "run_ids") == 0) continue; /* the database's own numbers */
     snprintf(inner, sizeof inner, "%s%s%s", path, *path ? "." : "", key);
     compare(c, inner, value, json_object_get(b, key));
   }
   json_object_foreach((json_t *)b, key, value) {
     snprintf(inner, sizeof inner, "%s%s%s", path, *path ? "." : "", key);
-    if (!json_object_get(a, key)) tell(c, inner, NULL, value);
+    if (!json_object_get(a, key) && strcmp(key, "run_ids") != 0) tell(c, inner, NULL, value);
   }
 }
 

@@ -31,11 +31,14 @@ void report_format_bare(const report_column *c, const report_value *v, strbuf *o
   report_format_value(c, &bare, out);
 }
 
+void report_add_marks(bool is_disturbed, bool has_other_inputs, strbuf *out) {
+  if ((is_disturbed || has_other_inputs) && out->length) strbuf_append_char(out, ' ');
+  strbuf_format(out, "%s%s", is_disturbed ? "†" : "", has_other_inputs ? "‡" : "");
+}
+
 void report_format_key(const report_row *row, size_t key, strbuf *out) {
   strbuf_append(out, row->keys[key]);
-  if (key) return;
-  if (row->disturbed || row->has_other_inputs) strbuf_append_char(out, ' ');
-  strbuf_format(out, "%s%s", row->disturbed ? "†" : "", row->has_other_inputs ? "‡" : "");
+  if (!key) report_add_marks(row->disturbed > 0, row->has_other_inputs, out);
 }
 
 const char *report_reference_note(const report_table *t) {
@@ -210,14 +213,10 @@ static void write_gaps(const report_table *t, strbuf *out) {
 }
 
 static void write_notes(const report_table *t, strbuf *out) {
-  bool has_reference = false;
-  for (size_t c = 0; c < t->column_count; c++)
-    has_reference = has_reference || t->columns[c].has_reference;
   for (size_t r = 0; r < t->row_count; r++) write_dashed(t->rows[r].missing, out);
-  if (has_reference)
-    strbuf_format(out, "(in brackets: %s, and the difference from it%s%s)\n",
-                  t->source ? t->source : "published values", report_reference_note(t),
-                  t->has_unverified ? "; ~ unverified" : "");
+  if (t->source)
+    strbuf_format(out, "(in brackets: %s, and the difference from it%s%s)\n", t->source,
+                  report_reference_note(t), t->has_unverified ? "; ~ unverified" : "");
   write_gaps(t, out);
   const report_notes *n = &t->notes;
   const char *const notes[] = {n->mixed, n->disturbed, n->iso,       n->accuracy,

@@ -33,8 +33,10 @@ static const struct {
 };
 
 static bool holds_json(const char *column) {
-  static const char *const names[] = {"axes",      "settings",   "command",
-                                      "libraries", "conditions", "evaluation_fingerprints"};
+  static const char *const names[] = {"axes",          "settings",     "command",
+                                      "libraries",     "conditions",   "evaluation_fingerprints",
+                                      "rank_records",  "own_settings", "set_words",
+                                      "set_cell_words"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strcmp(names[i], column) == 0) return true;
   return false;

@@ -127,8 +127,8 @@ static err take_untag(ingest *in, const json_t *line) {
 }
 
 static err take_archive(ingest *in, const json_t *line) {
-  (void)line;
-  return store_archive_run(in->s, in->run_id, true);
+  return sql_run(in->s, "UPDATE run SET archived = 1, archived_at = ? WHERE id = ?", "ti",
+                 json_text_of(line, "time"), in->run_id);
 }
 
 static err take_restore(ingest *in, const json_t *line) {

@@ -67,6 +67,13 @@ static err first_run(store *s, sqlite3_stmt *rows, store_run *run) {
   return error;
 }
 
+err store_empty_run(store_run *run) {
+  *run = (store_run){0};
+  err error = rows_empty_texts(&run_texts, run);
+  if (error) store_free_run(run);
+  return error;
+}
+
 err store_find_run(store *s, const char *cell_id, store_run *run) {
   sqlite3_stmt *rows;
   *run = (store_run){0};
@@ -364,5 +371,8 @@ err store_tag_run(store *s, int64_t run_id, const char *name, bool is_wanted) {
 }
 
 err store_archive_run(store *s, int64_t run_id, bool is_archived) {
-  return sql_run(s, "UPDATE run SET archived = ? WHERE id = ?", "ii", (int64_t)is_archived, run_id);
+  return sql_run(s,
+                 "UPDATE run SET archived = ?1, archived_at = CASE WHEN ?1 THEN"
+                 " strftime('%Y-%m-%dT%H:%M:%fZ', 'now') ELSE '' END WHERE id = ?2",
+                 "ii", (int64_t)is_archived, run_id);
 }

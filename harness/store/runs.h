@@ -21,13 +21,16 @@ typedef struct {
   bool is_archived;
 } store_run;
 
-/* The result of a cell: its newest finished run, else its newest run, excluding archived ones (view
- * v_run_place). Merged results can contain several runs of a cell. run_id 0: never run. */
+/* The run that a sweep goes on with: the newest finished run of a cell, else its newest run,
+ * excluding archived ones (view v_run_place). Merged results can contain several runs of a cell:
+ * what shows results uses store/lineage.h. run_id 0: never run. */
 err store_find_run(store *s, const char *cell_id, store_run *run) ERR_MUST_CHECK;
 /* The run in a directory; run_id 0: none. */
 err store_find_run_in(store *s, const char *directory, store_run *run) ERR_MUST_CHECK;
 /* ERR_INPUT when there is no such run. */
 err store_load_run(store *s, int64_t run_id, store_run *run) ERR_MUST_CHECK;
+/* run_id 0 and empty texts. */
+err store_empty_run(store_run *run) ERR_MUST_CHECK;
 void store_free_run(store_run *run);
 
 /* Can `run_id` have been trained from the weights of `parent_id`? False when it began before that

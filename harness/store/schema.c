@@ -386,9 +386,13 @@ static const char version_8[] = "ALTER TABLE step ADD COLUMN values_saturated RE
  * values of those that are no part of its identity. '': not read again since. */
 static const char version_9[] = "ALTER TABLE run ADD COLUMN own_settings TEXT NOT NULL DEFAULT '';";
 
+/* When it was archived, as recorded in its folder: a tuning that began later did not start from it.
+ * '': not archived, or not read again since. */
+static const char version_10[] = "ALTER TABLE run ADD COLUMN archived_at TEXT NOT NULL DEFAULT '';";
+
 /* migrations[v] brings version v to v + 1 */
 static const char *const migrations[] = {version_1, version_2, version_3, version_4, version_5,
-                                         version_6, version_7, version_8, version_9};
+                                         version_6, version_7, version_8, version_9, version_10};
 _Static_assert(sizeof migrations / sizeof *migrations == STORE_VERSION,
                "one step for each version");
 

@@ -62,3 +62,37 @@ expect_status 0 bench db merge there --results here
 expect_line out.txt '0 runs merged, 10 already known'
 dump here/flipbench.db > again.txt
 cmp merged.txt again.txt || fail "merging again changed something"
+
+# Each machine trained a parent and its tuning: the parent of one began last, and the tuning of the other.
+# A table, a page and an export show the tuning of the parent that they show, whichever way they were merged.
+for results in laptop server; do expect_status 0 bench run experiments/small.yaml --results $results; done
+date_of() { sed -i "s/\"time\":\"[^\"]*T..:../\"time\":\"2026-01-01T$2/" $1/attempts.jsonl $1/events.jsonl; }
+date_of 'laptop/small/mask_ratio=0.5-*' 09:00
+date_of 'laptop/small/mask_ratio=0.5_unmasked*' 11:00
+date_of 'server/small/mask_ratio=0.5-*' 10:00
+date_of 'server/small/mask_ratio=0.5_unmasked*' 10:30
+sed -i 's/"host":"[^"]*"/"host":"server"/' server/*/*/events.jsonl
+sed -i 's/"loss":\([0-9]\)/"loss":9\1/' server/small/mask_ratio=0.5-*/events.jsonl
+for results in laptop server; do expect_status 0 bench db rebuild --results $results; cp -r $results $results-alone; done
+expect_status 0 bench db merge server-alone --results laptop
+expect_status 0 bench db merge laptop-alone --results server
+for results in laptop server; do
+  for state in merged rebuilt; do
+    DB=$results/flipbench.db
+    bench report small --results $results --format json > table.json
+    ids=$(sqlite3 :memory: "SELECT (value -> 'runs' ->> 0) || ',' || (value -> '\$.values.tuned_zero_shot_top1.run_ids' ->> 0)
+      FROM json_each(readfile('table.json'), '\$.rows') WHERE value -> 'row' ->> 'mask_ratio' = '0.5'")
+    expect_answer "SELECT group_concat(host) FROM (SELECT host FROM run JOIN environment ON environment.id = environment_id WHERE run.id IN ($ids) ORDER BY run.id)" server,server
+    [ $results != laptop ] || expect_answer "SELECT count(*) FROM run WHERE id IN ($ids) AND directory LIKE '%.merged-1'" 2
+    expect_status 0 bench export small --results $results --format csv --out curves
+    for id in ${ids//,/ }; do
+      name=$(ask "SELECT substr(directory, 7) FROM run WHERE id = $id")
+      grep -q "^small,$name," curves/params.csv || fail "the run $name of the table is not exported"
+    done
+    bench report small --results $results --format html > /dev/null
+    grep -q "\"id\":${ids#*,}," $results/small/report.html || fail "the page has not the tuning of the table"
+    expect_status 0 bench run experiments/small.yaml --results $results
+    expect_answer 'SELECT count(*) FROM run' 10 # nothing is trained again because of a merge
+    expect_status 0 bench db rebuild --results $results
+  done
+done

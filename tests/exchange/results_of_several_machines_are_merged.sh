@@ -165,6 +165,8 @@ expect_line out.txt "$(ls parquet | wc -l) files"
 for file in parquet/*.parquet; do
   [ "$(head -c 4 "$file")$(tail -c 4 "$file")" = PAR1PAR1 ] || fail "$file is no Parquet file"
 done
+expect_status 0 bench db export --results here --out lines --format jsonl
+grep -q '"rank_records":\[' lines/attempt.jsonl && grep -q '"own_settings":{' lines/run.jsonl && grep -q '"set_words":\[' lines/experiment.jsonl || fail "JSON columns are exported as text"
 expect_status 2 bench db export --results here --format feather
 expect_line err.txt 'not one of csv, jsonl, parquet'
 expect_status 0 bench db bench --points 20k --json

@@ -235,6 +235,38 @@ static void limits_hold_for_the_cells_they_name_and_later_ones_win(void **state)
   spec_free(e);
 }
 
+static void a_profile_leaves_out_a_variable_by_null(void **state) {
+  (void)state;
+  spec_experiment *e = NULL;
+  assert_ok(parse(SETTINGS "environment: {OMP_NUM_THREADS: 4, KEPT: x}\n"
+                           "profiles: {p: {environment: {OMP_NUM_THREADS: null}}}\n",
+                  "p", &e));
+  assert_int_equal(e->environment.count, 1);
+  assert_string_equal(e->environment.items[0].key, "KEPT");
+  spec_free(e);
+}
+
+static void what_set_does_not_reach_is_noted(void **state) {
+  (void)state;
+  static const char text[] = SETTINGS "matrix: {mask_ratio: [0, 0.5]}\n"
+                                      "tuning:\n  t: {from: \"${cell}\", samples: 1k}\n"
+                                      "  u: {from: \"${t}\", weight_decay: 0.5}\n";
+  const char *set[] = {"samples=2000", "weight_decay=0.5"}, *set_cell[] = {"tuning=t:samples=30"};
+  spec_options options = {.set = set, .set_count = 2};
+  spec_experiment *e = NULL;
+  assert_ok(spec_parse("test.yaml", text, strlen(text), &options, &e));
+  assert_int_equal(e->notices.count, 1); /* weight_decay is what the tuning sets, too */
+  assert_string_equal(e->notices.items[0],
+                      "--set samples=2000 does not change tuning 't', which sets samples: 1000 "
+                      "itself; --set-cell tuning=t:samples=2000 does");
+  spec_free(e);
+  options.set_cell = set_cell;
+  options.set_cell_count = 1;
+  assert_ok(spec_parse("test.yaml", text, strlen(text), &options, &e));
+  assert_int_equal(e->notices.count, 0);
+  spec_free(e);
+}
+
 static void what_a_cell_needs_is_read(void **state) {
   (void)state;
   spec_experiment *e =
@@ -476,6 +508,8 @@ int main(void) {
       cmocka_unit_test(tunings_that_depend_on_themselves_are_refused),
       cmocka_unit_test(a_cell_whose_settings_contradict_each_other_is_named),
       cmocka_unit_test(limits_hold_for_the_cells_they_name_and_later_ones_win),
+      cmocka_unit_test(a_profile_leaves_out_a_variable_by_null),
+      cmocka_unit_test(what_set_does_not_reach_is_noted),
       cmocka_unit_test(what_a_cell_needs_is_read),
       cmocka_unit_test(the_command_line_can_change_some_cells),
       cmocka_unit_test(a_cell_is_named_by_what_it_runs),

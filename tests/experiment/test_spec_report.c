@@ -92,6 +92,53 @@ static void a_reference_belongs_to_one_row(void **state) {
   spec_free(e);
 }
 
+static void one_seed_of_a_row_is_no_row(void **state) {
+  (void)state;
+#define MATRIX SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [0, 1]}\n"
+  assert_message(
+      MATRIX "report: {rows: mask_ratio, baseline: {mask_ratio: 0, seed: 1}}\n",
+      "test.yaml:3:54: baseline: the seeds of a row are averaged: leave seed out, or add "
+      "it to rows\n"
+      "    3 | report: {rows: mask_ratio, baseline: {mask_ratio: 0, seed: 1}}\n"
+      "      |                                                      ^~~~");
+  assert_refused(MATRIX "report: {rows: mask_ratio, reference: [{mask_ratio: 0, seed: 0, "
+                        "zero_shot_top1: 70}]}\n",
+                 "reference: the seeds of a row are averaged");
+  assert_refused(MATRIX
+                 "claims: [{claim: c, metric: zero_shot_top1, of: {mask_ratio: 0.5, seed: 1},"
+                 " against: {mask_ratio: 0}, expect: greater}]\n",
+                 "of: the seeds of a row are averaged");
+  spec_free(
+      expand(MATRIX "report: {rows: [mask_ratio, seed], baseline: {mask_ratio: 0, seed: 1}}\n"));
+  spec_free(expand(SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [3]}\n"
+                            "report: {rows: mask_ratio, baseline: {mask_ratio: 0, seed: 3}}\n"));
+#undef MATRIX
+}
+
+/* A table shows one number of them. */
+static void tunings_of_a_row_are_the_same_but_for_the_seed(void **state) {
+  (void)state;
+#define MATRIX SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [0, 1, 2]}\n"
+  assert_refused(MATRIX "tuning:\n  a: {from: '${cell}', when: {seed: 0}, samples: 100}\n"
+                        "  b: {from: '${cell}', when: {seed: 2}, samples: 200}\n",
+                 "'mask_ratio=0 seed=0 · a tuning' and 'mask_ratio=0 seed=2 · b tuning' differ in "
+                 "samples: tunings of cells that form a row would be averaged");
+  assert_refused(MATRIX "tuning:\n  a: {from: '${cell}', samples: 100}\n"
+                        "  b: {from: '${a}', when: {seed: 0}, samples: 100}\n"
+                        "  c: {from: '${a}', when: {seed: 1}, samples: 100, weight_decay: 0.5}\n",
+                 "c tuning' differ in weight_decay");
+  spec_free(expand(MATRIX "tuning: {a: {from: '${cell}', samples: 100}}\n"
+                          "report: {rows: mask_ratio}\n"));
+  spec_free(expand(MATRIX "tuning:\n  a: {from: '${cell}', when: {mask_ratio: 0}, samples: 100}\n"
+                          "  b: {from: '${cell}', when: {mask_ratio: 0.5}, samples: 200}\n"));
+  const char *set_cell[] = {"tuning=a,seed=1:samples=200"};
+  const char text[] = MATRIX "tuning: {a: {from: '${cell}', samples: 100}}\n";
+  spec_options options = {.set_cell = set_cell, .set_cell_count = 1};
+  spec_experiment *e = NULL;
+  assert_fails_with(spec_parse("test.yaml", text, strlen(text), &options, &e), "differ in samples");
+#undef MATRIX
+}
+
 static void an_entry_without_effect_is_refused(void **state) {
   (void)state;
 #define MATRIX                                                                                     \
@@ -152,6 +199,8 @@ int main(void) {
       cmocka_unit_test(the_report_is_checked_too),
       cmocka_unit_test(a_baseline_is_one_row),
       cmocka_unit_test(a_reference_belongs_to_one_row),
+      cmocka_unit_test(one_seed_of_a_row_is_no_row),
+      cmocka_unit_test(tunings_of_a_row_are_the_same_but_for_the_seed),
       cmocka_unit_test(an_entry_without_effect_is_refused),
       cmocka_unit_test(cells_of_one_axis_alone_are_not_averaged_with_others),
       cmocka_unit_test(rows_that_would_average_are_found_beyond_64_cells),

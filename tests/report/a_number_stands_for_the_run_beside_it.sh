@@ -78,3 +78,20 @@ expect_status 0 bench db rebuild
 expect_status 0 bench report two
 expect_line out.txt "'openclipart', 'emoji'|'emoji', 'openclipart'"
 expect_line out.txt '^- better: .*not run'
+
+# A number of a tuning is of the tuning's run, not of the row's.
+expect_status 0 bench run experiments/small.yaml --no-progress
+expect_status 0 bench report small --format json
+cp out.txt small.json
+tuned=$(ask "SELECT run_id FROM v_cell_latest WHERE experiment = 'small' AND label LIKE 'mask_ratio=0.5 %tuning'")
+[ "$(sqlite3 :memory: "SELECT value -> '\$.values.tuned_zero_shot_top1.run_ids', value -> '\$.values.zero_shot_top1.run_ids'
+  FROM json_each(readfile('small.json'), '\$.rows') WHERE value -> 'row' ->> 'mask_ratio' = '0.5'")" = "[$tuned]|" ] || { cat small.json; fail "a tuned number is not of run $tuned"; }
+expect_status 0 bench report small --format html
+grep -q "\"run_ids\":\[$tuned\]" results/small/report.html || fail "the page's tuned number is not of run $tuned"
+grep -q '"text":"tuned top-1 of mask 0 %: no tuning starts from this row."' results/small/report.html || fail "the page does not say why a number is missing"
+
+# What --set does not reach is said at the start.
+expect_status 0 bench run experiments/small.yaml --dry-run --set samples=4k
+expect_line err.txt "--set samples=4k does not change tuning 'unmasked', which sets samples: 1000 itself"
+expect_status 0 bench check experiments/small.yaml --set samples=4k
+expect_line err.txt "does not change tuning 'unmasked'"

@@ -40,6 +40,18 @@ expect_status 0 bench run experiments/quoted.yaml --profile paper --no-progress
 expect_status 0 bench report quoted@paper
 expect_line out.txt '^\(in brackets: Someone 2023, Table 1: a large model, and the difference from it\)$'
 
+# A published value with a source of its own is named with it, in every format.
+cp experiments/quoted.yaml quoted.yaml
+sed -i 's/reference: .*/reference: [{mask_ratio: 0.5, time_ratio: 0.5}, {mask_ratio: 0.5, retrieval_i2t_r1: 60, source: "Other 2024, Table 9"}]/' experiments/quoted.yaml
+for format in text markdown latex html; do
+  bench report quoted@paper --format $format > out.txt
+  [ $format != html ] || cp results/quoted@paper/report.html out.txt
+  expect_line out.txt '[Ii]n brackets: Someone 2023, Table 1: a large model; of image(→|\$\\to\$)text R@1: Other 2024, Table 9, and the difference from it'
+done
+expect_line out.txt '"reference":"60\.0, [^"]*\(Other 2024, Table 9\)"'
+expect_line out.txt '"reference":"0\.50, [^"]*\(Someone 2023, Table 1: a large model\)"'
+cp quoted.yaml experiments/quoted.yaml
+
 # A contrastive loss is of its batch size: those of others are not compared.
 cat > experiments/batches.yaml <<'E'
 name: batches

@@ -129,3 +129,54 @@ expect_status 0 bench plot axes --figure 'zero_shot_top1 against width' --format
 grep -q "^source_line = '1 row left out: width is not a number · axes" axes/zero_shot_top1_against_width.gp || fail "a row is left out in silence"
 expect_status 0 bench plot axes --figure 'zero_shot_top1 against seed' --format svg --out axes
 expect_line err.txt 'not drawn: 3 rows left out: runs of one row differ in seed'
+
+# Rows that had other data are a series of their own, with their mark; so are lines of panels, and the names of
+# the page. A disturbed row marks its series.
+cat > experiments/changed.yaml <<'Y'
+name: changed
+settings: {samples: 4k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 2}
+matrix:
+  mask_ratio: [0, 0.5, 0.75]
+  way: [{label: slow, learning_rate: 1.0e-3}, {label: fast, learning_rate: 2.0e-3}]
+report: {rows: [mask_ratio, way], columns: [zero_shot_top1], plots: [accuracy_vs_samples, zero_shot_top1 against mask_ratio]}
+Y
+expect_status 0 bench run experiments/changed.yaml --no-progress
+points_of() { awk '/^\$points/ { on = 1; next } /^EOD/ { on = 0 } on { print NF ? "point" : "" }' "$1" | uniq -c | tr -s ' \n' ' '; }
+against=results/changed/plots/zero_shot_top1_against_mask_ratio.gp
+[ "$(points_of $against | grep -o point | wc -l)" = 2 ] || fail "not two series: $(points_of $against)"
+sed -i 's/"data_fingerprint":"[^"]*"/"data_fingerprint":"older"/' results/changed/mask_ratio=0_*slow*/events.jsonl results/changed/mask_ratio=0.5*slow*/events.jsonl
+grep -l older results/changed/*/events.jsonl | wc -l | grep -qx 2 || { ls results/changed; fail "not two runs of other data"; }
+expect_status 0 bench db rebuild
+sqlite3 results/flipbench.db "INSERT OR REPLACE INTO summary SELECT run_id, value, 0.5 FROM v_cell_latest,
+  json_each('[\"disturbed\", \"lost_share\"]') WHERE experiment = 'changed' AND label LIKE 'mask_ratio=0.5 %fast'"
+expect_status 0 bench plot changed
+[ "$(points_of $against | grep -o point | wc -l)" = 3 ] || fail "rows of other data are joined with the others: $(points_of $against)"
+for name in 'slow ‡' 'fast †' slow; do
+  grep -qE "set label [0-9]+ '[^a-z]*$name'" $against || { grep "set label" $against; fail "no series is called '$name'"; }
+done
+for name in 'slow ‡' 'fast †' slow; do
+  grep -qE "set label 20[0-9] '[^a-z]*$name'" results/changed/plots/accuracy_vs_samples.gp || { grep 'set label 20' results/changed/plots/accuracy_vs_samples.gp; fail "no line of the panels is called '$name'"; }
+done
+bench report changed --format html > /dev/null
+for name in 'mask 50 %, slow ‡' 'mask 50 %, fast †'; do
+  for part in runs is_mean; do # of the legend and the numbers, and of the curves
+    grep -q "\"name\":\"$name\",\"$part\"" results/changed/report.html || fail "the page does not call a row '$name'"
+  done
+done
+
+# A run whose steps had no single pace has no place on an axis of steady time; its elapsed time is another measure.
+sqlite3 results/flipbench.db "DELETE FROM summary WHERE name LIKE 'steady%' AND run_id = (SELECT run_id FROM v_cell_latest WHERE experiment = 'small' AND label = 'mask_ratio=0.75')"
+expect_status 0 bench plot small
+grep -q "^source_line = '1 row left out or cut short: no single steady pace · small" results/small/plots/accuracy_vs_time.gp || fail "a row is left out in silence: $(grep ^source_line results/small/plots/accuracy_vs_time.gp)"
+! grep -q '75 %' results/small/plots/accuracy_vs_time.gp || fail "elapsed time is drawn as steady"
+
+# The loss of a classifier is none of a batch: no word of batch sizes, in the figure or below the table.
+cat > experiments/classes.yaml <<'Y'
+name: classes
+settings: {samples: 4k, classification.classes: 10, classification.train: x.tar, eval.points: 1, eval.sets: [], text.vocabulary: vocab.txt}
+matrix: {batch_size: [64, 128]}
+report: {columns: [final_loss], plots: [loss]}
+Y
+expect_status 0 bench run experiments/classes.yaml --no-progress
+! grep -q 'batch size' out.txt || fail "losses of classifiers are said to depend on the batch size"
+grep -qx "y_label = 'training loss'" results/classes/plots/loss.gp || fail "a classifier's loss is called $(grep ^y_label results/classes/plots/loss.gp)"

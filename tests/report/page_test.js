@@ -58,11 +58,40 @@ addEventListener('load', () => {
       expect(!dialog.open && run.open, 'the run was not opened');
       expect(run.textContent.includes(commit[0]) && run.textContent.includes('learning_rate'), 'the run has no record');
 
+      /* a number of a tuning leads to the tuning's run */
+      const page = JSON.parse(document.getElementById('data').textContent), numbers = page.table.rows;
+      const all_series = page.curves.flatMap(curve => curve.series);
+      const tuned = [...document.querySelectorAll('a.number')].find(a => numbers[a.dataset.row][a.dataset.column].run_ids);
+      if (tuned) {
+        tuned.click();
+        const leads = [...dialog.querySelectorAll('a[href^="#run-"]')].map(a => a.textContent);
+        expect(leads.length && leads.every(name => name.includes('tuning')), 'a tuned number leads to ' + leads);
+        dialog.close();
+      }
+
       /* curves: one line a row, values at the arrow keys, a row that is hidden */
       const chart = document.querySelector('.chart svg'), lines = chart.querySelectorAll('.line').length;
       expect(lines >= table.tBodies[0].rows.length, 'only ' + lines + ' lines');
       for (let i = 0; i < 20; i++) chart.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight'}));
       expect(chart.querySelector('.plate') && /\d/.test(chart.lastChild.textContent), 'no values under the keys');
+
+      /* a run that broke off is drawn as such, and named in words */
+      const failed = all_series.filter(s => s.is_unfinished);
+      expect(!!failed.length === !!document.querySelector('.chart .unfinished'), 'a failed run looks like a finished one');
+      for (const s of failed) expect([...document.querySelectorAll('#charts p')].some(p => p.textContent.includes(s.name)), s.name + ' is not named');
+      for (const line of document.querySelectorAll('.chart .unfinished')) expect(line.getAttribute('stroke-dasharray') === '1 4', 'not dotted');
+      const reach = [...document.querySelector('.chart svg').querySelectorAll('.line:not(.unfinished)')]
+        .flatMap(line => [...line.getAttribute('d').matchAll(/([\d.]+),/g)].map(at => +at[1]));
+      expect(!reach.length || Math.max(...reach) > 500, 'finished runs end at ' + Math.max(...reach) + ' of 506');
+      expect(!failed.length || document.querySelector('.chart .broken-off'), 'no end of a failed run');
+      /* points without a time are drawn against samples alone */
+      const drawn = () => document.querySelector('.chart svg').querySelectorAll('.line').length;
+      const timeless = page.curves[0].series.filter(s => s.points.every(p => p[1] === null)).length, all_lines = drawn();
+      document.querySelector('#charts .tools button').click();
+      expect(drawn() === all_lines - timeless, drawn() + ' lines against time, not ' + (all_lines - timeless));
+      expect(!timeless || [...document.querySelectorAll('#charts p')].some(p => p.textContent.startsWith('Not against time')), 'a missing line is not named');
+      expect(![...document.querySelectorAll('.chart .line')].some(l => /NaN|null/.test(l.getAttribute('d'))), 'a point without a place');
+      document.querySelector('#charts .tools button').click();
       document.querySelector('.legend button').click();
       expect(document.querySelector('.chart svg').querySelectorAll('.line').length < lines, 'the row is still drawn');
       expect(document.querySelectorAll('figure svg').length > 0, 'no figures');

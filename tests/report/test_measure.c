@@ -260,6 +260,35 @@ static void losses_of_other_batch_sizes_are_not_compared(void **state) {
   assert_ok(measure_is_above(&d, 1, 0, loss, &is_above));
   assert_false(is_above);
   assert_true(measure_is_comparable(&d, 1, 0, columns_find("zero_shot_top1")));
+  assert_true(measure_has_other_batches(&d, 2));
+  for (size_t i = 0; i < CELLS; i++) specs[i].settings.classification_classes = 10;
+  assert_ok(measure_is_above(&d, 1, 0, loss, &is_above));
+  assert_true(is_above); /* a classifier's loss is of its images */
+  assert_false(measure_has_other_batches(&d, 2));
+  specs[0].settings.classification_classes = specs[1].settings.classification_classes = 0;
+  assert_false(measure_is_comparable(&d, 1, 0, loss));
+}
+
+/* The metric of a run may never have been a number. */
+static void a_seed_without_a_curve_leaves_its_pair_out(void **state) {
+  (void)state;
+  store_fact numbers[CELLS];
+  data_iso iso;
+  experiment.report.iso = columns_find("zero_shot_top1");
+  for (size_t i = 0; i < CELLS; i++) {
+    numbers[i] = (store_fact){(char *)"steady_step_seconds", {.kind = STORE_REAL}};
+    numbers[i].value.real = 1;
+    cells[i].numbers = &numbers[i];
+    cells[i].number_count = 1;
+    for (int k = 1; k <= 2; k++)
+      add(i, "imagenet", "zeroshot", "top1", 10 * k,
+          i == 1   ? (double)NAN
+          : i == 3 ? 0.1 * k
+                   : (i ? 0.4 : 0.2) * k);
+  }
+  assert_ok(curves_iso(&d, 1, &iso));
+  assert_near(iso.at.speedup, 2, 1e-9); /* 0.4 after 20 s, and after 10 s: of the first seed */
+  assert_int_equal(iso.seeds, 1);
 }
 
 int main(void) {
@@ -274,6 +303,7 @@ int main(void) {
       ON_CELLS(equal_differences_without_outcomes_have_no_interval),
       ON_CELLS(a_seed_that_has_not_finished_does_not_prevent_a_comparison),
       ON_CELLS(losses_of_other_batch_sizes_are_not_compared),
+      ON_CELLS(a_seed_without_a_curve_leaves_its_pair_out),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "report/agreement.h"
 #include "report/findings.h"
 #include "report/provenance.h"
+#include "report/sources.h"
 #include "report/write.h"
 
 /* A table of two rows and three columns, made by hand: seeds, a published value that nobody has
@@ -215,11 +216,26 @@ static void csv_has_a_column_for_each_part_of_a_value(void **state) {
   strbuf_free(&out);
 }
 
+static void csv_says_which_numbers_are_of_fewer_seeds(void **state) {
+  (void)state;
+  strbuf out = {0};
+  values[1][2].seeds = 1;
+  report_write_csv(&table, &out);
+  assert_has(&out, ",tuned_zero_shot_top1,tuned_zero_shot_top1_seeds,seeds,");
+  assert_has(&out, ",70.1,1,2,1,0.25,");
+  assert_null(strstr(strbuf_string(&out), "zero_shot_top1_seeds,zero")); /* both of its seeds */
+  strbuf_free(&out);
+}
+
 static void json_has_the_runs_behind_each_number(void **state) {
   (void)state;
   strbuf out = {0};
+  int64_t of_tunings[] = {11, 13};
+  values[1][2].runs = of_tunings;
   report_write_json(&table, &out);
+  values[1][2].runs = NULL;
   assert_has(&out, "\"runs\":[7,9]");
+  assert_has(&out, "\"run_ids\":[11,13]");
   assert_has(&out, "\"reference\":70.25,\"difference\":-0.75,\"reference_verified\":false");
   assert_has(&out, "\"runs\":[69,70]");
   assert_has(&out, "\"low\":68.75,\"high\":70.25,\"interval_over\":\"seeds and images\","
@@ -230,6 +246,35 @@ static void json_has_the_runs_behind_each_number(void **state) {
   assert_has(&out, "\"disturbed\":1,\"lost_share\":0.25");
   assert_has(&out, "\"missing\":\"no tuning starts from this row\"");
   strbuf_free(&out);
+}
+
+static void a_published_value_is_named_with_its_own_source(void **state) {
+  (void)state;
+  table.source = NULL;
+  values[0][0].reference = 68;
+  values[1][0].reference_source = (char *)"Li, Table 6";
+  values[0][0].reference_source = (char *)"Li, Table 2";
+  assert_ok(sources_write("Li, Table 6", &table));
+  assert_string_equal(table.source, "Li, Table 6; of zero-shot top-1 of mask 0 %: Li, Table 2");
+  free(table.source);
+  values[1][0].reference_source = (char *)"Li, Table 2"; /* the column has one source */
+  values[1][2].reference = 74.6;
+  values[1][2].reference_source = (char *)"Li, Table 6";
+  assert_ok(sources_write("Li, Table 6", &table));
+  assert_string_equal(table.source, "Li, Table 6; of zero-shot top-1: Li, Table 2");
+  free(table.source);
+  values[1][2].reference = NAN; /* all are of one that is not the experiment's */
+  assert_ok(sources_write("Li, Table 6", &table));
+  assert_string_equal(table.source, "Li, Table 2");
+  free(table.source);
+  values[0][0].reference_source = values[1][0].reference_source = NULL;
+  assert_ok(sources_write(NULL, &table));
+  assert_string_equal(table.source, "published values");
+  free(table.source);
+  table.source = NULL;
+  values[0][0].reference = values[1][0].reference = NAN;
+  assert_ok(sources_write("Li, Table 6", &table));
+  assert_null(table.source);
 }
 
 static void agreement_is_by_equality_by_print_or_by_interval(void **state) {
@@ -335,7 +380,9 @@ int main(void) {
       cmocka_unit_test_setup(markdown_takes_care_of_its_own_characters, make_table),
       cmocka_unit_test_setup(latex_takes_care_of_its_own_characters, make_table),
       cmocka_unit_test_setup(csv_has_a_column_for_each_part_of_a_value, make_table),
+      cmocka_unit_test_setup(csv_says_which_numbers_are_of_fewer_seeds, make_table),
       cmocka_unit_test_setup(json_has_the_runs_behind_each_number, make_table),
+      cmocka_unit_test_setup(a_published_value_is_named_with_its_own_source, make_table),
       cmocka_unit_test_setup(one_seed_on_the_same_images_agrees_by_equality_alone, make_table),
       cmocka_unit_test_setup(agreement_is_by_equality_by_print_or_by_interval, make_table),
   };

@@ -24,6 +24,9 @@ profiles: {mini: {}}
 Y
 expect_status 0 bench report --paper --format html
 
+# A failed run whose curve goes beyond those of the finished ones does not stretch the axes.
+sqlite3 results/flipbench.db "UPDATE evaluation SET samples = samples * 10 WHERE run_id IN (SELECT run_id FROM v_cell_latest WHERE experiment = 'small' AND status = 'failed')"
+bench report small --format html > /dev/null
 for width in 1280 390; do
   test_page results/paper.html 4 faster $width
   test_page results/other/report.html 1 '50 %' $width
@@ -31,6 +34,8 @@ for width in 1280 390; do
   test_page results/small/report.html 1 '50 %' $width
   test_page results/index.html 2 other $width
 done
+# A run that failed is drawn dotted to where it broke off, and does not look like a mean.
+grep -q '"is_unfinished":true' results/small/report.html || fail "no failed run among the curves"
 # Curves of many runs have more points than a call may have arguments.
 sed 's|^<script>$|<script>{ const data = document.getElementById("data"), page = JSON.parse(data.textContent); for (const curve of page.curves) curve.series[0].points = Array.from({length: 200000}, (_, i) => [i, i, i % 7]); data.textContent = JSON.stringify(page); }</script>\n&|' \
   results/other/report.html > results/other/many.html
@@ -47,6 +52,11 @@ sed -n '/^report:/,$p' experiments/small.yaml >> experiments/many.yaml
 expect_status 0 bench run experiments/many.yaml --no-progress
 test_page results/many/report.html 1 '61 %' 1280
 grep -qE '<details><summary>7 comparisons in words</summary><p class="finding">' dom.txt || fail "seven sentences stand above the table"
+# A run without a steady pace is drawn against samples, and named as missing against time.
+sqlite3 results/flipbench.db "DELETE FROM summary WHERE name LIKE 'steady%' AND run_id = (SELECT run_id FROM v_cell_latest WHERE experiment = 'many' AND label LIKE 'mask_ratio=0.8 %')"
+bench report many --format html > /dev/null
+grep -qE '"name":"mask 80 %",[^]]*"points":\[\[[0-9.e+]+,null,' results/many/report.html || fail "elapsed time among steady ones"
+test_page results/many/report.html 1 '61 %' 1280
 # Without scripts the pages say the same numbers as a terminal.
 said() { sed -n '/<noscript>/,/<\/noscript>/{s/.*<pre class="table">//;s/<\/pre>.*//;s/&lt;/</g;s/&gt;/>/g;s/&quot;/"/g;s/&amp;/\&/g;p}' "$1"; }
 bench report other > table.txt

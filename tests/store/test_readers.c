@@ -11,6 +11,7 @@
 #include "store/environments.h"
 #include "store/experiments.h"
 #include "store/facts.h"
+#include "store/lineage.h"
 #include "store/old_database.h"
 #include "store/runs.h"
 #include "support/folder.h"
@@ -75,6 +76,126 @@ static void one_rule_says_which_run_stands_for_a_cell(void **state) {
   assert_int_equal(shown_for(s, tuned), 4);
   assert_ok(store_archive_run(s, 3, false));
   assert_int_equal(result_of(s, half), 3);
+  store_close(s);
+}
+
+/* ---- which run of a cell is its result ---- */
+
+static void change(const char *sql) {
+  sqlite3 *database;
+  char *problem = NULL;
+  assert_int_equal(sqlite3_open("s.db", &database), SQLITE_OK);
+  if (sqlite3_exec(database, sql, NULL, NULL, &problem) != SQLITE_OK) fail_msg("%s", problem);
+  sqlite3_close(database);
+}
+
+/* Another machine's runs, merged: 5 of `half`, which ended otherwise, began after run 3; 6 of
+ * `tuned`, made from it, began before run 4. 7 is made from 5 too, of another tuning. */
+static store *open_merged(void) {
+  store *s = open_record();
+  change("CREATE TEMP TABLE e AS SELECT * FROM environment; UPDATE e SET id = 2, digest = 'other',"
+         " host = 'other'; INSERT INTO environment SELECT * FROM e;"
+         "INSERT INTO cell (id, parent, settings) VALUES ('second', "
+         "'07a71c78151e35cb547f0fb211ab9bfd',"
+         " '{}');"
+         "CREATE TEMP TABLE r AS SELECT * FROM run WHERE id IN (3, 4);"
+         "UPDATE r SET id = id + 2, directory = directory || '.merged-1', environment_id = 2,"
+         " started = CASE id WHEN 3 THEN '2026-11-25T09:41:42.236Z' ELSE '2026-11-25T09:41:42.238Z'"
+         " END; INSERT INTO run SELECT * FROM r;"
+         "UPDATE r SET id = 7, cell_id = 'second', directory = 'second' WHERE id = 6;"
+         "INSERT INTO run SELECT * FROM r WHERE id = 7;"
+         "CREATE TEMP TABLE p AS SELECT * FROM step WHERE run_id = 3;"
+         "UPDATE p SET run_id = 5, loss = loss + 1; INSERT INTO step SELECT * FROM p");
+  return s;
+}
+
+/* Of `half`, `tuned` and 'second' (as many as `count`). */
+static void find_results(store *s, size_t count, store_result results[3]) {
+  const store_kin kin[] = {{half, -1}, {tuned, 0}, {"second", 0}};
+  assert_ok(store_find_results(s, kin, count, results));
+}
+
+static void assert_shown(store *s, int64_t parent, int64_t tuning) {
+  store_result results[3];
+  find_results(s, 2, results);
+  assert_int_equal(results[0].run_id, parent);
+  assert_int_equal(results[1].run_id, tuning);
+}
+
+static void a_tuning_is_shown_beside_the_run_that_it_started_from(void **state) {
+  (void)state;
+  store *s = open_merged();
+  assert_int_equal(result_of(s, half), 5); /* the newest of each would be two trainings */
+  assert_int_equal(result_of(s, tuned), 4);
+  assert_shown(s, 5, 6);
+  assert_ok(store_archive_run(s, 6, true)); /* a whole lineage rather than the newest run */
+  assert_shown(s, 3, 4);
+  assert_ok(store_archive_run(s, 6, false));
+  assert_ok(
+      store_archive_run(s, 5, true)); /* archived later than 6 began: 6 is still made from it */
+  assert_shown(s, 3, 4);
+  assert_ok(store_archive_run(s, 5, false));
+  change("UPDATE run SET archived = 1, archived_at = '2026-11-25T09:41:42.237Z' WHERE id = 3;"
+         "UPDATE run SET environment_id = 1 WHERE id = 5"); /* before 4 began, on that machine */
+  assert_shown(s, 5, 4);
+  store_close(s);
+}
+
+static void what_started_from_another_run_of_its_parent_is_no_result(void **state) {
+  (void)state;
+  store *s = open_merged();
+  store_result results[3];
+  store_run run;
+  assert_ok(store_archive_run(s, 6, true));
+  find_results(s, 3, results); /* one tuning of each parent: the newer parent is shown */
+  assert_int_equal(results[0].run_id, 5);
+  assert_int_equal(results[2].run_id, 7);
+  assert_int_equal(results[1].run_id, 0);
+  assert_int_equal(results[1].left_out, 4);
+  assert_ok(store_load_result(s, &results[1], &run));
+  assert_int_equal(run.run_id, 0);
+  assert_non_null(strstr(run.message, "its run 4 started from run 3 of its parent, of which another"
+                                      " is shown; 'flipbench runs archive 4'"));
+  store_free_run(&run);
+  change("UPDATE step SET loss = loss - 1 WHERE run_id = 5"); /* the same weights, bit for bit */
+  find_results(s, 3, results);
+  assert_int_equal(results[1].run_id, 4);
+  change("UPDATE step SET loss = loss + 1 WHERE run_id = 5");
+  assert_ok(store_archive_run(s, 3, true));
+  find_results(s, 3, results);
+  assert_int_equal(results[1].left_out, 4);
+  assert_ok(store_load_result(s, &results[1], &run));
+  assert_non_null(strstr(run.message, "started from an earlier run of its parent"));
+  store_free_run(&run);
+  assert_ok(store_archive_run(s, 5, true)); /* no parent is left: its tunings are no results */
+  find_results(s, 3, results);
+  assert_int_equal(results[0].run_id, 2); /* the failed one */
+  assert_int_equal(results[1].left_out, 4);
+  assert_int_equal(results[2].left_out, 7);
+  store_close(s);
+}
+
+static void an_origin_that_the_record_does_not_determine_is_marked(void **state) {
+  (void)state;
+  store *s = open_merged();
+  store_result results[3];
+  find_results(s, 2, results);
+  assert_false(results[1].is_unsure);
+  assert_int_equal(results[1].origin, 5);
+  change(
+      "UPDATE environment SET host = 'third' WHERE id = 2;"
+      "UPDATE run SET environment_id = 1 WHERE id = 5; UPDATE run SET environment_id = 2 WHERE id"
+      " IN (4, 6)"); /* a cluster's node that trained neither */
+  find_results(s, 2, results);
+  assert_int_equal(results[1].origin, 5);
+  assert_true(results[1].is_unsure);
+  /* the path of the weights names a run that had been merged before */
+  change("UPDATE run SET environment_id = 2 WHERE id = 3; UPDATE run SET own_settings ="
+         " '{\"init_from\":\"results/small/mask_ratio=0.5-07a71c78.merged-1/checkpoints/a\"}'"
+         " WHERE id IN (4, 6)");
+  find_results(s, 2, results);
+  assert_int_equal(results[1].origin, 5);
+  assert_false(results[1].is_unsure);
   store_close(s);
 }
 
@@ -385,6 +506,9 @@ int main(void) {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
   const struct CMUnitTest tests[] = {
       IN_FOLDER(one_rule_says_which_run_stands_for_a_cell),
+      IN_FOLDER(an_origin_that_the_record_does_not_determine_is_marked),
+      IN_FOLDER(what_started_from_another_run_of_its_parent_is_no_result),
+      IN_FOLDER(a_tuning_is_shown_beside_the_run_that_it_started_from),
       IN_FOLDER(a_run_is_the_same_whichever_way_it_is_found),
       IN_FOLDER(what_is_not_there_is_empty_or_an_error),
       IN_FOLDER(curves_are_read_whole_and_in_order),

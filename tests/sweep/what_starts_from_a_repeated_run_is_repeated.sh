@@ -49,6 +49,15 @@ expect_status 0 bench report tuned
 expect_line out.txt 'unmasked tuning: not run: its run started from an earlier run of its parent'
 expect_status 0 bench report tuned --format csv
 grep -qE '^0.5,[^,]+,[^,]+,[^,]+,images,,' out.txt || { cat out.txt; fail "the tuned accuracy is still shown"; }
+# Nor does what lists, packs or exports the cells take it for finished.
+expect_status 0 bench status tuned
+expect_line out.txt '^not run .*unmasked tuning: its run started from an earlier run of its parent'
+expect_status 0 bench bundle experiments/tuned.yaml
+expect_line err.txt '2 of 4 cells have a result; the bundle has none of: mask_ratio=0.5 · unmasked tuning \(started from another run of its parent\)'
+expect_status 0 bench export tuned --format csv --out curves
+grep -q 'unmasked' curves/params.csv && fail "the curve of a tuning of other weights is exported"
+bench report tuned --format html > /dev/null
+grep -q '"text":"2 finished"' results/tuned/report.html || fail "the page counts a tuning of other weights"
 expect_status 0 bench run experiments/tuned.yaml
 expect_status 0 bench report tuned
 if grep -q 'not run' out.txt; then cat out.txt; fail "the tunings were not repeated"; fi

@@ -60,9 +60,11 @@
     if (column.help) cell.title = column.help;
     return cell;
   }
+  /* A column of tunings has runs of its own. */
+  const run_ids_of = (cell, row) => cell.run_ids || data.table.made_from[row].runs;
   function label_of(cell, row, column) {
     if (cell.runs) {
-      const first = data.table.made_from[row].runs.find(id => id) || 0;
+      const first = run_ids_of(cell, row).find(id => id) || 0;
       return make('a', {class: 'number', href: '#run-' + first, 'data-row': row, 'data-column': column}, cell.text);
     }
     if (cell.href) return make('a', {href: cell.href}, cell.text);
@@ -134,9 +136,9 @@
     const body = make('tbody'), list = make('table', null,
       make('thead', null, make('tr', null, ...['run', 'value', 'commit', 'machine', 'ended'].map((name, i) =>
         make('th', {class: i === 1 ? '' : 'text'}, make('span', null, name))))), body);
-    row.runs.forEach((id, i) => {
+    run_ids_of(cell, link.dataset.row).forEach((id, i) => {
       const run = runs.get(id) || null;
-      const go = make('a', {href: '#run-' + id}, run ? `${id}: ${row.labels[i]}` : row.labels[i]);
+      const go = make('a', {href: '#run-' + id}, run ? `${id}: ${run.label}` : row.labels[i]);
       if (run) go.addEventListener('click', event => { event.preventDefault(); dialog.close(); history.replaceState(null, '', '#run-' + id); show_run(id); });
       body.append(make('tr', null, make('td', {class: 'text'}, run ? go : row.labels[i]), make('td', null, cell.runs[i]),
         make('td', {class: 'text mono'}, run ? run.commit : '–'), make('td', {class: 'text'}, run ? run.machine : '–'),
@@ -159,7 +161,7 @@
 
   function run_of(run) {
     const summary = make('summary', null, run.label, make('span', {class: 'chip ' + run.status}, run.status));
-    if (!run.id) return make('details', null, summary);
+    if (!run.id) return fill(make('details', null, summary), text('p', 'warning', run.message));
     const inside = make('div', {class: 'inside'});
     fill(inside, run.warnings.map(warning => text('p', 'warning', warning)), pairs_of(run.facts));
     for (const attempt of run.attempts)
@@ -185,12 +187,16 @@
     ? +(seconds / 60).toPrecision(3) + ' min' : +(seconds / 3600).toPrecision(3) + ' h';
   const WIDTH = 520, HEIGHT = 300, LEFT = 46, RIGHT = 14, TOP = 12, BOTTOM = 40;
 
-  function chart(place, curve, state) {
-    const series = curve.series.filter(s => !state.hidden.has(s.row));
+  /* A run without a steady pace has no times: its points are null on that axis. */
+  function chart(place, curve, state, number) {
     const x_of = point => state.time ? point[1] : point[0];
+    const series = curve.series.filter(s => !state.hidden.has(s.row))
+      .map(s => state.time ? {...s, points: s.points.filter(p => p[1] !== null)} : s).filter(s => s.points.length);
     const svg = draw('svg', {viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', tabindex: 0,
       'aria-label': `${curve.name} against ${state.time ? 'training time' : 'samples'}; arrow keys read the values`});
-    const points = series.flatMap(s => s.points);
+    /* a run that broke off does not stretch the axes of those that finished */
+    const finished = series.filter(s => !s.is_unfinished);
+    const points = (finished.length ? finished : series).flatMap(s => s.points);
     if (!points.length) { place.replaceChildren(make('p', {class: 'empty'}, 'Nothing to draw.')); return; }
     /* not Math.max(...): a call takes fewer arguments than many runs have points */
     let x_most = -Infinity, low = Infinity, high = -Infinity;
@@ -214,11 +220,19 @@
     for (let x = 0; x <= x_most * 1.001; x += x_step)
       svg.append(draw('text', {class: 'tick', x: X(x), y: HEIGHT - BOTTOM + 17, 'text-anchor': x ? 'middle' : 'start'}, state.time ? as_time(x) : short(x)));
     svg.append(draw('text', {class: 'tick', x: WIDTH - RIGHT, y: HEIGHT - 5, 'text-anchor': 'end'},
-      state.time ? 'training time' : 'samples seen'));
-    for (const s of series)
-      svg.append(draw('path', {class: 'line' + (s.is_mean ? '' : s.has_mean ? ' thin' : ''), stroke: `var(--c${s.row % 8})`,
-        'stroke-dasharray': s.tuning ? '5 4' : 'none',
+      state.time ? 'training time, steady pace' : 'samples seen'));
+    const clip = draw('clipPath', {id: 'plot-' + number});
+    clip.append(draw('rect', {x: LEFT, y: 0, width: WIDTH - LEFT, height: HEIGHT - BOTTOM}));
+    const plot = draw('g', {'clip-path': `url(#plot-${number})`});
+    svg.append(clip, plot);
+    for (const s of series) {
+      const end = s.points.at(-1);
+      plot.append(draw('path', {class: 'line' + (s.is_unfinished ? ' unfinished' : s.is_mean ? '' : s.has_mean ? ' thin' : ''),
+        stroke: `var(--c${s.row % 8})`, 'stroke-dasharray': s.is_unfinished ? '1 4' : s.tuning ? '5 4' : 'none',
         d: 'M' + s.points.map(p => `${X(x_of(p)).toFixed(1)},${Y(p[2]).toFixed(1)}`).join('L')}));
+      if (s.is_unfinished)
+        plot.append(draw('text', {class: 'broken-off', x: X(x_of(end)), y: Y(end[2]) + 4, 'text-anchor': 'middle', 'aria-hidden': 'true'}, '×'));
+    }
     hover(svg, curve, series.filter(s => s.is_mean || !s.has_mean), state, x_of, x_most, X, Y);
     place.replaceChildren(svg);
   }
@@ -238,7 +252,8 @@
       const width = 7.1 * Math.max(...texts.map(t => t.length), head.length) + 28, height = 18 * texts.length + 26;
       const left = line + width + 12 > WIDTH ? line - width - 10 : line + 10;
       layer.append(draw('line', {class: 'cross', x1: line, x2: line, y1: TOP, y2: HEIGHT - BOTTOM}));
-      near.forEach(n => layer.append(draw('circle', {r: 4, cx: X(x_of(n.p)), cy: Y(n.p[2]), fill: `var(--c${n.s.row % 8})`})));
+      near.filter(n => X(x_of(n.p)) <= WIDTH && Y(n.p[2]) >= 0 && Y(n.p[2]) <= HEIGHT - BOTTOM)
+        .forEach(n => layer.append(draw('circle', {r: 4, cx: X(x_of(n.p)), cy: Y(n.p[2]), fill: `var(--c${n.s.row % 8})`})));
       layer.append(draw('rect', {class: 'plate', x: Math.max(0, left), y: TOP, width, height, rx: 6}));
       layer.append(draw('text', {class: 'tick', x: Math.max(0, left) + 10, y: TOP + 17}, head));
       texts.forEach((text, i) => {
@@ -263,14 +278,24 @@
     });
   }
 
+  /* Which lines of all charts are no finished run's, and which have no place on the axis of time. */
+  const names_of = (curves, is_meant) => [...new Set(curves.flatMap(curve => curve.series.filter(is_meant)).map(s => s.name))];
+  function words_on_lines(curves, state) {
+    const unfinished = names_of(curves, s => s.is_unfinished);
+    const timeless = state.time ? names_of(curves, s => s.points.some(p => p[1] === null)) : [];
+    return [text('p', 'faint', unfinished.length && 'Dotted to ×, no part of a mean: ' + unfinished.join('; ') + '.'),
+      text('p', 'faint', timeless.length && 'Not against time, or not to the end, as there is no single steady pace: ' + timeless.join('; ') + '.')];
+  }
+
   /* All charts, with the legend that hides rows in each of them. */
   function curves() {
     const state = {time: false, hidden: new Set()}, places = [];
     const legend = make('div', {class: 'legend'});
-    const axis = make('button', {type: 'button'});
+    const axis = make('button', {type: 'button'}), words = make('div');
     const redraw = () => {
       axis.textContent = state.time ? 'Show against samples seen' : 'Show against training time';
-      data.curves.forEach((curve, i) => chart(places[i], curve, state));
+      words.replaceChildren(...words_on_lines(data.curves, state).filter(Boolean));
+      data.curves.forEach((curve, i) => chart(places[i], curve, state, i));
     };
     axis.addEventListener('click', () => { state.time = !state.time; redraw(); });
     data.table.made_from.forEach((row, i) => {
@@ -289,7 +314,7 @@
       grid.append(make('div', {class: 'chart'}, make('h3', null, curve.name + (curve.unit ? ` (${curve.unit.trim()})` : '')), place));
     }
     redraw();
-    return [make('div', {id: 'charts'}, make('div', {class: 'tools'}, axis), legend, grid)];
+    return [make('div', {id: 'charts'}, make('div', {class: 'tools'}, axis), legend, words, grid)];
   }
 
   /* ---- what the experiment's file claims, and whether its numbers say so ---- */
