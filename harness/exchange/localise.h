@@ -24,7 +24,8 @@ err localise_bases(const localise_place *p, const bundle_manifest *m) ERR_MUST_C
 err localise_inputs(const localise_place *p, const char *flip, spec_experiment *e,
                     json_t **here) ERR_MUST_CHECK;
 
-/* Compares the bundle's recorded inputs with the local ones, one sentence per difference. */
+/* Compares the bundle's inputs with the local ones, one sentence per input: with what the runs
+ * recorded of it, else with what was found where the bundle was made. */
 typedef struct {
   size_t same, different, absent, unknown;
 } localise_match;
