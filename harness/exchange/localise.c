@@ -301,6 +301,7 @@ static void compare_one(const json_t *recorded, const json_t *here, strbuf *said
     say_files(recorded, here, said);
     strbuf_append_char(said, '\n');
     match->different++;
+    match->unrecorded += !is_of_runs;
   }
 }
 

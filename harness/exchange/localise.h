@@ -28,6 +28,8 @@ err localise_inputs(const localise_place *p, const char *flip, spec_experiment *
  * recorded of it, else with what was found where the bundle was made. */
 typedef struct {
   size_t same, different, absent, unknown;
+  size_t
+      unrecorded; /* of `different`: from what was found there, of which the runs have no record */
 } localise_match;
 void localise_compare(const localise_place *p, const json_t *recorded, const json_t *here,
                       strbuf *said, localise_match *match);

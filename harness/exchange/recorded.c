@@ -104,6 +104,7 @@ typedef struct {
 typedef struct {
   difference *items;
   size_t count;
+  bool lacks_runs; /* some cell has no run to compare with */
 } differences;
 
 static void free_differences(differences *all) {
@@ -189,7 +190,9 @@ static err compare_cell(store *first, store *again, const spec_cell *cell, diffe
   store_inputs then, now = {0};
   err error = load(first, cell->id, &then);
   if (!error) error = load(again, cell->id, &now);
-  if (!error && then.run_id && now.run_id) error = compare_runs(all, cell, &then, &now);
+  bool has_both = then.run_id && now.run_id;
+  all->lacks_runs = all->lacks_runs || !has_both;
+  if (!error && has_both) error = compare_runs(all, cell, &then, &now);
   store_free_inputs(&then);
   store_free_inputs(&now);
   return error;
@@ -210,6 +213,18 @@ static void say(const difference *d, strbuf *out) {
   strbuf_append_char(out, '\n');
 }
 
+/* Files that were others where the bundle was made, after the recorded runs, say nothing once the
+ * runs themselves have been compared. */
+static void forgive_unrecorded(const differences *all, strbuf *said, localise_match *match) {
+  if (!match->unrecorded || all->lacks_runs || match->absent) return;
+  for (size_t i = 0; i < all->count; i++)
+    if (!*all->items[i].then || !*all->items[i].now) return;
+  match->different -= match->unrecorded;
+  if (!all->count)
+    strbuf_append(said, "all inputs are those that the recorded runs read, though not those found "
+                        "where the bundle was made\n");
+}
+
 static err open_results(const char *results, store **s) {
   char *path = fs_join(results, "flipbench.db");
   err error = path ? store_open_existing(path, s) : mem_error(0, "a path");
@@ -225,6 +240,7 @@ err recorded_compare(const spec_experiment *e, const char *first, const char *ag
   if (!error) error = open_results(again, &now);
   for (size_t i = 0; i < e->cell_count && !error; i++)
     error = compare_cell(then, now, &e->cells[i], &all);
+  if (!error) forgive_unrecorded(&all, said, match);
   for (size_t i = 0; i < all.count && !error; i++) {
     say(&all.items[i], said);
     if (*all.items[i].then && *all.items[i].now)

@@ -20,7 +20,8 @@ err recorded_fingerprints(store *s, const spec_experiment *e, const json_t *inpu
 
 /* Compares the inputs of each cell's run in `again` with those of its run in `first` (results
  * folders, with their databases): data, vocabulary, evaluation sets, and initial weights that are
- * no other cell's. Appends one line per difference, with the cells, and counts it in `match`. */
+ * no other cell's. Appends one line per difference, with the cells, and counts it in `match`, where
+ * it takes the place of differences that no run has a record of. */
 err recorded_compare(const spec_experiment *e, const char *first, const char *again, strbuf *said,
                      localise_match *match) ERR_MUST_CHECK;
 

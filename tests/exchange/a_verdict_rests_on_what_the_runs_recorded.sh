@@ -85,6 +85,20 @@ expect_status 0 bench reproduce edited.tar.gz
 expect_line out.txt 'evaluation images data/heldout-\*\.tar: same as where the bundle was made'
 expect_line out.txt 'evaluation set scenes: not what the recorded runs read \(fingerprint [0-9a-f]{10} here, [0-9a-f]{10} recorded\), in 2 cells: mask_ratio=0, mask_ratio=0.5$'
 expect_line out.txt 'verdict: reproduced, on DIFFERENT data'
+here && echo 'a {}' > templates.txt
+
+# Images that were renewed before the bundle was made: who has those of the runs reproduces them.
+here
+run edited && cp -r data right
+"$FLIP" data scenes --out data --count 40 --seed 9 --split heldout --size 24 --no-progress > /dev/null
+pack edited
+elsewhere edited
+rm -r data && cp -r "$SCRATCH/home/right" data
+expect_status 2 bench reproduce edited.tar.gz
+expect_line err.txt 'evaluation images data/heldout-\*\.tar: differs from where the bundle was made'
+expect_status 0 bench reproduce edited.tar.gz --other-data
+expect_line out.txt 'all inputs are those that the recorded runs read, though not those found where the bundle was made'
+expect_line out.txt 'verdict: reproduced, on the same data'
 
 # The streaming order's fingerprint of more than 4 GiB is another than the exact order's; cells with
 # both orders have both.
