@@ -67,6 +67,7 @@ typedef struct {
   double predicted_seconds, predicted_bytes; /* of the whole run; NaN: unknown */
   int64_t turns;                             /* time slices it has had */
   bool has_changed_files; /* finished, and the files that it was trained on have changed since */
+  bool has_unknown_files; /* finished, and nothing says whether these have changed */
   bool waits_for_memory;  /* and that was reported */
   bool has_begun;         /* an earlier process worked on it */
   bool ran_now;           /* a process was started in this sweep */
