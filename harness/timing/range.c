@@ -141,6 +141,7 @@ static err append_build(const range *r, const char *build) {
   strbuf line = {0}, path = {0};
   json_writer w = jsonw_start(&line);
   jsonw_object(&w, NULL);
+  jsonw_string(&w, "event", "built"); /* no sample (store_ingest_samples) */
   jsonw_string(&w, "build_command", r->options->builds.build);
   jsonw_string(&w, "machine", r->machine);
   jsonw_string(&w, "build", build);

@@ -77,6 +77,7 @@ for command in "$build" "$other"; do
   expect_status 0 bench history --repository repo --build "$command" --program out/flip --rounds 3 --no-progress --measure c08..c09 \
     --builds kept --results of_two
   expect_line err.txt '2 commits: 0 measured now, 2 measured before'
+  ! grep -q 'not a sample' err.txt || { cat err.txt; fail "a record of builds is taken for samples"; }
 done
 for c in c08 c09; do git -C repo worktree remove --force "$PWD/kept/$(git -C repo rev-parse $c)"; done
 # Other words are another measurement; more rounds are added to what is there.
