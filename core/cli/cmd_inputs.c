@@ -23,11 +23,12 @@ typedef struct {
 
 /* One input: data of any number of files, or one file. */
 typedef struct {
-  const char *role;    /* train, evaluation, set, vocabulary, classes, templates, weights */
+  const char *role; /* train, evaluation, set, vocabulary, lexicon, classes, templates, weights */
   const char *setting; /* the source: "data.train", or an evaluation set's file */
   char *const *names;  /* as written there */
   size_t name_count;
-  char **paths; /* the paths in the names: files, folders, patterns */
+  bool is_stream; /* data.order: stream, whose fingerprint of large data is another */
+  char **paths;   /* the paths in the names: files, folders, patterns */
   size_t path_count;
   input_file *files;
   size_t file_count;
@@ -86,6 +87,7 @@ static void write_json(json_writer *w, const input *in) {
   jsonw_object(w, NULL);
   jsonw_string(w, "role", in->role);
   jsonw_string(w, "setting", in->setting);
+  if (in->is_stream) jsonw_string(w, "order", "stream");
   jsonw_array(w, "names");
   for (size_t i = 0; i < in->name_count; i++) jsonw_string(w, NULL, in->names[i]);
   jsonw_end(w);
@@ -189,11 +191,14 @@ static err add_source_files(input *in, const char *name, size_t first_path) {
   return error;
 }
 
+/* As the trainer opens it: the streaming order indexes nothing. */
 static void look_at_data(input *in) {
   dataset *data = NULL;
   for (size_t i = 0; i < in->name_count; i++)
     if (strncmp(in->names[i], "pipe:", 5) == 0) return; /* commands are not run */
-  if (!in->problem) in->problem = dataset_open(in->names, in->name_count, &data);
+  if (!in->problem)
+    in->problem = in->is_stream ? dataset_open_stream(in->names, in->name_count, false, &data)
+                                : dataset_open(in->names, in->name_count, &data);
   if (in->problem) return;
   in->samples = dataset_count(data);
   snprintf(in->fingerprint, sizeof in->fingerprint, "%s", dataset_fingerprint(data));
@@ -201,8 +206,9 @@ static void look_at_data(input *in) {
 }
 
 static err list_data(listing *l, const char *role, const char *where, char *const *names,
-                     size_t count) {
-  input in = {.role = role, .setting = where, .names = names, .name_count = count};
+                     size_t count, bool is_stream) {
+  input in = {
+      .role = role, .setting = where, .names = names, .name_count = count, .is_stream = is_stream};
   err error = NULL;
   for (size_t i = 0; i < count && !error; i++) {
     size_t first = in.path_count;
@@ -248,7 +254,7 @@ static err list_set(listing *l, const char *where, char *name) {
   if (node->kind == YML_SCALAR) images[count++] = (char *)node->scalar;
   for (size_t i = 0; node->kind == YML_SEQUENCE && i < node->count; i++)
     if (node->items[i]->kind == YML_SCALAR) images[count++] = (char *)node->items[i]->scalar;
-  if (count) TRY(list_data(l, "evaluation", name, images, count));
+  if (count) TRY(list_data(l, "evaluation", name, images, count, false));
 cleanup:
   free(images);
   free(found);
@@ -261,10 +267,14 @@ static err list_all(listing *l, const settings *s) {
   char *words = shipped_or_given(s->text_vocabulary);
   if (!words) return mem_error(0, "a path");
   bool is_classifier = s->classification_classes > 0;
+  char *lexicon = (char *)s->text_mask_lexicon;
   if (s->data_train.count && !is_classifier)
-    TRY(list_data(l, "train", "data.train", s->data_train.items, s->data_train.count));
+    TRY(list_data(l, "train", "data.train", s->data_train.items, s->data_train.count,
+                  s->data_order == DATA_ORDER_STREAM));
   if (*s->text_vocabulary && !is_classifier)
     TRY(list_file(l, "vocabulary", "text.vocabulary", s->text_vocabulary, words));
+  if (s->text_mask_mode == TEXT_MASK_SYNTAX && !is_classifier)
+    TRY(list_file(l, "lexicon", "text_mask_lexicon", lexicon, lexicon));
   if (*s->init_from && strncmp(s->init_from, "cell:", 5) != 0)
     TRY(list_file(l, "weights", "init_from", s->init_from, s->init_from));
   for (size_t i = 0; i < s->eval_sets.count; i++)
@@ -312,7 +322,8 @@ int cmd_inputs(int argc, char **argv) {
   const command c = {
       "flip inputs", "list the files that a run reads, and whether they exist",
       "--config FILE [OPTIONS]", options,
-      "Training data, vocabulary, weights, evaluation sets and the files they reference, with "
+      "Training data, vocabulary, lexicon, weights, evaluation sets and the files they reference, "
+      "with "
       "sizes\n"
       "and fingerprints. Paths are relative to the current folder, as in training.\n\n"
       "example:\n"

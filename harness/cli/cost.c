@@ -70,17 +70,23 @@ static int ranks_for(int64_t most, const settings *s) {
   return 1;
 }
 
+/* Samples that were encoded at once when the row was measured. */
+static double measured_at_once(const rate_row *row) {
+  return row->micro_batch > 0 ? row->micro_batch : row->batch;
+}
+
 static err forecast_cell(const costing *c, size_t which, const settings *s, forecast *f,
                          double *flops) {
   const forecast_machine *m = &c->machines[which];
   forecast_machine own = *m;
   model_counts counts;
   int64_t vocabulary = vocabulary_of(s);
-  /* micro-batches of the measured batch size: the rate is for that size */
-  own.most_micro_batch = (int64_t)m->rates->rows[0].batch;
   err error = model_count(s, vocabulary, forecast_compute_type(s, m->rates), 0, &counts);
   if (error) return error;
   *flops = counts.train_sample;
+  /* the rate is for micro-batches of that size */
+  const rate_row *row = rates_nearest(m->rates, s->precision, *flops, s->mask_ratio);
+  if (row) own.most_micro_batch = (int64_t)measured_at_once(row);
   return forecast_make(s, vocabulary, 0, &own, ranks_for(c->words->ranks, s), f);
 }
 
@@ -247,6 +253,21 @@ static void print_head(costing *c) {
   strbuf_append_char(out, '\n');
 }
 
+static void assume_micro_batch(const device_rates *rates, strbuf *out) {
+  double least = INFINITY, most = 0;
+  for (size_t i = 0; i < rates->count; i++) {
+    least = fmin(least, measured_at_once(&rates->rows[i]));
+    most = fmax(most, measured_at_once(&rates->rows[i]));
+  }
+  if (least < most)
+    strbuf_format(out,
+                  "micro-batches of at most the batch of the nearest measured row, %g to %g "
+                  "samples\n",
+                  least, most);
+  else
+    strbuf_format(out, "micro-batches of at most %g samples, the measured batch\n", most);
+}
+
 /* Numbered, one line each; those of a device under its name. */
 static void finish(costing *c) {
   strbuf *out = &c->out;
@@ -266,8 +287,7 @@ static void finish(costing *c) {
       strbuf_format(&lines,
                     "an epoch of the data is %ld samples, for runs whose length is in epochs\n",
                     (long)c->words->data_samples);
-    strbuf_format(&lines, "micro-batches of at most %g samples, the measured batch\n",
-                  c->rates[i].rows[0].batch);
+    assume_micro_batch(&c->rates[i], &lines);
     if (c->words->ranks > 1)
       strbuf_format(&lines,
                     "a cell uses the largest number of devices, up to %ld, that divides its batch "

@@ -13,6 +13,7 @@
 #include "report/table_changes.h"
 #include "report/write.h"
 #include "exchange/localise.h"
+#include "exchange/recorded.h"
 #include "exchange/trained_inputs.h"
 
 static const char details[] =
@@ -265,6 +266,7 @@ static err reproduce(const reproduction *r, const bundle_manifest *m, const char
   TRY(find_data(r, m, flip, fresh, e, &match, &said));
   TRY(run_here(r, flip, e, fresh, &all_finished));
   TRY(read_record(e, fresh, &again));
+  TRY(recorded_compare(e, results, fresh, &said, &match));
   TRY(print_both(&recorded, &again, &match, &said, all_finished, is_fine));
 cleanup:
   free_record(&recorded);

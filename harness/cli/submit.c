@@ -108,6 +108,15 @@ static void pass_on(strbuf *said) {
   strbuf_free(said);
 }
 
+/* So that the database is not rebuilt meanwhile: the descriptor to close, -1: none. */
+static int hold_jobs(const char *results, const char *name) {
+  strbuf folder = {0};
+  strbuf_format(&folder, "%s/slurm", name);
+  int fd = run_hold_folder(results, strbuf_string(&folder));
+  strbuf_free(&folder);
+  return fd;
+}
+
 /* Submits, follows, and resubmits while retries are left, or cells wait again because their parent
  * was trained again. */
 static err submit_and_follow(const submit_words *words, const spec_experiment *e, store *s,
@@ -116,6 +125,7 @@ static err submit_and_follow(const submit_words *words, const spec_experiment *e
   slurm_wishes wishes = {words->partition, words->account, words->self, NULL, &said};
   slurm_tasks tasks = {0};
   size_t again = 0;
+  int held = -1;
   err error = NULL;
   do {
     if (again) {
@@ -129,6 +139,7 @@ static err submit_and_follow(const submit_words *words, const spec_experiment *e
     error = slurm_submit(e, s, options, &wishes, sweep, &tasks);
     pass_on(&said);
     if (error) goto cleanup;
+    if (held < 0 && !words->detach && tasks.count) held = hold_jobs(options->results, e->name);
     say_submitted(&tasks);
     if (words->detach && !tasks.count) say_nothing(sweep);
     if (words->detach || !tasks.count) break;
@@ -137,6 +148,7 @@ static err submit_and_follow(const submit_words *words, const spec_experiment *e
     TRY(slurm_prepare_retries(s, options, sweep, &again));
   } while (again || run_count(sweep, CELL_WAITING));
 cleanup:
+  if (held >= 0) close(held);
   slurm_free(&tasks);
   return error;
 }

@@ -75,8 +75,8 @@ static bool say_changed_files(const run_sweep *sweep) {
       add_name(&names, count++, "", sweep->cells[i].cell->label, NAN);
   close_names(&names, count);
   if (count)
-    log_warning("the files of data.train or text.vocabulary changed since %zu of %zu cells were "
-                "trained on them; their results are for the old data: %s",
+    log_warning("files that %zu of %zu cells were trained on have changed since; their results are "
+                "for the old data: %s",
                 count, sweep->count, strbuf_string(&names));
   strbuf_free(&names);
   return count > 0;

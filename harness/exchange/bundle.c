@@ -18,6 +18,7 @@
 #include "exchange/inputs.h"
 #include "exchange/pack.h"
 #include "exchange/place.h"
+#include "exchange/recorded.h"
 #include "store/runs.h"
 
 enum { MOST_SMALL_BYTES = 8 << 20, MOST_DEPTH = 8 };
@@ -138,53 +139,42 @@ static err add_input_files(packing *p, json_t *input) {
   return error;
 }
 
-/* The fingerprints of the training data, as recorded by the runs; an empty array when no run of
- * these names has one. */
-static err read_recorded(const packing *p, store *s, const json_t *input, json_t *recorded) {
-  err error = NULL;
-  for (size_t i = 0; i < p->e->cell_count && !error; i++) {
-    const spec_cell *cell = &p->e->cells[i];
-    char *fingerprint;
-    if (cell->settings.classification_classes > 0) continue; /* trained on a labelled set */
-    if (!inputs_names_are(input, &cell->settings.data_train)) continue;
-    error = store_find_data_fingerprint(s, cell->id, &fingerprint);
-    if (error || !fingerprint) continue;
-    bool is_known = false;
-    for (size_t k = 0; k < json_array_size(recorded); k++)
-      is_known =
-          is_known || strcmp(json_string_value(json_array_get(recorded, k)), fingerprint) == 0;
-    if (!is_known) json_array_append_new(recorded, json_string(fingerprint));
-    free(fingerprint);
-  }
-  return error;
-}
-
-/* The local files describe the runs' data only if the fingerprints match. */
+/* The local files describe what the runs read only if the fingerprints match. */
 static err add_recorded(const packing *p, store *s, json_t *input) {
-  json_t *recorded = json_array();
+  json_t *recorded = NULL;
   const char *here = inputs_text(input, "fingerprint");
   strbuf name = {0};
-  err error = read_recorded(p, s, input, recorded);
   bool is_here = false;
+  err error = recorded_fingerprints(s, p->e, input, &recorded);
+  if (error) return error;
   for (size_t i = 0; i < json_array_size(recorded); i++)
     is_here = is_here || strcmp(json_string_value(json_array_get(recorded, i)), here) == 0;
   inputs_describe(input, &name);
   if (json_array_size(recorded) > 1)
-    log_warning("%s: its runs were trained on different data (%zu fingerprints)",
+    log_warning("%s: its runs were trained on different ones (%zu fingerprints)",
                 strbuf_string(&name), json_array_size(recorded));
   if (json_array_size(recorded) && !is_here) {
     if (*here)
       log_warning(
           "%s: the local files differ from what the runs were trained on (fingerprint %.10s, "
-          "recorded %.10s); the bundle records the latter",
-          strbuf_string(&name), here, json_string_value(json_array_get(recorded, 0)));
-    json_array_clear(json_object_get(input, "files"));
+          "recorded %.10s); the bundle records the latter%s",
+          strbuf_string(&name), here, json_string_value(json_array_get(recorded, 0)),
+          inputs_has_role(input, "train") ? "" : " and does not contain the file");
+    if (*here || inputs_has_role(input, "train")) json_array_clear(json_object_get(input, "files"));
     json_object_del(input, "samples");
     json_object_set(input, "fingerprint", json_array_get(recorded, 0));
   }
   json_object_set_new(input, "recorded", recorded);
   strbuf_free(&name);
-  return error;
+  return NULL;
+}
+
+/* A file that the runs did not read is not packed; a list of shards is, which leads to others. */
+static err add_input(packing *p, store *s, json_t *input) {
+  bool is_train = inputs_has_role(input, "train");
+  err error = is_train ? add_input_files(p, input) : NULL;
+  if (!error && recorded_has_kind(input)) error = add_recorded(p, s, input);
+  return error || is_train ? error : add_input_files(p, input);
 }
 
 static err add_inputs(packing *p, store *s) {
@@ -192,8 +182,7 @@ static err add_inputs(packing *p, store *s) {
   json_t *input;
   err error = inputs_list(p->options->flip, p->e, &p->inputs);
   json_array_foreach(p->inputs, i, input) {
-    if (!error) error = add_input_files(p, input);
-    if (!error && inputs_has_role(input, "train")) error = add_recorded(p, s, input);
+    if (!error) error = add_input(p, s, input);
   }
   return error;
 }

@@ -45,7 +45,8 @@ typedef struct {
   char *start;                       /* below NAME/files; "": files itself */
   char *created, *commit;
   spec_names set, set_cell; /* given over the experiment file */
-  json_t *inputs;           /* as the runs recorded them (exchange/inputs.h) */
+  json_t *inputs;           /* exchange/inputs.h, of the day of the bundle; "recorded": the runs'
+                             * own fingerprints (exchange/recorded.h), where they have them */
   json_t *bases;            /* ["/a/b.yaml", …]: absolute bases that are packed */
 } bundle_manifest;
 

@@ -24,23 +24,46 @@ const char *inputs_text(const json_t *input, const char *key) {
   return text ? text : "";
 }
 
-json_t *inputs_find(const json_t *list, const json_t *input) {
+static bool is_named_alike(const json_t *a, const json_t *b) {
   static const char *const keys[] = {"role", "setting", "names"};
+  for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+    if (!json_equal(json_object_get(a, keys[k]), json_object_get(b, keys[k]))) return false;
+  return true;
+}
+
+static bool is_of_order(const json_t *input, const char *order) {
+  return strcmp(inputs_text(input, "order"), order) == 0;
+}
+
+json_t *inputs_find(const json_t *list, const json_t *input) {
   size_t i;
   json_t *other;
   json_array_foreach(list, i, other) {
-    bool is_same = true;
-    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
-      is_same =
-          is_same && json_equal(json_object_get(other, keys[k]), json_object_get(input, keys[k]));
-    if (is_same) return other;
+    if (is_named_alike(other, input) && is_of_order(other, inputs_text(input, "order")))
+      return other;
   }
   return NULL;
 }
 
-bool inputs_names_are(const json_t *input, const settings_list *names) {
+json_t *inputs_find_recorded(const json_t *recorded, const json_t *input) {
+  json_t *found = inputs_find(recorded, input), *other;
+  size_t i;
+  json_array_foreach(recorded, i, other) {
+    if (!found && is_named_alike(other, input) && is_of_order(other, "")) found = other;
+  }
+  return found;
+}
+
+/* data.order as "order" has it. */
+static const char *order_of(const settings *s) {
+  return s->data_order == DATA_ORDER_STREAM ? "stream" : "";
+}
+
+bool inputs_is_train_data_of(const json_t *input, const settings *s) {
   const json_t *own = json_object_get(input, "names");
-  if (json_array_size(own) != names->count) return false;
+  const settings_list *names = &s->data_train;
+  if (s->classification_classes > 0) return false; /* trained on a labelled set */
+  if (json_array_size(own) != names->count || !is_of_order(input, order_of(s))) return false;
   for (size_t i = 0; i < names->count; i++) {
     const char *name = json_string_value(json_array_get(own, i));
     if (!name || strcmp(name, names->items[i]) != 0) return false;
@@ -51,10 +74,11 @@ bool inputs_names_are(const json_t *input, const settings_list *names) {
 void inputs_describe(const json_t *input, strbuf *out) {
   static const struct {
     const char *role, *words;
-  } roles[] = {{"train", "training data"}, {"evaluation", "evaluation images"},
-               {"set", "evaluation set"},  {"vocabulary", "vocabulary"},
-               {"classes", "class file"},  {"templates", "template file"},
-               {"weights", "weights"},     {"required", "required file"}};
+  } roles[] = {{"train", "training data"},     {"evaluation", "evaluation images"},
+               {"set", "evaluation set"},      {"vocabulary", "vocabulary"},
+               {"lexicon", "lexicon"},         {"classes", "class file"},
+               {"templates", "template file"}, {"weights", "weights"},
+               {"required", "required file"}};
   const char *words = inputs_text(input, "role");
   const json_t *names = json_object_get(input, "names");
   for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
@@ -62,14 +86,18 @@ void inputs_describe(const json_t *input, strbuf *out) {
   strbuf_append(out, words);
   for (size_t i = 0; i < json_array_size(names); i++)
     strbuf_format(out, "%s %s", i ? "," : "", json_string_value(json_array_get(names, i)));
+  if (*inputs_text(input, "order"))
+    strbuf_format(out, " (data.order: %s)", inputs_text(input, "order"));
 }
 
 /* ---- asking the trainer ---- */
 
 /* Cells that agree in these read the same files. */
 static void write_key(const settings *s, strbuf *key) {
-  static const char *const names[] = {"data.train", "eval.sets",        "text.vocabulary",
-                                      "init_from",  "eval.probe_train", "classification.train"};
+  static const char *const names[] = {
+      "data.train",      "data.order",       "eval.sets",
+      "text.vocabulary", "text_mask_mode",   "text_mask_lexicon",
+      "init_from",       "eval.probe_train", "classification.train"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     setting_format(settings_find(names[i]), s, key);
     strbuf_append_char(key, '\n');
@@ -117,7 +145,7 @@ static err ask(const char *flip, const settings *s, json_t *list) {
 /* Inputs by name from the settings, for a trainer that cannot list them: without sizes and
  * fingerprints. */
 static void add_plain(json_t *list, const char *role, const char *where, char *const *names,
-                      size_t count) {
+                      size_t count, const char *order) {
   json_t *words = json_array(), *paths = json_array(), *files = json_array();
   for (size_t i = 0; i < count; i++) {
     char *found = shipped_or_given(names[i]);
@@ -132,23 +160,26 @@ static void add_plain(json_t *list, const char *role, const char *where, char *c
   json_t *input = json_pack("{ss ss so so so sI ss sn}", "role", role, "setting", where, "names",
                             words, "paths", paths, "files", files, "bytes", (json_int_t)0,
                             "fingerprint", "", "problem");
+  if (*order) json_object_set_new(input, "order", json_string(order));
   if (!inputs_find(list, input)) json_array_append(list, input);
   json_decref(input);
 }
 
 static void add_named(json_t *list, const settings *s) {
   if (s->data_train.count)
-    add_plain(list, "train", "data.train", s->data_train.items, s->data_train.count);
+    add_plain(list, "train", "data.train", s->data_train.items, s->data_train.count, order_of(s));
   if (*s->text_vocabulary)
-    add_plain(list, "vocabulary", "text.vocabulary", (char *const *)&s->text_vocabulary, 1);
+    add_plain(list, "vocabulary", "text.vocabulary", (char *const *)&s->text_vocabulary, 1, "");
+  if (s->text_mask_mode == TEXT_MASK_SYNTAX && s->classification_classes == 0)
+    add_plain(list, "lexicon", "text_mask_lexicon", (char *const *)&s->text_mask_lexicon, 1, "");
   if (*s->init_from && strncmp(s->init_from, "cell:", 5) != 0)
-    add_plain(list, "weights", "init_from", (char *const *)&s->init_from, 1);
+    add_plain(list, "weights", "init_from", (char *const *)&s->init_from, 1, "");
   for (size_t i = 0; i < s->eval_sets.count; i++)
-    add_plain(list, "set", "eval.sets", &s->eval_sets.items[i], 1);
+    add_plain(list, "set", "eval.sets", &s->eval_sets.items[i], 1, "");
   if (*s->eval_probe_train)
-    add_plain(list, "set", "eval.probe_train", (char *const *)&s->eval_probe_train, 1);
+    add_plain(list, "set", "eval.probe_train", (char *const *)&s->eval_probe_train, 1, "");
   if (*s->classification_train)
-    add_plain(list, "set", "classification.train", (char *const *)&s->classification_train, 1);
+    add_plain(list, "set", "classification.train", (char *const *)&s->classification_train, 1, "");
 }
 
 static void add_required(const spec_experiment *e, json_t *list) {

@@ -96,6 +96,7 @@ static err map_cells(const place_map *map, spec_experiment *e) {
   for (size_t i = 0; i < e->cell_count && map->count && !error; i++) {
     settings *s = &e->cells[i].settings;
     error = place_map_text(map, (char **)&s->text_vocabulary);
+    if (!error) error = place_map_text(map, (char **)&s->text_mask_lexicon);
     if (!error) error = place_map_text(map, (char **)&s->init_from);
     if (!error) error = place_map_text(map, (char **)&s->eval_probe_train);
     if (!error) error = place_map_text(map, (char **)&s->classification_train);
@@ -151,6 +152,7 @@ err localise_inputs(const localise_place *p, const char *flip, spec_experiment *
     for (size_t i = 0; i < e->cell_count && !error; i++) {
       const settings *s = &e->cells[i].settings;
       error = add_absolute(p, s->text_vocabulary, &map);
+      if (!error) error = add_absolute(p, s->text_mask_lexicon, &map);
       if (!error) error = add_absolute(p, s->eval_probe_train, &map);
       if (!error) error = add_absolute(p, s->classification_train, &map);
       for (size_t k = 0; k < s->eval_sets.count && !error; k++)
@@ -275,6 +277,7 @@ static void compare_one(const json_t *recorded, const json_t *here, strbuf *said
   const json_t *list = json_object_get(recorded, "recorded");
   const char *then = json_array_size(list) ? json_string_value(json_array_get(list, 0))
                                            : inputs_text(recorded, "fingerprint");
+  bool is_of_runs = json_array_size(list) > 0;
   inputs_describe(recorded, said);
   if (*problem && *inputs_text(recorded, "problem") && !*then) {
     strbuf_append(said, ": missing here, and was missing where the bundle was made\n");
@@ -287,17 +290,30 @@ static void compare_one(const json_t *recorded, const json_t *here, strbuf *said
     strbuf_append(said, ": found; cannot be verified, no fingerprint was recorded\n");
     match->unknown++;
   } else if (is_recorded(recorded, now)) {
-    strbuf_append(said, ": same as recorded (");
+    strbuf_format(said, ": same as %s (", is_of_runs ? "recorded" : "where the bundle was made");
     say_size(here, said);
     strbuf_append(said, ")\n");
     match->same++;
   } else {
-    strbuf_format(said, ": differs from the record (fingerprint %.10s here, %.10s recorded)", now,
-                  then);
+    strbuf_format(said, ": differs from %s (fingerprint %.10s here, %.10s %s)",
+                  is_of_runs ? "the record" : "where the bundle was made", now, then,
+                  is_of_runs ? "recorded" : "there");
     say_files(recorded, here, said);
     strbuf_append_char(said, '\n');
     match->different++;
+    match->unrecorded += !is_of_runs;
   }
+}
+
+/* A packed file is what the bundle has; its paths may have been mapped. All else may be another
+ * here. */
+static bool is_comparable(const json_t *known, const json_t *here) {
+  const json_t *files = json_object_get(known, "files");
+  bool is_packed = json_array_size(files) > 0;
+  if (json_array_size(json_object_get(known, "recorded"))) return true;
+  for (size_t i = 0; i < json_array_size(files); i++)
+    is_packed = is_packed && json_is_true(json_object_get(json_array_get(files, i), "packed"));
+  return inputs_is_data(here) || *inputs_text(here, "problem") || !is_packed;
 }
 
 void localise_compare(const localise_place *p, const json_t *recorded, const json_t *here,
@@ -308,7 +324,7 @@ void localise_compare(const localise_place *p, const json_t *recorded, const jso
   json_array_foreach(here, i, input) {
     if (inputs_has_role(input, "required")) continue;
     json_t *own = unmapped(p, input);
-    json_t *known = inputs_find(recorded, own), *only = NULL;
+    json_t *known = inputs_find_recorded(recorded, own), *only = NULL;
     json_array_foreach(recorded, k, then) { /* version 1: fingerprints without names */
       bool is_bare = !json_object_get(then, "names");
       if (is_bare && inputs_has_role(own, "train")) only = then;
@@ -321,8 +337,7 @@ void localise_compare(const localise_place *p, const json_t *recorded, const jso
     } else {
       json_incref(known);
     }
-    if (known &&
-        (inputs_is_data(own) || *inputs_text(own, "problem") || inputs_has_role(own, "weights")))
+    if (known && is_comparable(known, own))
       compare_one(known, own, said, match);
     else if (!known && *inputs_text(own, "problem"))
       compare_one(own, own, said, match);

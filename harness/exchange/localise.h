@@ -24,9 +24,12 @@ err localise_bases(const localise_place *p, const bundle_manifest *m) ERR_MUST_C
 err localise_inputs(const localise_place *p, const char *flip, spec_experiment *e,
                     json_t **here) ERR_MUST_CHECK;
 
-/* Compares the bundle's recorded inputs with the local ones, one sentence per difference. */
+/* Compares the bundle's inputs with the local ones, one sentence per input: with what the runs
+ * recorded of it, else with what was found where the bundle was made. */
 typedef struct {
   size_t same, different, absent, unknown;
+  size_t
+      unrecorded; /* of `different`: from what was found there, of which the runs have no record */
 } localise_match;
 void localise_compare(const localise_place *p, const json_t *recorded, const json_t *here,
                       strbuf *said, localise_match *match);

@@ -165,23 +165,33 @@ cleanup:
   return error;
 }
 
-/* A sweep would go on writing to the old database. */
+/* A sweep would go on writing to the old database, and so would who follows jobs. */
+static err refuse_while_used(const char *results, const char *name) {
+  strbuf jobs = {0};
+  char *folder = fs_join(results, name), *own = folder ? fs_join(folder, "slurm") : NULL;
+  strbuf_format(&jobs, "%s/slurm", name);
+  const char *command = NULL;
+  if (own && !jobs.is_broken && fs_is_folder(folder)) {
+    if (fs_is_folder(own) && run_is_swept(results, jobs.data)) command = "submit";
+    if (run_is_swept(results, name)) command = "run";
+  }
+  err error = !own || jobs.is_broken ? mem_error(0, "a path") : NULL;
+  if (command)
+    error = err_new(ERR_INPUT,
+                    "%s: 'flipbench %s' is running, and what it finishes would be missing in the "
+                    "new database; wait for it, or stop it (Ctrl-C; 'flipbench %s' continues)",
+                    folder, command, command);
+  strbuf_free(&jobs);
+  free(folder);
+  free(own);
+  return error;
+}
+
 static err refuse_during_sweep(const char *results) {
   char **names = NULL;
   size_t count = 0;
   err error = fs_list(results, &names, &count);
-  for (size_t i = 0; i < count && !error; i++) {
-    char *folder = fs_join(results, names[i]);
-    if (!folder)
-      error = mem_error(0, "a path");
-    else if (fs_is_folder(folder) && run_is_swept(results, names[i]))
-      error =
-          err_new(ERR_INPUT,
-                  "%s: 'flipbench run' is running, and what it finishes would be missing in the "
-                  "new database; wait for it, or stop it (Ctrl-C; 'flipbench run' continues)",
-                  folder);
-    free(folder);
-  }
+  for (size_t i = 0; i < count && !error; i++) error = refuse_while_used(results, names[i]);
   fs_free_names(names, count);
   return error;
 }

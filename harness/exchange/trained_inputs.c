@@ -10,13 +10,13 @@
 
 /* Which input it is, and its contents; not where its files lie. */
 static json_t *record_of(const json_t *here) {
-  static const char *const keys[] = {"role", "setting", "names", "fingerprint"};
+  static const char *const keys[] = {"role", "setting", "names", "order", "fingerprint"};
   json_t *list = json_array(), *input;
   size_t i;
   json_array_foreach(here, i, input) {
     json_t *own = json_object();
     for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
-      json_object_set(own, keys[k], json_object_get(input, keys[k]));
+      json_object_set(own, keys[k], json_object_get(input, keys[k])); /* some have no order */
     json_array_append_new(list, own);
   }
   return list;
@@ -44,7 +44,7 @@ static void say_differences(const json_t *record, const json_t *here, strbuf *ou
   size_t i;
   json_t *input;
   json_array_foreach(here, i, input) {
-    const json_t *then = inputs_find(record, input);
+    const json_t *then = inputs_find_recorded(record, input);
     const char *was = inputs_text(then, "fingerprint"), *is = inputs_text(input, "fingerprint");
     if (strcmp(was, is) == 0) continue;
     strbuf_append_char(out, '\n');

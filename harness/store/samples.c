@@ -250,7 +250,7 @@ err store_read_samples(store *s, const char *metric, sample_series **series, siz
 }
 
 err store_count_rounds(store *s, const char *metric, const char *words, const char *machine,
-                       const char *commit, size_t *count) {
+                       const char *commit, const char *other_builds, size_t *count) {
   int64_t found = 0;
   err error = sql_integer(s, 0, &found,
                           "SELECT count(DISTINCT a.session || ' ' || a.round)"
@@ -258,8 +258,9 @@ err store_count_rounds(store *s, const char *metric, const char *words, const ch
                           " USING (session, round, series, metric)"
                           " WHERE a.metric = ? AND a.words = ? AND a.machine = ?"
                           " AND a.commit_id = ? AND a.dirty = '' AND a.side <> ''"
-                          " AND b.commit_id <> a.commit_id AND a.value > 0 AND b.value > 0",
-                          "tttt", metric, words, machine, commit);
+                          " AND b.commit_id <> a.commit_id AND a.value > 0 AND b.value > 0"
+                          " AND a.build NOT IN (SELECT value FROM json_each(?))",
+                          "ttttt", metric, words, machine, commit, other_builds);
   *count = (size_t)found;
   return error;
 }

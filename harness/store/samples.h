@@ -42,9 +42,10 @@ void store_free_samples(sample_series *series, size_t count);
 void store_select_samples(const char *text, sample_series *series, size_t *count);
 
 /* The number of rounds in which the commit and another were both measured, of `metric` with these
- * arguments on this machine, without builds with uncommitted changes. */
+ * arguments on this machine, without builds with uncommitted changes and without other_builds, a
+ * JSON array of compilers and flags. */
 err store_count_rounds(store *s, const char *metric, const char *words, const char *machine,
-                       const char *commit, size_t *count) ERR_MUST_CHECK;
+                       const char *commit, const char *other_builds, size_t *count) ERR_MUST_CHECK;
 /* The commit that others were most often measured in turns with; "" if none was. */
 err store_find_reference(store *s, const char *metric, const char *words, const char *machine,
                          char commit[48]) ERR_MUST_CHECK;

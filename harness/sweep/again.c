@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "sweep/directory.h"
 #include "store/inputs.h"
 #include "store/runs.h"
@@ -37,6 +39,25 @@ cleanup:
   return error;
 }
 
+/* A cell that is not found to have other data may still have. */
+static void say_unknown(const run_sweep *sweep, const bool *is_wanted) {
+  size_t count = 0, finished = 0;
+  const char *first = "";
+  for (size_t i = 0; i < sweep->count; i++) {
+    const run_cell *c = &sweep->cells[i];
+    finished += c->state == CELL_FINISHED;
+    if (c->state != CELL_FINISHED || !c->has_unknown_files || is_wanted[i]) continue;
+    if (!count++) first = c->cell->label;
+  }
+  if (count)
+    log_warning("--retry data: cannot tell whether the files of %zu of %zu finished %s have "
+                "changed (%s%s): they were trained on another machine or by an earlier version, "
+                "their files are missing here, or their data is a pipe; they stay as they are, "
+                "and 'flipbench runs archive RUN' has one trained again",
+                count, finished, text_plural((int64_t)finished, "cell", "cells"), first,
+                count > 1 ? ", …" : "");
+}
+
 /* A cell that is trained on different data also resets the cells that start from its weights.
  * Parents come before them. */
 static void mark_descendants(const run_sweep *sweep, bool *is_wanted) {
@@ -53,7 +74,7 @@ static err set_waiting(const spec_experiment *e, store *s, const run_options *op
   c->has_begun = false;
   c->run_id = 0;
   c->lost_share = NAN;
-  c->has_changed_files = false;
+  c->has_changed_files = c->has_unknown_files = false;
   free(c->directory);
   free(c->why);
   c->directory = directory_name(e, c->cell);
@@ -95,6 +116,7 @@ static err repeat(const spec_experiment *e, store *s, const run_options *options
   else
     for (size_t i = 0; i < sweep->count; i++) is_wanted[i] = !isnan(sweep->cells[i].lost_share);
   if (options->again == AGAIN_DATA) mark_descendants(sweep, is_wanted);
+  if (options->again == AGAIN_DATA && !error) say_unknown(sweep, is_wanted);
   for (size_t i = 0; i < sweep->count && !error; i++)
     if (is_wanted[i] && sweep->cells[i].state == CELL_FINISHED)
       error = set_waiting(e, s, options, why, &sweep->cells[i]);

@@ -68,6 +68,7 @@ typedef struct {
   int64_t turns;                             /* time slices it has had */
   double sliced_seconds; /* of those since it last started or was tried again */
   bool has_changed_files; /* finished, and the files that it was trained on have changed since */
+  bool has_unknown_files; /* finished, and nothing says whether these have changed */
   bool waits_for_memory;  /* and that was reported */
   bool has_begun;         /* an earlier process worked on it */
   bool ran_now;           /* a process was started in this sweep */
@@ -128,8 +129,12 @@ char *run_log_tail(const char *results, const char *directory);
 /* Pauses every sweep of an experiment, from any process: running cells write a checkpoint and stop,
  * and nothing starts until the pause ends (`is_wanted` false). A new `run_all` ends it. */
 err run_pause(const char *results, const char *name, bool is_wanted) ERR_MUST_CHECK;
-/* False when no process on this machine runs a sweep of the experiment; true also where that cannot
- * be known. */
+/* Marks RESULTS/FOLDER as in use until the descriptor is closed, also by the end of the process:
+ * the experiment's by its sweeps, NAME/slurm by those who follow its jobs. -1: there is no such
+ * folder. */
+int run_hold_folder(const char *results, const char *folder);
+/* False when no process on this machine holds the experiment's folder, or another one; true also
+ * where that cannot be known. */
 bool run_is_swept(const char *results, const char *name);
 bool run_is_paused(const char *results, const char *name);
 

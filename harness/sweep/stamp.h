@@ -8,11 +8,12 @@
 
 #include "sweep/run.h"
 
-/* "HOST DIGEST" of the files in data.train and text.vocabulary; the caller frees. "" when not all
- * of them can be listed (pipes, patterns that only the trainer expands). NULL when out of
- * memory. */
+/* "HOST DIGEST" of the files in data.train and text.vocabulary, "HOST lexicon:DIGEST" where a
+ * lexicon is one of them, "HOST set:DIGEST" of a classifier's labelled set; the caller frees. ""
+ * when not all of them can be listed (pipes, missing files). NULL when out of memory. */
 char *stamp_make(const settings *s);
-/* Sets has_changed_files for the finished cells whose stamp, made on this machine, differs now. */
+/* For finished cells: sets has_changed_files where the stamp, made on this machine, differs now,
+ * and has_unknown_files where there are no two stamps to compare. */
 err stamps_compare(store *s, run_sweep *sweep) ERR_MUST_CHECK;
 
 #endif

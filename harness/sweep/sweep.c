@@ -69,11 +69,18 @@ bool run_is_paused(const char *results, const char *name) {
   return is_there;
 }
 
-/* RESULTS/NAME itself, to be locked, which leaves no file behind; -1: it cannot be opened. */
+/* A folder below RESULTS itself, to be locked, which leaves no file behind; -1: it cannot be
+ * opened. */
 static int open_folder(const char *results, const char *name) {
   char *folder = directory_path(results, name, NULL);
   int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
   free(folder);
+  return fd;
+}
+
+int run_hold_folder(const char *results, const char *folder) {
+  int fd = open_folder(results, folder);
+  if (fd >= 0) flock(fd, LOCK_SH); /* fails on some network file systems */
   return fd;
 }
 
@@ -243,8 +250,7 @@ err run_all(const spec_experiment *e, store *s, const run_options *options, run_
     free(r);
     return error;
   }
-  int folder_fd = open_folder(options->results, e->name);
-  if (folder_fd >= 0) flock(folder_fd, LOCK_SH); /* fails on some network file systems */
+  int folder_fd = run_hold_folder(options->results, e->name);
   sigset_t blocked;
   block_signals(r, &blocked);
   if (wants_memory_limits(sweep)) r->cgroup_base = limits_find_cgroup();

@@ -113,10 +113,49 @@ static err check_out(const bisect_builds *builds, const char *commit, const char
   return error;
 }
 
+/* FOLDER/COMMIT.command holds the command line that built the checkout next to it. */
+static void name_command(const char *folder, strbuf *path) {
+  strbuf_format(path, "%s.command", folder);
+}
+
+/* Was the checkout built by the same command line, to its end? */
+static err was_built(const bisect_builds *builds, const char *folder, const char *program,
+                     bool *is_same) {
+  strbuf path = {0};
+  char *text = NULL;
+  size_t length;
+  name_command(folder, &path);
+  err error = NULL;
+  *is_same = access(program, X_OK) == 0 && fs_exists(strbuf_string(&path));
+  if (*is_same) error = fs_read(strbuf_string(&path), &text, &length);
+  if (*is_same && !error) *is_same = strcmp(text, builds->build) == 0;
+  free(text);
+  strbuf_free(&path);
+  return error;
+}
+
+/* What another command line left there could pass for this one's: its files are removed first. */
+static err build(const bisect_builds *builds, const char *folder, const char *program,
+                 const char *log) {
+  char *const clean[] = {"git", "-C", (char *)folder, "clean", "-ffdxq", NULL};
+  strbuf said = {0}, path = {0};
+  name_command(folder, &path);
+  unlink(strbuf_string(&path));
+  err error = access(program, X_OK) == 0 ? command_capture(clean, &said) : NULL;
+  if (!error) error = command_run_logged(builds->build, folder, log, builds->stop);
+  if (!error && access(program, X_OK) != 0)
+    error = err_new(ERR_INPUT, "'%s' did not build %s", builds->build, builds->program);
+  if (!error) error = fs_write_atomic(strbuf_string(&path), builds->build, strlen(builds->build));
+  strbuf_free(&said);
+  strbuf_free(&path);
+  return error;
+}
+
 err bisect_build(const bisect_builds *builds, const char *commit, char **program) {
   char root[PATH_MAX];
   strbuf log = {0};
   char *folder = NULL;
+  bool is_built;
   err error = fs_make_folders(builds->folder);
   if (!error && builds->logs) error = fs_make_folders(builds->logs);
   *program = NULL;
@@ -128,10 +167,8 @@ err bisect_build(const bisect_builds *builds, const char *commit, char **program
     FAIL(ERR_MEMORY, "out of memory: a build");
   strbuf_format(&log, "%s/%s.log", builds->logs ? builds->logs : root, commit);
   TRY(check_out(builds, commit, folder));
-  if (access(*program, X_OK) != 0)
-    TRY(command_run_logged(builds->build, folder, strbuf_string(&log), builds->stop));
-  if (access(*program, X_OK) != 0)
-    FAIL(ERR_INPUT, "'%s' did not build %s", builds->build, builds->program);
+  TRY(was_built(builds, folder, *program, &is_built));
+  if (!is_built) TRY(build(builds, folder, *program, strbuf_string(&log)));
 cleanup:
   strbuf_free(&log);
   free(folder);
@@ -144,14 +181,17 @@ cleanup:
 
 void bisect_remove_build(const bisect_builds *builds, const char *commit) {
   char root[PATH_MAX];
-  strbuf said = {0};
+  strbuf said = {0}, command = {0};
   char *folder = realpath(builds->folder, root) ? fs_join(root, commit) : NULL;
+  if (folder) name_command(folder, &command);
+  if (command.length) unlink(command.data);
   if (folder && fs_is_folder(folder)) {
     char *const words[] = {
         "git", "-C", (char *)builds->repository, "worktree", "remove", "--force", folder, NULL};
     err_free(command_capture(words, &said));
   }
   strbuf_free(&said);
+  strbuf_free(&command);
   free(folder);
 }
 

@@ -30,7 +30,8 @@ typedef struct {
 } bisect_builds;
 
 /* Builds the commit's program and returns its absolute path, which the caller frees. An existing
- * build is reused. ERR_INPUT when the build fails, naming its log, LOGS/COMMIT.log. */
+ * build by the same command line is reused; FOLDER/COMMIT.command has it. ERR_INPUT when the build
+ * fails, naming its log, LOGS/COMMIT.log. */
 err bisect_build(const bisect_builds *builds, const char *commit, char **program) ERR_MUST_CHECK;
 /* Removes the commit's checkout, if there is one. */
 void bisect_remove_build(const bisect_builds *builds, const char *commit);

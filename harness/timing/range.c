@@ -101,6 +101,92 @@ static err read_failures(range *r) {
   return error;
 }
 
+/* ---- builds ---- */
+
+/* BENCHMARKS/builds.jsonl: which compiler and flags each build command gave on a machine. */
+static err name_builds(const range *r, strbuf *path) {
+  strbuf_format(path, "%s/benchmarks/builds.jsonl", r->options->how.results);
+  return path->is_broken ? mem_error(0, "a path") : NULL;
+}
+
+static bool has_value(const json_t *list, const char *text) {
+  for (size_t i = 0; i < json_array_size(list); i++)
+    if (strcmp(json_string_value(json_array_get(list, i)), text) == 0) return true;
+  return false;
+}
+
+/* Those of this build command on this machine, and of others. Free both with json_decref. */
+static err read_builds(const range *r, json_t **own, json_t **others) {
+  strbuf path = {0};
+  char *text = NULL;
+  size_t length;
+  *own = json_array();
+  *others = json_array();
+  err error = name_builds(r, &path);
+  if (!error && fs_exists(path.data)) error = fs_read(path.data, &text, &length);
+  for (char *rest = text, *line; !error && (line = strsep(&rest, "\n"));) {
+    json_t *object = json_loads(line, 0, NULL);
+    json_t *build = json_object_get(object, "build");
+    if (json_is_string(build) && is_text(object, "machine", r->machine))
+      json_array_append(is_text(object, "build_command", r->options->builds.build) ? *own : *others,
+                        build);
+    json_decref(object);
+  }
+  free(text);
+  strbuf_free(&path);
+  return error;
+}
+
+static err append_build(const range *r, const char *build) {
+  strbuf line = {0}, path = {0};
+  json_writer w = jsonw_start(&line);
+  jsonw_object(&w, NULL);
+  jsonw_string(&w, "event", "built"); /* no sample (store_ingest_samples) */
+  jsonw_string(&w, "build_command", r->options->builds.build);
+  jsonw_string(&w, "machine", r->machine);
+  jsonw_string(&w, "build", build);
+  jsonw_end(&w);
+  strbuf_append_char(&line, '\n');
+  err error = name_builds(r, &path);
+  int fd = error ? -1 : open(path.data, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (!error && fd < 0) error = err_new(ERR_IO, "%s: cannot be written", path.data);
+  if (!error)
+    error = line.is_broken ? mem_error(0, "a build")
+                           : fs_write_all(fd, line.data, line.length, path.data);
+  if (fd >= 0) close(fd);
+  strbuf_free(&line);
+  strbuf_free(&path);
+  return error;
+}
+
+/* Remembers what the build command gave, so that a later call with another does not take its rounds
+ * for that one's. */
+static err record_build(const range *r, const char *program) {
+  program_identity identity;
+  json_t *own = NULL, *others = NULL;
+  err error = identity_of_program(program, r->options->builds.repository, &identity);
+  if (!error) error = read_builds(r, &own, &others);
+  if (!error && *identity.build && !has_value(own, identity.build))
+    error = append_build(r, identity.build);
+  json_decref(own);
+  json_decref(others);
+  return error;
+}
+
+/* A JSON array of the builds that only other commands gave. */
+static err list_other_builds(const range *r, char **text) {
+  json_t *own = NULL, *others = NULL, *list = json_array();
+  err error = read_builds(r, &own, &others);
+  for (size_t i = 0; i < json_array_size(others); i++)
+    if (!has_value(own, json_string_value(json_array_get(others, i))))
+      json_array_append(list, json_array_get(others, i));
+  *text = error ? NULL : json_dumps(list, 0);
+  json_decref(own);
+  json_decref(others);
+  json_decref(list);
+  return error || *text ? error : mem_error(0, "builds");
+}
+
 /* ---- one commit ---- */
 
 static void show(void *context, size_t round, size_t rounds) {
@@ -205,6 +291,7 @@ static err try_reference(range *r, const bisect_commit *c, const char **failure)
   err error = build(r, c, &program);
   *failure = error ? "not_built" : "not_measured";
   if (!error) error = measure(r, program, 1);
+  if (!error) error = record_build(r, program);
   if (error) {
     if (!r->options->builds.folder) bisect_remove_build(&r->builds, c->id);
     free(program);
@@ -292,12 +379,14 @@ static err plan(range *r) {
   double total = 0;
   r->missing = mem_zeroed(r->count, sizeof *r->missing);
   r->has_failed = mem_zeroed(r->count, sizeof *r->has_failed);
+  char *other_builds = NULL;
   if (!r->missing || !r->has_failed) return mem_error(r->count, "commits");
   err error = read_failures(r);
+  if (!error) error = list_other_builds(r, &other_builds);
   for (size_t i = 0; i < r->count && !error; i++) {
     size_t known = 0, wanted = r->options->how.rounds;
     error = store_count_rounds(r->s, r->options->how.metric, strbuf_string(&r->words), r->machine,
-                               r->commits[i].id, &known);
+                               r->commits[i].id, other_builds, &known);
     r->missing[i] = known < wanted ? wanted - known : 0;
     if (r->missing[i] == 0)
       r->result->known++;
@@ -307,6 +396,7 @@ static err plan(range *r) {
       total += (double)(BUILD_ROUNDS + r->missing[i]);
     if (r->missing[i] == 0) r->has_failed[i] = false;
   }
+  free(other_builds);
   r->bar = progress_start("measuring", total, 0, r->options->shows_progress);
   return error;
 }

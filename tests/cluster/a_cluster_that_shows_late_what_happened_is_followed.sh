@@ -67,16 +67,25 @@ expect_status 0 bench db rebuild
 expect_status 0 bench runs archive "$(ask "SELECT run_id FROM v_cell_latest WHERE label = 'mask_ratio=0.5'")"
 (trap '' HUP; exec "$FLIPBENCH" submit experiments/small.yaml --slurm) > follow.txt 2>&1 & follower=$!
 await 30 grep -q 'job [0-9]*: 1 task' follow.txt
+# Meanwhile the database is not rebuilt, as it is in use; nor is there a sweep on this machine to pause.
+kill -STOP $follower
+refused=0; bench db rebuild > /dev/null 2> rebuild.txt || refused=$?
+bench pause small 2> pause.txt || true
+kill -CONT $follower
+[ $refused = 2 ] || fail "the database was rebuilt while jobs were followed: $refused"
+expect_line rebuild.txt "results/small: 'flipbench submit' is running, and what it finishes would be missing in the new database"
+expect_line pause.txt "no sweep of 'small' is running"
 kill -HUP $follower
 got=0; wait $follower || got=$?
 [ $got = 0 ] || { cat follow.txt; fail "following ended with $got"; }
 expect_answer "SELECT count(*) FROM run WHERE archived AND directory LIKE '%mask_ratio=0.5%unmasked%'" 1
 expect_answer "SELECT count(*), sum(status = 'finished') FROM v_cell_latest" '5|5'
+expect_status 0 bench db rebuild
 expect_status 0 bench report small
 ! grep -q 'not run' out.txt || { cat out.txt; fail 'the tuning was not repeated'; }
 
 # The end of an earlier process is not that of a task which was cancelled before it started.
-rm -rf results
+rm -rf results follow.txt
 FAKE_STEP_MS=50 "$FLIPBENCH" run experiments/small.yaml > first.txt 2>&1 & sweep=$!
 await 30 trains
 kill -TERM $sweep

@@ -71,7 +71,7 @@ elsewhere beside
 mkdir data && cp "$SCRATCH"/store/scenes/*.tar data/
 same beside.tar.gz
 expect_line out.txt 'training data data/train-\*\.tar: same as recorded \(1 file, '
-expect_line out.txt 'evaluation images data/heldout-\*\.tar: same as recorded'
+expect_line out.txt 'evaluation images data/heldout-\*\.tar: same as where the bundle was made'
 [ ! -L reproduced/beside/files/data ] || fail "the data folder hides what was packed in it"
 
 # Other data, missing data, and data in another place.
@@ -136,7 +136,7 @@ elsewhere absolute
 expect_status 2 bench reproduce absolute.tar.gz
 expect_line err.txt 'training data .*/gone/shards/train-\*\.tar: missing here'
 same absolute.tar.gz --data "$SCRATCH/moved"
-expect_line out.txt 'evaluation images .*/gone/shards/heldout-\*\.tar: same as recorded'
+expect_line out.txt 'evaluation images .*/gone/shards/heldout-\*\.tar: same as where the bundle was made'
 rm -r "$SCRATCH/moved"
 
 # A shipped preset and a shipped evaluation set, from a folder that has neither; settings by words; a

@@ -107,7 +107,7 @@ expect_line err.txt '--no-run trains nothing: leave --data, --other-data and --j
 
 # A bundle of the first version has fingerprints of the data and no list of what was read.
 mkdir first && tar xzf tiny.tar.gz -C first
-data=$(tr -d ' \n' < first/tiny/MANIFEST.json | sed 's/.*"recorded":\["\([0-9a-f]*\)".*/"\1"/')
+data=$(tr -d ' \n' < first/tiny/MANIFEST.json | sed 's/"recorded":\["\([0-9a-f]*\)".*/ "\1"/; s/.* //')
 echo '{"version":1,"name":"tiny","experiment":"files/tiny.yaml","profile":"","created":"then","commit":"c","data":['"$data"'],"files":[]}' \
   > first/tiny/MANIFEST.json
 tar czf first.tar.gz -C first tiny

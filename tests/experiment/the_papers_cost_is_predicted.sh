@@ -25,6 +25,18 @@ fast=$(value device_hours 1)
 cost "$paper/table1a.yaml" --profile paper --rate h100 --ranks 256 --link 25 --json
 awk -v slow="$(value device_hours 1)" -v fast="$fast" 'BEGIN { exit !(slow > 1.5 * fast) }' || fail "a slow link costs nothing"
 
+# each cell has the micro-batches of the row that it is predicted from: 1,024 samples on a device that
+# were measured at once are not encoded twice, whatever the batch of other rows
+sed '/"mask_ratio":0,/!s/"batch_size":256/"batch_size":1024/' "$SOURCE/experiments/devices/h100.jsonl" > fitted.jsonl
+sed 's/"batch_size":256/"batch_size":1024/' "$SOURCE/experiments/devices/h100.jsonl" > whole.jsonl
+hours() { cost "$paper/table1a.yaml" --profile paper --rate "$1" --ranks 32 --link 1e6 --latency 0 --cells --json; value device_hours "$2"; }
+near "$(hours fitted.jsonl 2)" "$(hours whole.jsonl 2)" 1e-6
+awk -v a="$(hours fitted.jsonl 1)" -v b="$(hours whole.jsonl 1)" 'BEGIN { exit !(a > 1.25 * b) }' || fail "512 samples were measured at once"
+cost "$paper/table1a.yaml" --profile paper --rate fitted.jsonl
+expect_line out.txt 'micro-batches of at most the batch of the nearest measured row, 256 to 1024 samples'
+cost "$paper/table1a.yaml" --profile paper --rate h100
+expect_line out.txt 'micro-batches of at most 256 samples, the measured batch'
+
 # a classifier with mixup needs whole pairs on each device: 130 samples are not divided between two
 sed 's/batch_size: 1024$/batch_size: 130/' "$paper/table3.yaml" > pairs.yaml
 cost pairs.yaml --profile paper --rate h100 --ranks 2 --link 25

@@ -104,9 +104,44 @@ expect_status 0 bench run experiments/two.yaml --set seed=11
 ! grep -q 'changed since' err.txt || fail 'nothing has changed'
 printf 'other' > x.tar
 expect_status 0 bench run experiments/two.yaml --set seed=11
-expect_line err.txt 'data.train or text.vocabulary changed since 2 of 2 cells were trained on them'
+expect_line err.txt 'files that 2 of 2 cells were trained on have changed since; their results are for the old data'
 expect_status 0 bench run experiments/two.yaml --set seed=11 --retry data
 ! grep -q 'changed since' err.txt || fail 'said after it was mended'
 expect_status 0 bench db rebuild
 expect_status 0 bench run experiments/two.yaml --set seed=11
 ! grep -q 'changed since' err.txt || fail 'said after it was mended'
+
+# The same for every way to name data: ranges, weights, lists, a classifier's labelled set.
+variant() { # NAME, then lines of YAML
+  local name=$1 && shift
+  { echo "name: $name"; echo 'matrix: {mask_ratio: [0]}'; echo 'settings:'
+    printf '  %s\n' 'samples: 2k' 'batch_size: 64' 'eval.points: 1' "$@"; } > "experiments/$name.yaml"
+  expect_status 0 bench run "experiments/$name.yaml"
+  expect_status 0 bench run "experiments/$name.yaml" --retry data
+  expect_answer "SELECT count(*) FROM run WHERE directory LIKE '$name/%'" 1
+}
+changed() { # NAME FILE: replaced, said, trained again
+  printf 'another' > "$2"
+  expect_status 0 bench run "experiments/$1.yaml"
+  expect_line err.txt 'files that 1 of 1 cells were trained on have changed since'
+  expect_status 0 bench run "experiments/$1.yaml" --retry data
+  ! grep -q 'cannot tell' err.txt || fail "the files are known"
+  expect_answer "SELECT count(*), sum(archived) FROM run WHERE directory LIKE '$1/%'" '2|1'
+}
+for number in 0 1 2; do printf 'one' > "y-0000$number.tar"; printf 'one' > "z-$number.tar"; done
+echo 'z-{0..2}.tar' > list.txt
+variant ranges 'text.vocabulary: vocab.txt' 'data.train: ["y-{00000..00002}.tar#weight=2"]'
+changed ranges y-00001.tar
+variant listed 'text.vocabulary: vocab.txt' 'data.train: ["@list.txt", "shards:x.tar", "scenes:0"]'
+changed listed z-2.tar
+printf '%s\n' 'name: labelled' 'images: ["y-*.tar"]' 'tasks: [zeroshot]' 'label: shape' 'class_file: classes.txt' > set.yaml
+echo circle > classes.txt
+variant classified 'classification: {classes: 10, train: set.yaml}'
+changed classified classes.txt
+variant tagged 'text.vocabulary: vocab.txt' 'data.train: x.tar' 'text_mask_mode: syntax' 'text_mask_ratio: 0.5' \
+  'text_mask_lexicon: list.txt'
+changed tagged list.txt
+
+# Where nothing can be compared, that is said instead of nothing.
+variant piped 'text.vocabulary: vocab.txt' 'data: {train: "pipe:cat x.tar", allow_pipes: true}'
+expect_line err.txt 'retry data: cannot tell whether the files of 1 of 1 finished cell have changed \(mask_ratio=0\)'

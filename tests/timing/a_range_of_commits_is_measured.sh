@@ -63,6 +63,23 @@ expect_line err.txt '9 commits: 0 measured now, 8 measured before, 1 skipped'
 [ "$(wc -l < calls)" = "$calls" ] || fail "measured again"
 expect_status 0 measure --measure c01..c09 --again
 expect_line err.txt 'is skipped'
+# Another build command is measured too, and its builds are its own where the checkouts are kept.
+other=${build/sed \"/sed \"s\/-O3\/-O1\/; }
+[ "$other" != "$build" ] || fail "the same command"
+for command in "$build" "$other"; do
+  expect_status 0 bench history --repository repo --build "$command" --program out/flip --rounds 3 --no-progress --measure c08..c09 \
+    --builds kept --results of_two
+  expect_line err.txt '2 commits: 2 measured now, 0 measured before'
+done
+expect_line out.txt 'build +gcc 12.2.0, -O1'
+expect_line out.txt 'build +gcc 12.2.0, -O3'
+for command in "$build" "$other"; do
+  expect_status 0 bench history --repository repo --build "$command" --program out/flip --rounds 3 --no-progress --measure c08..c09 \
+    --builds kept --results of_two
+  expect_line err.txt '2 commits: 0 measured now, 2 measured before'
+  ! grep -q 'not a sample' err.txt || { cat err.txt; fail "a record of builds is taken for samples"; }
+done
+for c in c08 c09; do git -C repo worktree remove --force "$PWD/kept/$(git -C repo rev-parse $c)"; done
 # Other words are another measurement; more rounds are added to what is there.
 expect_status 0 measure --measure c08..c09 -- bench step -s threads=1
 expect_line err.txt '2 commits: 2 measured now, 0 measured before'
