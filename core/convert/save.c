@@ -336,6 +336,7 @@ static bool is_crop_rounded(const settings *s) {
 }
 
 void weights_describe_changes(weights_format format, const weights *w, strbuf *remarks) {
+  enum { CLIP_TOKENS = 49408 };
   if (format != WEIGHTS_HF && format != WEIGHTS_OPEN_CLIP) return;
   const bool is_hf = format == WEIGHTS_HF;
   const settings *s = &w->s;
@@ -349,6 +350,13 @@ void weights_describe_changes(weights_format format, const weights *w, strbuf *r
         "model did: their embeddings differ\n",
         library);
   if (s->text_tokenizer == TOKENIZER_WORDPIECE) return;
+  if (w->format == WEIGHTS_FLIP && !weights_hold_words(w, CLIP_TOKENS))
+    strbuf_format(
+        remarks,
+        "text.vocabulary: %s splits texts by CLIP's own list of merges, of %d tokens, and "
+        "this model was trained with another, of %ld, which is not exported: it has other "
+        "tokens there, or none\n",
+        library, CLIP_TOKENS, (long)w->vocabulary);
   if (s->text_tokenizer != words)
     strbuf_format(remarks,
                   "text.tokenizer: %s cleans texts in another way than this model's tokenizer: "

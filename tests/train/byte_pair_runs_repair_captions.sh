@@ -18,6 +18,11 @@ same() {
 }
 same || fail "a wrongly decoded caption is not the repaired one"
 same --set text.repair=false && fail "text.repair: false repairs"
+# The libraries have CLIP's list of merges, not this one.
+sed 's/^text.pool: eot/&\nimage.pool: class\nimage.position: learned\nimage.patch_bias: false\ntext.causal: true/' run.yaml >clip.yaml
+"$FLIP" train --config clip.yaml --no-progress --out clip -s samples=64 -s warmup_samples=0 -s eval.points=0 >/dev/null || fail "train"
+expect_status 0 "$FLIP" convert -i clip -o exported -f open_clip
+expect_line err.txt "text.vocabulary: open_clip splits texts by CLIP's own list of merges, of 49408 tokens, and this model was trained with another"
 # Its checkpoint and config.yaml as written before: without text.repair.
 LC_ALL=C sed -i 's/text.repair: true/                 /' run/config.yaml run/checkpoints/*.safetensors
 without_checksum run/checkpoints/*.safetensors
