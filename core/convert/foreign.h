@@ -27,6 +27,9 @@ err foreign_read_hf(const json_t *root, settings *s, int64_t *vocabulary) ERR_MU
 err foreign_read_end_of_text(const json_t *root, int64_t *end) ERR_MUST_CHECK;
 /* The same for open_clip, whose argmax pools the largest. */
 err foreign_read_eos_id(const json_t *root, int64_t *end) ERR_MUST_CHECK;
+/* open_clip's hf_tokenizer_name, with which it cleans texts in another way and leaves them to
+ * transformers; "": none. */
+const char *foreign_other_tokenizer(const json_t *root);
 err foreign_read_bert(const json_t *root, settings *s, int64_t *vocabulary) ERR_MUST_CHECK;
 err foreign_read_vit(const json_t *root, settings *s) ERR_MUST_CHECK;
 err foreign_read_open_clip(const json_t *root, settings *s, int64_t *vocabulary) ERR_MUST_CHECK;

@@ -119,9 +119,18 @@ err foreign_read_open_clip(const json_t *root, settings *s, int64_t *vocabulary)
   return error;
 }
 
-err foreign_read_eos_id(const json_t *root, int64_t *end) {
+static const json_t *text_of(const json_t *root) {
   const json_t *model = json_object_get(root, "model_cfg");
-  const json_t *text = json_object_get(model ? model : root, "text_cfg");
+  return json_object_get(model ? model : root, "text_cfg");
+}
+
+const char *foreign_other_tokenizer(const json_t *root) {
+  const char *name = json_string_value(json_object_get(text_of(root), "hf_tokenizer_name"));
+  return name ? name : "";
+}
+
+err foreign_read_eos_id(const json_t *root, int64_t *end) {
+  const json_t *text = text_of(root);
   const char *pool = json_string_value(json_object_get(text, "pool_type"));
   const json_t *value = json_object_get(text, "eos_id");
   *end = END_IS_LARGEST;

@@ -185,26 +185,20 @@ static err find_vocabulary(const source *from, weights *w) {
   return wordpiece_check(from->folder, w->words_fault, sizeof w->words_fault);
 }
 
-/* With hf_tokenizer_name open_clip cleans texts in another way, and leaves them to transformers. */
-static void note_other_tokenizer(const source *from, const char *json, weights *w) {
+/* What a whole model's configuration says of its texts. */
+static err read_texts(const source *from, const char *json, weights *w) {
+  const bool is_open_clip = from->format == WEIGHTS_OPEN_CLIP;
   json_t *root = json_loads(json, 0, NULL);
-  const json_t *model = json_object_get(root, "model_cfg");
-  const json_t *text = json_object_get(model ? model : root, "text_cfg");
-  const char *name = json_string_value(json_object_get(text, "hf_tokenizer_name"));
-  if (name && *name)
+  err error = !root          ? err_new(ERR_INPUT, "is not JSON")
+              : is_open_clip ? foreign_read_eos_id(root, &w->end_of_text)
+                             : foreign_read_end_of_text(root, &w->end_of_text);
+  const char *other = is_open_clip && root ? foreign_other_tokenizer(root) : "";
+  if (*other)
     snprintf(w->words_fault, sizeof w->words_fault,
              "%.200s/open_clip_config.json: hf_tokenizer_name '%.100s': open_clip prepares this "
              "model's texts by its HFTokenizer, which is not supported; give a vocabulary that "
              "flip reads with --set text.vocabulary=FILE if the model is to be trained on",
-             from->folder, name);
-  json_decref(root);
-}
-
-static err read_end_of_text(const char *json, bool is_open_clip, int64_t *end) {
-  json_t *root = json_loads(json, 0, NULL);
-  err error = !root          ? err_new(ERR_INPUT, "is not JSON")
-              : is_open_clip ? foreign_read_eos_id(root, end)
-                             : foreign_read_end_of_text(root, end);
+             from->folder, other);
   json_decref(root);
   return error;
 }
@@ -246,9 +240,7 @@ err source_read_model(const source *from, weights *w) {
   error = err_context(weights_read_config(from->format, json, preprocessor, &w->s, &w->vocabulary),
                       "%s/%s", from->folder, name);
   w->is_padded = true;
-  if (!error && (is_open_clip || from->format == WEIGHTS_HF))
-    error = read_end_of_text(json, is_open_clip, &w->end_of_text);
-  if (!error && is_open_clip) note_other_tokenizer(from, json, w);
+  if (!error && (is_open_clip || from->format == WEIGHTS_HF)) error = read_texts(from, json, w);
   if (!error) error = find_vocabulary(from, w);
 cleanup:
   free(json);

@@ -80,14 +80,7 @@ static err choose_precision(const ops_plugin *plugin, const settings *s, ops_ope
   if (out->precision != PRECISION_AUTO) return measure_known(plugin, s, out);
   err error = measure(plugin, s, PRECISION_FP32, &fp32);
   if (error) return error;
-  /* again where it loses, lest other work decides; it fails on a processor without bf16 */
-  for (int i = 0; i < 2 && bf16 <= fp32 * bf16_must_win_by; i++) {
-    double rate = 0;
-    error = measure(plugin, s, PRECISION_BF16, &rate);
-    if (rate > bf16) bf16 = rate;
-    if (error) break;
-  }
-  err_free(error);
+  err_free(measure(plugin, s, PRECISION_BF16, &bf16)); /* a processor without bf16 */
   bool is_bf16 = bf16 > fp32 * bf16_must_win_by;
   out->precision = is_bf16 ? PRECISION_BF16 : PRECISION_FP32;
   out->gemm_flops_per_second = is_bf16 ? bf16 : fp32;

@@ -19,6 +19,7 @@
 #include "base/json.h"
 #include "base/json_read.h"
 #include "base/mem.h"
+#include "store/runs.h"
 #include "sweep/ranks.h"
 
 enum { LONGEST_LABEL = 100, LOG_TAIL_BYTES = 4096, LOG_TAIL_LINES = 20, LOCK_TEXT = 128 };
@@ -44,6 +45,26 @@ char *directory_path(const char *results, const char *directory, const char *fil
   strbuf path = {0};
   strbuf_format(&path, "%s/%s%s%s", results, directory, file ? "/" : "", file ? file : "");
   return strbuf_take(&path);
+}
+
+err directory_find_name(store *s, const char *results, const char *directory, const char *ending,
+                        bool is_unused, char **name) {
+  enum { MOST = 100000 };
+  *name = NULL;
+  for (int n = 1; n < MOST; n++) {
+    strbuf text = {0};
+    store_run other = {0};
+    strbuf_format(&text, "%s%s%d", directory, ending, n);
+    char *path = directory_path(results, strbuf_string(&text), NULL);
+    err error = path ? store_find_run_in(s, strbuf_string(&text), &other) : mem_error(0, "a path");
+    bool is_free = !error && !other.run_id && !(is_unused && fs_exists(path));
+    if (!error) store_free_run(&other);
+    free(path);
+    if (is_free) *name = strbuf_take(&text);
+    strbuf_free(&text);
+    if (error || is_free) return error;
+  }
+  return err_new(ERR_INPUT, "%s: too many runs of one cell that are called %sN", directory, ending);
 }
 
 /* "PID HOST\n": a process id is meaningless on another machine. */

@@ -6,11 +6,17 @@
 
 #include "base/err.h"
 #include "experiment/spec.h"
+#include "store/store.h"
 
 /* "quickstart/mask_ratio=0.5-1a2b3c4d"; the caller frees; NULL when out of memory. */
 char *directory_name(const spec_experiment *e, const spec_cell *cell);
 /* "FOLDER/NAME/FILE"; the caller frees; NULL when out of memory. */
 char *directory_path(const char *results, const char *directory, const char *file);
+
+/* The first DIRECTORY ENDING N, "….failed-2", of which no run is recorded (a run keeps the name of
+ * a folder that was deleted by hand); is_unused: nor is there such a folder. The caller frees. */
+err directory_find_name(store *s, const char *results, const char *directory, const char *ending,
+                        bool is_unused, char **name) ERR_MUST_CHECK;
 
 typedef enum {
   LOCK_TAKEN,    /* acquired: *fd holds it until closed */

@@ -85,27 +85,6 @@ static err mark_archived(store *s, const char *results, const kept_run *run, boo
 
 /* ---- archive and restore ---- */
 
-/* The first "DIRECTORY.archived-N" of which no run is recorded; nor is there a folder, unless the
- * run's own is missing. The caller frees. */
-static err find_name(store *s, const char *results, const kept_run *run, char **name) {
-  enum { MOST = 100000 };
-  *name = NULL;
-  for (int n = 1; n < MOST; n++) {
-    strbuf text = {0};
-    store_run other = {0};
-    strbuf_format(&text, "%s.archived-%d", run->directory, n);
-    char *path = directory_path(results, strbuf_string(&text), NULL);
-    err error = path ? store_find_run_in(s, strbuf_string(&text), &other) : mem_error(0, "a path");
-    bool is_free = !error && !other.run_id && !(run->is_there && fs_exists(path));
-    if (!error) store_free_run(&other);
-    free(path);
-    if (is_free) *name = strbuf_take(&text);
-    strbuf_free(&text);
-    if (error || is_free) return error;
-  }
-  return err_new(ERR_INPUT, "%s: too many archived runs of one cell", run->directory);
-}
-
 /* In this order, being killed in between leaves a run recorded in a folder that is missing, which
  * run_archive finds under its new name. */
 static err rename_folder(store *s, const char *results, const kept_run *run, const char *name) {
@@ -130,7 +109,7 @@ err run_archive(store *s, const char *results, int64_t run_id) {
   TRY(refuse_alive(results, &run, "archive"));
   if (!run.is_archived) TRY(mark_archived(s, results, &run, true));
   if (is_away) goto cleanup;
-  TRY(find_name(s, results, &run, &name));
+  TRY(directory_find_name(s, results, run.directory, ".archived-", run.is_there, &name));
   if (run.is_there)
     error = rename_folder(s, results, &run, name);
   else /* so that the cell's next run is not taken for this one */

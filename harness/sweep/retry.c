@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
 #include "base/mem.h"
 #include "store/runs.h"
 #include "sweep/directory.h"
@@ -47,32 +46,19 @@ static err set_aside(store *s, const char *results, run_cell *c) {
   /* a run that was set aside already, and whose next process could not be recorded */
   const char *ending = strstr(c->directory, ".failed-");
   const size_t own = ending ? (size_t)(ending - c->directory) : strlen(c->directory);
-  char *from = directory_path(results, c->directory, NULL), *to = NULL;
-  strbuf name = {0};
-  for (int n = 1; !error && n < 1000; n++) {
-    strbuf_clear(&name);
-    strbuf_format(&name, "%.*s.failed-%d", (int)own, c->directory, n);
-    free(to);
-    to = directory_path(results, strbuf_string(&name), NULL);
-    if (!from || !to) {
-      error = mem_error(0, "a path");
-    } else {
-      /* a run keeps the name of a folder that was deleted by hand */
-      store_run other = {0};
-      error = store_find_run_in(s, strbuf_string(&name), &other);
-      const bool is_free = !error && !other.run_id && !fs_exists(to);
-      if (!error) store_free_run(&other);
-      if (is_free) break;
-    }
-  }
+  char *from = directory_path(results, c->directory, NULL), *to = NULL, *name = NULL;
+  c->directory[own] = '\0';
+  if (!from) FAIL(ERR_MEMORY, "out of memory: a path");
+  TRY(directory_find_name(s, results, c->directory, ".failed-", true, &name));
+  to = directory_path(results, name, NULL);
+  if (!to) FAIL(ERR_MEMORY, "out of memory: a path");
   /* in this order, being killed in between leaves a directory that the next plan reads again */
-  if (!error) error = store_move_run(s, c->run_id, strbuf_string(&name));
-  if (!error && rename(from, to) != 0)
-    error = err_errno(errno, "%s: cannot rename to %s", from, to);
-  strbuf_free(&name);
+  TRY(store_move_run(s, c->run_id, name));
+  if (rename(from, to) != 0) error = err_errno(errno, "%s: cannot rename to %s", from, to);
+cleanup:
+  free(name);
   free(from);
   free(to);
-  c->directory[own] = '\0';
   c->run_id = 0;
   c->has_begun = false;
   return error;

@@ -1,23 +1,8 @@
 # Whatever way an experiment names its files, its bundle is all that another machine needs besides
 # the data: every part is packed on one side, and reproduced in an empty folder on the other.
-. "$SOURCE/tests/support/training.sh"
-unset FLIPBENCH_DB
-export NO_COLOR=1
-bench() { "$FLIPBENCH" "$@"; }
-make_data
+. "$SOURCE/tests/support/bundle.sh"
 mkdir home store && mv data store/scenes && cd home
-cat > tiny.yaml <<'Y'
-image: {size: 24, patch: 8, width: 16, layers: 1, heads: 1}
-text: {width: 16, layers: 1, heads: 1, length: 8, vocabulary: vocab.txt}
-embed_dim: 8
-batch_size: 16
-samples: 64
-learning_rate: 1.0e-3
-threads: 1
-precision: fp32
-data.train: ["data/train-*.tar"]
-eval: {sets: [], points: 1}
-Y
+make_tiny
 report='report: {rows: mask_ratio, columns: [samples_per_second, final_loss], plots: []}'
 experiment() { # PATH, then lines of YAML
   mkdir -p "$(dirname "$1")"

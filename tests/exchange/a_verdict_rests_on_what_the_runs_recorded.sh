@@ -1,23 +1,8 @@
 # What `reproduce` calls the same data is what the recorded runs read: the lexicon of a mask, data in the
 # streaming order, and files that changed between the run and its bundle.
-. "$SOURCE/tests/support/training.sh"
-unset FLIPBENCH_DB
-export NO_COLOR=1
-bench() { "$FLIPBENCH" "$@"; }
-make_data
+. "$SOURCE/tests/support/bundle.sh"
 mkdir home && mv data vocab.txt home/ && cd home
-cat > tiny.yaml <<'Y'
-image: {size: 24, patch: 8, width: 16, layers: 1, heads: 1}
-text: {width: 16, layers: 1, heads: 1, length: 8, vocabulary: vocab.txt}
-embed_dim: 8
-batch_size: 16
-samples: 64
-learning_rate: 1.0e-3
-threads: 1
-precision: fp32
-data.train: ["data/train-*.tar"]
-eval: {sets: [], points: 1}
-Y
+make_tiny
 experiment() { # NAME ROWS, then lines of YAML
   local name=$1 rows=$2 && shift 2
   { echo "name: $name"; echo 'base: tiny.yaml'; printf '%s\n' "$@"
