@@ -6,18 +6,13 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "exchange/inputs.h"
+#include "report/results.h"
 #include "store/inputs.h"
-#include "store/runs.h"
 
-/* The inputs of the run shown for a cell; run_id 0: it has none. Free with store_free_inputs. */
-static err load(store *s, const char *cell_id, store_inputs *given) {
-  store_run run;
+/* The inputs of a cell's result; run_id 0: it has none. Free with store_free_inputs. */
+static err load(store *s, const store_result *result, store_inputs *given) {
   *given = (store_inputs){0};
-  err error = store_find_run(s, cell_id, &run);
-  if (error) return error;
-  if (run.run_id) error = store_load_inputs(s, run.run_id, given);
-  store_free_run(&run);
-  return error;
+  return result->run_id ? store_load_inputs(s, result->run_id, given) : NULL;
 }
 
 /* ---- the fingerprints of one input ---- */
@@ -48,13 +43,14 @@ static void cut_out(const json_t *input, char *digests) {
     memmove(digests, plus ? plus + 1 : "", plus ? strlen(plus) : 1);
 }
 
-static err find_one(store *s, const json_t *input, const char *cell_id, char **fingerprint) {
+static err find_one(store *s, const json_t *input, const store_result *result, char **fingerprint) {
   store_inputs given;
   *fingerprint = NULL;
-  if (inputs_has_role(input, "train")) return store_find_data_fingerprint(s, cell_id, fingerprint);
-  err error = load(s, cell_id, &given);
+  err error = load(s, result, &given);
   if (error || !given.run_id) return error;
-  input_kind kind = inputs_has_role(input, "weights") ? INPUT_INIT : INPUT_VOCABULARY;
+  input_kind kind = inputs_has_role(input, "train")     ? INPUT_DATA
+                    : inputs_has_role(input, "weights") ? INPUT_INIT
+                                                        : INPUT_VOCABULARY;
   *fingerprint = mem_copy_string(given.got[kind]);
   if (*fingerprint)
     cut_out(input, *fingerprint);
@@ -73,16 +69,18 @@ static bool has_text(const json_t *list, const char *text) {
 err recorded_fingerprints(store *s, const spec_experiment *e, const json_t *input,
                           json_t **recorded) {
   json_t *list = json_array();
-  err error = list ? NULL : mem_error(0, "fingerprints");
+  store_result *results = NULL;
+  err error = list ? results_find(e, s, &results) : mem_error(0, "fingerprints");
   for (size_t i = 0; i < e->cell_count && !error; i++) {
     char *fingerprint;
     if (!is_read(input, &e->cells[i].settings)) continue;
-    error = find_one(s, input, e->cells[i].id, &fingerprint);
+    error = find_one(s, input, &results[i], &fingerprint);
     if (error || !fingerprint) continue;
     if (*fingerprint && !has_text(list, fingerprint))
       json_array_append_new(list, json_string(fingerprint));
     free(fingerprint);
   }
+  free(results);
   if (error)
     json_decref(list);
   else
@@ -186,10 +184,18 @@ static err compare_runs(differences *all, const spec_cell *cell, const store_inp
   return error;
 }
 
-static err compare_cell(store *first, store *again, const spec_cell *cell, differences *all) {
+/* Where the results of one of two records are. */
+typedef struct {
+  store *s;
+  store_result *results; /* one per cell */
+} record_results;
+
+static err compare_cell(const record_results *first, const record_results *again,
+                        const spec_experiment *e, size_t i, differences *all) {
+  const spec_cell *cell = &e->cells[i];
   store_inputs then, now = {0};
-  err error = load(first, cell->id, &then);
-  if (!error) error = load(again, cell->id, &now);
+  err error = load(first->s, &first->results[i], &then);
+  if (!error) error = load(again->s, &again->results[i], &now);
   bool has_both = then.run_id && now.run_id;
   all->lacks_runs = all->lacks_runs || !has_both;
   if (!error && has_both) error = compare_runs(all, cell, &then, &now);
@@ -225,21 +231,26 @@ static void forgive_unrecorded(const differences *all, strbuf *said, localise_ma
                         "where the bundle was made\n");
 }
 
-static err open_results(const char *results, store **s) {
+static err open_results(const spec_experiment *e, const char *results, record_results *r) {
   char *path = fs_join(results, "flipbench.db");
-  err error = path ? store_open_existing(path, s) : mem_error(0, "a path");
+  err error = path ? store_open_existing(path, &r->s) : mem_error(0, "a path");
   free(path);
-  return error;
+  return error ? error : results_find(e, r->s, &r->results);
+}
+
+static void close_results(record_results *r) {
+  free(r->results);
+  store_close(r->s);
 }
 
 err recorded_compare(const spec_experiment *e, const char *first, const char *again, strbuf *said,
                      localise_match *match) {
-  store *then = NULL, *now = NULL;
+  record_results then = {0}, now = {0};
   differences all = {0};
-  err error = open_results(first, &then);
-  if (!error) error = open_results(again, &now);
+  err error = open_results(e, first, &then);
+  if (!error) error = open_results(e, again, &now);
   for (size_t i = 0; i < e->cell_count && !error; i++)
-    error = compare_cell(then, now, &e->cells[i], &all);
+    error = compare_cell(&then, &now, e, i, &all);
   if (!error) forgive_unrecorded(&all, said, match);
   for (size_t i = 0; i < all.count && !error; i++) {
     say(&all.items[i], said);
@@ -249,7 +260,7 @@ err recorded_compare(const spec_experiment *e, const char *first, const char *ag
       match->unknown++;
   }
   free_differences(&all);
-  store_close(then);
-  store_close(now);
+  close_results(&then);
+  close_results(&now);
   return error;
 }

@@ -258,24 +258,6 @@ void store_free_past_runs(store_past_run *runs, size_t count) {
 
 /* ---- single values ---- */
 
-err store_find_data_fingerprint(store *s, const char *cell_id, char **fingerprint) {
-  sqlite3_stmt *rows;
-  store_names found = {0};
-  *fingerprint = NULL;
-  err error = sql_query(s, &rows,
-                        "SELECT data_fingerprint FROM run JOIN v_run_place ON run_id = run.id"
-                        " WHERE v_run_place.cell_id = ? AND data_fingerprint <> ''"
-                        " AND NOT archived ORDER BY place LIMIT 1",
-                        "t", cell_id);
-  if (!error) error = rows_collect_names(s, rows, &found);
-  if (!error && found.count) {
-    *fingerprint = found.items[0];
-    found.items[0] = NULL;
-  }
-  store_free_names(&found);
-  return error;
-}
-
 err store_last_checkpoint(store *s, const char *results, int64_t run_id, char **path) {
   sqlite3_stmt *rows;
   bool has_row;

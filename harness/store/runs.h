@@ -81,10 +81,6 @@ void store_free_past_runs(store_past_run *runs, size_t count);
 
 /* ---- single values ---- */
 
-/* The fingerprint of the data that a cell was trained on: from its result, or the next best run
- * that recorded one; NULL: none did. The caller frees. */
-err store_find_data_fingerprint(store *s, const char *cell_id, char **fingerprint) ERR_MUST_CHECK;
-
 /* The newest checkpoint that a run recorded: tuning cells start from it. NULL when there is none,
  * or its file is gone: an older one has not the weights of the run's result. The caller frees. */
 err store_last_checkpoint(store *s, const char *results, int64_t run_id,

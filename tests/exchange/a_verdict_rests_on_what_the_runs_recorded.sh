@@ -104,3 +104,19 @@ expect_status 0 bench reproduce streamed.tar.gz
 expect_line out.txt 'training data large/train-\*\.tar: same as recorded'
 expect_line out.txt 'training data large/train-\*\.tar \(data.order: stream\): same as recorded'
 expect_line out.txt 'verdict: reproduced, on the same data'
+
+# Of a cell with two runs, after a merge, the one counts that its table shows: of which the tuning was made.
+here
+experiment tuned mask_ratio 'matrix: {mask_ratio: [0.5]}' 'tuning: {unmasked: {from: "${cell}", mask_ratio: 0, samples: 16}}'
+run tuned
+experiment alone mask_ratio 'matrix: {mask_ratio: [0.5]}'
+cp -r data data.first
+"$FLIP" data scenes --out data --count 160 --seed 9 --split train --size 24 --no-progress > /dev/null
+expect_status 0 bench run alone.yaml --no-progress --results later
+rm -r data && mv data.first data
+expect_status 0 bench db merge later
+pack tuned
+! grep -q 'differ' err.txt || fail "a run that the table does not show decides what the data are"
+elsewhere tuned
+expect_status 0 bench reproduce tuned.tar.gz
+expect_line out.txt 'verdict: reproduced, on the same data'
