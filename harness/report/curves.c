@@ -155,9 +155,10 @@ static err make_curve(report_data *d, const column *c, const points *runs, const
     }
   TRY(find_hits(d, runs, kept, curve));
   const point *first = &runs[0].items[kept[0]];
-  double scale = c->scale / data_chance(&d->cells[first->cell], first->evaluation, c);
+  curve->start = data_start(&d->cells[first->cell], first->evaluation);
+  curve->scale = c->scale / data_chance(&d->cells[first->cell], first->evaluation, c);
   for (size_t p = 0; p < n; p++)
-    TRY(measure_point(d, runs, &runs[0].items[kept[p]], scale, curve, p));
+    TRY(measure_point(d, runs, &runs[0].items[kept[p]], curve->scale, curve, p));
 cleanup:
   return error;
 }
@@ -204,13 +205,15 @@ err curves_of_row(report_data *d, size_t row, data_curve *curve) {
 static err plain_curve(const data_curve *from, accuracy_curve *to) {
   to->points = mem_zeroed(from->points, sizeof *to->points);
   to->count = to->points ? from->points : 0;
+  to->start = from->start * from->scale;
   for (size_t i = 0; i < to->count; i++)
     to->points[i] = (curve_point){from->seconds[i], from->mean[i]};
   return to->points ? NULL : mem_error(from->points * sizeof *to->points, "a curve");
 }
 
 static iso_rows rows_of(const data_curve *c) {
-  return (iso_rows){c->points, c->seeds, c->seconds, c->accuracy, c->hits, c->strata, c->items};
+  return (iso_rows){c->points, c->seeds,  c->seconds, c->accuracy,
+                    c->hits,   c->strata, c->items,   c->start};
 }
 
 static err compare(report_data *d, const size_t *own_cells, const size_t *base_cells, size_t count,

@@ -13,6 +13,8 @@ typedef struct {
   double *samples, *seconds; /* [points] means over seeds; seconds NaN: a run has no steady pace */
   double *mean, *low, *high; /* [points], in the column's unit; NaN ends: no interval */
   double *accuracy;          /* [seeds][points], as a share */
+  double start;              /* the share at time 0, chance; 0: not recorded */
+  double scale;              /* of a share in the column's unit */
   const uint8_t **hits;      /* [seeds][points]; NULL: none */
   const uint16_t *strata;
 } data_curve;

@@ -269,20 +269,25 @@ size_t data_finished(const report_data *d, size_t row, size_t *cells) {
   return count;
 }
 
+ptrdiff_t data_partner(const report_data *d, size_t cell, size_t other) {
+  const data_cell *c = &d->cells[cell];
+  for (size_t i = 0; i < d->rows[other].count && c->is_finished; i++) {
+    const data_cell *partner = &d->cells[d->rows[other].cells[i]];
+    if (partner->is_finished && partner->cell->settings.seed == c->cell->settings.seed)
+      return (ptrdiff_t)d->rows[other].cells[i];
+  }
+  return -1;
+}
+
 size_t data_pair_seeds(const report_data *d, size_t row, size_t other, size_t *own,
                        size_t *theirs) {
-  const data_row *mine = &d->rows[row], *partners = &d->rows[other];
+  const data_row *mine = &d->rows[row];
   size_t count = 0;
   for (size_t i = 0; i < mine->count; i++) {
-    const data_cell *c = &d->cells[mine->cells[i]];
-    if (!c->is_finished) continue;
-    for (size_t k = 0; k < partners->count; k++) {
-      const data_cell *partner = &d->cells[partners->cells[k]];
-      if (!partner->is_finished || partner->cell->settings.seed != c->cell->settings.seed) continue;
-      own[count] = mine->cells[i];
-      theirs[count++] = partners->cells[k];
-      break;
-    }
+    ptrdiff_t partner = data_partner(d, mine->cells[i], other);
+    if (partner < 0) continue;
+    own[count] = mine->cells[i];
+    theirs[count++] = (size_t)partner;
   }
   return count;
 }
@@ -409,6 +414,23 @@ double data_chance(const data_cell *own, const data_evaluation *e, const column 
   const data_evaluation *chance =
       data_find_beside(own->evaluations, own->evaluation_count, e, m.chance);
   return chance ? chance->value : (double)NAN;
+}
+
+double data_start(const data_cell *own, const data_evaluation *e) {
+  static const struct {
+    const char *task, *metric, *chance;
+  } starts[] = {
+      {"zeroshot", "top1", "chance"},
+      {"zeroshot", "mean_per_class", "chance"},
+      {"retrieval", "image_to_text_r1", "chance_r1"},
+  };
+  for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+    if (strcmp(e->task, starts[i].task) != 0 || strcmp(e->metric, starts[i].metric) != 0) continue;
+    const data_evaluation *chance =
+        data_find_beside(own->evaluations, own->evaluation_count, e, starts[i].chance);
+    return chance ? chance->value : 0;
+  }
+  return 0;
 }
 
 bool data_has_result(const report_data *d, size_t cell, const column *c) {

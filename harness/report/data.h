@@ -112,7 +112,12 @@ const data_evaluation *data_find_beside(const data_evaluation *all, size_t count
 /* The chance level that a column divides by, recorded with this evaluation of `own`; 1: it does not
  * divide; NaN: none was recorded. */
 double data_chance(const data_cell *own, const data_evaluation *e, const column *c);
+/* The share that an untrained model reaches on average; 0: none was recorded for this metric. */
+double data_start(const data_cell *own, const data_evaluation *e);
 
+/* The finished cell of row `other` with the seed of a finished cell; -1: none, or it has not
+ * finished. */
+ptrdiff_t data_partner(const report_data *d, size_t cell, size_t other);
 /* The row's finished cells, each paired with the cell of `other` with the same seed. Arrays of the
  * row's count. */
 size_t data_pair_seeds(const report_data *d, size_t row, size_t other, size_t *own, size_t *theirs);

@@ -242,6 +242,23 @@ static bool has_mixed_paces(const report_data *d, size_t row) {
 
 const char report_is_baseline[] = "this is the baseline";
 
+/* Why a row with finished runs is not compared with the baseline; NULL: it can be. */
+static const char *explain_baseline(const report_data *d, size_t row, const column *c) {
+  const data_row *mine = &d->rows[row];
+  if (d->baseline < 0) return "the experiment names no baseline";
+  const size_t baseline = (size_t)d->baseline;
+  const data_row *base = &d->rows[baseline];
+  size_t finished = 0, paired = 0;
+  if (c->kind == COLUMN_ISO && baseline == row) return report_is_baseline;
+  for (size_t i = 0; i < base->count; i++) finished += d->cells[base->cells[i]].is_finished;
+  for (size_t i = 0; i < mine->count; i++) paired += data_partner(d, mine->cells[i], baseline) >= 0;
+  if (!finished) return "the baseline has no finished run";
+  if (!paired) return "no seed of this row has finished in the baseline too";
+  if (!measure_is_comparable(d, row, baseline, c))
+    return "the baseline had other inputs, or ran on another machine or number of ranks or threads";
+  return NULL;
+}
+
 /* Why a column is empty in a row whose cells have finished. (Unfinished cells are reported with the
  * row.) */
 static const char *explain_empty(const report_data *d, size_t row, const column *c) {
@@ -254,11 +271,9 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
   if (!finished) return "no finished run";
   bool needs_baseline =
       c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE || c->kind == COLUMN_ISO;
-  if (needs_baseline && d->baseline < 0) return "the experiment names no baseline";
-  if (c->kind == COLUMN_ISO && d->baseline == (ptrdiff_t)row) return report_is_baseline;
-  if (needs_baseline && !measure_is_comparable(d, row, (size_t)d->baseline, c))
-    return "the baseline had other inputs, or ran on another machine or number of ranks or threads";
-  if (c->kind == COLUMN_ISO) return "no accuracy above zero that both reach";
+  const char *why = needs_baseline ? explain_baseline(d, row, c) : NULL;
+  if (why) return why;
+  if (c->kind == COLUMN_ISO) return "no accuracy above chance that both reach";
   if (needs_baseline) return "the baseline, or this row, did not record it";
   for (size_t i = 0; i < cells->count; i++) {
     const data_evaluation *e = data_find_evaluation(d, cells->cells[i], c);

@@ -10,8 +10,8 @@ double curve_best(const accuracy_curve *c) {
 }
 
 double curve_time_to(const accuracy_curve *c, double accuracy) {
-  double time = 0, envelope = 0;
-  if (accuracy <= 0) return 0;
+  double time = 0, envelope = c->start;
+  if (accuracy <= c->start) return 0;
   for (size_t i = 0; i < c->count; i++) {
     const curve_point *next = &c->points[i];
     if (next->accuracy >= accuracy) {
@@ -31,6 +31,6 @@ curve_iso curve_compare(const accuracy_curve *baseline, const accuracy_curve *c)
   iso.accuracy = fmin(best, baseline_best);
   iso.baseline_seconds = curve_time_to(baseline, iso.accuracy);
   iso.seconds = curve_time_to(c, iso.accuracy);
-  if (iso.seconds > 0) iso.speedup = iso.baseline_seconds / iso.seconds;
+  if (iso.seconds > 0 && iso.baseline_seconds > 0) iso.speedup = iso.baseline_seconds / iso.seconds;
   return iso;
 }

@@ -1,9 +1,9 @@
 /* Accuracy against training time, and how much sooner one curve reaches an accuracy than another.
  *
  * A curve is a list of evaluations in order of time. It is interpreted as follows: it starts at
- * time 0 with accuracy 0; its envelope at a time is the best accuracy so far; between evaluations
- * the envelope is linear. So a dip in a curve does not count against it, and an accuracy is reached
- * at exactly one time.
+ * time 0 with the accuracy of an untrained model, chance (0 where that is not known); its envelope
+ * at a time is the best accuracy so far; between evaluations the envelope is linear. So a dip in a
+ * curve does not count against it, and an accuracy is reached at exactly one time.
  *
  * Iso-accuracy speed-up of a curve against a baseline: let A be the highest accuracy that both
  * reach (the smaller of the two best ones); the speed-up is the time at which the baseline's
@@ -21,18 +21,19 @@ typedef struct {
 typedef struct {
   curve_point *points; /* ascending in seconds */
   size_t count;
+  double start; /* accuracy at time 0 */
 } accuracy_curve;
 
 /* The best accuracy of the curve; NaN for an empty one. */
 double curve_best(const accuracy_curve *c);
-/* When the envelope reaches `accuracy`; NaN when it never does. */
+/* When the envelope reaches `accuracy`: 0 for one that it starts with, NaN when it never does. */
 double curve_time_to(const accuracy_curve *c, double accuracy);
 
 typedef struct {
   double accuracy;         /* A */
   double baseline_seconds; /* the baseline's time to A */
   double seconds;          /* the curve's time to A */
-  double speedup;          /* their ratio; NaN when either is empty or A is 0 */
+  double speedup;          /* their ratio; NaN when either is empty, or A no more than a start */
 } curve_iso;
 curve_iso curve_compare(const accuracy_curve *baseline, const accuracy_curve *c);
 

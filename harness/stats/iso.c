@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/numbers.h"
 
-/* A position on a curve: between point `at` - 1 (or the start, where nothing is known) and `at`. */
+/* A position on a curve: between point `at` - 1 (or the start) and `at`. */
 typedef struct {
   size_t at;
   double share;
@@ -23,47 +23,168 @@ static place place_at(const iso_rows *rows, double seconds) {
 static double item_value(const iso_rows *rows, size_t seed, place p, size_t item) {
   const uint8_t *const *hits = &rows->hits[seed * rows->points];
   double last = hits[p.at][item / 8] >> (item % 8) & 1;
-  double first = p.at ? hits[p.at - 1][item / 8] >> (item % 8) & 1 : 0;
+  double first = p.at ? hits[p.at - 1][item / 8] >> (item % 8) & 1 : rows->start;
   return first + p.share * (last - first);
 }
 
 static double seed_value(const iso_rows *rows, size_t seed, place p) {
   const double *accuracy = &rows->accuracy[seed * rows->points];
-  double first = p.at ? accuracy[p.at - 1] : 0;
+  double first = p.at ? accuracy[p.at - 1] : rows->start;
   return first + p.share * (accuracy[p.at] - first);
 }
+
+/* An evaluation at which the curve that ends lower may be highest. */
+typedef struct {
+  double seconds;
+  double
+      distance; /* from the highest: the squared difference over the half width of its interval */
+} top;
 
 typedef struct {
   const iso_rows *base, *own;
   double *values; /* [seeds][items] */
-  double base_end, own_end;
+  accuracy_curve base_mean, own_mean;
+  bool is_own_lower;
+  top *tops; /* of the lower curve */
+  size_t top_count;
+  double lower_end, other_end; /* when each is highest */
 } search;
 
-/* Is a speed-up of `ratio` refuted? */
-static err refute(const search *s, double ratio, bool *is_refuted) {
-  const iso_rows *base = s->base, *own = s->own;
-  double seconds = fmin(s->own_end, s->base_end / ratio);
-  place mine = place_at(own, seconds), theirs = place_at(base, seconds * ratio);
-  size_t items = own->items ? own->items : 1;
+/* ---- differences ---- */
+
+/* The accuracy of one curve at a place less that of another, or of the same, elsewhere. */
+static err subtract(double *values, const iso_rows *own, place mine, const iso_rows *base,
+                    place theirs, crossed_mean *m) {
+  const size_t items = own->items ? own->items : 1;
   for (size_t seed = 0; seed < own->seeds; seed++)
     for (size_t i = 0; i < items; i++)
-      s->values[seed * items + i] =
+      values[seed * items + i] =
           own->items ? item_value(own, seed, mine, i) - item_value(base, seed, theirs, i)
                      : seed_value(own, seed, mine) - seed_value(base, seed, theirs);
-  crossed_mean m;
-  err error = crossed_of(&(crossed_table){s->values, own->strata, own->seeds, items}, &m);
-  *is_refuted = m.low > 0 || m.high < 0;
+  return crossed_of(&(crossed_table){values, own->strata, own->seeds, items}, m);
+}
+
+/* Squared, in half widths of its interval: more than 1 is significant. */
+static double distance_of(const crossed_mean *m) {
+  double width = (m->high - m->low) / 2;
+  if (isnan(width)) return 0;
+  return width > 0 ? pow(m->mean / width, 2) : fabs(m->mean) > 0 ? (double)INFINITY : 0;
+}
+
+/* ---- where a curve is highest ---- */
+
+/* The same of an evaluation from the highest of its curve, by the normal distribution: with the
+ * Student's t of three seeds hardly any rise would be one. The end is a nuisance here, not the
+ * quantity itself; the coverage is simulated. */
+static double distance_from_top(const crossed_mean *m) {
+  double variance = isnan(m->seeds) ? m->error * m->error : m->items + m->seeds + m->rest;
+  if (isnan(variance)) return 0;
+  return variance > 0        ? m->mean * m->mean / (1.96 * 1.96 * variance)
+         : fabs(m->mean) > 0 ? (double)INFINITY
+                             : 0;
+}
+
+static err make_mean(const iso_rows *rows, accuracy_curve *mean) {
+  *mean =
+      (accuracy_curve){mem_zeroed(rows->points, sizeof *mean->points), rows->points, rows->start};
+  if (!mean->points) return mem_error(rows->points * sizeof *mean->points, "a mean curve");
+  for (size_t p = 0; p < rows->points; p++) {
+    mean->points[p].seconds = rows->seconds[p];
+    for (size_t seed = 0; seed < rows->seeds; seed++)
+      mean->points[p].accuracy += rows->accuracy[seed * rows->points + p] / (double)rows->seeds;
+  }
+  return NULL;
+}
+
+static size_t highest(const accuracy_curve *mean) {
+  size_t best = 0;
+  for (size_t p = 1; p < mean->count; p++)
+    if (mean->points[p].accuracy > mean->points[best].accuracy) best = p;
+  return best;
+}
+
+static err find_tops(search *s) {
+  err error = make_mean(s->own, &s->own_mean);
+  if (!error) error = make_mean(s->base, &s->base_mean);
+  if (error) return error;
+  const size_t own = highest(&s->own_mean), base = highest(&s->base_mean);
+  s->is_own_lower = s->own_mean.points[own].accuracy <= s->base_mean.points[base].accuracy;
+  s->lower_end = s->is_own_lower ? s->own->seconds[own] : s->base->seconds[base];
+  s->other_end = s->is_own_lower ? s->base->seconds[base] : s->own->seconds[own];
+  const iso_rows *lower = s->is_own_lower ? s->own : s->base;
+  const place best = {s->is_own_lower ? own : base, 1};
+  s->tops = mem_zeroed(lower->points, sizeof *s->tops);
+  if (!s->tops) return mem_error(lower->points * sizeof *s->tops, "an interval");
+  for (size_t p = 0; p < lower->points; p++) {
+    top t = {lower->seconds[p], 0};
+    crossed_mean m;
+    if (p != best.at) {
+      error = subtract(s->values, lower, (place){p, 1}, lower, best, &m);
+      if (error) return error;
+      t.distance = distance_from_top(&m);
+    }
+    if (t.distance < 1) s->tops[s->top_count++] = t;
+  }
+  return NULL;
+}
+
+/* ---- what is possible ---- */
+
+static bool is_open(place p) {
+  return p.at == 0 && p.share < 1;
+}
+
+/* How far the accuracies are apart with these ends of the curves. Before its first evaluation a
+ * curve may have any accuracy between its start and that one. */
+static err compare_at(const search *s, double ratio, double own_end, double base_end,
+                      double *distance) {
+  const place start = {0, 0}, first = {0, 1};
+  double seconds = fmin(own_end, base_end / ratio);
+  place mine = place_at(s->own, seconds), theirs = place_at(s->base, seconds * ratio);
+  bool is_mine = is_open(mine), is_theirs = is_open(theirs);
+  crossed_mean least, most; /* of the difference */
+  *distance = 0;
+  if (is_mine && is_theirs) return NULL;
+  err error = subtract(s->values, s->own, is_mine ? start : mine, s->base,
+                       is_theirs ? first : theirs, &least);
+  if (error) return error;
+  if (!is_mine && !is_theirs) {
+    *distance = distance_of(&least);
+    return NULL;
+  }
+  error = subtract(s->values, s->own, is_mine ? first : mine, s->base, is_theirs ? start : theirs,
+                   &most);
+  if (least.mean > 0) *distance = distance_of(&least);
+  if (most.mean < 0) *distance = distance_of(&most);
   return error;
 }
 
+/* Is a speed-up of `ratio` refuted, with whatever end of the lower curve it is most possible?
+ * Upwards, to higher ratios, the row may have been highest earlier, or the baseline later. */
+static err refute(const search *s, double ratio, bool is_upward, bool *is_refuted) {
+  *is_refuted = true;
+  for (size_t i = 0; i < s->top_count && *is_refuted; i++) {
+    const top *t = &s->tops[i];
+    double distance;
+    if (is_upward == s->is_own_lower ? t->seconds > s->lower_end : t->seconds < s->lower_end)
+      continue;
+    err error = compare_at(s, ratio, s->is_own_lower ? t->seconds : s->other_end,
+                           s->is_own_lower ? s->other_end : t->seconds, &distance);
+    if (error) return error;
+    *is_refuted = t->distance + distance > 1;
+  }
+  return NULL;
+}
+
 /* Bisects between a refuted speed-up and one that is not. */
-static err close_in(const search *s, double refuted, double possible, double *edge) {
+static err close_in(const search *s, double refuted, double possible, bool is_upward,
+                    double *edge) {
   enum { HALVINGS = 7 };
   err error = NULL;
   for (int i = 0; i < HALVINGS && !error; i++) {
     double middle = sqrt(refuted * possible);
     bool is_refuted;
-    error = refute(s, middle, &is_refuted);
+    error = refute(s, middle, is_upward, &is_refuted);
     if (is_refuted)
       refuted = middle;
     else
@@ -75,19 +196,22 @@ static err close_in(const search *s, double refuted, double possible, double *ed
 
 enum { STRIDES = 3 }; /* candidates between two points of a curve */
 
-/* Candidate speed-ups, ascending: at every point of both curves and in between. */
+/* Candidate speed-ups, ascending: at every point of both curves and in between, with each end of
+ * the lower one. */
 static double *make_tries(const search *s, size_t *count) {
-  const iso_rows *base = s->base, *own = s->own;
-  double *tries = mem_zeroed((base->points + own->points) * STRIDES, sizeof *tries);
+  size_t room = (s->base->points + s->own->points) * STRIDES * s->top_count;
+  double *tries = mem_zeroed(room, sizeof *tries);
   *count = 0;
   if (!tries) return NULL;
-  for (size_t side = 0; side < 2; side++) {
-    const iso_rows *rows = side ? own : base;
-    double before = 0;
+  for (size_t k = 0; k < 2 * s->top_count; k++) {
+    const bool is_own = k % 2;
+    const iso_rows *rows = is_own ? s->own : s->base;
+    double before = 0, end = s->other_end;
+    if (is_own != s->is_own_lower) end = s->tops[k / 2].seconds;
     for (size_t i = 0; i < rows->points; i++) {
-      for (int k = 1; k <= STRIDES; k++) {
-        double at = before + (rows->seconds[i] - before) * k / STRIDES;
-        if (at > 0) tries[(*count)++] = side ? s->base_end / at : at / s->own_end;
+      for (int j = 1; j <= STRIDES; j++) {
+        double at = before + (rows->seconds[i] - before) * j / STRIDES;
+        if (at > 0) tries[(*count)++] = is_own ? end / at : at / end;
       }
       before = rows->seconds[i];
     }
@@ -101,8 +225,7 @@ static double *make_tries(const search *s, size_t *count) {
  *
  * Curves that dip create islands: possible, refuted, possible again. With several seeds the
  * interval ends at the first refuted value next to the estimate, with one seed (whose own dips are
- * all that is known) at the last: this gives coverage of 94 to 97 % there (the alternative 98 to
- * 99), and with one seed 92 to 93 and 96 to 97 (tests/stats/test_intervals.c). */
+ * all that is known) at the last (tests/stats/test_intervals.c has the coverage of both). */
 static err find_edge(const search *s, const double *tries, size_t count, double estimate,
                      bool is_upward, double *edge) {
   double possible = estimate, refuted = NAN;
@@ -111,7 +234,7 @@ static err find_edge(const search *s, const double *tries, size_t count, double 
     double ratio = tries[is_upward ? k : count - 1 - k];
     bool is_refuted;
     if (is_upward ? ratio <= estimate : ratio >= estimate) continue;
-    err error = refute(s, ratio, &is_refuted);
+    err error = refute(s, ratio, is_upward, &is_refuted);
     if (error) return error;
     if (!is_refuted) {
       possible = ratio;
@@ -121,15 +244,21 @@ static err find_edge(const search *s, const double *tries, size_t count, double 
       if (!has_islands) break;
     }
   }
-  return isnan(refuted) ? NULL : close_in(s, refuted, possible, edge);
+  return isnan(refuted) ? NULL : close_in(s, refuted, possible, is_upward, edge);
 }
 
-static err scan(const search *s, const double *tries, size_t count, double estimate, double *low,
-                double *high) {
+static err scan(search *s, double estimate, double *low, double *high) {
+  size_t count = 0;
   *low = 0;
   *high = INFINITY;
-  err error = find_edge(s, tries, count, estimate, false, low);
-  return error ? error : find_edge(s, tries, count, estimate, true, high);
+  err error = find_tops(s);
+  if (error) return error;
+  double *tries = make_tries(s, &count);
+  if (!tries) return mem_error(0, "an interval");
+  error = find_edge(s, tries, count, estimate, false, low);
+  if (!error) error = find_edge(s, tries, count, estimate, true, high);
+  free(tries);
+  return error;
 }
 
 /* Combines two independent uncertainties of a logarithm by adding their squares; `sign` selects the
@@ -148,15 +277,13 @@ err iso_interval(const iso_rows *baseline, const iso_rows *own, double estimate,
   if (!has_items && own->seeds < 2) return NULL;
   iso_rows plain_own = *own, plain_base = *baseline;
   if (!has_items) plain_own.items = plain_base.items = 0;
-  search s = {&plain_base, &plain_own,
-              mem_zeroed(own->seeds * (has_items ? own->items : 1), sizeof *s.values),
-              baseline->seconds[baseline->points - 1], own->seconds[own->points - 1]};
-  size_t count = 0;
-  double *tries = make_tries(&s, &count);
-  err error = s.values && tries ? NULL : mem_error(0, "an interval");
-  if (!error) error = scan(&s, tries, count, estimate, low, high);
+  search s = {.base = &plain_base, .own = &plain_own};
+  s.values = mem_zeroed(own->seeds * (has_items ? own->items : 1), sizeof *s.values);
+  err error = s.values ? scan(&s, estimate, low, high) : mem_error(0, "an interval");
   free(s.values);
-  free(tries);
+  free(s.tops);
+  free(s.own_mean.points);
+  free(s.base_mean.points);
   if (error) return error;
   *low = fmin(*low, estimate);
   *high = fmax(*high, estimate);

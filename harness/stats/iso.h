@@ -6,7 +6,15 @@
  * by item and by seed: stats/crossed.h). The interval consists of the values of r around the
  * estimate that are not refuted (Fieller's method; no normal approximation of the ratio, no
  * resampling of three seeds). When the slower curve may never get there, it extends to 0 or to
- * infinity, and this is reported. */
+ * infinity, and this is reported.
+ *
+ * Before its first evaluation a curve is known to lie between its start and that one only, not how
+ * it gets there: a speed-up is refuted there only by what lies outside.
+ *
+ * A curve ends where it is highest, and where it levels off the data do not say where that is. For
+ * the curve whose highest accuracy is the lower one, each evaluation is tried as its end: r is
+ * refuted when for each of them the squares of two differences, in half widths of their intervals,
+ * add up to more than one: of that evaluation from the highest, and of the two rows. */
 #ifndef FLIPBENCH_STATS_ISO_H
 #define FLIPBENCH_STATS_ISO_H
 
@@ -22,6 +30,7 @@ typedef struct {
   const uint8_t *const *hits; /* [seeds][points] bit strings (LSB first), or NULL: none recorded */
   const uint16_t *strata;     /* [items], or NULL */
   size_t items;               /* 0 with hits NULL */
+  double start;               /* accuracy at time 0: chance */
 } iso_rows;
 
 /* `pace`: the interval of the ratio of both rows' times for the same steps (paired.h), of which

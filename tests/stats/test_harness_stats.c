@@ -57,7 +57,7 @@ static void t_quantiles_agree_with_printed_tables(void **state) {
 static void a_curve_reaches_an_accuracy_on_the_line_between_two_points(void **state) {
   (void)state;
   curve_point points[] = {{10, 0.2}, {20, 0.4}, {30, 0.3}, {40, 0.5}};
-  accuracy_curve c = {points, 4};
+  accuracy_curve c = {points, 4, 0};
   assert_near(curve_best(&c), 0.5, 0);
   assert_near(curve_time_to(&c, 0.1), 5, 1e-12); /* from (0, 0) */
   assert_near(curve_time_to(&c, 0.3), 15, 1e-12);
@@ -70,7 +70,7 @@ static void a_curve_reaches_an_accuracy_on_the_line_between_two_points(void **st
 static void the_speedup_is_taken_at_the_highest_accuracy_that_both_reach(void **state) {
   (void)state;
   curve_point slow[] = {{100, 0.3}, {200, 0.5}}, fast[] = {{20, 0.2}, {40, 0.4}};
-  accuracy_curve baseline = {slow, 2}, own = {fast, 2}, none = {NULL, 0};
+  accuracy_curve baseline = {slow, 2, 0}, own = {fast, 2, 0}, none = {NULL, 0, 0};
   curve_iso iso = curve_compare(&baseline, &own);
   assert_near(iso.accuracy, 0.4, 0);
   assert_near(iso.baseline_seconds, 150, 1e-12);
@@ -288,8 +288,8 @@ static void the_interval_of_an_iso_speedup_contains_the_unrefuted_values(void **
   for (int p = 0; p < 8; p++) slow[p] = 20 * (p + 1), fast[p] = 10 * (p + 1);
   make_hits(bits[0], hits[0], accuracy[0], 64, 0);
   make_hits(bits[1], hits[1], accuracy[1], 64, 20);
-  iso_rows base = {8, 1, slow, accuracy[0], hits[0], NULL, 100};
-  iso_rows own = {8, 1, fast, accuracy[1], hits[1], NULL, 100};
+  iso_rows base = {8, 1, slow, accuracy[0], hits[0], NULL, 100, 0};
+  iso_rows own = {8, 1, fast, accuracy[1], hits[1], NULL, 100, 0};
   assert_ok(iso_interval(&base, &own, 2, &no_pace, &low, &high));
   assert_true(low > 1.2 && low < 1.9 && high > 2.1 && high < 3.5);
   double alone_low = low, alone_high = high;
@@ -311,10 +311,64 @@ static void a_curve_that_may_never_get_there_has_an_open_interval(void **state) 
   for (int p = 0; p < 8; p++) slow[p] = 20 * (p + 1), fast[p] = 10 * (p + 1);
   make_hits(bits[0], hits[0], accuracy[0], 3, 0); /* hardly above nothing */
   make_hits(bits[1], hits[1], accuracy[1], 64, 20);
-  iso_rows base = {8, 1, slow, accuracy[0], hits[0], NULL, 100};
-  iso_rows own = {8, 1, fast, accuracy[1], hits[1], NULL, 100};
+  iso_rows base = {8, 1, slow, accuracy[0], hits[0], NULL, 100, 0};
+  iso_rows own = {8, 1, fast, accuracy[1], hits[1], NULL, 100, 0};
   assert_ok(iso_interval(&base, &own, 20, &no_pace, &low, &high));
   assert_true(isinf(high) && low > 1);
+}
+
+/* The first `count` of 100 items are hits. */
+static void set_hits(uint8_t bits[13], const uint8_t **hits, double *accuracy, size_t count) {
+  for (size_t i = 0; i < count; i++) bits[i / 8] |= (uint8_t)(1 << i % 8);
+  *hits = bits;
+  *accuracy = (double)count / 100;
+}
+
+/* Both rows level off at 60 of 100 items, which the baseline passes between its evaluations: the
+ * first time at the highest accuracy is chance's, so the interval holds those of all equal ones. */
+static void a_curve_that_levels_off_has_no_narrow_interval(void **state) {
+  (void)state;
+  static uint8_t bits[2][2][8][13];
+  const uint8_t *hits[2][2][8];
+  double accuracy[2][2][8], slow[8], fast[8], low, high;
+  const paired_result no_pace = {NAN, NAN, NAN};
+  for (int p = 0; p < 8; p++) {
+    slow[p] = fast[p] = 10 * (p + 1);
+    for (int seed = 0; seed < 2; seed++) {
+      size_t flips = (size_t)((p * 5 + seed * 3) % 7); /* noise of the plateau */
+      set_hits(bits[0][seed][p], &hits[0][seed][p], &accuracy[0][seed][p], (size_t)(10 * (p + 1)));
+      set_hits(bits[1][seed][p], &hits[1][seed][p], &accuracy[1][seed][p],
+               p < 3 ? (size_t)(20 * (p + 1)) : 57 + flips);
+    }
+  }
+  iso_rows base = {8, 2, slow, accuracy[0][0], hits[0][0], NULL, 100, 0};
+  iso_rows own = {8, 2, fast, accuracy[1][0], hits[1][0], NULL, 100, 0};
+  assert_ok(iso_interval(&base, &own, 60. / 50, &no_pace, &low, &high));
+  assert_true(low < 60. / 80 + 0.05 && high > 60. / 40 - 0.05);
+}
+
+/* Where the baseline reaches the accuracy before its first evaluation, when is unknown. */
+static void what_is_before_the_first_evaluation_is_unknown(void **state) {
+  (void)state;
+  static uint8_t bits[2][2][13];
+  const uint8_t *hits[2][2];
+  double accuracy[2][2], slow[] = {40, 80}, fast[] = {10, 20}, low, high;
+  const paired_result no_pace = {NAN, NAN, NAN};
+  set_hits(bits[0][0], &hits[0][0], &accuracy[0][0], 60);
+  set_hits(bits[0][1], &hits[0][1], &accuracy[0][1], 90);
+  set_hits(bits[1][0], &hits[1][0], &accuracy[1][0], 15);
+  set_hits(bits[1][1], &hits[1][1], &accuracy[1][1], 30);
+  iso_rows base = {2, 1, slow, accuracy[0], hits[0], NULL, 100, 0.01};
+  iso_rows own = {2, 1, fast, accuracy[1], hits[1], NULL, 100, 0.01};
+  assert_ok(iso_interval(&base, &own, 1, &no_pace, &low, &high));
+  assert_true(low <= 0 && high > 1.9 && high < 2.01); /* 30 of 100: in at most 40 s; in 20 s */
+  assert_ok(iso_interval(&own, &base, 1, &no_pace, &low, &high));
+  assert_true(low > 0.49 && low < 0.53 && isinf(high));
+  accuracy_curve c = {(curve_point[]){{10, 0.2}}, 1, 0.1}; /* from chance, not from 0 */
+  assert_near(curve_time_to(&c, 0.15), 5, 1e-12);
+  assert_near(curve_time_to(&c, 0.1), 0, 0);
+  assert_true(
+      isnan(curve_compare(&c, &(accuracy_curve){(curve_point[]){{9, 0.09}}, 1, 0.1}).speedup));
 }
 
 static const change_options usual = {3, 999, 0.01, 0};
@@ -486,6 +540,8 @@ int main(void) {
       cmocka_unit_test(a_ratio_of_means_is_paired_and_includes_the_runs_uncertainty),
       cmocka_unit_test(the_interval_of_an_iso_speedup_contains_the_unrefuted_values),
       cmocka_unit_test(a_curve_that_may_never_get_there_has_an_open_interval),
+      cmocka_unit_test(a_curve_that_levels_off_has_no_narrow_interval),
+      cmocka_unit_test(what_is_before_the_first_evaluation_is_unknown),
       cmocka_unit_test(a_changed_level_is_found_where_it_changed),
       cmocka_unit_test(noise_and_a_single_outlier_are_no_change),
       cmocka_unit_test(too_short_a_series_has_no_change),
