@@ -179,6 +179,7 @@ err directory_record_start(const char *results, const char *directory, const att
   jsonw_string(&w, "cell", start->cell_id);
   jsonw_integer(&w, "attempt", start->attempt);
   jsonw_integer(&w, "pid", start->pid);
+  if (start->log_start > 0) jsonw_integer(&w, "log_start", start->log_start);
   jsonw_string(&w, "host", host);
   jsonw_string(&w, "why", start->why ? start->why : "");
   if (start->stamp && *start->stamp) jsonw_string(&w, "data_stamp", start->stamp);
@@ -305,6 +306,7 @@ err directory_next_attempt(const char *results, const char *directory, int *numb
 /* The last process and its end, as far as recorded. */
 typedef struct {
   int number;
+  int64_t log_start;
   bool has_ended, has_finished;
 } last_attempt;
 
@@ -313,7 +315,11 @@ static void take_last(const json_t *object, void *context) {
   const char *event = json_string_value(json_object_get(object, "event"));
   const char *status = json_string_value(json_object_get(object, "status"));
   int number = attempt_of(object);
-  if (event && strcmp(event, "attempt_start") == 0) *last = (last_attempt){.number = number};
+  if (event && strcmp(event, "attempt_start") == 0)
+    *last = (last_attempt){
+        .number = number,
+        .log_start = json_integer_value(json_object_get(object, "log_start")),
+    };
   if (!event || strcmp(event, "attempt_end") != 0 || number != last->number) return;
   last->has_ended = true;
   last->has_finished = status && strcmp(status, "finished") == 0;
@@ -358,13 +364,15 @@ err directory_read_end(const char *results, const char *directory, int64_t from,
   return each_line(results, directory, "events.jsonl", from, take_end, v);
 }
 
-char *directory_tail(const char *results, const char *directory, const char *file) {
+static char *tail_from(const char *results, const char *directory, const char *file,
+                       int64_t start) {
   char *path = directory_path(results, directory, file);
   char *tail = mem_zeroed(LOG_TAIL_BYTES + 1, 1);
   int fd = path && tail ? open(path, O_RDONLY | O_CLOEXEC) : -1;
   free(path);
   if (fd < 0) return tail;
-  off_t size = lseek(fd, 0, SEEK_END), from = size > LOG_TAIL_BYTES ? size - LOG_TAIL_BYTES : 0;
+  off_t size = lseek(fd, 0, SEEK_END), from = size - LOG_TAIL_BYTES;
+  if (from < start) from = start;
   ssize_t got = pread(fd, tail, LOG_TAIL_BYTES, from);
   close(fd);
   size_t length = got > 0 ? (size_t)got : 0;
@@ -376,8 +384,16 @@ char *directory_tail(const char *results, const char *directory, const char *fil
   return shown.length ? strbuf_take(&shown) : mem_zeroed(1, 1);
 }
 
+char *directory_tail(const char *results, const char *directory, const char *file) {
+  return tail_from(results, directory, file, 0);
+}
+
+/* Without a record that can be read, of all processes. */
 char *directory_log_tail(const char *results, const char *directory) {
-  return directory_tail(results, directory, "log.txt");
+  last_attempt last = {0};
+  err error = each_line(results, directory, "attempts.jsonl", 0, take_last, &last);
+  err_free(error);
+  return tail_from(results, directory, "log.txt", last.log_start > 0 ? last.log_start : 0);
 }
 
 err directory_mend_lines(const char *results, const char *directory, const char *file) {

@@ -39,6 +39,7 @@ typedef struct {
   const char *time; /* before it was started: its events are later */
   int attempt;
   pid_t pid;
+  int64_t log_start; /* bytes that log.txt had */
   char *const *command;
   const char *stamp; /* of its data's files (stamp.h) */
   const char *why;   /* "first", "resumes after …", "retry 1 of 2 after crash: …" */
@@ -92,7 +93,7 @@ err directory_read_end(const char *results, const char *directory, int64_t from,
 /* The last lines of a file, at most 4 KiB, escaped for terminals; the caller frees; "" when there
  * is no file. */
 char *directory_tail(const char *results, const char *directory, const char *file);
-/* The same of log.txt. */
+/* The same of what the last process wrote to log.txt. */
 char *directory_log_tail(const char *results, const char *directory);
 /* Terminates a last line that a killed process left incomplete, so that the next line is
  * separate. */

@@ -28,3 +28,12 @@ expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 3
 expect_status 0 bench run experiments/small.yaml --retry
 expect_answer "SELECT count(DISTINCT cell_id) FROM run WHERE status = 'finished'" 5
 expect_status 0 bench db check
+
+# The output of a process is its own, not what an earlier one of the cell wrote before it.
+rm -rf results
+(export FAKE_CRASH=mask_ratio=0.5; expect_status 1 bench run experiments/small.yaml)
+echo 'the first words' >> results/small/mask_ratio=0.5-*/log.txt
+(export FAKE_KILL=mask_ratio=0.5; expect_status 1 bench run experiments/small.yaml --retry)
+! grep -q 'the first words' err.txt || fail "the output of another process is shown"
+expect_answer "SELECT count(*) FROM attempt WHERE log_tail LIKE '%first words%'" 0
+expect_answer "SELECT count(*) FROM attempt WHERE number = 2 AND status = 'failed'" 1
