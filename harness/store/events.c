@@ -524,10 +524,7 @@ static err take_end(ingest *in, const json_t *event) {
   if (!error && in->process.version < 2) error = take_old_end(in, event);
   if (error) return error;
   strbuf message = {0};
-  if (strcmp(status, "interrupted") == 0)
-    store_reword_stop(json_text_of(event, "message"), &message);
-  else
-    strbuf_append(&message, json_text_of(event, "message"));
+  store_reword_end(json_text_of(event, "message"), &message);
   if (strcmp(status, "finished") != 0 && strcmp(status, "interrupted") != 0) status = "failed";
   error = sql_run(in->s, /* flipbench's own record of the end is more specific */
                   "UPDATE attempt SET ended = ?, status = ?, kind = ?, message = ?"

@@ -145,11 +145,23 @@ err store_match_cells(store *s, const char *prefix, size_t *cells, int64_t *run_
                      "t", prefix);
 }
 
-void store_reword_stop(const char *message, strbuf *out) {
-  static const char option[] = "--resume ";
-  const char *at = strstr(message, option);
-  strbuf_append_bytes(out, message, at ? (size_t)(at - message) : strlen(message));
-  if (at) strbuf_format(out, "the same 'flipbench run' command %s", at + strlen(option));
+void store_reword_end(const char *message, strbuf *out) {
+  static const struct {
+    const char *theirs, *ours;
+  } phrases[] = {
+      {"; --resume ", "; the same 'flipbench run' command "},
+      {"start a new run with another --out",
+       "train the cell anew: 'flipbench runs archive RUN' (its number: 'flipbench runs list') and "
+       "'flipbench run'"},
+  };
+  for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++) {
+    const char *at = strstr(message, phrases[i].theirs);
+    if (!at) continue;
+    strbuf_append_bytes(out, message, (size_t)(at - message));
+    strbuf_append(out, phrases[i].ours);
+    message = at + strlen(phrases[i].theirs);
+  }
+  strbuf_append(out, message);
 }
 
 /* ---- lists ---- */

@@ -43,9 +43,9 @@ err store_has_run(store *s, int64_t run_id, bool *is_there) ERR_MUST_CHECK;
  * store_find_run, or an archived one when there is no other. 0: none was run. */
 err store_match_cells(store *s, const char *prefix, size_t *cells, int64_t *run_id) ERR_MUST_CHECK;
 
-/* The message of a trainer that was stopped, for users of flipbench: the trainer names its own
- * option --resume. */
-void store_reword_stop(const char *message, strbuf *out);
+/* The message of a trainer that was stopped or refused to go on, for users of flipbench: the
+ * trainer names its own options, --resume and --out. */
+void store_reword_end(const char *message, strbuf *out);
 
 /* ---- lists ---- */
 

@@ -319,10 +319,9 @@ static void judge_missing_file(bool has_checkpoint, verdict *v) {
   if (strcasestr(strbuf_string(&v->message), "no such file")) strcpy(v->kind, "input");
 }
 
-static void reword_stop(verdict *v) {
+static void reword_end(verdict *v) {
   strbuf message = {0};
-  if (strcmp(v->status, "interrupted") != 0) return;
-  store_reword_stop(strbuf_string(&v->message), &message);
+  store_reword_end(strbuf_string(&v->message), &message);
   strbuf_free(&v->message);
   v->message = message;
 }
@@ -396,7 +395,7 @@ err process_finish(const run_options *options, store *s, run_cell *cell, process
   }
   if (p->ranks > 1 && !error) judge_ranks(options, cell, p, &v);
   judge_missing_file(has_checkpoint, &v);
-  reword_stop(&v);
+  reword_end(&v);
   if (p->stop == STOP_TIME && strcmp(v.status, "finished") != 0)
     judge_time(cell, has_checkpoint, &v);
   attempt_end end = {.status = v.status,

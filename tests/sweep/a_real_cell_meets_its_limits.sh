@@ -14,6 +14,16 @@ steps=$(ask "SELECT max(step) FROM step")
 [ "$steps" -ge 1 ] || fail 'it was stopped before its first step'
 [ "$(ask "SELECT max(step) FROM artifact")" = "$steps" ] || fail 'steps after the checkpoint are lost'
 
+# Data that changed in between is refused; the remedy is flipbench's, and works.
+cp -r results kept && cp -r data data.kept
+"$FLIP" data scenes --out data --count 160 --seed 9 --split train --size 24 --no-progress >/dev/null
+expect_status 1 bench run experiments/long.yaml --no-progress --retry failed
+expect_line err.txt "now gives 160 samples .* Restore the earlier data to continue, or train the cell anew: 'flipbench runs archive RUN'"
+expect_answer "SELECT kind, message LIKE '%archive RUN%' FROM run" 'input|1'
+expect_status 0 bench runs archive 1
+expect_status 0 bench run experiments/long.yaml --no-progress --set samples=640
+rm -r results data && mv kept results && mv data.kept data
+
 # Retries resume from there, each with its own time, until all steps are there once.
 expect_status 0 bench run experiments/long.yaml --no-progress --retry failed --time-limit 4s --retries 12 --retry-wait 10ms
 expect_answer "SELECT status FROM run" finished
