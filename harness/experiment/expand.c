@@ -102,6 +102,25 @@ static err make_layer(matrix *m, const char *axis_name, const yml_node *map, lay
   return name_layer(m, axis_name, yml_get(map, "label"), made);
 }
 
+/* The values of an axis are the labels of its items, where some have one: of an item without, what
+ * it sets, so that its row has a name. */
+static err complete_labels(const axis *a) {
+  err error = NULL;
+  size_t labels = 0;
+  for (size_t i = 0; i < a->count; i++)
+    labels += spec_pairs_get(&a->items[i].pairs, a->name) != NULL;
+  for (size_t i = 0; i < a->count && labels && !error; i++) {
+    spec_pairs *pairs = &a->items[i].pairs;
+    if (spec_pairs_get(pairs, a->name)) continue;
+    strbuf name = {0};
+    for (size_t k = 0; k < pairs->count; k++)
+      strbuf_format(&name, "%s%s=%s", k ? " " : "", pairs->items[k].key, pairs->items[k].value);
+    error = spec_pairs_add(pairs, a->name, strbuf_string(&name), false);
+    strbuf_free(&name);
+  }
+  return error;
+}
+
 static err make_axis(matrix *m, const yml_node *key, const yml_node *values, axis *made) {
   err error = NULL;
   made->name = key->scalar;
@@ -131,6 +150,7 @@ static err make_axis(matrix *m, const yml_node *key, const yml_node *values, axi
       break; /* a wrong key, reported
               * once */
   }
+  if (!error && m->r->problems.count == before) error = complete_labels(made);
   return error;
 }
 

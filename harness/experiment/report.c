@@ -84,9 +84,11 @@ static err read_rows(spec_reader *r, const yml_node *report) {
   err error = node ? spec_read_names(r, node, "rows", rows) : NULL;
   for (size_t i = 0; i < rows->count; i++)
     if (!spec_names_has(&r->axes, rows->items[i]) && !settings_find(rows->items[i]))
-      yml_problem(&r->problems, item_named(node, rows->items[i]),
-                  (const char *const *)r->axes.items, r->axes.count, "rows: '%s' is not an axis",
-                  rows->items[i]);
+      yml_problem(
+          &r->problems, item_named(node, rows->items[i]), (const char *const *)r->axes.items,
+          r->axes.count,
+          "rows: '%s' is not an axis (one whose items are maps is, if they have a 'label:')",
+          rows->items[i]);
   if (rows->count || error) return error;
   for (size_t i = 0; i < r->axes.count && !error; i++)
     if (strcmp(r->axes.items[i], "seed") != 0) error = spec_names_add(rows, r->axes.items[i]);

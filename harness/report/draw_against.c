@@ -201,20 +201,35 @@ static err label_axis(drawing *g, const mark *marks, size_t count, const char *a
   return NULL;
 }
 
+/* A bar of an interval without an end would seem to end somewhere. */
+static bool has_bar(const data_measure *m) {
+  return isfinite(m->low) && isfinite(m->high);
+}
+
+static void tell_unbounded(figure *f, const mark *marks, size_t count) {
+  size_t unbounded = 0;
+  for (size_t i = 0; i < count; i++)
+    unbounded += (size_t)isinf(marks[i].y.high) + (size_t)isinf(marks[i].x.high);
+  if (unbounded)
+    strbuf_format(&f->left_out, "%s%zu unbounded %s not drawn", f->left_out.length ? " · " : "",
+                  unbounded, unbounded == 1 ? "interval is" : "intervals are");
+}
+
 static err add_marks(drawing *g, const mark *marks, size_t count, bool is_joined) {
   figure *f = &g->f;
   for (size_t i = 0; i < count; i++) {
     const mark *m = &marks[i];
     bool is_new = i == 0 || marks[i - 1].series != m->series;
-    double low = isfinite(m->y.low) ? m->y.low : m->y.value;
-    double high = isfinite(m->y.high) ? m->y.high : m->y.value;
-    double left = isfinite(m->x.low) ? m->x.low : m->x.value;
-    double right = isfinite(m->x.high) ? m->x.high : m->x.value;
+    double low = has_bar(&m->y) ? m->y.low : m->y.value;
+    double high = has_bar(&m->y) ? m->y.high : m->y.value;
+    double left = has_bar(&m->x) ? m->x.low : m->x.value;
+    double right = has_bar(&m->x) ? m->x.high : m->x.value;
     if (is_new && f->series) strbuf_append(&f->points, "\n\n");
     if (is_new) f->colour_of[f->series] = f->series, f->series++;
     strbuf_format(&f->points, "%.10g %.10g %.10g %.10g %.10g %.10g\n", m->x.value, m->y.value, low,
                   high, left, right);
     err error = figure_add_obstacle(f, m->x.value, low, high);
+    if (!error && right > left) error = figure_add_stretch(f, left, m->y.value, right, m->y.value);
     if (!error && is_joined && !is_new) {
       const mark *before = &marks[i - 1];
       error = figure_add_stretch(f, before->x.value, before->y.value, m->x.value, m->y.value);
@@ -293,7 +308,8 @@ static err draw_marks(drawing *g, const column *y, const column *x, const char *
   if (!f->has_data) return NULL;
   if (f->is_x_log) f->x_least = least / 1.15, f->x_most *= 1.1;
   for (size_t i = 0; i < count; i++)
-    has_ends = has_ends || isfinite(marks[i].y.low) || isfinite(marks[i].x.low);
+    has_ends = has_ends || has_bar(&marks[i].y) || has_bar(&marks[i].x);
+  tell_unbounded(f, marks, count);
   f->has_marks = true;
   place_names(g, y, x, axis, marks, count);
   figure_set_number(f, "is_joined", !x);

@@ -365,15 +365,32 @@ static void name_sets(const report_data *d, const report_table *t, bool is_shift
   }
 }
 
-/* " of 'scenes'; shifted: 'scenes_corrupted'". */
-static void describe_sets(const report_data *d, const report_table *t, strbuf *out) {
-  strbuf own = {0}, shifted = {0};
-  name_sets(d, t, false, &own);
-  name_sets(d, t, true, &shifted);
-  if (own.length) strbuf_format(out, " of%s", strbuf_string(&own));
-  if (shifted.length) strbuf_format(out, "; shifted columns:%s", strbuf_string(&shifted));
-  strbuf_free(&own);
-  strbuf_free(&shifted);
+/* "2,000 evaluation images of 'scenes'", in the columns of one kind. */
+static void describe_items(const report_data *d, const report_table *t, bool is_shifted,
+                           strbuf *out) {
+  span items = {SIZE_MAX, 0};
+  bool has_captions = false;
+  char number[TEXT_NUMBER_SIZE];
+  strbuf names = {0};
+  for (size_t c = 0; c < t->column_count; c++) {
+    const column *known = t->columns[c].known;
+    if (!known || !measure_is_accuracy(known) || (known->kind == COLUMN_SHIFTED) != is_shifted)
+      continue;
+    for (size_t r = 0; r < t->row_count; r++) {
+      const report_value *v = &t->rows[r].values[c];
+      if (isnan(v->value) || !v->seeds) continue;
+      has_captions = has_captions || strcmp(measure_items(known), "captions") == 0;
+      count_in(&items, v->items);
+    }
+  }
+  name_sets(d, t, is_shifted, &names);
+  bool has_any = items.most || names.length;
+  if (has_any) strbuf_append(out, is_shifted ? "; shifted columns: " : ", ");
+  if (items.most)
+    strbuf_format(out, "%s%s evaluation images%s", items.least < items.most ? "up to " : "",
+                  group(items.most, false, number), has_captions ? " or captions" : "");
+  if (names.length) strbuf_format(out, "%s%s", items.most ? " of" : "", strbuf_string(&names));
+  strbuf_free(&names);
 }
 
 /* What the intervals of accuracies and of other numbers cover, if several seeds were run. */
@@ -392,10 +409,9 @@ static void describe_coverage(const report_table *t, strbuf *out) {
 }
 
 static err describe_basis(const report_data *d, report_table *t) {
-  span seeds = {SIZE_MAX, 0}, items = {SIZE_MAX, 0};
-  bool has_accuracy = false, has_time = false, has_captions = false;
+  span seeds = {SIZE_MAX, 0};
+  bool has_time = false;
   strbuf text = {0};
-  char number[TEXT_NUMBER_SIZE];
   for (size_t c = 0; c < t->column_count; c++) {
     const column *known = t->columns[c].known;
     if (!known) continue;
@@ -404,10 +420,6 @@ static err describe_basis(const report_data *d, report_table *t) {
       const report_value *v = &t->rows[r].values[c];
       if (isnan(v->value) || !v->seeds) continue;
       count_in(&seeds, v->seeds);
-      if (!measure_is_accuracy(known)) continue;
-      has_accuracy = true;
-      has_captions = has_captions || strcmp(measure_items(known), "captions") == 0;
-      count_in(&items, v->items);
     }
   }
   if (seeds.least > seeds.most) return NULL;
@@ -417,10 +429,8 @@ static err describe_basis(const report_data *d, report_table *t) {
     strbuf_format(&text, "%zu seeds", seeds.most);
   else
     strbuf_format(&text, "%zu to %zu seeds", seeds.least, seeds.most);
-  if (has_accuracy && items.most)
-    strbuf_format(&text, ", %s%s evaluation images%s", items.least < items.most ? "up to " : "",
-                  group(items.most, false, number), has_captions ? " or captions" : "");
-  if (has_accuracy) describe_sets(d, t, &text);
+  describe_items(d, t, false, &text);
+  describe_items(d, t, true, &text);
   bool has_interval = false;
   for (size_t c = 0; c < t->column_count; c++)
     has_interval = has_interval || t->columns[c].has_interval;
@@ -533,8 +543,8 @@ static void name_changes(const spec_experiment *e, strbuf *out) {
 
 static err describe_provenance(const report_data *d, report_table *t) {
   strbuf text = {0}, threads = {0};
-  char number[TEXT_NUMBER_SIZE], first[11] = "", last[11] = "";
-  double samples = NAN;
+  char least[TEXT_NUMBER_SIZE], most[TEXT_NUMBER_SIZE], first[11] = "", last[11] = "";
+  double fewest = NAN, samples = NAN;
   for (size_t i = 0; i < d->e->cell_count; i++) {
     const data_cell *c = &d->cells[i];
     char day[11];
@@ -543,6 +553,7 @@ static err describe_provenance(const report_data *d, report_table *t) {
     if (!*first || strcmp(day, first) < 0) memcpy(first, day, sizeof first);
     if (strcmp(day, last) > 0) memcpy(last, day, sizeof last);
     samples = fmax(samples, data_number_of(c, "samples"));
+    if (!c->cell->tuning) fewest = fmin(fewest, data_number_of(c, "samples"));
   }
   join(d, name_threads, &threads);
   if (!threads.length) return NULL;
@@ -552,9 +563,12 @@ static err describe_provenance(const report_data *d, report_table *t) {
   join(d, name_machine, &text);
   strbuf_append(&text, " · ");
   join(d, name_precision, &text);
-  strbuf_format(&text, " · %s thread%s · %s samples · %s", strbuf_string(&threads),
-                strcmp(strbuf_string(&threads), "1") == 0 ? "" : "s", text_count(samples, number),
-                first);
+  text_count(isnan(fewest) ? samples : fewest, least);
+  text_count(samples, most);
+  bool is_range = strcmp(least, most) != 0;
+  strbuf_format(&text, " · %s thread%s · %s%s%s samples · %s", strbuf_string(&threads),
+                strcmp(strbuf_string(&threads), "1") == 0 ? "" : "s", is_range ? least : "",
+                is_range ? " to " : "", most, first);
   if (strcmp(first, last) != 0) strbuf_format(&text, " to %s", last);
   name_changes(d->e, &text);
   strbuf_free(&threads);

@@ -133,6 +133,15 @@ static bool has_fewer_seeds(const report_table *t, size_t c) {
   return false;
 }
 
+/* Is there a column, or an axis, of this name? */
+static bool is_column(const report_table *t, const char *name) {
+  for (size_t k = 0; k < t->key_count; k++)
+    if (strcmp(t->key_names[k], name) == 0) return true;
+  for (size_t c = 0; c < t->column_count; c++)
+    if (strcmp(t->columns[c].name, name) == 0) return true;
+  return false;
+}
+
 static void csv_head(const report_table *t, strbuf *out) {
   for (size_t k = 0; k < t->key_count; k++) csv_field(t->key_names[k], k == 0, out);
   for (size_t c = 0; c < t->column_count; c++) {
@@ -149,11 +158,13 @@ static void csv_head(const report_table *t, strbuf *out) {
     if (shown->has_reference) csv_part(shown->name, "reference", out);
     if (shown->has_reference) csv_part(shown->name, "difference", out);
   }
-  csv_field("seeds", false, out);
-  csv_field("disturbed_runs", false, out);
-  csv_field("lost_share", false, out);
-  csv_field("given_other", false, out);
-  csv_field("missing", false, out);
+  static const char *const own[] = {"seeds", "disturbed_runs", "lost_share", "given_other",
+                                    "missing"};
+  for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+    if (is_column(t, own[i]))
+      csv_part("row", own[i], out);
+    else
+      csv_field(own[i], false, out);
   strbuf_append(out, "\r\n");
 }
 
@@ -297,6 +308,8 @@ void report_write_latex(const report_table *t, strbuf *out) {
       strbuf name = {0};
       report_format_key(&t->rows[r], k, &name);
       if (k) strbuf_append(out, " & ");
+      /* after \\ and \midrule it would be their argument */
+      if (!k && strchr("[*", *strbuf_string(&name))) strbuf_append(out, "{}");
       report_latex_text(strbuf_string(&name), out);
       strbuf_free(&name);
     }

@@ -10,6 +10,12 @@
 
 enum { GAP = 2, MOST_HEADING_LINES = 4, LONGEST_CELL = 160 };
 
+/* One more than the value's where the interval would seem to have no width. */
+static int interval_digits(const report_column *c, const report_value *v) {
+  double half = isnan(v->half_width) ? (v->high - v->low) / 2 : v->half_width;
+  return half > 0 && half * pow(10, c->digits) < 0.5 ? c->digits + 1 : c->digits;
+}
+
 void report_format_value(const report_column *c, const report_value *v, strbuf *out) {
   if (v->text)
     strbuf_append(out, v->text);
@@ -18,11 +24,12 @@ void report_format_value(const report_column *c, const report_value *v, strbuf *
   else
     strbuf_format(out, "%.*f", c->digits, v->value);
   if (!isnan(v->half_width))
-    strbuf_format(out, " ± %.*f", c->digits, v->half_width);
+    strbuf_format(out, " ± %.*f", interval_digits(c, v), v->half_width);
   else if (isinf(v->high))
     strbuf_format(out, " [%.*f, ∞]", c->digits, v->low);
   else if (!isnan(v->low))
-    strbuf_format(out, " [%.*f, %.*f]", c->digits, v->low, c->digits, v->high);
+    strbuf_format(out, " [%.*f, %.*f]", interval_digits(c, v), v->low, interval_digits(c, v),
+                  v->high);
 }
 
 void report_format_bare(const report_column *c, const report_value *v, strbuf *out) {

@@ -40,6 +40,8 @@ static void an_axis_of_maps_sets_its_keys_together(void **state) {
                                        "    - {mask_ratio: 0, batch_size: 64}\n"
                                        "    - {label: half, mask_ratio: 0.5, image: {size: 32}}\n");
   ASSERT_LABELS(e, "mask_ratio=0 batch_size=64", "half");
+  assert_string_equal(spec_pairs_get(&e->cells[0].axes, "scale"), "mask_ratio=0 batch_size=64");
+  assert_string_equal(spec_pairs_get(&e->cells[1].axes, "scale"), "half");
   assert_int_equal(e->cells[0].settings.batch_size, 64);
   assert_int_equal(e->cells[1].settings.image_size, 32);
   assert_int_equal(e->cells[0].settings.image_size, 64);
