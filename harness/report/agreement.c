@@ -47,10 +47,14 @@ static bool do_overlap(const report_column *c, const report_row *first, const re
   return a_low <= b_high && b_low <= a_high;
 }
 
+/* With the column's digits, whatever their intervals. */
 static bool is_printed_alike(const report_column *c, const report_value *a, const report_value *b) {
   strbuf one = {0}, other = {0};
-  report_format_bare(c, a, &one);
-  report_format_bare(c, b, &other);
+  report_value first = *a, again = *b;
+  first.half_width = first.low = first.high = NAN;
+  again.half_width = again.low = again.high = NAN;
+  report_format_bare(c, &first, &one);
+  report_format_bare(c, &again, &other);
   bool is_alike = strcmp(strbuf_string(&one), strbuf_string(&other)) == 0;
   strbuf_free(&one);
   strbuf_free(&other);

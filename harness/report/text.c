@@ -10,32 +10,33 @@
 
 enum { GAP = 2, MOST_HEADING_LINES = 4, LONGEST_CELL = 160 };
 
-/* One more than the value's where the interval would seem to have no width. */
-static int interval_digits(const report_column *c, const report_value *v) {
+/* As many more than the column's that the interval has a width. */
+static int shown_digits(const report_column *c, const report_value *v) {
+  enum { MOST_MORE = 3 };
   double half = isnan(v->half_width) ? (v->high - v->low) / 2 : v->half_width;
-  return half > 0 && half * pow(10, c->digits) < 0.5 ? c->digits + 1 : c->digits;
+  int digits = c->digits;
+  while (half > 0 && half * pow(10, digits) < 0.5 && digits < c->digits + MOST_MORE) digits++;
+  return digits;
 }
 
 void report_format_value(const report_column *c, const report_value *v, strbuf *out) {
+  const int digits = shown_digits(c, v);
+  report_format_bare(c, v, out);
+  if (!isnan(v->half_width))
+    strbuf_format(out, " ± %.*f", digits, v->half_width);
+  else if (isinf(v->high))
+    strbuf_format(out, " [%.*f, ∞]", digits, v->low);
+  else if (!isnan(v->low))
+    strbuf_format(out, " [%.*f, %.*f]", digits, v->low, digits, v->high);
+}
+
+void report_format_bare(const report_column *c, const report_value *v, strbuf *out) {
   if (v->text)
     strbuf_append(out, v->text);
   else if (isnan(v->value))
     strbuf_append(out, "–");
   else
-    strbuf_format(out, "%.*f", c->digits, v->value);
-  if (!isnan(v->half_width))
-    strbuf_format(out, " ± %.*f", interval_digits(c, v), v->half_width);
-  else if (isinf(v->high))
-    strbuf_format(out, " [%.*f, ∞]", c->digits, v->low);
-  else if (!isnan(v->low))
-    strbuf_format(out, " [%.*f, %.*f]", interval_digits(c, v), v->low, interval_digits(c, v),
-                  v->high);
-}
-
-void report_format_bare(const report_column *c, const report_value *v, strbuf *out) {
-  report_value bare = *v;
-  bare.half_width = bare.low = bare.high = NAN;
-  report_format_value(c, &bare, out);
+    strbuf_format(out, "%.*f", shown_digits(c, v), v->value);
 }
 
 void report_add_marks(bool is_disturbed, bool has_other_inputs, strbuf *out) {

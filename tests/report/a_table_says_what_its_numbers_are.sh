@@ -79,6 +79,8 @@ expect_line out.txt '^mask 50 % † reaches .*, mask 0 % † in .*: the data do 
 expect_line out.txt '^- faster: .* \(95 % interval unbounded\), 2 seeds †; cannot tell; other work left too few undisturbed steps; run it again on an idle machine'
 ! grep -E '^- be(tter|st): .*†' out.txt || fail "a disturbed accuracy"
 expect_status 0 bench plot quoted@mini
+expect_status 0 bench plot quoted@mini --figure 'time_ratio against mask_ratio'
+grep -q '2 unbounded intervals are not drawn' results/quoted@mini/plots/time_ratio_against_mask_ratio.gp || fail "an interval without an end is drawn"
 grep -q 'ratio not determined' results/quoted@mini/plots/throughput.gp || fail "the figure shows an undetermined ratio"
 ! grep -q ' inf\]' results/quoted@mini/plots/throughput.gp || fail "an infinite end in the figure"
 # A curve ends at the number of the table, to the last bit, so that sentences and figures round it as
@@ -89,3 +91,23 @@ table=$(grep -oE '"retrieval_i2t_r1":\{"value":[0-9.]+' out.txt | sed -n '1s/.*:
 expect_status 0 bench plot quoted@paper --figure accuracy_vs_time --format svg --out own
 curve=$(awk '/^\$points/ { inside = 1; next } inside && NF == 0 { exit } inside { last = $2 } END { print last }' own/accuracy_vs_time.gp)
 [ "$(printf %.10g "$table")" = "$curve" ] || fail "the curve ends at $curve, the table says $table"
+
+# Names and numbers that would be taken for something else: a column of the name of a built-in one, a first
+# cell that is LaTeX's optional argument, the images of another set, the samples of the longest run alone,
+# an interval that seems to have no width, and an item without the label that others have.
+cat > experiments/odd.yaml <<'E'
+name: odd
+settings: {text.vocabulary: vocab.txt, eval.points: 1, batch_size: 64}
+matrix: {data.train: [a.tar, b.tar], what: [{label: plain, samples: 2k}, {samples: 4k, mask_ratio: 0.5}], seed: [0, 1]}
+report: {rows: [data.train, what], columns: [lost_share, steady_seconds, zero_shot_top1, shifted_zero_shot_top1], plots: []}
+E
+expect_status 0 bench run experiments/odd.yaml --no-progress
+bench report odd --format csv | tr -d '\r' > odd.csv
+expect_line odd.csv '^data.train,what,lost_share,.*,seeds,disturbed_runs,row_lost_share,given_other,missing$'
+expect_line odd.csv '^\[b\.tar\],samples=4000 mask_ratio=0.5,'
+bench report odd --format latex > out.txt
+expect_line out.txt '^\{\}\[a\.tar\]'
+expect_status 0 bench report odd
+expect_line out.txt ' [0-9,]+ evaluation images of .*; shifted columns: [0-9,]+ evaluation images of '
+expect_line out.txt ' · 1\.98 k to 3\.97 k samples · '
+expect_line out.txt ' [01]\.[0-9]+ (± 0\.[0-9]*[1-9]|\[[01]\.[0-9]+, [01]\.[0-9]+\]) ' # seconds, which have no decimals
