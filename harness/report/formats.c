@@ -404,7 +404,11 @@ static void json_row(json_writer *w, const report_table *t, const report_row *ro
   jsonw_bool(w, "given_other", row->has_other_inputs);
   if (row->missing) jsonw_string(w, "missing", row->missing);
   jsonw_array(w, "runs");
-  for (size_t i = 0; i < row->cells; i++) jsonw_integer(w, NULL, row->runs[i]);
+  for (size_t i = 0; i < row->cells; i++)
+    if (row->runs[i])
+      jsonw_integer(w, NULL, row->runs[i]);
+    else
+      jsonw_number(w, NULL, NAN); /* null: the cell has no run */
   jsonw_end(w);
   jsonw_object(w, "values");
   for (size_t c = 0; c < t->column_count; c++)

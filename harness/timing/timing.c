@@ -319,6 +319,7 @@ err timing_measure(const timing_options *options, const volatile bool *stop,
   timing_describe_disturbance(&result->disturbance, &doubts);
   if (doubts.length) log_warning("%s", strbuf_string(&doubts));
 cleanup:
+  if (t.fd >= 0 && lseek(t.fd, 0, SEEK_END) == 0) unlink(strbuf_string(&t.path));
   if (t.fd >= 0) close(t.fd);
   strbuf_free(&t.path);
   strbuf_free(&t.words);

@@ -116,6 +116,7 @@ for said in null 0 -3 '"fast"' NaN 1e999; do
   expect_status 2 bench compare ./program --rounds 2 --metric "$said" --results none
 done
 SAYS=null RATE=0 expect_status 2 bench compare ./program --rounds 2 --results none
+[ -z "$(find none -name '*.jsonl' -empty)" ] || fail "a comparison without a sample leaves a file"
 expect_status 2 bench history --results none
 expect_line out.txt 'samples left out: no positive number'
 expect_status 2 bench regress --results none
