@@ -120,12 +120,21 @@ typedef struct {
   option_list sets;
 } request;
 
+static void warn_of_metric(const eval_set *test, comm *ranks) {
+  strbuf line = {0};
+  eval_set_explain_metric(test, &line);
+  if (line.length && comm_rank(ranks) == 0)
+    log_warning("%.*s", (int)line.length - 1, strbuf_string(&line));
+  strbuf_free(&line);
+}
+
 static err run_probe(const request *r, const char *test_path, trained *t, comm *ranks) {
   eval_set *train = NULL, *test = NULL;
   eval_probe p;
   err error = NULL;
   TRY(open_set(r->train, "probe", t, ranks, &train));
   TRY(open_set(test_path, "probe", t, ranks, &test));
+  warn_of_metric(test, ranks);
   eval_how how = eval_how_of(&t->s);
   how.ranks = ranks;
   error = r->is_lars ? eval_run_lars(train, test, t->model, &how, &r->lars, &p)

@@ -47,12 +47,12 @@ static void take_evaluation(void *context, const char *set, int64_t step,
   o->step = step;
 }
 
-static err print_json(const request *r, const trainer_options *how, const outcome *o) {
+static err print_json(const settings *s, const trainer_options *how, const outcome *o) {
   strbuf line = {0};
   json_writer w = jsonw_start(&line);
   jsonw_object(&w, NULL);
-  jsonw_string(&w, "model", r->model);
-  jsonw_string(&w, "train", r->train);
+  jsonw_string(&w, "model", s->init_from); /* --set may have changed both */
+  jsonw_string(&w, "train", s->classification_train);
   jsonw_string(&w, "out", how->out);
   jsonw_integer(&w, "step", o->step);
   jsonw_array(&w, "sets");
@@ -68,8 +68,9 @@ static err print_json(const request *r, const trainer_options *how, const outcom
   return options_print(&line);
 }
 
-static err print_outcome(const request *r, const trainer_options *how, const outcome *o) {
-  if (r->as_json) return print_json(r, how, o);
+static err print_outcome(const request *r, const settings *s, const trainer_options *how,
+                         const outcome *o) {
+  if (r->as_json) return print_json(s, how, o);
   if (!o->count && !r->tests.count)
     puts("nothing was evaluated: give a set of labelled images with --test FILE");
   else if (!o->count)
@@ -97,6 +98,31 @@ static err find_checkpoint(const char *model, char **path) {
                     "%s has no checkpoint: name a run of flip train or one of its "
                     "checkpoints",
                     model);
+  return error;
+}
+
+static bool are_neighbours(const char *a, const char *b) {
+  const char *end_a = strrchr(a, '/'), *end_b = strrchr(b, '/');
+  return end_a && end_b && end_a - a == end_b - b && strncmp(a, b, (size_t)(end_a - a)) == 0;
+}
+
+/* The model may have been trained further since the interrupted run in `out` began: the run goes on
+ * from the checkpoint that it started from, if that was in the same folder. */
+static err find_started_from(const char *out, char **path) {
+  char *newest = NULL;
+  settings before;
+  checkpoint_state at;
+  err error = checkpoint_newest_of_run(out, &newest);
+  if (error || !newest) return error;
+  error = checkpoint_read_settings(newest, &before, &at);
+  free(newest);
+  if (error) return error;
+  if (are_neighbours(before.init_from, *path)) {
+    free(*path);
+    *path = mem_copy_string(before.init_from);
+    if (!*path) error = mem_error(0, "a path");
+  }
+  settings_free(&before);
   return error;
 }
 
@@ -136,8 +162,17 @@ static err count_classes(settings *s) {
   return NULL;
 }
 
+/* The model's own settings may have a probe, which a classifier does not read; one that is asked
+ * for would be missing. */
+static err refuse_probe(const char *assignment) {
+  if (strncmp(assignment, "eval.probe_", 11) != 0) return NULL;
+  return err_new(ERR_INPUT,
+                 "--set %s: flip finetune fits no probe; leave it out, or use flip eval probe",
+                 assignment);
+}
+
 /* The model's settings, the recipe, the options, --set; later ones override earlier ones. */
-static err make_settings(const request *r, settings *s) {
+static err make_settings(const request *r, const trainer_options *how, settings *s) {
   checkpoint_state at;
   char *path = NULL;
   err error = find_checkpoint(r->model, &path);
@@ -149,11 +184,15 @@ static err make_settings(const request *r, settings *s) {
   s->recipe = SETTINGS_RECIPE; /* of the new run, not the model's */
   s->classification_classes = 0;
   TRY(apply_recipe(r->recipe, s));
+  if (how->is_resuming) TRY(find_started_from(how->out, &path));
   TRY(settings_set_value(s, "init_from", path));
   TRY(settings_set_value(s, "classification.train", r->train));
   TRY(set_tests(&r->tests, s));
   if (r->device) TRY(settings_set_value(s, "device", r->device));
-  for (size_t i = 0; i < r->sets.count; i++) TRY(settings_set(s, r->sets.items[i]));
+  for (size_t i = 0; i < r->sets.count; i++) {
+    TRY(refuse_probe(r->sets.items[i]));
+    TRY(settings_set(s, r->sets.items[i]));
+  }
   TRY(count_classes(s));
 cleanup:
   free(path);
@@ -168,10 +207,10 @@ static err run(const request *r, trainer_options *how) {
   how->is_first_rank = &is_first_rank;
   how->evaluated = take_evaluation;
   how->context = &o;
-  err error = make_settings(r, &s);
+  err error = make_settings(r, how, &s);
   if (error) return error;
   error = trainer_run(&s, how);
-  if (!error && is_first_rank) error = print_outcome(r, how, &o);
+  if (!error && is_first_rank) error = print_outcome(r, &s, how, &o);
   for (size_t i = 0; i < o.count; i++) free(o.names[i]);
   settings_free(&s);
   return error;

@@ -29,6 +29,33 @@ static void list_settings(void) {
   settings_free(&defaults);
 }
 
+/* Run files share such settings with those of classifiers; on the command line they are a mistake.
+ */
+static err refuse_idle(const option_list *sets, const settings *s) {
+  settings defaults;
+  err error = s->classification_classes ? NULL : settings_init(&defaults);
+  if (error || s->classification_classes) return error;
+  for (size_t i = 0; i < sets->count && !error; i++) {
+    const char *equals = strchr(sets->items[i], '=');
+    strbuf key = {0}, own = {0}, initial = {0};
+    if (!equals || strncmp(sets->items[i], "classification.", 15) != 0) continue;
+    strbuf_format(&key, "%.*s", (int)(equals - sets->items[i]), sets->items[i]);
+    const setting *row = settings_find(strbuf_string(&key));
+    if (row) setting_format(row, s, &own);
+    if (row) setting_format(row, &defaults, &initial);
+    if (strcmp(strbuf_string(&own), strbuf_string(&initial)) != 0)
+      error = err_new(ERR_INPUT,
+                      "--set %s: has no effect in contrastive training; leave it out, or set "
+                      "classification.classes (flip finetune)",
+                      sets->items[i]);
+    strbuf_free(&key);
+    strbuf_free(&own);
+    strbuf_free(&initial);
+  }
+  settings_free(&defaults);
+  return error;
+}
+
 static err run(const char *config, const char *device, const option_list *sets,
                const trainer_options *options) {
   settings s;
@@ -36,6 +63,7 @@ static err run(const char *config, const char *device, const option_list *sets,
   if (error) return error;
   if (device) error = settings_set_value(&s, "device", device);
   for (size_t i = 0; i < sets->count && !error; i++) error = settings_set(&s, sets->items[i]);
+  if (!error) error = refuse_idle(sets, &s);
   if (!error) error = trainer_run(&s, options);
   settings_free(&s);
   return error;

@@ -160,6 +160,24 @@ static err check_order(const settings *s) {
   return NULL;
 }
 
+/* Pairs are mixed within a group, which a batch must have whole. */
+static err check_mixing(const settings *s) {
+  int64_t group = s->classification_mix_batch;
+  if (!group || group >= s->batch_size || !settings_is_mixing(s)) return NULL;
+  if (group % 2)
+    return err_new(ERR_INPUT,
+                   "classification.mix_batch: %" PRId64
+                   " is odd, and images are mixed in pairs; set an even number, or 0 for the whole "
+                   "batch",
+                   group);
+  if (s->batch_size % group)
+    return err_new(ERR_INPUT,
+                   "classification.mix_batch: %" PRId64 " does not divide batch_size %" PRId64
+                   "; set a divisor, or 0 for the whole batch",
+                   group, s->batch_size);
+  return NULL;
+}
+
 /* A classifier sees whole images and has no other loss. */
 static err check_classification(const settings *s) {
   if (s->classification_classes == 1)
@@ -186,7 +204,7 @@ static err check_classification(const settings *s) {
                    "reconstruction.weight: %g with classification.classes: nothing is "
                    "dropped that could be reconstructed; set it to 0",
                    s->reconstruction_weight);
-  return NULL;
+  return check_mixing(s);
 }
 
 /* Checks the settings that only contrastive training uses. */

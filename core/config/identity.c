@@ -49,6 +49,7 @@ bool setting_is_idle(const setting *row, const settings *s) {
   bool is_classifier = s->classification_classes > 0;
   if (strncmp(row->key, "classification.", 15) == 0) {
     bool is_augmentation = strncmp(row->key, "classification.augment_", 23) == 0;
+    if (strcmp(row->key, "classification.mix_batch") == 0) return !settings_is_mixing(s);
     return !is_classifier || (is_augmentation && s->classification_augment_magnitude == 0);
   }
   if (is_classifier && is_contrastive(row->key)) return true;

@@ -26,7 +26,21 @@ int64_t settings_vocabulary_rows(const settings *s, int64_t entries) {
 }
 
 bool settings_suit_ranks(const settings *s, int64_t ranks) {
-  bool has_pairs = ranks > 1 && s->classification_classes > 0 &&
-                   (s->classification_mixup > 0 || s->classification_cutmix > 0);
+  bool has_pairs = ranks > 1 && settings_is_mixing(s);
   return s->batch_size % (has_pairs ? 2 * ranks : ranks) == 0;
+}
+
+bool settings_is_mixing(const settings *s) {
+  return s->classification_classes > 0 &&
+         (s->classification_mixup > 0 || s->classification_cutmix > 0);
+}
+
+int64_t settings_mix_batch(const settings *s) {
+  int64_t group = s->classification_mix_batch;
+  return group > 0 && group < s->batch_size ? group : s->batch_size;
+}
+
+int64_t settings_mirrored(const settings *s, int64_t ranks) {
+  int64_t group = settings_mix_batch(s);
+  return settings_is_mixing(s) && (ranks > 1 || group < s->batch_size) ? group : 0;
 }

@@ -184,6 +184,13 @@ bool settings_masks_in_place(const settings *s);
  * CutMix mix them. */
 bool settings_suit_ranks(const settings *s, int64_t ranks);
 
+/* Whether a classifier's images are mixed by mixup or CutMix, and how many by one draw. */
+bool settings_is_mixing(const settings *s);
+int64_t settings_mix_batch(const settings *s);
+/* Samples of the batch within which a rank's part is mirrored, so that it has whole pairs
+ * (loader.h); 0: in their own order, in which one process has all pairs of a whole batch. */
+int64_t settings_mirrored(const settings *s, int64_t ranks);
+
 /* Updates of a run and of its warm-up: `epochs` are whole updates of epoch_samples, rounded down;
  * without epoch_samples an epoch is `data_samples`, and the run rounded. Zero where the settings
  * count in epochs and data_samples is not known (0). */

@@ -143,10 +143,14 @@
   REAL(classification_label_smoothing, "classification.label_smoothing", 0, 0, 0.99, true,         \
        "classification: share of each label spread evenly over all classes")                       \
   REAL(classification_mixup, "classification.mixup", 0, 0, 100, true,                              \
-       "classification: alpha of mixup's Beta(alpha, alpha), one draw per batch; 0: none")         \
+       "classification: alpha of mixup's Beta(alpha, alpha); 0: none")                             \
   REAL(classification_cutmix, "classification.cutmix", 0, 0, 100, true,                            \
-       "classification: alpha of CutMix, used in half of the batches if mixup is set too; 0: "     \
-       "none")                                                                                     \
+       "classification: alpha of CutMix, used in half of the draws if mixup is set too; 0: none")  \
+  INT(classification_mix_batch, "classification.mix_batch", 0, 0, 1e9, true,                       \
+      "classification: images that one draw of mixup or CutMix mixes with each other, as the "     \
+      "batch of one GPU in MAE (32): an even number that divides batch_size, or the whole batch "  \
+      "if "                                                                                        \
+      "that is no larger; 0: the whole batch")                                                     \
   REAL(classification_drop_path, "classification.drop_path", 0, 0, 0.9, true,                      \
        "classification: rate of stochastic depth in the last block; linear from 0 in the first")   \
   REAL(classification_augment_magnitude, "classification.augment_magnitude", 0, 0, 10, true,       \

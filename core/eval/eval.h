@@ -72,6 +72,8 @@ void eval_set_close(eval_set *set);
 err eval_set_corrupt(eval_set *set, const image_corruption *corruption) ERR_MUST_CHECK;
 const char *eval_set_name(const eval_set *set);
 bool eval_set_is_corrupted(const eval_set *set);
+/* Appends a line if the set's metric is of scores, which classifiers and probes do not measure. */
+void eval_set_explain_metric(const eval_set *set, strbuf *lines);
 /* What was skipped since the last call, one line each ("" for nothing); valid until the set is used
  * again. */
 const char *eval_set_new_warnings(eval_set *set);

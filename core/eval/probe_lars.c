@@ -119,6 +119,13 @@ err eval_run_lars_items(eval_set *train, eval_set *test, clip_model *model, cons
     if (!epoch) {
       p->train_images = from.count;
       p->batch = recipe->batch ? recipe->batch : default_batch(from.count);
+      if (p->batch < 2) /* every feature of a batch of one is its own mean */
+        FAIL(
+            ERR_INPUT,
+            "a batch of %ld cannot be normalised: the probe by LARS needs 2 images or more, and %s "
+            "has %ld: %s",
+            (long)p->batch, eval_set_name(train), (long)from.count,
+            from.count < 2 ? "give a larger set" : "choose a larger --batch, or leave it out");
       if (p->batch > from.count)
         FAIL(ERR_INPUT, "a batch of %ld is more than the %ld images of %s", (long)p->batch,
              (long)from.count, eval_set_name(train));

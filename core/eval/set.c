@@ -435,6 +435,14 @@ bool eval_set_is_corrupted(const eval_set *set) {
   return set->corruption.kind != 0;
 }
 
+void eval_set_explain_metric(const eval_set *set, strbuf *lines) {
+  if (set->metric != EVAL_ROC_AUC) return; /* and 11-point AP: of more labels than one an image */
+  strbuf_format(lines,
+                "%s: metric: %s is only measured zero-shot; a classifier or a probe is measured by "
+                "top-1 and the mean per class\n",
+                set->name, eval_metric_name(set->metric));
+}
+
 const char *eval_set_name(const eval_set *set) {
   return set->name;
 }

@@ -27,8 +27,8 @@ static double load_value(ops_type type, const void *from, int64_t at) {
 static void fill_target(const clip_targets *t, int64_t i, int64_t classes, double *target) {
   double rest = t->smoothing / (double)classes;
   for (int64_t c = 0; c < classes; c++) target[c] = rest;
-  target[t->labels[i]] += (1 - t->smoothing) * t->share;
-  target[t->labels[t->count - 1 - i]] += (1 - t->smoothing) * (1 - t->share);
+  target[t->labels[i]] += (1 - t->smoothing) * t->shares[i];
+  target[t->labels[t->count - 1 - i]] += (1 - t->smoothing) * (1 - t->shares[i]);
 }
 
 /* The cross-entropy of one row; its logits are replaced by the gradient times `weight`. target

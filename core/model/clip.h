@@ -57,13 +57,14 @@ typedef struct {
 } clip_limits;
 
 /* Targets of a classifier's batch of `count` samples (of this rank): sample i's target is
- * (1 - smoothing) times [share of labels[i] and 1 - share of labels[count - 1 - i]], the rest
- * spread evenly over the classes (label smoothing, and mixup or CutMix of a batch with its
+ * (1 - smoothing) times [shares[i] of labels[i] and 1 - shares[i] of labels[count - 1 - i]], the
+ * rest spread evenly over the classes (label smoothing, and mixup or CutMix of a batch with its
  * reverse). */
 typedef struct {
   int64_t count;
   const int32_t *labels; /* in [0, classes) */
-  double share, smoothing;
+  const double *shares;  /* [count], the same of both of a pair */
+  double smoothing;
 } clip_targets;
 
 /* Inputs of `count` samples, on the host. */

@@ -69,9 +69,11 @@ struct loader {
 static int64_t number_in_run(const loader *l, int64_t own) {
   int64_t batch = l->c.batch_size, place = own % batch, half = batch / 2;
   int64_t first = own / batch * batch * l->c.ranks;
-  if (!l->c.is_mirrored) return first + l->c.rank * batch + place;
-  if (place < half) return first + l->c.rank * half + place;
-  return first + batch * l->c.ranks - (l->c.rank + 1) * half + place - half;
+  if (!l->c.mirrored) return first + l->c.rank * batch + place;
+  bool is_upper = place >= half;
+  int64_t pair = l->c.rank * half + (is_upper ? batch - 1 - place : place);
+  int64_t pairs = l->c.mirrored / 2, group = pair / pairs, low = pair % pairs;
+  return first + group * l->c.mirrored + (is_upper ? l->c.mirrored - 1 - low : low);
 }
 
 /* The row `skip` positions after sample g's own. */

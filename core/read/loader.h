@@ -30,10 +30,11 @@ typedef struct {
   int64_t total_samples; /* of the run, all ranks */
   int rank, ranks;       /* batches are part `rank` of `ranks` of the run's; 0 ranks: whole ones.
                           * Every rank of a stream draws the whole order and reads its own */
-  bool is_mirrored;      /* a rank's part is a range of the batch and its mirror image, so that
-                          * sample i of the batch and sample i from its end are on the same rank.
-                          * Only for an even batch_size, not for a stream */
-  int text_mask_mode;    /* TEXT_MASK_* of config/settings.h */
+  int64_t mirrored;   /* not 0: the batch of all ranks is divided into groups of this many samples,
+                       * in each of which sample i and sample i from its end are a pair; a rank's
+                       * part is a range of the pairs, sample i and sample i from its end being one.
+                       * Only for an even number and an even batch_size, not for a stream */
+  int text_mask_mode; /* TEXT_MASK_* of config/settings.h */
   const char *text_mask_lexicon; /* for TEXT_MASK_SYNTAX: lexicon.h */
   bool text_mask_is_in_place;    /* a batch has the kept tokens' places in their captions */
   int64_t text_tokens;           /* kept of text_length (text_mask.h); equal to it without a mask */

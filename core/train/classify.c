@@ -55,21 +55,26 @@ err run_open_classes(run *r) {
   for (size_t i = 0; i < s->eval_sets.count; i++) TRY(run_open_set(r, "probe", NULL));
   r->mixed = mem_aligned(pixels);
   r->classes = mem_zeroed(batch, sizeof *r->classes);
-  if (!r->mixed || !r->classes) error = mem_error(pixels, "mixed images");
+  r->mixes = mem_zeroed(batch, sizeof *r->mixes);
+  r->shares = mem_zeroed(batch, sizeof *r->shares);
+  if (!r->mixed || !r->classes || !r->mixes || !r->shares)
+    error = mem_error(pixels, "mixed images");
 cleanup:
   return error;
 }
 
-/* Of this rank's part of the batch, which contains the mirror images of its samples (loader.h). */
+/* Of this rank's part of the batch, which contains the partners of its samples (loader.h). */
 void run_mix_batch(run *r) {
   const loader_batch *b = &r->batch;
-  const mix m = mix_draw(r->s, b->first_sample / r->s->batch_size);
-  for (int64_t i = 0; i < b->count; i++)
+  mix_draw_batch(r->s, b->numbers, b->count, r->mixes);
+  for (int64_t i = 0; i < b->count; i++) {
     r->classes[i] = eval_set_class_of(r->train_set, b->rows[i]);
-  mix_images(&m, b->count, b->images, r->mixed);
+    r->shares[i] = r->mixes[i].share;
+  }
+  mix_images(r->mixes, b->count, b->images, r->mixed);
   r->targets = (clip_targets){.count = b->count,
                               .labels = r->classes,
-                              .share = m.share,
+                              .shares = r->shares,
                               .smoothing = r->s->classification_label_smoothing};
 }
 

@@ -41,15 +41,24 @@ static void draw_box(mix *m, rng *random) {
   m->share = 1 - area / ((double)m->size * (double)m->size);
 }
 
-mix mix_draw(const settings *s, int64_t step) {
+mix mix_draw(const settings *s, int64_t step, int64_t group) {
   mix m = {.share = 1, .size = s->image_size};
-  rng random = rng_at((uint64_t)s->seed, RNG_MIX, (uint64_t)step, 0);
+  rng random = rng_at((uint64_t)s->seed, RNG_MIX, (uint64_t)step, (uint64_t)group);
   bool has_mixup = s->classification_mixup > 0, has_cutmix = s->classification_cutmix > 0;
   if (!has_mixup && !has_cutmix) return m;
   m.is_cut = has_cutmix && (!has_mixup || rng_double(&random) < 0.5);
   m.share = mix_beta(m.is_cut ? s->classification_cutmix : s->classification_mixup, &random);
   if (m.is_cut) draw_box(&m, &random);
   return m;
+}
+
+void mix_draw_batch(const settings *s, const int64_t *numbers, int64_t count, mix *out) {
+  int64_t size = s->batch_size, group = settings_mix_batch(s);
+  for (int64_t i = 0; i < count; i++) {
+    int64_t step = numbers[i] / size, own = numbers[i] % size / group;
+    bool is_as_before = i && numbers[i - 1] / size == step && numbers[i - 1] % size / group == own;
+    out[i] = is_as_before ? out[i - 1] : mix_draw(s, step, own);
+  }
 }
 
 static void blend_image(double share, int64_t values, const uint8_t *a, const uint8_t *b,
@@ -71,11 +80,11 @@ void mix_images(const mix *m, int64_t count, const uint8_t *from, uint8_t *to) {
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < count; i++) {
     const uint8_t *own = from + i * values, *other = from + (count - 1 - i) * values;
-    if (m->share < 1 && !m->is_cut) {
-      blend_image(m->share, values, own, other, to + i * values);
+    if (m[i].share < 1 && !m[i].is_cut) {
+      blend_image(m[i].share, values, own, other, to + i * values);
     } else {
       memcpy(to + i * values, own, (size_t)values);
-      if (m->share < 1) cut_image(m, other, to + i * values);
+      if (m[i].share < 1) cut_image(&m[i], other, to + i * values);
     }
   }
 }

@@ -1,4 +1,5 @@
 /* The events of a run: see docs/events.md. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,8 +9,10 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/machine.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/version.h"
 #include "image/libraries.h"
 #include "ops/device.h"
@@ -81,6 +84,36 @@ err run_report_conditions(run *r) {
   if (!error) error = events_warn_lines(&r->events, "timing", &doubts);
   if (!error) error = events_warn_lines(&r->events, "resumed", &r->remarks);
   strbuf_free(&doubts);
+  return error;
+}
+
+static void warn_lines(const strbuf *lines) {
+  if (lines->length) log_warning("%.*s", (int)lines->length - 1, strbuf_string(lines));
+}
+
+static void note_few_samples(const run *r, strbuf *lines) {
+  int64_t samples = run_data_samples(r), batch = r->s->batch_size;
+  if (samples <= 0 || batch <= samples) return;
+  strbuf_format(lines,
+                "batch_size: %" PRId64 " is more than the %" PRId64
+                " training samples: a batch has copies of them%s; the whole run has %" PRId64
+                " %s; choose a smaller batch_size\n",
+                batch, samples, run_is_classifier(r) ? "" : ", each a negative of the other",
+                r->total_steps, text_plural(r->total_steps, "update", "updates"));
+}
+
+err run_report_limits(run *r) {
+  strbuf few = {0}, metrics = {0};
+  note_few_samples(r, &few);
+  for (size_t i = 0; i < r->set_count; i++)
+    if (run_is_classifier(r) || (r->probe_set && i == 0))
+      eval_set_explain_metric(r->sets[i], &metrics);
+  warn_lines(&few);
+  warn_lines(&metrics);
+  err error = events_warn_lines(&r->events, "data", &few);
+  if (!error) error = events_warn_lines(&r->events, "evaluation", &metrics);
+  strbuf_free(&few);
+  strbuf_free(&metrics);
   return error;
 }
 

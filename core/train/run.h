@@ -22,6 +22,7 @@
 #include "train/course.h"
 #include "train/delays.h"
 #include "train/events.h"
+#include "train/mix.h"
 #include "train/optimizer.h"
 #include "train/ranks.h"
 #include "train/rows.h"
@@ -66,6 +67,8 @@ typedef struct {
   int64_t row_count;
   uint8_t *mixed;   /* [own.batch_size, size, size, 3] a classifier's staged images */
   int32_t *classes; /* [own.batch_size] and their classes */
+  mix *mixes;       /* [own.batch_size] and how each was mixed */
+  double *shares;   /* [own.batch_size] of the image itself */
   clip_targets targets;
   ops *o;
   clip_model *model;
@@ -114,10 +117,9 @@ err run_warn_of_left_out(run *r, eval_set *set) ERR_MUST_CHECK;
 static inline bool run_is_classifier(const run *r) {
   return r->s->classification_classes > 0;
 }
-/* Samples i and batch_size - 1 - i are mixed: they must be on one rank. */
+/* Images are mixed in pairs, both of which must be on one rank. */
 static inline bool run_is_mixing(const run *r) {
-  const settings *s = r->s;
-  return run_is_classifier(r) && (s->classification_mixup > 0 || s->classification_cutmix > 0);
+  return settings_is_mixing(r->s);
 }
 /* Of what is trained on. */
 const dataset *run_data(const run *r);
@@ -132,6 +134,9 @@ void run_close(run *r);
 err run_report_start(run *r) ERR_MUST_CHECK;
 /* OUT/code.diff when the build was dirty, and warnings about this machine's timings. */
 err run_report_conditions(run *r) ERR_MUST_CHECK;
+/* Warnings, also on stderr: of a batch that is more than the data, and of metrics that a classifier
+ * does not measure. */
+err run_report_limits(run *r) ERR_MUST_CHECK;
 /* One event per task; outcomes as in eval_run_items. Labels are reported once. */
 err run_report_eval(run *r, size_t set, const eval_result *result, const eval_outcomes *outcomes,
                     double seconds) ERR_MUST_CHECK;

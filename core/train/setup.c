@@ -181,7 +181,7 @@ static err open_loader(run *r) {
                      .batch_size = r->own.batch_size,
                      .rank = comm_rank(r->ranks),
                      .ranks = comm_size(r->ranks),
-                     .is_mirrored = run_is_mixing(r) && comm_size(r->ranks) > 1,
+                     .mirrored = settings_mirrored(s, comm_size(r->ranks)),
                      .image_size = s->image_size,
                      .text_length = s->text_length,
                      .text_mask_mode = s->text_mask_mode,
@@ -336,6 +336,8 @@ void run_close(run *r) {
   free(r->rows_used);
   free(r->mixed);
   free(r->classes);
+  free(r->mixes);
+  free(r->shares);
   free(r->sets);
   step_close(&r->step);
   optimizer_destroy(&r->moments);

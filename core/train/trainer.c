@@ -480,6 +480,7 @@ static err begin_record(run *r) {
       r->train_set ? eval_set_new_warnings(r->train_set) : dataset_warnings(r->data, NULL);
   if (*left_out) TRY(events_warn(&r->events, "skipped_sample", left_out));
   say_lines(&r->remarks);
+  TRY(run_report_limits(r));
   TRY(say_order(r));
   TRY(say_precision(r));
 cleanup:

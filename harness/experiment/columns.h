@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 typedef enum {
   COLUMN_SETTING,    /* a key of the settings: argument is the key */
@@ -37,6 +38,11 @@ typedef struct {
   const char *argument;
   const char *help;
 } column;
+
+/* Whether it is of a linear probe, which a cell of its own may measure; c may be NULL. */
+static inline bool column_is_of_probe(const column *c) {
+  return c && c->argument && strncmp(c->argument, "probe.", 6) == 0;
+}
 
 const column *columns_table(size_t *count);
 /* Names, for suggestions. */

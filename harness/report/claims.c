@@ -162,10 +162,6 @@ static bool is_weaker(const claim_result *a, const claim_result *b, const spec_c
   return c->relation == CLAIM_SMALLER ? a->value > b->value : a->value < b->value;
 }
 
-static bool is_probe(const column *c) {
-  return c && strncmp(c->argument, "probe.", 6) == 0;
-}
-
 /* Is it the tuning that continues its parent's curve? A speed-up is of whole curves. */
 static bool continues_curve(const report_data *d, size_t cell) {
   ptrdiff_t parent = d->e->cells[cell].parent;
@@ -187,7 +183,7 @@ static void name_missing(const report_data *d, const spec_claim *c, bool is_of_a
                  (c->against_metric && c->against_metric->kind == COLUMN_FINE_TUNED);
   bool is_tuned = is_fine || (c->metric && c->metric->kind == COLUMN_TUNED) ||
                   (c->against_metric && c->against_metric->kind == COLUMN_TUNED);
-  bool is_of_probe = is_probe(c->metric) || is_probe(c->against_metric);
+  bool is_of_probe = column_is_of_probe(c->metric) || column_is_of_probe(c->against_metric);
   for (size_t i = 0; i < d->e->cell_count; i++) {
     const spec_cell *cell = &d->e->cells[i];
     const spec_cell *at = cell;

@@ -85,7 +85,8 @@ typedef struct {
 
 static input_key key_of(const report_data *d, size_t cell) {
   const data_cell *own = &d->cells[cell];
-  const ptrdiff_t children[] = {own->tuned, probed_cell(d, own->tuned), fine_tuned_from(d, cell)};
+  const ptrdiff_t children[] = {own->tuned, probed_cell(d, own->tuned), fine_tuned_from(d, cell),
+                                probed_cell(d, (ptrdiff_t)cell)};
   input_key key = {0};
   for (input_kind k = 0; k < INPUT_KINDS; k++) {
     if (!store_input_decides(k)) continue;
@@ -378,10 +379,8 @@ static const data_evaluation *find_shifted(const report_data *d, const data_cell
 
 ptrdiff_t data_shown_cell(const report_data *d, size_t cell, const column *c) {
   if (c->kind == COLUMN_FINE_TUNED) return fine_tuned_from(d, cell);
-  if (c->kind != COLUMN_TUNED) return (ptrdiff_t)cell;
-  ptrdiff_t tuned = d->cells[cell].tuned;
-  bool is_of_probe = c->argument && strncmp(c->argument, "probe.", 6) == 0;
-  return is_of_probe ? probed_cell(d, tuned) : tuned;
+  ptrdiff_t own = c->kind == COLUMN_TUNED ? d->cells[cell].tuned : (ptrdiff_t)cell;
+  return column_is_of_probe(c) ? probed_cell(d, own) : own;
 }
 
 /* NULL: never run. */

@@ -191,10 +191,13 @@ static err list_parts(report_data *d, size_t row, const column *c, report_value 
   return error;
 }
 
-/* A column of tunings shows numbers of other runs than the row's. */
+/* A column of tunings shows numbers of other runs than the row's; one of probes may. */
 static err list_runs(const report_data *d, size_t row, const column *c, report_value *v) {
   const data_row *cells = &d->rows[row];
-  if (!column_is_of_tuning(c->kind)) return NULL;
+  bool has_others = column_is_of_tuning(c->kind);
+  for (size_t i = 0; i < cells->count; i++)
+    has_others = has_others || data_shown_cell(d, cells->cells[i], c) != (ptrdiff_t)cells->cells[i];
+  if (!has_others) return NULL;
   v->runs = mem_zeroed(cells->count, sizeof *v->runs);
   if (!v->runs) return mem_error(cells->count * sizeof *v->runs, "the report");
   for (size_t i = 0; i < cells->count; i++) {
@@ -323,17 +326,18 @@ static err find_reference(const report_data *d, size_t row, report_column *c, re
 /* Why cells of the row, or the cells trained from them, have no result. */
 static err explain_missing(const report_data *d, size_t row, report_row *made) {
   static const column classifier = {.kind = COLUMN_FINE_TUNED}, tuned = {.kind = COLUMN_TUNED},
-                      probed = {.kind = COLUMN_TUNED, .argument = "probe.top1"};
+                      probed = {.kind = COLUMN_TUNED, .argument = "probe.top1"},
+                      probe = {.kind = COLUMN_EVAL, .argument = "probe.top1"};
   strbuf why = {0};
   for (size_t i = 0; i < d->rows[row].count; i++) {
     const size_t own = d->rows[row].cells[i];
-    const ptrdiff_t chain[] = {(ptrdiff_t)own, data_shown_cell(d, own, &tuned),
-                               data_shown_cell(d, own, &probed),
-                               data_shown_cell(d, own, &classifier)};
+    const ptrdiff_t chain[] = {
+        (ptrdiff_t)own, data_shown_cell(d, own, &tuned), data_shown_cell(d, own, &probed),
+        data_shown_cell(d, own, &classifier), data_shown_cell(d, own, &probe)};
     made->cells++;
     made->finished += d->cells[chain[0]].is_finished;
-    for (int k = 0; k < 4; k++) {
-      bool is_named = k == 2 && chain[2] == chain[1];
+    for (int k = 0; k < 5; k++) {
+      bool is_named = (k == 2 && chain[2] == chain[1]) || (k == 4 && chain[4] == chain[0]);
       if (chain[k] < 0 || is_named || d->cells[chain[k]].is_finished) continue;
       const data_cell *c = &d->cells[chain[k]];
       strbuf_format(&why, "%s%s: %s", why.length ? "\n" : "", c->cell->label, c->status);

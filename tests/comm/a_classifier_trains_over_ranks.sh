@@ -12,7 +12,7 @@ done
 train --out pre -s 'eval.sets=[heldout.yaml]' -s samples=320 -s threads=1
 
 words=(finetune -m pre --train train.yaml --test heldout.yaml --no-progress -s batch_size=32 -s epochs=4 -s warmup_epochs=1
-       -s learning_rate=2e-3 -s eval.points=2 -s data.crop_min=0.5 -s checkpoint.every_samples=64 -s threads=1)
+       -s learning_rate=2e-3 -s eval.points=2 -s data.crop_min=0.5 -s checkpoint.every_samples=64 -s threads=1 -s classification.mix_batch=0)
 finetune() { "$FLIP" "${words[@]}" "$@"; }
 ranks() { local n=$1; shift; timeout 120 mpirun -np "$n" "$FLIP" "${words[@]}" "$@"; }
 losses() { field step loss "$1/events.jsonl"; }
@@ -36,6 +36,16 @@ ranks 3 --out plain -s batch_size=24 > /dev/null || fail "on 3 ranks"
 same plain shard "a sharded optimizer"
 ranks 2 --out parts -s micro_batch_size=4 > /dev/null || fail "micro-batches"
 near alone parts || fail "micro-batches on ranks changed the losses"
+# groups of a batch that are mixed by draws of their own: within a rank's part of it, or over two
+mixed=(-s classification.mix_batch=12 -s batch_size=24)
+finetune --out grouped "${mixed[@]}" > /dev/null
+near grouped plain && fail "groups were mixed as the whole batch"
+for n in 2 3; do
+  ranks $n --out grouped$n "${mixed[@]}" > /dev/null || fail "groups on $n ranks"
+  near grouped grouped$n || fail "groups on $n ranks changed the losses"
+done
+ranks 3 --out grouped_parts "${mixed[@]}" -s micro_batch_size=4 -s data.workers=3 > /dev/null || fail "groups in micro-batches"
+near grouped grouped_parts || fail "groups in micro-batches on ranks changed the losses"
 # without mixing no pairs are needed
 unmixed=(-s classification.mixup=0 -s classification.cutmix=0 -s batch_size=18)
 finetune --out unmixed "${unmixed[@]}" > /dev/null

@@ -186,6 +186,10 @@ static void only_what_can_change_a_result_changes_the_fingerprint(void **state) 
     if (strncmp(row->key, "classification.", 15) == 0 && setting_is_idle(row, &s)) {
       assert_ok(settings_set(&s, "classification.classes=4"));
       assert_ok(settings_set(&s, "classification.augment_magnitude=3"));
+      if (strcmp(row->key, "classification.mix_batch") == 0) {
+        assert_true(setting_is_idle(row, &s)); /* nothing is mixed */
+        assert_ok(settings_set(&s, "classification.cutmix=1"));
+      }
     } else if (strncmp(row->key, "eval.probe_", 11) == 0 && setting_is_idle(row, &s))
       assert_ok(settings_set(&s, "eval.probe_train=set.yaml"));
     else if (strcmp(row->key, "fp8_scaling") == 0 || strcmp(row->key, "eval.batch_size") == 0)
@@ -274,17 +278,21 @@ static void a_classifier_needs_whole_images_and_a_set(void **state) {
   (void)state;
   static const struct {
     const char *change, *message;
-  } wrong[] = {{"classification.classes=1", "1 leaves nothing to tell apart"},
-               {"classification.train=\"\"", "classification.train is empty"},
-               {"mask_ratio=0.5", "mask_ratio: 0.5 with classification.classes: 10"},
-               {"eval.mask_ratio=0.5", "eval.mask_ratio: 0.5 with classification.classes: 10"},
-               {"mask_mode=zero", "mask_mode: zero with classification.classes"},
-               {"data.order=stream", "data.order: stream with classification.classes"}};
+  } wrong[] = {
+      {"classification.classes=1", "1 leaves nothing to tell apart"},
+      {"classification.train=\"\"", "classification.train is empty"},
+      {"mask_ratio=0.5", "mask_ratio: 0.5 with classification.classes: 10"},
+      {"eval.mask_ratio=0.5", "eval.mask_ratio: 0.5 with classification.classes: 10"},
+      {"mask_mode=zero", "mask_mode: zero with classification.classes"},
+      {"data.order=stream", "data.order: stream with classification.classes"},
+      {"classification.mix_batch=48", "mix_batch: 48 does not divide batch_size 256"},
+      {"classification.mix_batch=1", "mix_batch: 1 is odd, and images are mixed in pairs"}};
   for (size_t i = 0; i <= sizeof wrong / sizeof *wrong; i++) {
     settings s;
     assert_ok(settings_init(&s));
     assert_ok(settings_set(&s, "classification.classes=10"));
     assert_ok(settings_set(&s, "classification.train=t.yaml"));
+    assert_ok(settings_set(&s, "classification.mixup=0.8"));
     assert_ok(settings_set(&s, "epochs=5"));
     if (i == 0) {
       assert_ok(settings_check(&s));
@@ -294,6 +302,29 @@ static void a_classifier_needs_whole_images_and_a_set(void **state) {
     }
     settings_free(&s);
   }
+}
+
+/* The loader's groups are those that are mixed. */
+static void images_are_mixed_within_their_groups(void **state) {
+  (void)state;
+  settings s;
+  assert_ok(settings_init(&s));
+  s.batch_size = 24;
+  s.classification_classes = 10;
+  assert_int_equal(settings_mirrored(&s, 2), 0); /* nothing is mixed */
+  s.classification_cutmix = 1;
+  assert_int_equal(settings_mirrored(&s, 1), 0);
+  assert_int_equal(settings_mirrored(&s, 2), 24);
+  s.classification_mix_batch = 12;
+  assert_int_equal(settings_mirrored(&s, 1), 12);
+  assert_int_equal(settings_mirrored(&s, 3), 12);
+  s.classification_mix_batch = 32; /* more than there are: one group */
+  assert_int_equal(settings_mix_batch(&s), 24);
+  assert_int_equal(settings_mirrored(&s, 1), 0);
+  s.classification_mix_batch = 12;
+  s.classification_classes = 0;
+  assert_int_equal(settings_mirrored(&s, 3), 0);
+  settings_free(&s);
 }
 
 /* The identity of a run leaves out what runs before it did without saying: were that to change, old
@@ -564,6 +595,7 @@ int main(void) {
       cmocka_unit_test(an_absent_decoder_is_not_part_of_the_identity),
       cmocka_unit_test(a_classifiers_identity_leaves_out_what_it_does_not_read),
       cmocka_unit_test(a_classifier_needs_whole_images_and_a_set),
+      cmocka_unit_test(images_are_mixed_within_their_groups),
       cmocka_unit_test(settings_missing_from_records_keep_their_meaning),
       cmocka_unit_test(a_run_from_before_this_recipe_keeps_its_identity),
       cmocka_unit_test(repair_of_captions_is_part_of_byte_pair_runs_alone),

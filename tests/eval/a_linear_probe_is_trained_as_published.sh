@@ -40,6 +40,9 @@ expect_status 2 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --epoc
 expect_line err.txt 'require --method lars'
 expect_status 2 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --method lars --batch 1000
 expect_line err.txt 'a batch of 1000 is more than the 160 images'
+# A batch of one is normalised to nothing.
+expect_status 2 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --method lars --batch 1
+expect_line err.txt 'a batch of 1 cannot be normalised: the probe by LARS needs 2 images or more, and .* has 160: choose a larger'
 # Zero is a value that was given, and no default.
 for given in '--c 0' '--c -1' '--method lars --epochs 0' '--method lars --batch 0' '--method lars --rate 0'; do
   expect_status 2 "$FLIP" eval probe -m run -f held.yaml --train train.yaml $given

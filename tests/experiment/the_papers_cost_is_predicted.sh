@@ -38,7 +38,7 @@ cost "$paper/table1a.yaml" --profile paper --rate h100
 expect_line out.txt 'micro-batches of at most 256 samples, the measured batch'
 
 # a classifier with mixup needs whole pairs on each device: 130 samples are not divided between two
-sed 's/batch_size: 1024$/batch_size: 130/' "$paper/table3.yaml" > pairs.yaml
+sed 's/batch_size: 1024$/batch_size: 130/;s/mix_batch: 32/mix_batch: 26/' "$paper/table3.yaml" > pairs.yaml
 cost pairs.yaml --profile paper --rate h100 --ranks 2 --link 25
 
 # unknown values are counted

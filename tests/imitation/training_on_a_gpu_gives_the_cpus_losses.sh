@@ -74,7 +74,7 @@ cmp "$(newest whole)" "$(newest part)" || fail "resuming changed the bits"
 printf 'name: train\nimages: [data/train-*.tar]\ntasks: [zeroshot]\nlabel: color\ntemplates: ["a {}"]\n' > train.yaml
 tuned() { # FOLDER option…
   "$FLIP" finetune -m cpu --train train.yaml --no-progress -s batch_size=32 -s epochs=2 -s warmup_epochs=1 -s learning_rate=2e-2 \
-    -s eval.points=0 -s precision=fp32 --out "$@" 2> gpu.err || { cat gpu.err >&2; fail "finetune $*"; }
+    -s eval.points=0 -s precision=fp32 -s classification.mix_batch=8 --out "$@" 2> gpu.err || { cat gpu.err >&2; fail "finetune $*"; }
   no_misuse gpu.err
 }
 tuned tuned-cpu -s device=cpu

@@ -111,7 +111,8 @@ static inline void unmake(fixture *f) {
 
 /* A classifier's targets: mixed with the reversed batch, and smoothed. */
 static const int32_t classes_of[BATCH] = {2, 0, 3, 3, 1};
-static const clip_targets mixed_targets = {BATCH, classes_of, 0.7, 0.1};
+static const double shares_of[BATCH] = {0.7, 0.45, 1, 0.45, 0.7};
+static const clip_targets mixed_targets = {BATCH, classes_of, shares_of, 0.1};
 
 static inline void compute_loss(fixture *f, double *loss) {
   if (clip_get_config(f->model)->classes)

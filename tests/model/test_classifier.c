@@ -38,8 +38,9 @@ static void a_classifiers_loss_is_the_smoothed_cross_entropy(void **state) {
     double sum = 0, mean = 0;
     for (int c = 0; c < CLASSES; c++) {
       sum += exp((double)z[c]);
-      double target = 0.1 / CLASSES +
-                      0.9 * (0.7 * (classes_of[i] == c) + 0.3 * (classes_of[BATCH - 1 - i] == c));
+      double share = shares_of[i];
+      double target = 0.1 / CLASSES + 0.9 * (share * (classes_of[i] == c) +
+                                             (1 - share) * (classes_of[BATCH - 1 - i] == c));
       mean += target * (double)z[c];
     }
     wanted += (log(sum) - mean) / BATCH;

@@ -66,6 +66,7 @@ static void check_updates(int64_t micro_batch) {
   optimizer moments;
   train_step step;
   int32_t index[BATCH * PATCHES];
+  double shares[BATCH];
   const double *losses = data_of("", "losses"), *rates = data_of("", "rates");
   const uint8_t *images = data_of("", "images");
   const int32_t *labels = data_of("", "labels");
@@ -80,12 +81,13 @@ static void check_updates(int64_t micro_batch) {
   assert_ok(optimizer_create_layered(m, s.classification_layer_decay, NULL, &moments));
   step_open(&step, &s, m, &moments, PATCHES, NULL);
   for (int i = 0; i < BATCH * PATCHES; i++) index[i] = i % PATCHES;
+  for (int i = 0; i < BATCH; i++) shares[i] = 0.7; /* of the fixture */
   for (int u = 0; u < UPDATES; u++) {
     const clip_inputs inputs = {.count = BATCH,
                                 .images = images + u * BATCH * SIZE * SIZE * 3,
                                 .index = index,
                                 .first_sample = u * BATCH};
-    const clip_targets targets = {BATCH, labels + u * BATCH, 0.7, 0.1};
+    const clip_targets targets = {BATCH, labels + u * BATCH, shares, 0.1};
     step_result result;
     step.targets = &targets;
     assert_ok(step_stage(&step, &inputs));

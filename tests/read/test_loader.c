@@ -130,6 +130,44 @@ static batches *read_all(const loader_config *c, int64_t first, loader_stats *st
   return read_from(c, first, &(stream_position){0}, stats, warnings);
 }
 
+/* The groups are larger and smaller than a rank's part of the batch, or span two ranks. Each sample
+ * of the batch is on one rank, as far from its end as its partner from its beginning. */
+static void the_pairs_of_a_group_are_on_one_rank(void **state) {
+  (void)state;
+  static const struct {
+    int ranks;
+    int64_t mirrored;
+  } cases[] = {{1, 2}, {1, 4}, {2, 16}, {2, 8}, {3, 24}, {3, 12}, {3, 4}, {3, 2}};
+  enum { OWN = 8 };
+  fixture f = make(false);
+  for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+    const int64_t group = cases[k].mirrored, whole = OWN * cases[k].ranks;
+    bool is_seen[3 * OWN] = {false};
+    for (int rank = 0; rank < cases[k].ranks; rank++) {
+      loader_config c = config_of(&f, 2, 0);
+      loader *l;
+      loader_batch b;
+      double waited;
+      c.rank = rank;
+      c.ranks = cases[k].ranks;
+      c.mirrored = group;
+      c.total_samples = 2 * whole;
+      assert_ok(loader_open(&c, whole, &(stream_position){0}, &l));
+      assert_ok(loader_next(l, &b, &waited));
+      for (int64_t i = 0; i < OWN; i++) {
+        int64_t own = b.numbers[i] - whole, other = b.numbers[OWN - 1 - i] - whole;
+        assert_in_range(own, 0, whole - 1);
+        assert_false(is_seen[own]);
+        is_seen[own] = true;
+        assert_int_equal(other / group, own / group);
+        assert_int_equal(other % group, group - 1 - own % group);
+      }
+      loader_close(l);
+    }
+  }
+  unmake(&f);
+}
+
 static void workers_cache_and_resuming_change_nothing(void **state) {
   (void)state;
   fixture f = make(false);
@@ -404,6 +442,7 @@ static void shards_are_plain_tars_with_the_same_bytes_each_time(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(workers_cache_and_resuming_change_nothing),
+      cmocka_unit_test(the_pairs_of_a_group_are_on_one_rank),
       cmocka_unit_test(every_epoch_shows_each_sample_once_in_a_new_order),
       cmocka_unit_test(a_bad_sample_is_replaced_counted_and_named_once),
       cmocka_unit_test(masked_captions_are_the_same_for_any_number_of_workers),

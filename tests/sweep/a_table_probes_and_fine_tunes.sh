@@ -89,32 +89,38 @@ expect_status 0 "$FLIPBENCH" report transfer --results results
 grep -q 'FLIP fine-tunes better' out.txt || fail "the claim is not judged: $(cat out.txt)"
 ! grep -q ': not run' out.txt || fail "a claim has no runs: $(cat out.txt)"
 
-# A probe added to an existing table: cells at rate 0 start from the tuned ones, change none of their
-# weights, and the table shows their probe; the existing cells keep their identity.
+# A probe added to an existing table: cells at rate 0 start from the tuned ones, or from those without a
+# tuning, change none of their weights, and the table shows their probe; the existing cells keep their identity.
 cat > experiments/after.yaml <<'Y'
 name: after
 base: ../run.yaml
 settings: {samples: 640, eval.sets: [heldout.yaml], eval.points: 1}
-matrix: {mask_ratio: [0.5]}
+matrix: {mask_ratio: [0, 0.5]}
 tuning:
-  unmasked: {from: "${cell}", mask_ratio: 0, samples: 64}
-report: {rows: mask_ratio, columns: [zero_shot_top1, tuned_zero_shot_top1, tuned_linear_probe_top1]}
+  unmasked: {from: "${cell}", when: {mask_ratio: 0.5}, mask_ratio: 0, samples: 64}
+report: {rows: mask_ratio, columns: [zero_shot_top1, tuned_zero_shot_top1, linear_probe_top1, tuned_linear_probe_top1]}
 Y
 expect_status 0 "$FLIPBENCH" run experiments/after.yaml --results results
 ls results/after > before.txt
-sed -i '/^report:/i\  probed: {from: "${unmasked}", mask_ratio: 0, samples: 32, warmup_samples: 0, learning_rate: 0,\n           base_learning_rate: 0, eval.probe_train: train.yaml, eval.probe_epochs: 3}' experiments/after.yaml
+sed -i '/^report:/i\  own: {from: "${cell}", when: {mask_ratio: 0}, samples: 32, warmup_samples: 0, learning_rate: 0,\n        base_learning_rate: 0, image.resize_to: 28, eval.probe_train: train.yaml, eval.probe_epochs: 3}\n  probed: {from: "${unmasked}", mask_ratio: 0, samples: 32, warmup_samples: 0, learning_rate: 0,\n           base_learning_rate: 0, eval.probe_train: train.yaml, eval.probe_epochs: 3}' experiments/after.yaml
 expect_status 0 "$FLIPBENCH" report after --results results
 expect_line out.txt 'probed tuning: not run'
+expect_line out.txt 'own tuning: not run'
 expect_status 0 "$FLIPBENCH" run experiments/after.yaml --results results
 ls results/after > after.txt
-[ "$(comm -23 before.txt after.txt | wc -l)" = 0 ] && [ "$(comm -13 before.txt after.txt | wc -l)" = 1 ] ||
+[ "$(comm -23 before.txt after.txt | wc -l)" = 0 ] && [ "$(comm -13 before.txt after.txt | wc -l)" = 2 ] ||
   fail "cells other than the probe's were added: $(cat before.txt after.txt)"
-tuned=results/after/$(grep unmasked before.txt) probed=results/after/$(comm -13 before.txt after.txt)
+tuned=results/after/$(grep unmasked before.txt) probed=results/after/$(comm -13 before.txt after.txt | grep probed)
+own=results/after/$(comm -13 before.txt after.txt | grep -v probed)
 weights() { bytes "$1" $(($(od -An -tu8 -N8 "$1") + 8)) "$2"; }
 size=$((4 * $(field start total "$tuned/events.jsonl" | sed -n 1p)))
 cmp <(weights "$(newest "$tuned")" $size) <(weights "$(newest "$probed")" $size) || fail "rate 0 changed the weights"
 expect_status 0 "$FLIPBENCH" report after --results results --format csv
 cp out.txt report.csv
-value=$(grep -hoE '"task":"probe","metrics":\{"top1":[0-9.e-]*' "$probed/events.jsonl" | tail -1 | cut -d: -f4)
-awk -v a="$(shown 0.5 tuned_linear_probe_top1)" -v b="$value" 'BEGIN { d = a - 100 * b; exit !(b != "" && d < 0.06 && d > -0.06) }' ||
-  fail "the table does not show the probe $value: $(cat report.csv)"
+shows() { # ROW COLUMN RUN
+  local value=$(grep -hoE '"task":"probe","metrics":\{"top1":[0-9.e-]*' "$3/events.jsonl" | tail -1 | cut -d: -f4)
+  awk -v a="$(shown $1 $2)" -v b="$value" 'BEGIN { d = a - 100 * b; exit !(b != "" && a != "" && d < 0.06 && d > -0.06) }' ||
+    fail "the table does not show the probe $value of $3: $(cat report.csv)"
+}
+shows 0.5 tuned_linear_probe_top1 "$probed"
+shows 0 linear_probe_top1 "$own"

@@ -60,6 +60,8 @@ refused() { # MESSAGE ARGUMENTS…
 }
 refused 'classification.classes: 11, but train.yaml has 10 classes' -s classification.classes=11
 refused 'mask_ratio: 0.5 with classification.classes' -s mask_ratio=0.5
+refused 'classification.mix_batch: 12 does not divide batch_size 32' -s classification.mix_batch=12
+refused 'eval.probe_train=train.yaml: flip finetune fits no probe' -s eval.probe_train=train.yaml
 refused "does not have the model's shape" -s image.width=16
 refused 'data.order: stream with classification.classes' -s data.order=stream
 finetune --out whole --resume -s classification.drop_path=0.1 > /dev/null 2> message && fail "resumed with another drop path"
@@ -68,3 +70,49 @@ finetune --out whole --resume -s classification.augment_magnitude=0 > /dev/null 
 grep -q 'classification.augment_magnitude: 9, this run has 0' message || fail "$(cat message)"
 "$FLIP" eval -m whole > /dev/null 2> message && fail "a classifier has no embeddings"
 grep -q 'is a classifier of 10 classes' message || fail "$(cat message)"
+
+# a setting of classifiers that is asked for without one
+for setting in classification.drop_path=0.3 classification.mixup=0.8 classification.train=train.yaml; do
+  train --out refused -s $setting 2> message && fail "not refused: $setting"
+  grep -q -- "--set $setting: has no effect in contrastive training" message || fail "$(cat message)"
+done
+[ ! -e refused ] || fail "refused, and yet the folder was made"
+
+# --json names what was used, which --set may have changed
+finetune --out json --json -s epochs=1 -s warmup_epochs=0 -s classification.train=heldout.yaml -s 'init_from=""' > out.json
+grep -q '"model":"","train":"heldout.yaml"' out.json || fail "$(cat out.json)"
+
+# a metric of scores is not measured by a classifier: one warning, on stderr and as an event
+printf 'name: pair\nimages: [data/heldout-*.tar]\ntasks: [probe, zeroshot]\nlabel: color\nclasses: [blue, red]\nmetric: roc_auc\ntemplates: ["a {}"]\n' > pair.yaml
+finetune --out metric -s epochs=2 -s warmup_epochs=0 -s 'eval.sets=[pair.yaml]' > /dev/null 2> message
+wanted='pair: metric: roc_auc is only measured zero-shot'
+[ "$(grep -c "$wanted" message)" = 1 ] || fail "$(cat message)"
+[ "$(grep -c "\"warning\".*\"evaluation\".*$wanted" metric/events.jsonl)" = 1 ] || fail "no event: $(cat metric/events.jsonl)"
+"$FLIP" eval probe -m pre --train pair.yaml -f pair.yaml --c 1 > /dev/null 2> message
+[ "$(grep -c "$wanted" message)" = 1 ] || fail "$(cat message)"
+
+# a batch of more images than there are: one warning, also of contrastive training
+few() { # FOLDER MESSAGE
+  [ "$(grep -c "$2" message)" = 1 ] || fail "$(cat message)"
+  [ "$(grep -c "\"warning\".*\"data\".*$2" $1/events.jsonl)" = 1 ] || fail "no event: $(cat $1/events.jsonl)"
+}
+finetune --out few -s batch_size=512 -s eval.points=1 > /dev/null 2> message
+few few 'batch_size: 512 is more than the 160 training samples'
+train --out crowd -s batch_size=256 -s samples=256 2> message
+few crowd 'batch_size: 256 is more than the 160 training samples: a batch has copies of them, each a negative'
+finetune --out enough -s epochs=1 -s warmup_epochs=0 -s eval.points=1 > /dev/null 2> message
+! grep -q 'is more than' message || fail "$(cat message)"
+
+# The model was trained further since, and its checkpoint is gone: the interrupted run goes on from its
+# own, by the same command.
+train --out later -s samples=320 -s checkpoint.keep=1
+words[2]=later
+finetune --out unbroken > /dev/null
+cut_after 7 TERM cut "$FLIP" "${words[@]}" --out cut > /dev/null 2>&1
+first=$(newest later)
+for file in later/checkpoints/step-*; do mv "$file" "${file/step-??????/step-999999}"; done
+[ ! -e "$first" ] && [ -e "$(newest later)" ] || fail "the checkpoint was not replaced: $first"
+finetune --out cut --resume > /dev/null || fail "not resumed after the model's run went on"
+cmp "$(newest unbroken)" "$(newest cut)" || fail "resuming changed the bits"
+finetune --out fresh -s epochs=1 -s warmup_epochs=0 > /dev/null
+grep -q "init_from: .*$(basename "$(newest later)")" fresh/config.yaml || fail "a new run starts from the newest"

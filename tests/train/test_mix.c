@@ -36,17 +36,17 @@ static void shares_are_drawn_from_beta(void **state) {
   }
 }
 
-/* Half of the updates are CutMix where both are on; its box's area is what the share says, and on
- * average, cut at the image's edges, somewhat less than half of the image. Of 4,000 updates half
+/* Half of the draws are CutMix where both are on; its box's area is what the share says, and on
+ * average, cut at the image's edges, somewhat less than half of the image. Of 4,000 draws half
  * are 2,000 with a deviation of 32. */
-static void half_of_the_updates_are_cut(void **state) {
+static void half_of_the_draws_are_cut(void **state) {
   (void)state;
   settings s = mixing(0.8, 1);
-  enum { UPDATES = 4000 };
+  enum { DRAWS = 4000 };
   int cut = 0;
   double area = 0;
-  for (int64_t step = 0; step < UPDATES; step++) {
-    const mix m = mix_draw(&s, step), again = mix_draw(&s, step);
+  for (int64_t i = 0; i < DRAWS; i++) { /* four groups in each of 1,000 updates */
+    const mix m = mix_draw(&s, i / 4, i % 4), again = mix_draw(&s, i / 4, i % 4);
     assert_memory_equal(&m, &again, sizeof m);
     assert_true(m.share >= 0 && m.share <= 1);
     if (!m.is_cut) continue;
@@ -55,11 +55,35 @@ static void half_of_the_updates_are_cut(void **state) {
     cut++;
     area += box;
   }
-  assert_true(abs(cut - UPDATES / 2) < 160);
+  assert_true(abs(cut - DRAWS / 2) < 160);
   assert_true(area / cut > 0.25 && area / cut < 0.45);
   settings_free(&s);
   s = mixing(0, 0);
-  assert_true(mix_draw(&s, 5).share == 1);
+  assert_true(mix_draw(&s, 5, 0).share == 1);
+  settings_free(&s);
+}
+
+/* Each group of a batch has a draw of its own, whatever the order of its samples; without
+ * mix_batch there is one for all. */
+static void groups_of_a_batch_draw_for_themselves(void **state) {
+  (void)state;
+  enum { BATCH = 24 };
+  settings s = mixing(0.8, 0);
+  int64_t numbers[BATCH];
+  mix mixes[BATCH];
+  s.classification_classes = 10;
+  s.batch_size = BATCH;
+  for (int i = 0; i < BATCH; i++) numbers[i] = 5 * BATCH + i * 7 % BATCH; /* of the sixth update */
+  for (s.classification_mix_batch = 0; s.classification_mix_batch <= 8;
+       s.classification_mix_batch += 8) {
+    mix_draw_batch(&s, numbers, BATCH, mixes);
+    for (int i = 0; i < BATCH; i++)
+      for (int k = 0; k < BATCH; k++) {
+        int64_t group = settings_mix_batch(&s);
+        bool are_together = numbers[i] / group == numbers[k] / group;
+        assert_true((mixes[i].share == mixes[k].share) == are_together);
+      }
+  }
   settings_free(&s);
 }
 
@@ -70,8 +94,10 @@ static void images_are_mixed_with_the_batch_reversed(void **state) {
   uint8_t from[3 * VALUES], to[3 * VALUES];
   memset(from, 10, VALUES), memset(from + VALUES, 50, VALUES);
   memset(from + 2 * VALUES, 210, VALUES);
-  const mix blended = {.share = 0.75, .size = SIZE};
-  mix_images(&blended, 3, from, to);
+  const mix blend = {.share = 0.75, .size = SIZE}, none = {.share = 1, .size = SIZE};
+  const mix blended[] = {blend, blend, blend}, pair[] = {blend, none, blend},
+            nothing[] = {none, none, none};
+  mix_images(blended, 3, from, to);
   for (int i = 0; i < VALUES; i++) {
     assert_int_equal(to[i], 60); /* 0.75 * 10 + 0.25 * 210 */
     assert_int_equal(to[VALUES + i], 50);
@@ -84,22 +110,26 @@ static void images_are_mixed_with_the_batch_reversed(void **state) {
                    .top = 2,
                    .bottom = 3,
                    .size = SIZE};
-  mix_images(&cut, 3, from, to);
+  const mix cuts[] = {cut, cut, cut};
+  mix_images(cuts, 3, from, to);
   for (int i = 0; i < VALUES; i++) {
     int x = i / 3 % SIZE, y = i / 3 / SIZE;
     bool is_inside = y == 2 && (x == 1 || x == 2);
     assert_int_equal(to[i], is_inside ? 210 : 10);
     assert_int_equal(to[2 * VALUES + i], is_inside ? 10 : 210);
   }
-  const mix none = {.share = 1, .size = SIZE};
-  mix_images(&none, 3, from, to);
+  mix_images(nothing, 3, from, to);
   assert_memory_equal(from, to, sizeof from);
+  mix_images(pair, 3, from, to); /* each as its own mix says */
+  assert_int_equal(to[0], 60);
+  assert_memory_equal(from + VALUES, to + VALUES, VALUES);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(shares_are_drawn_from_beta),
-      cmocka_unit_test(half_of_the_updates_are_cut),
+      cmocka_unit_test(half_of_the_draws_are_cut),
+      cmocka_unit_test(groups_of_a_batch_draw_for_themselves),
       cmocka_unit_test(images_are_mixed_with_the_batch_reversed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
