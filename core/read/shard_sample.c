@@ -134,11 +134,11 @@ err caption_search_in(const shard *from, const shard_reading *how, caption_searc
 err caption_search_end(caption_search *search, const shard_reading *how, const char *name) {
   err error = NULL;
   if (search->looked_at && !search->is_found)
-    error =
-        err_new(ERR_INPUT, "%s: none of the first %ld %s has a string '%s' in its JSON%s%s", name,
-                (long)search->looked_at, text_plural(search->looked_at, "sample", "samples"),
-                how->caption_field, search->fields.length ? "; fields there: " : ": there is none",
-                strbuf_string(&search->fields));
+    error = err_new(ERR_INPUT, "%s: no string '%s' in the JSON of the first %ld %s%s%s", name,
+                    how->caption_field, (long)search->looked_at,
+                    text_plural(search->looked_at, "sample", "samples"),
+                    search->fields.length ? "; fields there: " : ": there are no fields",
+                    strbuf_string(&search->fields));
   strbuf_free(&search->fields);
   return error;
 }

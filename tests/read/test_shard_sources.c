@@ -35,7 +35,7 @@ static void a_field_that_no_sample_has_is_refused(void **state) {
   stream_shard one;
   write_shard("field");
   refuse_one("%s/field-00000.tar#caption=Alt",
-             "none of the first 3 samples has a string 'Alt' in its JSON; fields there: alt");
+             "no string 'Alt' in the JSON of the first 3 samples; fields there: alt");
   snprintf(name, sizeof name, "%s/field-00000.tar#caption=Alt", folder);
   assert_fails_with(dataset_open_stream(names, 1, false, &d), "fields there: alt");
   snprintf(pipe, sizeof pipe, "pipe:cat %s/field-00000.tar#caption=Alt", folder);
