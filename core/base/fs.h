@@ -30,6 +30,11 @@ err fs_write_all(int fd, const void *data, size_t length, const char *path) ERR_
 /* mkdir -p. */
 err fs_make_folders(const char *path) ERR_MUST_CHECK;
 bool fs_exists(const char *path);
+/* Of a file that could not be read: true if the fault is its own, since it is missing, may not be
+ * read or is a folder, while its folder is there. False for an outage: its folder is gone too, or
+ * is empty as a mount point without its file system is; the system or the process is at a limit; or
+ * the file can be opened by now. */
+bool fs_is_at_fault(const char *path);
 bool fs_is_folder(const char *path);
 /* "folder/name"; the caller frees; NULL when out of memory. */
 char *fs_join(const char *folder, const char *name);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem_library.h"
 #include "base/options.h"
+#include "cli/bus.h"
 #include "cli/commands.h"
 #include "comm/open.h"
 
@@ -43,6 +44,7 @@ int main(int argc, char **argv) {
   }
   signal(SIGXFSZ, SIG_IGN); /* exceeding a file-size limit is a failed write, not a fatal signal */
   signal(SIGPIPE, SIG_IGN);
+  bus_name_files();
   return options_dispatch("flip", "train and measure FLIP: CLIP with image patches dropped", table,
                           argc, argv);
 }

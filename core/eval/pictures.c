@@ -179,12 +179,18 @@ static err decode(const pictures *p, int64_t row, const image_preparation *how, 
   return error;
 }
 
+/* Short memory, or an outage of a data set's files, is not the image's fault. A file that was named
+ * on its own may be missing. */
+static bool is_fatal(const pictures *p, err error) {
+  return err_kind_of(error) == ERR_MEMORY || (p->data && err_kind_of(error) == ERR_IO);
+}
+
 /* Pixels of one batch; is_bad marks images that could not be decoded. */
 static err decode_batch(const pictures *p, int64_t first, int64_t count,
                         const image_preparation *how, uint8_t *pixels, bool *is_bad,
                         strbuf *warnings) {
   int64_t one = how->size * how->size * 3;
-  err fatal = NULL; /* out of memory, which is not the image's fault */
+  err fatal = NULL;
 #pragma omp parallel for schedule(dynamic, 8)
   for (int64_t i = 0; i < count; i++) {
     err error = decode(p, first + i, how, pixels + i * one);
@@ -192,7 +198,7 @@ static err decode_batch(const pictures *p, int64_t first, int64_t count,
     if (!error) continue;
     memset(pixels + i * one, 0, (size_t)one);
 #pragma omp critical
-    if (err_kind_of(error) == ERR_MEMORY && !fatal) {
+    if (is_fatal(p, error) && !fatal) {
       fatal = error;
       error = NULL;
     } else {

@@ -519,16 +519,18 @@ static err decode_row(const eval_set *set, int64_t row, const draw *d, uint8_t *
 static err decode_rows(eval_set *set, int64_t first, int64_t count, const draw *d,
                        uint8_t *pixels) {
   int64_t size = set->preparation.size * set->preparation.size * 3;
-  err fatal = NULL; /* out of memory, which is not the image's fault */
+  err fatal = NULL; /* not the image's fault */
 #pragma omp parallel for schedule(dynamic, 8)
   for (int64_t i = 0; i < count; i++) {
     err error = decode_row(set, first + i, d, pixels + i * size);
     if (!error) continue;
     memset(pixels + i * size, 128, (size_t)size);
 #pragma omp critical
-    if (err_kind_of(error) == ERR_MEMORY && !fatal) {
-      fatal = error;
-      error = NULL;
+    if (err_kind_of(error) != ERR_INPUT) {
+      if (!fatal) {
+        fatal = error;
+        error = NULL;
+      }
     } else {
       if (!set->is_bad[first + i]) eval_set_warn(set, "%s", err_message(error));
       set->is_bad[first + i] = true;

@@ -1,5 +1,6 @@
 #include "read/csv_rows.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,14 @@ static err skip_mark(const char *path, const char *block, size_t size, size_t *s
   return is_wide ? err_new(ERR_INPUT, "%s: is UTF-16; save it as UTF-8", path) : NULL;
 }
 
+/* After a failed gzread. */
+static err read_error(gzFile file, const char *path) {
+  int system_code = errno, code = Z_OK;
+  (void)gzerror(file, &code);
+  if (code == Z_ERRNO) return err_errno(system_code, "%s: cannot read", path);
+  return err_new(ERR_INPUT, "%s: damaged gzip file", path);
+}
+
 err csv_read(const char *path, char separator, csv_row take, void *context) {
   char block[1 << 16];
   int length;
@@ -164,7 +173,10 @@ err csv_read(const char *path, char separator, csv_row take, void *context) {
   begin_field(r);
   while (!error && (length = gzread(file, block, sizeof block)) != 0) {
     size_t skip = 0;
-    if (length < 0) FAIL(ERR_INPUT, "%s: damaged gzip file", path);
+    if (length < 0) {
+      error = read_error(file, path);
+      goto cleanup;
+    }
     if (is_first) error = skip_mark(path, block, (size_t)length, &skip);
     is_first = false;
     if (!error) error = take_block(r, block + skip, (size_t)length - skip);

@@ -160,12 +160,13 @@ int64_t dataset_epoch(const dataset *d) {
   return d->epoch;
 }
 
-int64_t dataset_row(const dataset *d, uint64_t seed, int64_t epoch, int64_t place) {
+int64_t dataset_row(const dataset *d, uint64_t seed, bool is_shuffled, int64_t epoch,
+                    int64_t place) {
   size_t i = 0;
   while (i + 1 < d->part_count && place >= d->parts[i + 1].first_place) i++;
   const part *p = &d->parts[i];
-  return p->first_row +
-         permute_weighted(seed + i, epoch, p->source->count, p->places, place - p->first_place);
+  return p->first_row + permute_weighted(seed + i, is_shuffled, epoch, p->source->count, p->places,
+                                         place - p->first_place);
 }
 
 void dataset_explain_weights(const dataset *d, char *const *names, strbuf *out) {

@@ -48,7 +48,8 @@ int64_t dataset_epoch(const dataset *d);
 /* The row at `place` of epoch `epoch`, in [0, dataset_epoch). Each row of a source with weight 2
  * occurs twice; of a source with weight 0.5 half the rows occur, and the other half in the next
  * epoch; which half depends on the seed. */
-int64_t dataset_row(const dataset *d, uint64_t seed, int64_t epoch, int64_t place);
+int64_t dataset_row(const dataset *d, uint64_t seed, bool is_shuffled, int64_t epoch,
+                    int64_t place);
 
 /* Could the fingerprint be that of other texts too? is_json: of lists in the samples' JSON, not of
  * their captions. */
@@ -76,15 +77,17 @@ void dataset_each_left_out(const dataset *d, void (*take)(void *context, const c
  * there is none; the caption is UTF-8 without NUL, the JSON a string for sample_json.h. */
 typedef struct {
   const char *shard, *key;
-  bool key_is_path;  /* of a file: it names the sample without the shard */
-  const void *image; /* in the data set or `owned`; NULL from dataset_read_text */
+  bool key_is_path;     /* of a file: it names the sample without the shard */
+  bool has_fallen_back; /* the caption is the .txt, since the JSON lacks the field that was named */
+  const void *image;    /* in the data set or `owned`; NULL from dataset_read_text */
   size_t image_bytes;
   char *caption, *json;
   char *owned_key; /* what key points to, if not in the data set */
   void *owned;
 } dataset_sample;
 
-/* A sample that cannot be read is an ERR_INPUT; shard and key identify it. */
+/* A sample that cannot be read is an ERR_INPUT; shard and key identify it. An outage of its files
+ * (fs_is_at_fault) is an ERR_IO. */
 err dataset_read(const dataset *d, int64_t row, dataset_sample *sample) ERR_MUST_CHECK;
 /* The same without the image, which is then not read from disk. */
 err dataset_read_text(const dataset *d, int64_t row, dataset_sample *sample) ERR_MUST_CHECK;

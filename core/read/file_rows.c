@@ -43,6 +43,21 @@ static char *path_beside(const char *path, const char *extension) {
   return strbuf_take(&beside);
 }
 
+/* A file that is missing or unreadable is the fault of its sample, which a run can do without. An
+ * outage is not: it would make bad samples of all that are read while it lasts. */
+static err read_own_file(const char *path, char **bytes, size_t *length) {
+  err error = fs_read(path, bytes, length);
+  if (!error || err_kind_of(error) != ERR_IO) return error;
+  err judged = fs_is_at_fault(path)
+                   ? err_new(ERR_INPUT, "%s", err_message(error))
+                   : err_new(ERR_IO,
+                             "%s (not the fault of this file alone: its folder or file system was "
+                             "unavailable, or a limit was reached)",
+                             err_message(error));
+  err_free(error);
+  return judged;
+}
+
 /* Converts the bytes of a file to text. */
 typedef err (*decode_text)(const char *bytes, size_t size, char **text);
 
@@ -58,7 +73,7 @@ static err read_beside(const char *path, const char *extension, decode_text deco
   *text = NULL;
   err error = beside ? NULL : mem_error(strlen(path), "a path");
   if (!error && fs_exists(beside)) {
-    error = fs_read(beside, &bytes, &length);
+    error = read_own_file(beside, &bytes, &length);
     if (!error) error = decode(bytes, length, text);
   }
   free(bytes);
@@ -73,21 +88,24 @@ static err copy_or_read(const char *known, const char *path, const char *extensi
   return *text ? NULL : mem_error(strlen(known), "a sample");
 }
 
-/* An unreadable file is an error of this sample only. */
-static err blame_sample(err error) {
-  if (!error || err_kind_of(error) != ERR_IO) return error;
-  err blamed = err_new(ERR_INPUT, "%s", err_message(error));
-  err_free(error);
-  return blamed;
+/* The .txt next to the image, which was there when the data set was opened. */
+static err refuse_missing_caption(const char *path) {
+  char *beside = path_beside(path, ".txt");
+  if (!beside) return mem_error(strlen(path), "a path");
+  bool is_own = fs_is_at_fault(beside);
+  free(beside);
+  if (is_own) return err_new(ERR_INPUT, "its caption (.txt) no longer exists");
+  return err_new(ERR_IO,
+                 "%s: its caption (.txt) cannot be read: its folder or file system was unavailable",
+                 path);
 }
 
 /* A caption that is missing or not text is an error only where captions are required. */
 static err take_caption(const file_rows *f, const file_row *r, const char *path, char **caption) {
   bool is_needed = f->base.needs & DATASET_CAPTION;
   err error = copy_or_read(text_at(f, r->caption), path, ".txt", decode_caption, caption);
-  if (!error && !*caption && is_needed)
-    return err_new(ERR_INPUT, "its caption (.txt) no longer exists");
-  if (!error || is_needed || err_kind_of(error) == ERR_MEMORY) return error;
+  if (!error && !*caption && is_needed) return refuse_missing_caption(path);
+  if (!error || is_needed || err_kind_of(error) != ERR_INPUT) return error;
   err_free(error);
   return NULL;
 }
@@ -100,13 +118,13 @@ static err read_row(const data_source *base, int64_t row, bool has_image, datase
   *out = (dataset_sample){.shard = f->name, .key = path, .key_is_path = true};
   if (has_image) {
     char *bytes = NULL;
-    error = fs_read(path, &bytes, &out->image_bytes);
+    error = read_own_file(path, &bytes, &out->image_bytes);
     out->image = out->owned = bytes;
   }
   if (!error) error = take_caption(f, r, path, &out->caption);
   if (!error)
     error = copy_or_read(text_at(f, r->json), path, ".json", sample_json_text, &out->json);
-  return blame_sample(error);
+  return error;
 }
 
 /* The size of a file, and its first bytes when `has_head`; nothing if it is missing, which is

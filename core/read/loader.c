@@ -20,6 +20,7 @@ static const int64_t most_kept_rows = (int64_t)1 << 29;
 
 enum {
   RUN_LENGTH = 8,            /* samples that a worker claims at a time */
+  UNDRAWN_TRIES = 2,         /* the sample's own place, and the next */
   MOST_OPENERS = 4,          /* threads that open a stream's shards ahead of time */
   RESAMPLED_EPOCHS = 1 << 20 /* range of the random draws with replacement */
 };
@@ -29,7 +30,8 @@ typedef struct {
   uint8_t *images;
   int32_t *tokens, *token_places, *token_counts; /* token_places may be NULL */
   int64_t *rows, *numbers;
-  int64_t unfinished; /* protected by the lock */
+  int64_t unfinished;               /* protected by the lock */
+  atomic_llong replaced, fell_back; /* samples; reset when the slot is given out */
   stream_position after;
   bool is_pinned;
 } slot;
@@ -63,6 +65,7 @@ struct loader {
   atomic_size_t cached_bytes;
   atomic_bool *is_bad; /* [count] or NULL */
   atomic_llong decoded, cache_hits, skipped;
+  int64_t replaced, fell_back; /* samples of the batches that were given out; used by loader_next */
 };
 
 /* The global index of this rank's sample `own`. */
@@ -76,18 +79,22 @@ static int64_t number_in_run(const loader *l, int64_t own) {
   return first + group * l->c.mirrored + (is_upper ? l->c.mirrored - 1 - low : low);
 }
 
-/* The row `skip` positions after sample g's own. */
+/* The row for sample g at its `skip`-th try: its own, the next of the permutation, then drawn
+ * ones, each of the epoch once. */
 static int64_t row_of(const loader *l, int64_t sample, int64_t skip) {
   const loader_config *c = &l->c;
   int64_t epoch = sample / l->epoch, place = (sample % l->epoch + skip) % l->epoch;
-  if (c->resample) { /* a place of any epoch */
+  if (skip >= UNDRAWN_TRIES) {
+    place = permute_spare(c->seed, (uint64_t)sample, l->epoch, skip - UNDRAWN_TRIES);
+  } else if (c->resample) { /* a place of any epoch */
     rng r = rng_at(c->seed, RNG_SHUFFLE, (uint64_t)skip, (uint64_t)sample);
     place = (int64_t)(rng_u64(&r) % (uint64_t)l->epoch);
     epoch = rng_below(&r, RESAMPLED_EPOCHS);
   } else if (c->shuffle) {
     place = permute(c->seed, epoch, l->epoch, place);
   }
-  return c->rows ? c->rows[place] : dataset_row(c->data, c->seed, epoch, place);
+  bool is_shuffled = c->shuffle || c->resample;
+  return c->rows ? c->rows[place] : dataset_row(c->data, c->seed, is_shuffled, epoch, place);
 }
 
 /* A candidate sample: a row of the data set, or a sample of an open shard. */
@@ -188,19 +195,25 @@ static err fill_place(loader *l, slot *s, int64_t i, const candidate *from, int6
   TRY(rand_augment_image(&c->augment, &random, (int32_t)c->image_size, pixels));
   TRY(fill_tokens(l, sample.caption, sample_number, s, i));
   s->rows[i] = from->row;
+  if (sample.has_fallen_back) atomic_fetch_add(&s->fell_back, 1);
 cleanup:
   if (own) image_free(&fresh);
   dataset_sample_free(&sample);
   return error;
 }
 
+static void note_replacement(slot *s, bool is_replaced) {
+  if (is_replaced) atomic_fetch_add(&s->replaced, 1);
+}
+
 static err fill_sample(loader *l, slot *s, int64_t own) {
   int64_t sample = number_in_run(l, own);
-  for (int64_t skip = 0; skip < l->epoch; skip++) {
+  for (int64_t skip = 0; skip < l->epoch + UNDRAWN_TRIES; skip++) {
     int64_t row = row_of(l, sample, skip);
     if (l->is_bad && atomic_load(&l->is_bad[row])) continue;
     const candidate from = {.row = row, .is_bad = l->is_bad ? &l->is_bad[row] : NULL};
     err error = fill_place(l, s, own % l->c.batch_size, &from, sample);
+    if (!error) note_replacement(s, skip > 0);
     if (!error || err_kind_of(error) != ERR_INPUT) return error;
     err_free(error);
   }
@@ -221,6 +234,7 @@ static err fill_streamed(loader *l, slot *s, int64_t own, const stream_run *run,
                             .is_bad = &one->is_bad[walk.index]};
     error = fill_place(l, s, own % l->c.batch_size, &from, sample);
     is_filled = !error;
+    note_replacement(s, is_filled && stream_walk_has_moved(&walk));
     if (error && err_kind_of(error) != ERR_INPUT) break;
     err_free(error);
     error = NULL;
@@ -498,6 +512,8 @@ err loader_next(loader *l, loader_batch *batch, double *waited) {
     error = err_new(err_kind_of(l->failure), "%s", err_message(l->failure));
   }
   pthread_mutex_unlock(&l->lock);
+  l->replaced += atomic_exchange(&s->replaced, 0);
+  l->fell_back += atomic_exchange(&s->fell_back, 0);
   *waited = clock_seconds() - start;
   for (int64_t i = 0; i < l->c.batch_size; i++)
     s->numbers[i] = number_in_run(l, number * l->c.batch_size + i);
@@ -515,7 +531,7 @@ err loader_next(loader *l, loader_batch *batch, double *waited) {
 
 loader_stats loader_get_stats(loader *l) {
   return (loader_stats){atomic_load(&l->decoded), atomic_load(&l->cache_hits),
-                        atomic_load(&l->skipped)};
+                        atomic_load(&l->skipped), l->replaced, l->fell_back};
 }
 
 /* What is wrong with a stream's shards every rank finds: the first says it. */

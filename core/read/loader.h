@@ -3,7 +3,8 @@
  * Sample g of the run is at position g % N of epoch g / N, where N is dataset_epoch; an epoch's
  * order is a permutation that depends only on (seed, epoch). A sample's content depends on (seed,
  * g) and the data, never on the number of workers or on where the run was resumed. A sample that
- * cannot be decoded is replaced by the next decodable one of the permutation.
+ * cannot be decoded is replaced by the next of the permutation, or if that cannot be decoded either
+ * by one drawn for g (permute_spare).
  *
  * A data set opened for the streaming order returns its samples in the order of stream.h instead:
  * sample g then depends on (seed, shards, buffer) and g, and each batch contains the position after
@@ -65,6 +66,9 @@ typedef struct {
 
 typedef struct {
   int64_t decoded, cache_hits, skipped;
+  /* of the batches given out: samples that are another's in place of one that cannot be decoded,
+   * and those whose caption is the .txt because the JSON lacks the field that was named */
+  int64_t replaced, fell_back;
 } loader_stats;
 
 typedef struct loader loader;
@@ -82,6 +86,7 @@ void loader_close(loader *l);
 /* The next batch; valid until the next call. waited: seconds spent waiting for it. */
 err loader_next(loader *l, loader_batch *batch, double *waited) ERR_MUST_CHECK;
 
+/* By the caller of loader_next. */
 loader_stats loader_get_stats(loader *l);
 /* Appends the samples skipped since the last call, one line each, and problems of a stream's
  * shards; returns the number of lines. remarks: contents of a stream's finished epochs. */

@@ -25,9 +25,15 @@ int64_t permute(uint64_t seed, int64_t number, int64_t count, int64_t place) {
   return (int64_t)value;
 }
 
-int64_t permute_weighted(uint64_t seed, int64_t epoch, int64_t rows, int64_t places,
-                         int64_t place) {
+int64_t permute_weighted(uint64_t seed, bool is_shuffled, int64_t epoch, int64_t rows,
+                         int64_t places, int64_t place) {
   if (places == rows) return place;
   int64_t seen = epoch * places + place;
-  return permute(seed, seen / rows, rows, seen % rows);
+  return is_shuffled ? permute(seed, seen / rows, rows, seen % rows) : seen % rows;
+}
+
+/* These permutations differ from those of epochs and of a stream's blocks (stream.c). */
+int64_t permute_spare(uint64_t seed, uint64_t number, int64_t count, int64_t attempt) {
+  uint64_t round = UINT64_C(1) << 61 | (number & ((UINT64_C(1) << 61) - 1));
+  return permute(seed, (int64_t)round, count, attempt);
 }

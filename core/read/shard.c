@@ -40,13 +40,31 @@ static err add_path(path_list *list, const char *path) {
   return list->items[list->count++] ? NULL : mem_error(strlen(path), "a list of shards");
 }
 
-/* The end of glob's work on one pattern without braces. */
+/* The folder that glob could not read in this thread: its callback gets no context. */
+static _Thread_local struct {
+  char path[4096];
+  int code;
+} unread;
+
+static int stop_at_unread(const char *path, int code) {
+  if (code == ENOENT || code == ENOTDIR) return 0; /* no folder, or a link that leads nowhere */
+  snprintf(unread.path, sizeof unread.path, "%s", path);
+  unread.code = code;
+  return 1;
+}
+
+/* The end of glob's work on one pattern without braces. A folder that cannot be read would be left
+ * out without a word. */
 static err expand_glob(const char *pattern, path_list *list) {
   if (!strpbrk(pattern, "*?[")) return add_path(list, pattern);
   glob_t found;
   err error = NULL;
-  int status = glob(pattern, 0, NULL, &found);
+  int status = glob(pattern, 0, stop_at_unread, &found);
   if (status == GLOB_NOMATCH) return err_new(ERR_INPUT, "%s: no file matches", pattern);
+  if (status == GLOB_ABORTED) {
+    globfree(&found);
+    return err_errno(unread.code, "%s: cannot read folder %s", pattern, unread.path);
+  }
   if (status != 0) return err_new(ERR_IO, "%s: cannot be expanded", pattern);
   for (size_t i = 0; i < found.gl_pathc && !error; i++) error = add_path(list, found.gl_pathv[i]);
   globfree(&found);

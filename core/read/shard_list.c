@@ -94,6 +94,36 @@ static err add_places(shard_list *l, const source_request *r, listed_source *s) 
   return NULL;
 }
 
+/* Opens a source's first shards to look for the field in their samples, as the exact order does. A
+ * pipe is looked at when its first shard is opened. */
+static err check_caption_field(const shard_list *l, const char *name, const listed_source *s) {
+  caption_search search = {0};
+  err error = NULL;
+  for (size_t i = (size_t)s->first; i < l->count && !error && !caption_search_is_over(&search);
+       i++) {
+    shard one = {0};
+    shard_notes notes = {0};
+    error = shard_open(l->shards[i].name, &one, &notes);
+    if (!error) error = caption_search_in(&one, &s->reading, &search);
+    shard_close(&one);
+    shard_notes_free(&notes);
+  }
+  err missing = caption_search_end(&search, &s->reading, name);
+  if (!error) return missing;
+  err_free(missing);
+  return error;
+}
+
+/* The same of a pipe, with its first shard open. */
+static err check_piped_field(const char *name, const shard *first, const shard_reading *how) {
+  caption_search search = {0};
+  err error = caption_search_in(first, how, &search), missing;
+  missing = caption_search_end(&search, how, name);
+  if (!error) return missing;
+  err_free(missing);
+  return error;
+}
+
 static err add_source(shard_list *l, const char *name, bool allows_pipes) {
   source_request r = {.needs = DATASET_PAIR, .allows_pipes = allows_pipes};
   const source_format *format;
@@ -114,6 +144,7 @@ static err add_source(shard_list *l, const char *name, bool allows_pipes) {
   TRY(source_weight(&r, &s->weight));
   TRY(add_names(l, &r, is_pipe));
   TRY(add_places(l, &r, s));
+  if (field && !is_pipe) TRY(check_caption_field(l, name, s));
   l->has_pipes = l->has_pipes || is_pipe;
 cleanup:
   l->source_count++; /* also on failure: its shards are freed with it */
@@ -317,8 +348,8 @@ static int64_t shard_at(const void *context, uint64_t seed, bool is_shuffled, in
   while (i + 1 < l->source_count && place >= l->sources[i + 1].first_place) i++;
   const listed_source *s = &l->sources[i];
   int64_t end = i + 1 < l->source_count ? l->sources[i + 1].first : (int64_t)l->count;
-  return s->first +
-         permute_weighted(seed + i, epoch, end - s->first, s->places, place - s->first_place);
+  return s->first + permute_weighted(seed + i, is_shuffled, epoch, end - s->first, s->places,
+                                     place - s->first_place);
 }
 
 /* Asks the kernel to read the file into its cache from front to back while it is indexed. */
@@ -371,10 +402,11 @@ static err open_shard(const void *context, int64_t number, const command_stop *s
                       stream_shard *out) {
   const shard_list *l = context;
   listed *one = &l->shards[number];
+  const listed_source *source = &l->sources[one->source];
   shard_notes notes = {0};
   strbuf left_out = {0};
   err error = NULL;
-  *out = (stream_shard){.number = number, .reading = &l->sources[one->source].reading};
+  *out = (stream_shard){.number = number, .reading = &source->reading};
   if (one->command) {
     TRY(shard_open_command(one->command, one->name, stop, &out->tar, &notes));
   } else {
@@ -386,6 +418,8 @@ static err open_shard(const void *context, int64_t number, const command_stop *s
            one->name, out->tar.size, (unsigned long)one->size);
   }
   TRY(check_unchanged(one, &out->tar));
+  if (one->command && source->reading.caption_field && number == source->first)
+    TRY(check_piped_field(one->name, &out->tar, &source->reading));
   TRY(shard_leave_out_lacking(&out->tar, out->reading, &left_out, &out->left_out));
   out->left_out += notes.lost_count;
   out->count = (int64_t)out->tar.count;

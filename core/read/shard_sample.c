@@ -79,10 +79,67 @@ err shard_sample_read(const shard *from, size_t i, const shard_reading *how, boo
   }
   if (!error) error = take_json(shard_get(from, i, SHARD_JSON), &out->json);
   if (!error) error = take_field(how, out);
-  if (!error && !out->caption)
+  if (!error && !out->caption) {
     error = take_caption(how, shard_get(from, i, SHARD_CAPTION), &out->caption);
+    out->has_fallen_back = how->caption_field && out->caption;
+  }
   if (!error && !out->caption && how->needs & DATASET_CAPTION)
     error = err_new(ERR_INPUT, "its JSON has no string '%s'", how->caption_field);
+  return error;
+}
+
+enum { SEARCHED_SAMPLES = 64, LISTED_FIELDS = 40 };
+
+bool caption_search_is_over(const caption_search *search) {
+  return search->is_found || search->looked_at == SEARCHED_SAMPLES;
+}
+
+static void list_fields(const json_t *root, strbuf *out) {
+  const char *name;
+  json_t *value;
+  int count = 0;
+  json_object_foreach((json_t *)(uintptr_t)root, name, value) {
+    if (count++ < LISTED_FIELDS) strbuf_format(out, "%s%s", out->length ? ", " : "", name);
+  }
+  if (count > LISTED_FIELDS) strbuf_append(out, ", …");
+}
+
+/* A JSON that cannot be read has no field; it is reported when its sample is read. */
+static err search_json(const char *json, const char *field, caption_search *search) {
+  char *caption = NULL;
+  json_t *root = NULL;
+  err error = sample_caption(json, field, &caption);
+  if (!error && !search->fields.length) error = sample_json_load(json, &root);
+  if (!error && !search->fields.length) list_fields(root, &search->fields);
+  search->is_found = search->is_found || caption;
+  free(caption);
+  json_decref(root);
+  if (!error || err_kind_of(error) != ERR_INPUT) return error;
+  err_free(error);
+  return NULL;
+}
+
+err caption_search_in(const shard *from, const shard_reading *how, caption_search *search) {
+  err error = NULL;
+  for (size_t i = 0; i < from->count && !error && !caption_search_is_over(search); i++) {
+    char *json = NULL;
+    search->looked_at++;
+    error = take_json(shard_get(from, i, SHARD_JSON), &json);
+    if (!error && json) error = search_json(json, how->caption_field, search);
+    free(json);
+  }
+  return error;
+}
+
+err caption_search_end(caption_search *search, const shard_reading *how, const char *name) {
+  err error = NULL;
+  if (search->looked_at && !search->is_found)
+    error = err_new(ERR_INPUT, "%s: no string '%s' in the JSON of the first %ld %s%s%s", name,
+                    how->caption_field, (long)search->looked_at,
+                    text_plural(search->looked_at, "sample", "samples"),
+                    search->fields.length ? "; fields there: " : ": there are no fields",
+                    strbuf_string(&search->fields));
+  strbuf_free(&search->fields);
   return error;
 }
 

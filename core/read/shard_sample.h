@@ -25,6 +25,20 @@ err shard_open_command(const char *command, const char *name, const command_stop
 err shard_leave_out_lacking(shard *from, const shard_reading *how, strbuf *lines,
                             int64_t *count) ERR_MUST_CHECK;
 
+/* Looks for how->caption_field in a source's first samples, shard after shard. Start from {0}. */
+typedef struct {
+  int64_t looked_at;
+  bool is_found;
+  strbuf fields; /* of the first JSON object */
+} caption_search;
+bool caption_search_is_over(const caption_search *search);
+err caption_search_in(const shard *from, const shard_reading *how,
+                      caption_search *search) ERR_MUST_CHECK;
+/* Ends the search: an error if there were samples, and none has the field. The .txt would stand in
+ * for all of them, as for a sample that lacks it. name: the source's. */
+err caption_search_end(caption_search *search, const shard_reading *how,
+                       const char *name) ERR_MUST_CHECK;
+
 /* Sample i, as returned by dataset_read. */
 err shard_sample_read(const shard *from, size_t i, const shard_reading *how, bool has_image,
                       dataset_sample *out) ERR_MUST_CHECK;

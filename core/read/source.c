@@ -57,9 +57,9 @@ static bool ends_with(const char *text, size_t length, const char *end) {
 static const source_format *guess_format(const char *location, size_t length) {
   static const struct {
     const char *end, *name;
-  } looks[] = {{".csv", "list"},     {".tsv", "list"},  {".csv.gz", "list"},
-               {".parquet", "list"}, {".json", "coco"}, {".jsonl", "narratives"},
-               {".tar", "shards"}};
+  } looks[] = {{".csv", "list"},         {".tsv", "list"},     {".csv.gz", "list"},
+               {".tsv.gz", "list"},      {".parquet", "list"}, {".json", "coco"},
+               {".jsonl", "narratives"}, {".tar", "shards"}};
   char *copy = mem_copy_string(location);
   if (!copy) return &formats[0];
   copy[length] = '\0';
@@ -132,8 +132,8 @@ err source_take_apart(const char *name, source_request *r, const source_format *
 err source_refuse_pipe(const source_request *r) {
   if (r->allows_pipes) return NULL;
   return err_new(ERR_INPUT,
-                 "%s: runs a program, which data.allow_pipes: false does not allow; set it to "
-                 "true if you trust the command",
+                 "%s: runs a program, which only data.train may, with data.allow_pipes: true if "
+                 "you trust the command; elsewhere give a file with its output",
                  r->whole);
 }
 

@@ -48,7 +48,7 @@ typedef struct data_source data_source;
 
 typedef struct {
   /* One sample, as in dataset_read; has_image false: only its texts. A sample that cannot be read
-   * is an ERR_INPUT, with shard and key set. */
+   * is an ERR_INPUT, with shard and key set; an outage of its files an ERR_IO. */
   err (*read)(const data_source *s, int64_t row, bool has_image, dataset_sample *out);
   /* Hash of the data; has_bytes: of the images too, where available. */
   err (*hash)(const data_source *s, bool has_bytes, hash_state *state);

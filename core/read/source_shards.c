@@ -103,9 +103,22 @@ static void take_notes(const source_request *r, shards_source *s) {
   s->base.left_outs += s->notes.lost_count;
 }
 
+static err check_caption_field(const source_request *r, const shards_source *s) {
+  caption_search search = {0};
+  err error = NULL;
+  if (!s->reading.caption_field) return NULL;
+  for (size_t i = 0; i < s->shard_count && !error && !caption_search_is_over(&search); i++)
+    error = caption_search_in(&s->shards[i], &s->reading, &search);
+  err missing = caption_search_end(&search, &s->reading, r->whole);
+  if (!error) return missing;
+  err_free(missing);
+  return error;
+}
+
 static err finish(const source_request *r, shards_source *s, err error, data_source **out) {
   for (size_t i = 0; i < s->shard_count; i++) s->base.bytes += s->shards[i].size;
   if (!error) take_notes(r, s);
+  if (!error) error = check_caption_field(r, s);
   if (!error) error = collect_rows(s);
   if (error)
     source_close(&s->base);

@@ -20,6 +20,16 @@ typedef struct node {
   struct node *next;
 } node;
 
+/* How much of a block is tried before other shards are, and the shards kept open for that. */
+enum { BLOCK_TRIES = 32, KEPT_SPARES = 4 };
+
+/* A shard outside the order's queue, from which samples that cannot be decoded are replaced. Kept
+ * open, with what it has of bad samples, for those that follow. */
+typedef struct spare {
+  stream_shard shard;
+  int refs; /* held by the stream and by each walk */
+} spare;
+
 /* Samples of one shard in a block. */
 typedef struct {
   node *from;
@@ -53,6 +63,10 @@ struct stream {
   size_t line_count;
   pthread_t *threads;
   int started;
+  pthread_mutex_t sparing;   /* protects the following; held while a spare is opened */
+  spare *kept[KEPT_SPARES];  /* may be NULL */
+  int64_t opened;            /* spares so far */
+  int64_t *dead, dead_count; /* shards none of whose samples can be decoded */
 };
 
 static const char position_format[] = "epoch=%" PRId64 " shard=%" PRId64 " sample=%" PRId64
@@ -162,6 +176,7 @@ err stream_open(const stream_config *config, const stream_position *from, stream
   s->next_epoch = from->epoch;
   s->next_place = from->shard;
   pthread_mutex_init(&s->lock, NULL);
+  pthread_mutex_init(&s->sparing, NULL);
   pthread_cond_init(&s->ready, NULL);
   pthread_cond_init(&s->wanted, NULL);
   if (from->shard >= config->shards.places)
@@ -218,6 +233,13 @@ static void close_nodes(node *unneeded) {
   }
 }
 
+/* With `sparing` held. */
+static void leave_spare(spare *one) {
+  if (!one || --one->refs) return;
+  stream_shard_close(&one->shard);
+  free(one);
+}
+
 void stream_close(stream *s) {
   node *unneeded = NULL;
   if (!s) return;
@@ -230,10 +252,13 @@ void stream_close(stream *s) {
     leave_node(s, n, &unneeded);
   }
   close_nodes(unneeded);
+  for (int i = 0; i < KEPT_SPARES; i++) leave_spare(s->kept[i]);
+  free(s->dead);
   free(s->threads);
   strbuf_free(&s->lines);
   strbuf_free(&s->remarks);
   pthread_mutex_destroy(&s->lock);
+  pthread_mutex_destroy(&s->sparing);
   pthread_cond_destroy(&s->ready);
   pthread_cond_destroy(&s->wanted);
   free(s);
@@ -401,51 +426,113 @@ stream_walk stream_walk_start(stream *s, const stream_run *run, int64_t place) {
   return (stream_walk){.s = s, .run = run, .place = place};
 }
 
-/* A sample of the block, then of the shard of the place. */
+/* Identifies the position for permute_spare. */
+static uint64_t number_of(const stream_walk *w) {
+  const stream_position *start = &w->run->block->start;
+  return (uint64_t)start->epoch << 40 ^ (uint64_t)(start->before + w->place);
+}
+
 static bool step_in_block(stream_walk *w) {
   const stream_block *b = w->run->block;
-  while (w->tried < b->count) {
-    const segment *g = find_place(w->s, b, (w->place + w->tried++) % b->count, &w->index);
+  int64_t drawn = b->count < BLOCK_TRIES ? b->count : BLOCK_TRIES;
+  while (w->tried < 2 + drawn) {
+    int64_t t = w->tried++, place = (w->place + t) % b->count;
+    if (t >= 2) place = permute_spare(w->s->c.seed, number_of(w), b->count, t - 2);
+    const segment *g = find_place(w->s, b, place, &w->index);
     w->shard = &g->from->shard;
     if (!atomic_load(&w->shard->is_bad[w->index])) return true;
   }
-  const segment *own = find_place(w->s, b, w->place, &w->index);
-  w->shard = &own->from->shard;
-  w->spare_place = own->from->place;
-  int64_t begin = w->index;
-  while (++w->shard_tried < w->shard->count) {
-    w->index = (begin + w->shard_tried) % w->shard->count;
+  return false;
+}
+
+static bool is_dead(const stream *s, int64_t number) {
+  for (int64_t i = 0; i < s->dead_count; i++)
+    if (s->dead[i] == number) return true;
+  return false;
+}
+
+/* With `sparing` held: the shard of that number, opened if it is not kept. */
+static err hold_spare(stream *s, int64_t epoch, int64_t place, int64_t number, spare **out) {
+  for (int i = 0; i < KEPT_SPARES; i++)
+    if (s->kept[i] && s->kept[i]->shard.number == number) {
+      s->kept[i]->refs++;
+      *out = s->kept[i];
+      return NULL;
+    }
+  spare *one = mem_zeroed(1, sizeof *one);
+  if (!one) return mem_error(sizeof *one, "a shard");
+  err error = open_place(s, epoch, place, &one->shard);
+  if (error) {
+    free(one);
+    return error;
+  }
+  spare **slot = &s->kept[s->opened++ % KEPT_SPARES];
+  leave_spare(*slot);
+  *slot = *out = one;
+  one->refs = 2;
+  return NULL;
+}
+
+/* Remembers a shard as dead; without memory for that it is only tried again. */
+static void bury(stream *s, int64_t number) {
+  if (is_dead(s, number)) return;
+  int64_t *larger = mem_resize(s->dead, (size_t)s->dead_count + 1, sizeof *larger);
+  if (!larger) return;
+  s->dead = larger;
+  s->dead[s->dead_count++] = number;
+}
+
+/* Leaves the walk's spare, which has been tried whole, for the next that is not dead; NULL when
+ * the epoch has no more. */
+static err next_spare(stream_walk *w) {
+  stream *s = w->s;
+  const stream_block *b = w->run->block;
+  int64_t last = b->segments[b->segment_count - 1].from->place, places = s->c.shards.places;
+  err error = NULL;
+  pthread_mutex_lock(&s->sparing);
+  if (w->spare) bury(s, w->spare->shard.number);
+  leave_spare(w->spare);
+  w->spare = NULL;
+  w->spare_tried = 0;
+  while (!error && !w->spare && w->spares < places) {
+    int64_t place = (last + ++w->spares) % places;
+    const stream_shards *from = &s->c.shards;
+    int64_t number = from->at(from->context, s->c.seed, s->c.is_shuffled, b->start.epoch, place);
+    if (!is_dead(s, number)) error = hold_spare(s, b->start.epoch, place, number, &w->spare);
+  }
+  pthread_mutex_unlock(&s->sparing);
+  return error;
+}
+
+static bool step_in_spare(stream_walk *w) {
+  if (!w->spare) return false;
+  w->shard = &w->spare->shard;
+  while (w->spare_tried < w->shard->count) {
+    w->index = permute_spare(w->s->c.seed, number_of(w), w->shard->count, w->spare_tried++);
     if (!atomic_load(&w->shard->is_bad[w->index])) return true;
   }
   return false;
 }
 
 err stream_walk_next(stream_walk *w, bool *is_there) {
-  const stream_block *b = w->run->block;
-  int64_t places = w->s->c.shards.places;
-  *is_there = !w->spare && step_in_block(w);
-  if (*is_there) return NULL;
-  if (!w->spare) {
-    w->place = w->spare_place; /* continues with the shard in which the walk began */
-    w->spare = mem_zeroed(1, sizeof *w->spare);
-    if (!w->spare) return mem_error(sizeof *w->spare, "a shard");
-    w->index = -1;
+  *is_there = step_in_block(w) || step_in_spare(w);
+  while (!*is_there) {
+    err error = next_spare(w);
+    if (error || !w->spare) return error;
+    *is_there = step_in_spare(w);
   }
-  for (w->shard = w->spare; ++w->index >= w->spare->count;) {
-    stream_shard_close(w->spare);
-    w->spare_place = (w->spare_place + 1) % places;
-    w->index = -1;
-    if (w->spare_place == w->place) return NULL; /* wrapped around */
-    err error = open_place(w->s, b->start.epoch, w->spare_place, w->spare);
-    if (error) return error;
-  }
-  *is_there = true;
   return NULL;
 }
 
+bool stream_walk_has_moved(const stream_walk *w) {
+  return w->tried > 1;
+}
+
 void stream_walk_end(stream_walk *w) {
-  if (w->spare) stream_shard_close(w->spare);
-  free(w->spare);
+  if (!w->spare) return;
+  pthread_mutex_lock(&w->s->sparing);
+  leave_spare(w->spare);
+  pthread_mutex_unlock(&w->s->sparing);
   w->spare = NULL;
 }
 

@@ -83,22 +83,26 @@ void stream_stop(stream *s);
 err stream_take(stream *s, int64_t most, stream_run *run) ERR_MUST_CHECK;
 void stream_release(stream *s, stream_run *run);
 
-/* The candidate samples for a position: its own, then, if that cannot be decoded, those that follow
- * in the block (wrapping around), then in the shard, then in the epoch's later shards, which are
- * opened for it. The choice depends only on the data. */
+/* The candidate samples for a position: its own and, if that cannot be decoded, the next of the
+ * block (wrapping around), then some drawn from the block, then those of the shards that follow the
+ * block in the epoch's order (wrapping around, too), each in an order drawn for the position. So
+ * neighbours that are all bad are replaced by different samples. The choice depends only on the
+ * data. */
 typedef struct {
   stream *s;
   const stream_run *run;
-  int64_t place, tried, shard_tried;
+  int64_t place, tried;
   stream_shard *shard; /* the result of the last step */
   int64_t index;
-  stream_shard *spare; /* owned: a later shard */
-  int64_t spare_place;
+  struct spare *spare; /* a following shard, held */
+  int64_t spares, spare_tried;
 } stream_walk;
 
 stream_walk stream_walk_start(stream *s, const stream_run *run, int64_t place);
 /* Returns walk->shard and walk->index; *is_there false when all of the epoch was tried. */
 err stream_walk_next(stream_walk *walk, bool *is_there) ERR_MUST_CHECK;
+/* Is the last result another sample than the position's own? */
+bool stream_walk_has_moved(const stream_walk *walk);
 void stream_walk_end(stream_walk *walk);
 
 /* Appends problems of the shards that the order has reached since the last call, one line each, and

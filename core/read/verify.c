@@ -60,9 +60,10 @@ static err check_caption(shard_bytes bytes) {
   return error;
 }
 
-/* Writes a fault down and frees it. Short memory says nothing about the data: it is returned. */
+/* Writes a fault down and frees it. Short memory or an outage says nothing about the data: it is
+ * returned. */
 static err take_fault(findings *f, const char *path, const char *key, err fault) {
-  if (!fault || err_kind_of(fault) == ERR_MEMORY) return fault;
+  if (!fault || err_kind_of(fault) != ERR_INPUT) return fault;
   strbuf_format(f->lines, "%s: %s: %s\n", path, key ? key : "?", err_message(fault));
   f->count++;
   err_free(fault);

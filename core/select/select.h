@@ -3,8 +3,9 @@
  *
  * Both write OUT/kept-00000.tar, … (images unchanged; keys are new; the old ones are in the JSON as
  * "origin"), OUT/left_out.tsv (origin, reason, detail: one line per sample) and OUT/report.json
- * (the rules and the number of samples that each removed). The same input and rules give the same
- * bytes. */
+ * (the rules and the number of samples that each removed). The shards are written to OUT/unfinished
+ * and replace those of an earlier selection when all are there. The same input and rules give the
+ * same bytes. */
 #ifndef FLIP_SELECT_SELECT_H
 #define FLIP_SELECT_SELECT_H
 

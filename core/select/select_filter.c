@@ -138,7 +138,7 @@ static err take(void *context, int64_t row, void *place) {
   strbuf detail = {0};
   int64_t met = -1;
   err error = NULL;
-  if (m->fault && err_kind_of(m->fault) == ERR_MEMORY) {
+  if (m->fault && err_kind_of(m->fault) != ERR_INPUT) { /* not the sample's */
     error = m->fault;
     m->fault = NULL;
     return error;

@@ -1,7 +1,10 @@
 #include "select/select_writer.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/json.h"
@@ -32,12 +35,35 @@ static void take_incomplete(void *context, const char *lines) {
   }
 }
 
+/* Removes the folder of unfinished shards: what an interrupted selection left, or this one. */
+static err remove_unfinished(const char *folder) {
+  char **names = NULL;
+  size_t count = 0;
+  if (!fs_is_folder(folder)) return NULL;
+  err error = fs_list(folder, &names, &count);
+  if (error) return error;
+  for (size_t i = 0; i < count && !error; i++) {
+    char *path = fs_join(folder, names[i]);
+    if (!path)
+      error = mem_error(0, "a path");
+    else if (unlink(path) != 0)
+      error = err_errno(errno, "%s: cannot remove", path);
+    free(path);
+  }
+  fs_free_names(names, count);
+  if (!error && rmdir(folder) != 0) error = err_errno(errno, "%s: cannot remove", folder);
+  return error;
+}
+
 err select_writer_open(const select_output *output, const char *label, const dataset *data,
                        select_writer *w) {
   *w = (select_writer){0};
-  err error = fs_make_folders(output->out);
+  w->unfinished = fs_join(output->out, "unfinished");
+  if (!w->unfinished) return mem_error(strlen(output->out), "a path");
+  err error = remove_unfinished(w->unfinished);
+  if (!error) error = fs_make_folders(w->unfinished);
   if (error) return error;
-  char *prefix = fs_join(output->out, "kept");
+  char *prefix = fs_join(w->unfinished, "kept");
   error = prefix ? shard_writer_open(prefix, output->shard_size, &w->shards)
                  : mem_error(strlen(output->out), "a path");
   free(prefix);
@@ -120,10 +146,48 @@ static err write_file(const char *folder, const char *name, const strbuf *text) 
   return error;
 }
 
+static err remove_file(const char *folder, const char *name, bool *was_there) {
+  char *path = fs_join(folder, name);
+  if (!path) return mem_error(0, "a path");
+  *was_there = unlink(path) == 0;
+  err error = *was_there || errno == ENOENT ? NULL : err_errno(errno, "%s: cannot remove", path);
+  free(path);
+  return error;
+}
+
+/* The earlier report goes first: it never stands next to the shards of another selection. */
+static err replace_shards(const select_writer *w, const char *out, int64_t shards) {
+  char name[40];
+  bool was_there = true;
+  err error = NULL;
+  TRY(remove_file(out, "report.json", &was_there));
+  TRY(remove_file(out, "left_out.tsv", &was_there));
+  for (int64_t i = 0; i < shards; i++) {
+    snprintf(name, sizeof name, "kept-%05ld.tar", (long)i);
+    char *from = fs_join(w->unfinished, name), *to = fs_join(out, name);
+    if (!from || !to)
+      error = mem_error(0, "a path");
+    else if (rename(from, to) != 0)
+      error = err_errno(errno, "%s: cannot rename to %s", from, to);
+    free(from);
+    free(to);
+    if (error) return error;
+  }
+  was_there = true;
+  for (int64_t i = shards; was_there; i++) { /* of a larger one */
+    snprintf(name, sizeof name, "kept-%05ld.tar", (long)i);
+    TRY(remove_file(out, name, &was_there));
+  }
+  return remove_unfinished(w->unfinished);
+cleanup:
+  return error;
+}
+
 err select_writer_finish(select_writer *w, const select_output *output, const char *rules,
                          const char *const *reasons, const int64_t *counts, size_t reason_count,
                          select_result *result) {
   err error = shard_writer_finish(w->shards, &result->shards);
+  if (!error) error = replace_shards(w, output->out, result->shards);
   progress_finish(&w->bar, NULL);
   result->kept = w->kept;
   result->left_out = w->rejected;
@@ -146,5 +210,7 @@ err select_writer_finish(select_writer *w, const select_output *output, const ch
 
 void select_writer_close(select_writer *w) {
   if (w->shards) shard_writer_close(w->shards);
+  if (w->unfinished) err_free(remove_unfinished(w->unfinished));
+  free(w->unfinished);
   strbuf_free(&w->left_out);
 }

@@ -8,7 +8,8 @@
 
 typedef struct {
   shard_writer *shards;
-  strbuf left_out; /* the lines of left_out.tsv */
+  char *unfinished; /* the folder in OUT that has the shards until all are there */
+  strbuf left_out;  /* the lines of left_out.tsv */
   int64_t kept, rejected;
   int64_t incomplete; /* of the removed: those that the data set itself skipped */
   progress bar;
@@ -33,7 +34,8 @@ err select_writer_open(const select_output *output, const char *label, const dat
 err select_writer_keep(select_writer *w, const select_prepared *p) ERR_MUST_CHECK;
 void select_writer_reject(select_writer *w, const dataset_sample *sample, const char *reason,
                           const char *detail);
-/* Closes the shards and writes both files. rules: a JSON object; reasons: names and counts. */
+/* Closes the shards, which take the place of an earlier selection's, and writes both files. Until
+ * then an earlier selection is unchanged. rules: a JSON object; reasons: names and counts. */
 err select_writer_finish(select_writer *w, const select_output *output, const char *rules,
                          const char *const *reasons, const int64_t *counts, size_t reason_count,
                          select_result *result) ERR_MUST_CHECK;

@@ -43,9 +43,12 @@ err ranks_share_place(comm *c, ranks_place *place, ranks_load *load) {
   const ranks_place *places = all;
   place->are_rows_due = places[0].are_rows_due;
   place->unsaved_seconds = places[0].unsaved_seconds;
+  place->replaced = place->fell_back = 0;
   for (int r = 0; r < c->size; r++) {
     place->is_stop_wanted = place->is_stop_wanted || places[r].is_stop_wanted;
     if (places[r].text_bytes > place->text_bytes) place->text_bytes = places[r].text_bytes;
+    place->replaced += places[r].replaced;
+    place->fell_back += places[r].fell_back;
     load->now[r] = places[r].busy_seconds;
   }
   free(all);

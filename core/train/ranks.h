@@ -4,6 +4,7 @@
 #define FLIP_TRAIN_RANKS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/text.h"
 #include "comm/comm.h"
@@ -16,8 +17,10 @@ err ranks_agree(comm *c, err own) ERR_MUST_CHECK;
 typedef struct {
   bool is_stop_wanted;    /* becomes true when any rank has it true */
   bool are_rows_due;      /* becomes rank 0's: rows_are_due */
+  uint32_t replaced;      /* samples so far (loader_stats); becomes the sum */
   double unsaved_seconds; /* becomes rank 0's */
-  int64_t text_bytes;     /* becomes the longest */
+  uint32_t text_bytes;    /* becomes the longest */
+  uint32_t fell_back;     /* as `replaced` */
   double busy_seconds;    /* time that this rank has computed in steps so far, without waiting */
 } ranks_place;
 

@@ -329,6 +329,8 @@ err run_report_end(run *r, err failure) {
   jsonw_string(w, "message", failure ? err_message(failure) : "");
   jsonw_integer(w, "step", r->at.step);
   jsonw_integer(w, "samples", r->at.samples);
+  jsonw_integer(w, "replaced_samples", r->replaced);
+  if (r->fell_back) jsonw_integer(w, "captions_from_txt", r->fell_back);
   jsonw_number(w, "train_seconds", r->state_file.train_seconds);
   if (r->ranks) write_ranks(r, w);
   jsonw_number(w, "samples_per_second",

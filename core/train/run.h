@@ -91,12 +91,13 @@ typedef struct {
   saver saving;          /* of the last checkpoint, on the rank that writes */
   state_file state_file; /* of the next checkpoint: times so far, the run's inputs */
   step_rows *rows;
-  bool *has_told_labels;      /* [set_count] in this process */
-  strbuf remarks;             /* about resuming, one per line */
-  strbuf skipped;             /* by the loader, not yet recorded */
-  bool is_agreed;             /* the failure is known to all ranks */
-  bool is_alone_with_failure; /* of run_open: other ranks may not have it */
-  machine_state machine;      /* at the start */
+  bool *has_told_labels;       /* [set_count] in this process */
+  strbuf remarks;              /* about resuming, one per line */
+  strbuf skipped;              /* by the loader, not yet recorded */
+  int64_t replaced, fell_back; /* samples in this process, of all ranks (loader_stats) */
+  bool is_agreed;              /* the failure is known to all ranks */
+  bool is_alone_with_failure;  /* of run_open: other ranks may not have it */
+  machine_state machine;       /* at the start */
   /* durations of the consecutive parts since options->began; the start of the current one */
   double start_seconds[STARTS], part_began;
   step_result result;       /* of the last step */

@@ -329,14 +329,20 @@ static err stop(const run *r) {
 static err next_act(run *r, course_act *act, bool *are_rows_due) {
   strbuf remarks = {0};
   loader_take_warnings(r->batches, &r->skipped, &remarks);
+  const loader_stats seen = loader_get_stats(r->batches);
+  if (r->skipped.length >= UINT32_MAX) r->skipped.is_broken = true;
   ranks_place now = {.is_stop_wanted = is_stop_wanted(r),
                      .are_rows_due = rows_are_due(r->rows),
                      .unsaved_seconds = clock_seconds() - r->checkpoint_time,
-                     .text_bytes = (int64_t)r->skipped.length,
+                     .replaced = (uint32_t)seen.replaced,
+                     .text_bytes = (uint32_t)r->skipped.length,
+                     .fell_back = (uint32_t)seen.fell_back,
                      .busy_seconds = r->busy_seconds};
   err error = ranks_share_place(r->ranks, &now, &r->load);
   r->place.is_stop_wanted = now.is_stop_wanted;
   r->place.unsaved_seconds = now.unsaved_seconds;
+  r->replaced = now.replaced;
+  r->fell_back = now.fell_back;
   if (!error) error = warn_of_skipped(r, now.text_bytes, &remarks);
   strbuf_free(&remarks);
   *act = course_next(&r->rules, &r->place);
@@ -407,6 +413,18 @@ static err open_events(run *r) {
   return error;
 }
 
+/* Also where no progress is shown: these samples say nothing of the data that the run names. */
+static void say_replaced(const run *r) {
+  if (r->replaced)
+    log_warning("%" PRId64 " %s could not be read and %s replaced by others (events.jsonl names "
+                "them)",
+                r->replaced, text_plural(r->replaced, "sample", "samples"),
+                text_plural(r->replaced, "was", "were"));
+  if (r->fell_back)
+    log_warning("%" PRId64 " %s from the .txt: the JSON lacks the field that #caption= names",
+                r->fell_back, text_plural(r->fell_back, "caption is", "captions are"));
+}
+
 static void finish_display(run *r, bool is_stopped) {
   char time_text[TEXT_NUMBER_SIZE];
   strbuf closing = {0};
@@ -423,6 +441,7 @@ static void finish_display(run *r, bool is_stopped) {
                   100 * p.lost_share);
   progress_finish(&r->bar, strbuf_string(&closing));
   strbuf_free(&closing);
+  if (is_writer(r)) say_replaced(r);
 }
 
 static void say_lines(const strbuf *lines) {

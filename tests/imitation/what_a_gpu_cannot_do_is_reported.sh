@@ -28,6 +28,6 @@ FLIP_IMITATION_DRIVER=12.8 expect_status 0 train --out cpu --set device=auto --s
 
 # Too little memory for anything, for the matrix-product measurement, and for this run.
 FLIP_IMITATION_MEMORY=1 refused "out of GPU memory: 64.0 MiB needed for .*workspace; 1.00 MiB of 1.00 MiB free"
-FLIP_IMITATION_MEMORY=200 refused "out of GPU memory: [0-9]+ MiB needed for measuring matrix products; [0-9]+ MiB of 200 MiB free"
+FLIP_IMITATION_MEMORY=70 refused "out of GPU memory: [0-9.]+ MiB needed for measuring matrix products; [0-9.]+ MiB of 70.0 MiB free"
 FLIP_IMITATION_MEMORY=300 refused 'the run needs an estimated [0-9.]+ .iB of GPU memory, but 236 MiB are free \(a twentieth of them for the libraries\): it would fit with micro_batch_size: [0-9]+ \([0-9.]+ MiB\), or image.recompute: 2' \
   --set batch_size=8192 --set samples=8192 --set eval.sets=

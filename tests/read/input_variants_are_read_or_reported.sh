@@ -117,10 +117,16 @@ bytes first.tar 0 1500 > cut.tar
 for source in twice.tar two.tar cut.tar; do
   expect_status 1 "$FLIP" data verify $source
   tail -1 out.txt > plain.txt
-  for name in shards:$source "$source#weight=2" "$source#caption=alt"; do
+  for name in shards:$source "$source#weight=2"; do
     expect_status 1 "$FLIP" data verify "$name"
     tail -1 out.txt | diff plain.txt - || fail "$name: other counts than of $source"
   done
+done
+expect_status 1 "$FLIP" data verify 'two.tar#caption=shape'
+expect_line out.txt "^1 sample checked, 1 fault"
+for command in 'data verify' 'data stats' 'data filter -o typo'; do
+  expect_status 2 "$FLIP" $command 'first.tar#caption=shap'
+  expect_line err.txt "first.tar#caption=shap: no string 'shap' in the JSON of the first 1 sample; fields there: "
 done
 expect_status 0 "$FLIP" data verify shards:first.tar
 expect_line out.txt '3 members skipped'
@@ -173,7 +179,22 @@ printf 'a,b\n1,2\n3,4\n' > names.csv
 expect_status 2 "$FLIP" data verify names.csv
 expect_line err.txt 'names.csv:1: no column image'
 gzip -c open.tsv | head -c 40 > cut.tsv.gz
-expect_status 2 "$FLIP" data verify list:cut.tsv.gz
+expect_status 2 "$FLIP" data verify cut.tsv.gz # a list by its name
+expect_line err.txt 'cut.tsv.gz: damaged gzip file'
+expect_status 1 "$FLIP" data verify list:whole # not a damage of a file
+expect_line err.txt 'whole: cannot read: Is a directory'
+expect_status 2 "$FLIP" data stats 'pipe:cat first.tar'
+expect_line err.txt 'runs a program, which only data.train may'
+# Images whose folder is gone are no bad images: nothing is measured, selected or counted without them.
+printf 'filepath,caption\n00000000.png,a\nlost/00000001.png,b\n' > lost.csv
+for command in 'data stats lost.csv' 'data verify lost.csv' 'data filter -o f lost.csv' 'data balance --per-term 1 -o f lost.csv' \
+  'embed -m run -o x.npy -i lost.csv'; do
+  expect_status 1 "$FLIP" $command
+  expect_line err.txt 'lost/00000001.png: cannot open: No such file or directory .not the fault of this file alone'
+done
+set_of lost | sed 's/lost.tar/lost.csv/; s/zeroshot/retrieval/' > set.yaml
+expect_status 1 "$FLIP" eval retrieval -m run -f set.yaml
+expect_line err.txt 'lost/00000001.png: cannot open'
 printf 'filepath\n00000000.png\n00000001.png\n' > bare.csv
 expect_status 0 "$FLIP" embed -m run -i bare.csv -o x.npy
 expect_line out.txt '2 x 16'

@@ -21,8 +21,21 @@ typedef struct {
   tokenizer *words;
 } fixture;
 
-/* 23 small images of different colours; sample 5 is optionally not an image. */
-static fixture make(bool has_bad) {
+static bool is_five(int i) {
+  return i == 5;
+}
+
+static bool is_none(int i) {
+  (void)i;
+  return false;
+}
+
+static bool is_most(int i) {
+  return i < 20;
+}
+
+/* 23 small images of different colours; those that is_bad names are no images. */
+static fixture make_with(bool (*is_bad)(int i)) {
   fixture f = {.folder = "/tmp/flip-loader-XXXXXX"};
   char prefix[96], pattern[128], vocabulary[96];
   shard_writer *w;
@@ -40,7 +53,7 @@ static fixture make(bool has_bad) {
     assert_ok(shrink_encode_png(&picture, &bytes, &size));
     snprintf(key, sizeof key, "%04d", i);
     snprintf(caption, sizeof caption, "picture %d of %d", i, SAMPLES);
-    if (has_bad && i == 5) memset(bytes, 'x', size);
+    if (is_bad(i)) memset(bytes, 'x', size);
     assert_ok(shard_writer_add(w, key, "png", bytes, size, caption, "{\"labels\":{}}"));
     free(bytes);
     image_free(&picture);
@@ -57,6 +70,10 @@ static fixture make(bool has_bad) {
   assert_ok(fs_write_atomic(vocabulary, words, sizeof words - 1));
   assert_ok(tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_BOTH, vocabulary, &f.words));
   return f;
+}
+
+static fixture make(bool has_bad) {
+  return make_with(has_bad ? is_five : is_none);
 }
 
 /* The same shards by name alone. */
@@ -210,11 +227,43 @@ static void a_bad_sample_is_replaced_counted_and_named_once(void **state) {
   batches *a = read_all(&one, 0, &stats, &warnings), *b = read_all(&three, 0, NULL, NULL);
   assert_memory_equal(a, b, sizeof *a);
   assert_int_equal(stats.skipped, 1);
+  assert_int_equal(stats.replaced, 4); /* in three epochs, and in the part of the fourth */
   assert_non_null(strstr(strbuf_string(&warnings), "train-00000.tar: 0005: not a JPEG"));
   for (int i = 0; i < 80; i++) assert_int_not_equal(a->rows[i], 5);
   strbuf_free(&warnings);
   free(a);
   free(b);
+  unmake(&f);
+}
+
+/* Bad samples that follow each other in the order are replaced by different ones: a batch of one
+ * image many times has a loss of its own. */
+static void neighbours_that_are_bad_are_replaced_by_different_samples(void **state) {
+  (void)state;
+  fixture f = make_with(is_most);
+  dataset *streamed = open_stream(&f);
+  for (int is_stream = 0; is_stream < 2; is_stream++) {
+    loader_config one = config_of(&f, 1, 0), three = config_of(&f, 3, 0);
+    loader_stats stats;
+    if (is_stream) one.data = three.data = streamed;
+    one.buffer = three.buffer = 10;
+    one.shuffle = three.shuffle = false;
+    batches *a = read_all(&one, 0, &stats, NULL), *b = read_all(&three, 0, NULL, NULL);
+    batches *rest = read_from(&three, 40, &a->after[4], NULL, NULL);
+    assert_memory_equal(a, b, sizeof *a);
+    assert_memory_equal(a->rows + 40, rest->rows + 40, 40 * sizeof *a->rows);
+    assert_int_equal(stats.replaced, 3 * 20 + 11); /* the fourth epoch has eleven samples */
+    int64_t last = is_stream ? (int64_t)2 << 32 : 20, counts[3] = {0};
+    for (int i = 0; i < 20; i++) { /* all bad */
+      assert_in_range(a->rows[i], last, last + 2);
+      counts[a->rows[i] - last]++;
+    }
+    for (int i = 0; i < 3; i++) assert_in_range(counts[i], 2, 12);
+    free(a);
+    free(b);
+    free(rest);
+  }
+  dataset_close(streamed);
   unmake(&f);
 }
 
@@ -445,6 +494,7 @@ int main(void) {
       cmocka_unit_test(the_pairs_of_a_group_are_on_one_rank),
       cmocka_unit_test(every_epoch_shows_each_sample_once_in_a_new_order),
       cmocka_unit_test(a_bad_sample_is_replaced_counted_and_named_once),
+      cmocka_unit_test(neighbours_that_are_bad_are_replaced_by_different_samples),
       cmocka_unit_test(masked_captions_are_the_same_for_any_number_of_workers),
       cmocka_unit_test(a_stream_is_one_for_any_number_of_workers_and_any_stop),
       cmocka_unit_test(a_stream_gives_the_samples_of_the_exact_order),

@@ -2,6 +2,7 @@
 #include "read/source_files.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +24,54 @@ static void shards_may_be_listed_and_take_captions_from_json(void **state) {
   expect_caption(d, 1, "alt one");
   expect_caption(d, 2, "two"); /* the .txt stands in */
   dataset_close(d);
+}
+
+/* The .txt would stand in for a field that is written wrongly, for all samples. */
+static void a_field_that_no_sample_has_is_refused(void **state) {
+  (void)state;
+  char name[256], pipe[256], *names[] = {name};
+  dataset *d;
+  dataset_sample sample;
+  stream_shard one;
+  write_shard("field");
+  refuse_one("%s/field-00000.tar#caption=Alt",
+             "no string 'Alt' in the JSON of the first 3 samples; fields there: alt");
+  snprintf(name, sizeof name, "%s/field-00000.tar#caption=Alt", folder);
+  assert_fails_with(dataset_open_stream(names, 1, false, &d), "fields there: alt");
+  snprintf(pipe, sizeof pipe, "pipe:cat %s/field-00000.tar#caption=Alt", folder);
+  assert_ok(dataset_open_stream(&(char *){pipe}, 1, true, &d)); /* its command is not run yet */
+  stream_shards s = shard_list_shards(dataset_shards(d));
+  assert_fails_with(s.open(s.context, 0, NULL, &one), "fields there: alt");
+  dataset_close(d);
+  d = open_one("%s/field-00000.tar#caption=alt");
+  for (int64_t row = 0; row < 3; row++) {
+    assert_ok(dataset_read(d, row, &sample));
+    assert_int_equal(sample.has_fallen_back, row == 2);
+    dataset_sample_free(&sample);
+  }
+  dataset_close(d);
+}
+
+/* Another folder of the pattern can be read: its shards are not all. */
+static void a_folder_that_cannot_be_read_is_not_left_out_of_a_pattern(void **state) {
+  (void)state;
+  char pattern[128], **paths;
+  size_t count;
+  struct rlimit before, none;
+  write_text("parts/a/x.tar", "");
+  write_text("parts/b/x.tar", "");
+  write_text("parts/note.txt", "a file is no folder, and no fault");
+  snprintf(pattern, sizeof pattern, "%s/parts/*/x*.tar", folder);
+  assert_ok(shard_expand(&(char *){pattern}, 1, &paths, &count));
+  assert_int_equal(count, 2);
+  fs_free_names(paths, count);
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+  none = (struct rlimit){3, before.rlim_max}; /* also of root, who may read all folders */
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+  err error = shard_expand(&(char *){pattern}, 1, &paths, &count);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+  assert_int_equal(err_kind_of(error), ERR_IO);
+  assert_fails_with(error, "parts/");
 }
 
 static void a_shard_that_is_cut_gives_its_whole_samples(void **state) {
@@ -115,7 +164,7 @@ static void pipes_run_only_when_they_are_allowed(void **state) {
   dataset *d;
   write_shard("piped");
   snprintf(name, sizeof name, "pipe:cat %s/piped-00000.tar && touch %s/ran", folder, folder);
-  assert_fails_with(dataset_open(names, 1, &d), "data.allow_pipes: false does not allow");
+  assert_fails_with(dataset_open(names, 1, &d), "with data.allow_pipes: true if you trust");
   char *ran = fs_join(folder, "ran");
   assert_false(fs_exists(ran));
   assert_ok(dataset_open_with(names, 1, true, &d));
@@ -196,7 +245,7 @@ static void what_no_stream_can_read_is_refused(void **state) {
   assert_fails_with(dataset_open_stream(&(char *){"scenes:1"}, 1, false, &d),
                     "a source of kind scenes needs data.order: exact");
   assert_fails_with(dataset_open_stream(&(char *){"pipe:true"}, 1, false, &d),
-                    "data.allow_pipes: false does not allow");
+                    "with data.allow_pipes: true if you trust");
   assert_fails_with(dataset_open_stream(&(char *){"/nowhere/a.tar"}, 1, false, &d),
                     "/nowhere/a.tar: cannot open");
   snprintf(path, sizeof path, "%s/page.tar", folder);
@@ -314,7 +363,7 @@ static void a_weight_is_how_often_an_epoch_shows_a_source(void **state) {
   assert_int_equal(dataset_epoch(d), 3 + 6 + 1);
   int seen[9] = {0};
   for (int64_t epoch = 0; epoch < 3; epoch++)
-    for (int64_t place = 0; place < 10; place++) seen[dataset_row(d, 5, epoch, place)]++;
+    for (int64_t place = 0; place < 10; place++) seen[dataset_row(d, 5, true, epoch, place)]++;
   for (int i = 0; i < 3; i++) {
     assert_int_equal(seen[i], 3);
     assert_int_equal(seen[3 + i], 6);
@@ -327,6 +376,8 @@ static void a_weight_is_how_often_an_epoch_shows_a_source(void **state) {
                                                   "number of its 3 samples: 1, as with weight "
                                                   "0.333\n"));
   strbuf_free(&rounded);
+  for (int64_t place = 0; place < 6; place++) /* stored order, twice */
+    assert_int_equal(dataset_row(d, 5, false, 1, 3 + place), 3 + place % 3);
   dataset_close(d);
 }
 
@@ -376,6 +427,8 @@ static void keys_of_any_length_are_those_of_their_members(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(shards_may_be_listed_and_take_captions_from_json),
+      cmocka_unit_test(a_field_that_no_sample_has_is_refused),
+      cmocka_unit_test(a_folder_that_cannot_be_read_is_not_left_out_of_a_pattern),
       cmocka_unit_test(a_shard_that_is_cut_gives_its_whole_samples),
       cmocka_unit_test(a_shard_that_ends_between_members_is_reported),
       cmocka_unit_test(what_follows_the_end_of_a_shard_is_reported),

@@ -1,6 +1,9 @@
 /* Every format of source.h, on files made here. */
 #include "read/source_files.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -55,6 +58,64 @@ static void files_of_a_folder_come_by_the_components_of_their_paths(void **state
   expect(d, 0, "order/B", 2);
   expect(d, 1, "order/a/x", 1);
   expect(d, 2, "order/a-b", 0);
+  dataset_close(d);
+}
+
+static err_kind kind_of_reading(const dataset *d, int64_t row) {
+  dataset_sample sample;
+  err error = dataset_read(d, row, &sample);
+  assert_non_null(error);
+  assert_non_null(sample.key);
+  err_kind kind = err_kind_of(error);
+  err_free(error);
+  dataset_sample_free(&sample);
+  return kind;
+}
+
+static void rename_in_folder(const char *from, const char *to) {
+  char *old = fs_join(folder, from), *new = fs_join(folder, to);
+  assert_int_equal(rename(old, new), 0);
+  free(old);
+  free(new);
+}
+
+/* A missing file is its sample's fault; a missing folder or a limit is an outage, which would make
+ * bad samples of all. */
+static void an_outage_is_no_fault_of_a_sample(void **state) {
+  (void)state;
+  struct rlimit before, none;
+  write_picture("outage/a.png", 1);
+  write_text("outage/a.txt", "a");
+  write_picture("outage/b.png", 2);
+  write_text("outage/b.txt", "b");
+  write_picture("outage/c.png", 3);
+  write_text("outage/c.txt", "c");
+  dataset *d = open_one("folder:%s/outage");
+  char *link = fs_join(folder, "outage/b.png"), *target = fs_join(folder, "gone/b.png");
+  rename_in_folder("outage/a.png", "a.png");
+  assert_int_equal(kind_of_reading(d, 0), ERR_INPUT);
+  rename_in_folder("outage/b.png", "b.png");
+  write_text("outage/b.png/in", "a folder of that name");
+  assert_int_equal(kind_of_reading(d, 1), ERR_INPUT);
+  rename_in_folder("outage/b.png", "b");
+  assert_int_equal(symlink(target, link), 0); /* to where nothing is mounted */
+  assert_int_equal(kind_of_reading(d, 1), ERR_IO);
+  assert_int_equal(unlink(link), 0);
+  rename_in_folder("outage/c.txt", "c.txt");
+  assert_int_equal(kind_of_reading(d, 2), ERR_INPUT);
+  rename_in_folder("outage", "away");
+  assert_int_equal(kind_of_reading(d, 0), ERR_IO);
+  write_text("outage/x", "");
+  rename_in_folder("outage/x", "x"); /* a mount point without its file system */
+  assert_int_equal(kind_of_reading(d, 0), ERR_IO);
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+  none = (struct rlimit){3, before.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+  err_kind kind = kind_of_reading(d, 2);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+  assert_int_equal(kind, ERR_IO);
+  free(link);
+  free(target);
   dataset_close(d);
 }
 
@@ -350,6 +411,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_folder_gives_its_images_with_their_text_files),
       cmocka_unit_test(files_of_a_folder_come_by_the_components_of_their_paths),
+      cmocka_unit_test(an_outage_is_no_fault_of_a_sample),
       cmocka_unit_test(imagenets_folders_are_named_by_a_list),
       cmocka_unit_test(lists_may_quote_and_name_their_columns),
       cmocka_unit_test(cifars_binary_files_are_read),

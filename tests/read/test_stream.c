@@ -250,7 +250,7 @@ static void errors_are_reported(void **state) {
       "is not a position in data.order");
 }
 
-/* A sample that cannot be decoded: the rest of the block, of its shard, of the epoch, once each. */
+/* A sample that cannot be decoded: some of the block, then all of the epoch's shards. */
 static void a_walk_visits_every_sample_of_the_epoch(void **state) {
   (void)state;
   made_up m = small();
@@ -272,6 +272,49 @@ static void a_walk_visits_every_sample_of_the_epoch(void **state) {
     for (int i = 0; i < counts[number]; i++) assert_in_range(seen[number][i], 1, 2);
   stream_walk_end(&walk);
   stream_release(s, &run);
+  stream_stop(s);
+  stream_close(s);
+}
+
+/* The walk of a sample whose shard holds nothing that can be decoded. */
+static int64_t replacement_of(stream *s, const stream_run *run, int64_t place, int64_t bad) {
+  bool is_there = true;
+  stream_walk walk = stream_walk_start(s, run, place);
+  for (;;) {
+    assert_ok(stream_walk_next(&walk, &is_there));
+    assert_true(is_there);
+    if (walk.shard->number >= bad) break;
+    atomic_store(&walk.shard->is_bad[walk.index], true);
+  }
+  int64_t found = walk.shard->number << 32 | walk.index;
+  assert_true(stream_walk_has_moved(&walk));
+  stream_walk_end(&walk);
+  return found;
+}
+
+/* Six shards of nothing, then good ones: each bad sample gets one of its own, and the shards that
+ * stand in are opened once, not once for each sample. */
+static void a_shard_of_bad_samples_is_replaced_by_many(void **state) {
+  (void)state;
+  enum { COUNT = 1000, BAD = 6 };
+  made_up m = {.shards = 20, .same = COUNT, .broken = -1};
+  stream_config c = config_of(&m, COUNT, 1, false);
+  stream *s;
+  int seen[COUNT] = {0}, most = 0;
+  assert_ok(stream_open(&c, &(stream_position){0}, &s));
+  for (int64_t i = 0; i < COUNT;) {
+    stream_run run;
+    assert_ok(stream_take(s, 8, &run));
+    for (int64_t j = 0; j < run.count; j++, i++) {
+      int64_t found = replacement_of(s, &run, run.first + j, BAD);
+      assert_int_equal(found >> 32, BAD);
+      int times = ++seen[found & 0xFFFFFFFF];
+      if (times > most) most = times;
+    }
+    stream_release(s, &run);
+  }
+  assert_in_range(most, 1, 10); /* of a thousand draws among a thousand: five or six */
+  assert_in_range(m.opened, BAD, 2 * BAD);
   stream_stop(s);
   stream_close(s);
 }
@@ -320,6 +363,7 @@ int main(void) {
       cmocka_unit_test(an_epoch_that_ends_is_counted),
       cmocka_unit_test(errors_are_reported),
       cmocka_unit_test(closing_waits_for_no_shard),
+      cmocka_unit_test(a_shard_of_bad_samples_is_replaced_by_many),
       cmocka_unit_test(a_walk_visits_every_sample_of_the_epoch),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,17 @@ sha256sum -c --quiet before.txt || fail "a source was changed"
 expect_status 0 "$FLIP" data filter -o more --no-progress 'out/kept-*.tar'
 cp raw/train-00000.tar out
 expect_status 0 "$FLIP" data filter -o out --no-progress out/train-00000.tar
+# An interrupted selection leaves the earlier one whole, with its report; what it left itself is removed by the next.
+sha256sum out/* > whole.txt
+ls out > names.txt
+"$FLIP" data scenes --out big --count 2 --size 256 --no-progress > /dev/null
+(ulimit -f 16; expect_status 1 "$FLIP" data filter -o out --shard-size 1 --no-progress --max-words 0 'raw/*.tar' 'big/*.tar')
+expect_line err.txt 'out/unfinished/kept-0000[0-9].tar'
+sha256sum -c --quiet whole.txt || fail "an interrupted selection changed the earlier one"
+ls out | diff names.txt - || fail "an interrupted selection left files"
+mkdir out/unfinished; : > out/unfinished/kept-00007.tar
+"$FLIP" data filter -o out --shard-size 3 --no-progress 'raw/*.tar' > /dev/null
+[ "$(cd out && echo *)" = "kept-00000.tar kept-00001.tar left_out.tsv report.json train-00000.tar" ] || fail "there are $(ls out)"
 # Settings without a model would be ignored.
 expect_status 2 "$FLIP" data filter -o fourth --no-progress --set precision=fp32 'raw/*.tar'
 expect_line err.txt '\-\-set changes a model.s settings: give --model too'

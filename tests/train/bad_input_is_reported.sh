@@ -37,6 +37,41 @@ size=$(stat -c %s bad.tar); head -c $((size * 2 / 3)) bad.tar > cut.tar
 train --out cut --set 'data.train=[cut.tar]'
 grep '"kind":"skipped_sample"' cut/events.jsonl | grep -q 'cut.tar: \(truncated\|damaged\)' || fail "a truncated shard was not named"
 
+# The number of samples that had to be replaced is in the last line and in the end event.
+expect_line skipping/events.jsonl '"event":"end".*"replaced_samples":[1-9]'
+"$FLIP" data scenes --out one --count 6 --size 24 --no-progress >/dev/null
+mkdir files; tar xf one/train-00000.tar -C files
+(echo filepath,caption; for i in 0 1 2 3 4 5 6 7; do echo "files/0000000$i.png,a shape"; done) > some.csv
+train --out some --set 'data.train=[some.csv]' --set eval.sets=[] 2> err.txt
+expect_line err.txt '^flip: warning: 160 samples could not be read and were replaced by others'
+expect_line some/events.jsonl '"event":"end".*"replaced_samples":160,'
+
+# An outage of the files makes no bad samples: it ends the run as a failure to read, and the run is resumed.
+lasting() { train_behind --out "$@" --set samples=32M --set log_every=1 --set checkpoint.every_samples=320 --set eval.sets=[] 2> err.txt; }
+until_step() { until [ "$(field step step $1/events.jsonl 2>/dev/null | tail -1)" -ge $2 ] 2>/dev/null; do kill -0 $pid || fail "ended too early"; sleep 0.02; done; }
+failed_with() { local code=0; wait $pid || code=$?; [ $code = $1 ] || { cat err.txt; fail "status $code, expected $1"; }; }
+sed -i '8,$d' some.csv
+lasting outage --set 'data.train=[some.csv]' --set data.cache_mib=0
+until_step outage 20
+mv files gone
+failed_with 1
+expect_line err.txt 'files/0000000[0-5].png: cannot open: No such file or directory \(not the fault of this file alone'
+expect_line outage/events.jsonl '"event":"end".*"status":"failed","kind":"io"'
+grep -q skipped_sample outage/events.jsonl && fail "an outage made bad samples"
+mv gone files
+lasting outage --resume --set 'data.train=[some.csv]' --set data.cache_mib=0
+until_step outage 40
+kill -INT $pid
+failed_with 130
+
+# A shard that is truncated while it is mapped ends the run with its name.
+cp data/train-00000.tar mapped.tar
+lasting mapped --set 'data.train=[mapped.tar]' --set data.cache_mib=0
+until_step mapped 5
+: > mapped.tar
+failed_with 1
+expect_line err.txt 'mapped.tar: cannot be read any more: it was truncated, or its file system failed$'
+
 # NaN stops the run and keeps the last good checkpoint. (With epsilon 0 an unused word's update is 0/0.)
 train --out good
 before=$(sha256sum < "$(newest good)")

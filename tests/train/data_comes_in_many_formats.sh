@@ -7,7 +7,7 @@ train --out shards -s 'data.train=["data/train-*.tar"]'
 train --out pipe -s 'data.train=["pipe:cat data/train-00000.tar"]' -s data.allow_pipes=true
 [ "$(losses shards)" = "$(losses pipe)" ] || fail "a pipe gave other samples than its shard"
 expect_status 2 "$FLIP" train --config run.yaml --out forbidden -s 'data.train=["pipe:cat data/train-00000.tar"]'
-expect_line err.txt 'data.allow_pipes: false does not allow'
+expect_line err.txt 'only data.train may, with data.allow_pipes: true'
 
 mkdir files && tar xf data/train-00000.tar -C files
 train --out folder -s 'data.train=[files]'
