@@ -149,7 +149,7 @@ int cmd_bench(int argc, char **argv) {
   TRY(read_masks(&masks, &request));
   TRY(config ? settings_load(config, &request.s) : reference_settings(&request.s));
   has_settings = true;
-  if (device) TRY(settings_set_value(&request.s, "device", device));
+  if (device) TRY(settings_set_text(&request.s, "device", device));
   for (size_t i = 0; i < sets.count; i++) TRY(settings_set(&request.s, sets.items[i]));
   /* a preset does not give the length of a run, which is irrelevant for a benchmark */
   if (!(request.s.samples > 0) && !(request.s.epochs > 0))

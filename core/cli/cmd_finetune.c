@@ -1,5 +1,6 @@
 /* flip finetune: trains a classifier from a trained image tower. The trainer does the training;
  * this file combines its settings from the model's, the recipe's and the command line's. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,7 @@ static err print_json(const settings *s, const trainer_options *how, const outco
   jsonw_string(&w, "model", s->init_from); /* --set may have changed both */
   jsonw_string(&w, "train", s->classification_train);
   jsonw_string(&w, "out", how->out);
-  jsonw_integer(&w, "step", o->step);
+  jsonw_number(&w, "step", o->count ? (double)o->step : (double)NAN); /* null: no evaluation */
   jsonw_array(&w, "sets");
   for (size_t i = 0; i < o->count; i++) {
     jsonw_object(&w, NULL);
@@ -73,6 +74,8 @@ static err print_outcome(const request *r, const settings *s, const trainer_opti
   if (r->as_json) return print_json(s, how, o);
   if (!o->count && !r->tests.count)
     puts("nothing was evaluated: give a set of labelled images with --test FILE");
+  else if (!o->count && !s->eval_points)
+    puts("nothing was evaluated: eval.points is 0");
   else if (!o->count)
     printf("nothing was evaluated in this process; earlier evaluations are in %s/events.jsonl\n",
            how->out);
@@ -140,17 +143,6 @@ static err apply_recipe(const char *name, settings *s) {
   return error;
 }
 
-static err set_tests(const option_list *tests, settings *s) {
-  strbuf list = {0};
-  for (size_t i = 0; i < tests->count; i++)
-    strbuf_format(&list, "%s\"%s\"", i ? ", " : "[", tests->items[i]);
-  strbuf_append(&list, tests->count ? "]" : "[]");
-  err error = list.is_broken ? mem_error(0, "the settings")
-                             : settings_set_value(s, "eval.sets", strbuf_string(&list));
-  strbuf_free(&list);
-  return error;
-}
-
 /* The training set's number of classes, unless set explicitly. */
 static err count_classes(settings *s) {
   eval_set *set = NULL;
@@ -185,10 +177,10 @@ static err make_settings(const request *r, const trainer_options *how, settings 
   s->classification_classes = 0;
   TRY(apply_recipe(r->recipe, s));
   if (how->is_resuming) TRY(find_started_from(how->out, &path));
-  TRY(settings_set_value(s, "init_from", path));
-  TRY(settings_set_value(s, "classification.train", r->train));
-  TRY(set_tests(&r->tests, s));
-  if (r->device) TRY(settings_set_value(s, "device", r->device));
+  TRY(settings_set_text(s, "init_from", path));
+  TRY(settings_set_text(s, "classification.train", r->train));
+  TRY(settings_set_texts(s, "eval.sets", r->tests.items, r->tests.count));
+  if (r->device) TRY(settings_set_text(s, "device", r->device));
   for (size_t i = 0; i < r->sets.count; i++) {
     TRY(refuse_probe(r->sets.items[i]));
     TRY(settings_set(s, r->sets.items[i]));

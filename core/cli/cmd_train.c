@@ -61,7 +61,7 @@ static err run(const char *config, const char *device, const option_list *sets,
   settings s;
   err error = settings_load(config, &s);
   if (error) return error;
-  if (device) error = settings_set_value(&s, "device", device);
+  if (device) error = settings_set_text(&s, "device", device);
   for (size_t i = 0; i < sets->count && !error; i++) error = settings_set(&s, sets->items[i]);
   if (!error) error = refuse_idle(sets, &s);
   if (!error) error = trainer_run(&s, options);

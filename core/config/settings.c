@@ -519,12 +519,15 @@ err settings_set(settings *s, const char *assignment) {
   return error;
 }
 
-err settings_set_value(settings *s, const char *key, const char *value) {
-  strbuf assignment = {0};
-  strbuf_format(&assignment, "%s=%s", key, value);
-  err error = assignment.is_broken ? mem_error(assignment.length, "a setting")
-                                   : settings_set(s, strbuf_string(&assignment));
-  strbuf_free(&assignment);
+err settings_set_text(settings *s, const char *key, const char *value) {
+  return setting_assign(settings_find(key), s, value);
+}
+
+err settings_set_texts(settings *s, const char *key, const char *const *values, size_t count) {
+  settings_list *list = field_of(settings_find(key), s);
+  err error = NULL;
+  free_list(list);
+  for (size_t i = 0; i < count && !error; i++) error = add_item(list, values[i]);
   return error;
 }
 

@@ -151,8 +151,11 @@ void settings_apply(settings *s, const yml_node *map, const char *origin, yml_pr
 char *settings_find_base(const char *origin, const char *name);
 /* One "key=value", as given to --set: the value is YAML (lists as [a, b]). */
 err settings_set(settings *s, const char *assignment) ERR_MUST_CHECK;
-/* The same with key and value separate. */
-err settings_set_value(settings *s, const char *key, const char *value) ERR_MUST_CHECK;
+/* The value as it is, not as YAML: a path may have any character. For a known key. */
+err settings_set_text(settings *s, const char *key, const char *value) ERR_MUST_CHECK;
+/* The same of a list. */
+err settings_set_texts(settings *s, const char *key, const char *const *values,
+                       size_t count) ERR_MUST_CHECK;
 /* One value from text, checked against the row's type and limits. */
 err setting_assign(const setting *row, settings *s, const char *text) ERR_MUST_CHECK;
 /* One value from a node (scalar, or sequence for lists). */

@@ -116,3 +116,15 @@ finetune --out cut --resume > /dev/null || fail "not resumed after the model's r
 cmp "$(newest unbroken)" "$(newest cut)" || fail "resuming changed the bits"
 finetune --out fresh -s epochs=1 -s warmup_epochs=0 > /dev/null
 grep -q "init_from: .*$(basename "$(newest later)")" fresh/config.yaml || fail "a new run starts from the newest"
+
+# Paths are taken as they are: " #" begins a comment in YAML, ": " a map, a backslash is an escape.
+cp -r pre 'pre #2' && cp train.yaml 'tr: a\b.yaml' && cp heldout.yaml 'a\b #1.yaml'
+"$FLIP" finetune -m 'pre #2' --train 'tr: a\b.yaml' --test 'a\b #1.yaml' --out named -s batch_size=32 -s epochs=1 -s warmup_epochs=0 \
+  -s threads=1 --no-progress --json > named.json
+expect_line named.json '"model":"[^"]*pre #2/checkpoints/step-[0-9]+.safetensors","train":"tr: a\\\\b.yaml"'
+grep -q 'init_from.*pre #2/' named/config.yaml || fail "another model was tuned: $(grep init_from named/config.yaml)"
+expect_line named.json '"set":"heldout"'
+! "$FLIP" finetune -m pre --train 'train.yaml #x' --out unnamed --no-progress 2> /dev/null || fail "a file that is not there was read"
+# what was not evaluated has no step
+"$FLIP" finetune -m pre --train train.yaml --out unseen -s batch_size=32 -s epochs=1 -s warmup_epochs=0 -s eval.points=0 --no-progress --json > unseen.json
+expect_line unseen.json '"step":null,"sets":\[\]'
