@@ -111,7 +111,8 @@ static err open_for_counting(const settings *s, ops **o) {
 
 err bench_can_hold(const settings *runs, int count, int64_t vocabulary, bool *is_held) {
   ops *o = NULL;
-  ops_memory memory = {.free = machine_look("").free_bytes};
+  bool is_group;
+  ops_memory memory = {.free = machine_free_memory("", &is_group)};
   model_counts counts;
   double wanted = 0;
   err error = open_for_counting(&runs[0], &o);

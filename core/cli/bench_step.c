@@ -146,6 +146,9 @@ err bench_step(const bench_request *request) {
   for (int i = 0; i < table.count; i++) {
     runs[i] = request->s;
     runs[i].mask_ratio = request->masks[i];
+    if (!(runs[i].mask_ratio > 0)) runs[i].reconstruction_weight = 0; /* the row to compare with */
+    err wrong = settings_check_step(&runs[i]);
+    if (wrong) return err_context(wrong, "--mask %g", request->masks[i]);
   }
   err error = bench_gemm_rates(&request->s, &table.fp32, &table.bf16);
   if (!error)

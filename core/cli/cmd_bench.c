@@ -76,6 +76,15 @@ static err read_masks(const option_list *given, bench_request *r) {
   return NULL;
 }
 
+/* One that is set is the one to measure. */
+static void take_mask(const option_list *sets, bench_request *r) {
+  for (size_t i = 0; i < sets->count; i++)
+    if (strncmp(sets->items[i], "mask_ratio=", 11) == 0) {
+      r->masks[0] = r->s.mask_ratio;
+      r->mask_count = 1;
+    }
+}
+
 /* An option of one benchmark changes nothing of another. */
 static err check_options(const char *which, const bench_request *r, bool has_masks,
                          bool has_classes) {
@@ -104,7 +113,9 @@ int cmd_bench(int argc, char **argv) {
       {"steps", 'n', OPTION_INTEGER, &request.steps, "N", "measured repetitions (default 10)",
        false},
       {"mask", 0, OPTION_LIST, &masks, "RATIO",
-       "step: mask ratio, a row each; may be repeated (default 0, 0.5 and 0.75)", false},
+       "step: mask ratio, a row each; may be repeated (default --set mask_ratio=…, else 0, 0.5 "
+       "and 0.75)",
+       false},
       {"fit", 0, OPTION_FLAG, &request.is_fitted, NULL,
        "step: the largest power-of-two batch that fits the GPU, for each mask", false},
       {"classes", 0, OPTION_INTEGER, &request.classes, "N", "eval: classes (default 1000)", false},
@@ -151,10 +162,11 @@ int cmd_bench(int argc, char **argv) {
   has_settings = true;
   if (device) TRY(settings_set_text(&request.s, "device", device));
   for (size_t i = 0; i < sets.count; i++) TRY(settings_set(&request.s, sets.items[i]));
+  if (!masks.count) take_mask(&sets, &request);
   /* a preset does not give the length of a run, which is irrelevant for a benchmark */
   if (!(request.s.samples > 0) && !(request.s.epochs > 0))
     TRY(settings_set(&request.s, "samples=1M"));
-  TRY(settings_check_model(&request.s));
+  if (strcmp(rest.items[0], "step") != 0) TRY(settings_check_step(&request.s));
   request.vocabulary = REFERENCE_VOCABULARY;
   if (config || *request.s.text_vocabulary)
     TRY(vocabulary_count(&request.s, &request.vocabulary));

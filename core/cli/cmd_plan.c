@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "base/json.h"
@@ -8,6 +9,7 @@
 #include "cli/plan_ranks.h"
 #include "cli/vocabulary.h"
 #include "model/count.h"
+#include "model/forecast.h"
 
 static err print_json(const settings *s, const model_counts *c, const plan_ranks *ranks,
                       bool is_gpu) {
@@ -43,7 +45,8 @@ static err print_json(const settings *s, const model_counts *c, const plan_ranks
   jsonw_string(&w, "planned_for", is_gpu ? "cuda" : "cpu");
   settings_length length = settings_length_of(s, 0);
   jsonw_integer(&w, "updates", length.updates);
-  jsonw_integer(&w, "warmup_updates", length.warmup);
+  bool is_known = settings_knows_warmup(s, 0); /* null: not without the data */
+  jsonw_number(&w, "warmup_updates", is_known ? (double)length.warmup : (double)NAN);
   plan_ranks_write(ranks, &w);
   jsonw_end(&w);
   strbuf_append_char(&out, '\n');
@@ -102,11 +105,14 @@ static void print_plan(const settings *s, const model_counts *c, bool is_gpu) {
   print_bytes("inputs", bytes[CLIP_INPUTS]);
   print_bytes("planned", c->planned_bytes);
   settings_length length = settings_length_of(s, 0);
-  if (length.updates > 0)
-    printf("\nlength\n  %" PRId64 " %s of %" PRId64 " samples (%" PRId64 "), %" PRId64
-           " of them warm-up\n",
-           length.updates, text_plural(length.updates, "update", "updates"), s->batch_size,
-           length.updates * s->batch_size, length.warmup);
+  if (!(length.updates > 0)) return;
+  printf("\nlength\n  %" PRId64 " %s of %" PRId64 " samples (%" PRId64 "), ", length.updates,
+         text_plural(length.updates, "update", "updates"), s->batch_size,
+         length.updates * s->batch_size);
+  if (settings_knows_warmup(s, 0))
+    printf("%" PRId64 " of them warm-up\n", length.warmup);
+  else
+    printf("warm-up of %g epochs of the data, whose size is not known here\n", s->warmup_epochs);
 }
 
 int cmd_plan(int argc, char **argv) {
@@ -146,13 +152,15 @@ int cmd_plan(int argc, char **argv) {
   TRY(settings_load(config, &s));
   has_settings = true;
   for (size_t i = 0; i < sets.count; i++) TRY(settings_set(&s, sets.items[i]));
+  TRY(settings_check_step(&s));
   model_counts counts;
   int64_t vocabulary;
   TRY(vocabulary_count(&s, &vocabulary));
   const ops_type compute = s.precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16;
   TRY(model_count(&s, vocabulary, compute, plan_chunk_bytes(&s, &ranks.rates), &counts));
   TRY(plan_ranks_make(&asked, &s, vocabulary, &counts, &ranks));
-  TRY(model_count(&s, vocabulary, compute, plan_chunk_bytes(&s, &ranks.rates), &counts));
+  const ops_type planned = ranks.rates.count ? forecast_compute_type(&s, &ranks.rates) : compute;
+  TRY(model_count(&s, vocabulary, planned, plan_chunk_bytes(&s, &ranks.rates), &counts));
   const bool is_gpu = s.device == DEVICE_CUDA || ranks.rates.is_gpu;
   if (as_json) {
     TRY(print_json(&s, &counts, &ranks, is_gpu));

@@ -4,11 +4,19 @@
 
 #include "config/settings.h"
 
-static err check_tower(const char *name, int64_t width, int64_t heads) {
+static err check_tower(const char *name, int64_t width, int64_t heads, double mlp_ratio) {
   if (width % heads)
     return err_new(ERR_INPUT, "%s.heads: %" PRId64 " does not divide %s.width %" PRId64, name,
                    heads, name, width);
+  if (settings_hidden_width(width, mlp_ratio) < 1)
+    return err_new(ERR_INPUT, "%s.mlp_ratio: %g of %s.width %" PRId64 " leaves the MLP no width",
+                   name, mlp_ratio, name, width);
   return NULL;
+}
+
+/* A ratio that came from dividing two widths must give the width back: 8192 / 1664 * 1664. */
+int64_t settings_hidden_width(int64_t width, double mlp_ratio) {
+  return (int64_t)((double)width * mlp_ratio + 1e-6);
 }
 
 int64_t settings_text_tokens(const settings *s) {
@@ -62,7 +70,7 @@ static err check_reconstruction(const settings *s) {
                    " is not a multiple of 4, which its sine-cosine "
                    "positions need",
                    s->reconstruction_width);
-  return check_tower("reconstruction", s->reconstruction_width, s->reconstruction_heads);
+  return check_tower("reconstruction", s->reconstruction_width, s->reconstruction_heads, 4);
 }
 
 /* Scores are of whole patches, and cells of whole cells. */
@@ -88,8 +96,8 @@ err settings_check_model(const settings *s) {
   if (s->image_resize_to && s->image_resize_to < s->image_size)
     return err_new(ERR_INPUT, "image.resize_to: %" PRId64 " is below image.size %" PRId64,
                    s->image_resize_to, s->image_size);
-  err error = check_tower("image", s->image_width, s->image_heads);
-  if (!error) error = check_tower("text", s->text_width, s->text_heads);
+  err error = check_tower("image", s->image_width, s->image_heads, s->image_mlp_ratio);
+  if (!error) error = check_tower("text", s->text_width, s->text_heads, s->text_mlp_ratio);
   if (!error) error = check_words(s);
   if (!error) error = check_reconstruction(s);
   if (!error) error = check_attentive(s);
@@ -116,7 +124,7 @@ err settings_check_vocabulary(const settings *s, int64_t entries) {
 }
 
 static err check_length(const settings *s) {
-  if ((s->samples > 0) == (s->epochs > 0))
+  if (s->samples > 0 && s->epochs > 0)
     return err_new(ERR_INPUT, "give one of samples and epochs (samples %" PRId64 ", epochs %g)",
                    s->samples, s->epochs);
   if (s->warmup_samples > 0 && s->warmup_epochs > 0)
@@ -183,9 +191,6 @@ static err check_classification(const settings *s) {
   if (s->classification_classes == 1)
     return err_new(ERR_INPUT, "classification.classes: 1 leaves nothing to tell apart; give 2 or "
                               "more, or 0 for contrastive training");
-  if (!*s->classification_train)
-    return err_new(ERR_INPUT, "classification.train is empty: name the set (YAML, as in eval.sets) "
-                              "whose images and labels are trained on");
   if (s->mask_ratio > 0 || s->eval_mask_ratio > 0)
     return err_new(ERR_INPUT,
                    "%s: %g with classification.classes: %" PRId64
@@ -209,8 +214,7 @@ static err check_classification(const settings *s) {
 
 /* Checks the settings that only contrastive training uses. */
 static err check_pairs(const settings *s) {
-  err error = check_text_mask(s);
-  if (!error) error = check_order(s);
+  err error = check_order(s);
   if (error) return error;
   if (!*s->text_vocabulary)
     return err_new(ERR_INPUT, "text.vocabulary is empty: name a vocab.txt ('flip tokenizer train' "
@@ -226,16 +230,26 @@ static err check_pairs(const settings *s) {
   return NULL;
 }
 
-err settings_check(const settings *s) {
+err settings_check_step(const settings *s) {
   err error = settings_check_model(s);
-  if (!error) error = check_recipe(s);
   if (!error) error = check_length(s);
   if (error) return error;
   if (s->micro_batch_size && s->batch_size % s->micro_batch_size)
     return err_new(ERR_INPUT, "micro_batch_size: %" PRId64 " does not divide batch_size %" PRId64,
                    s->micro_batch_size, s->batch_size);
-  error = s->classification_classes > 0 ? check_classification(s) : NULL;
+  return s->classification_classes > 0 ? check_classification(s) : check_text_mask(s);
+}
+
+err settings_check(const settings *s) {
+  err error = check_recipe(s);
+  if (!error) error = settings_check_step(s);
   if (error) return error;
+  if (!(s->samples > 0) && !(s->epochs > 0))
+    return err_new(ERR_INPUT, "give one of samples and epochs (samples %" PRId64 ", epochs %g)",
+                   s->samples, s->epochs);
+  if (s->classification_classes > 0 && !*s->classification_train)
+    return err_new(ERR_INPUT, "classification.train is empty: name the set (YAML, as in eval.sets) "
+                              "whose images and labels are trained on");
   if (s->data_crop_min > s->data_crop_max)
     return err_new(ERR_INPUT, "data.crop_min %g is above data.crop_max %g", s->data_crop_min,
                    s->data_crop_max);

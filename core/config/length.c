@@ -21,6 +21,10 @@ settings_length settings_length_of(const settings *s, int64_t data_samples) {
   return l;
 }
 
+bool settings_knows_warmup(const settings *s, int64_t data_samples) {
+  return !(s->warmup_epochs > 0) || s->epoch_samples > 0 || data_samples > 0;
+}
+
 int64_t settings_vocabulary_rows(const settings *s, int64_t entries) {
   return s->text_vocabulary_rows > 0 ? s->text_vocabulary_rows : entries;
 }

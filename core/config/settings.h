@@ -170,6 +170,11 @@ err settings_check(const settings *s) ERR_MUST_CHECK;
 /* Checks that every number is within its row's limits, for settings not set through
  * setting_assign. */
 err settings_check_limits(const settings *s) ERR_MUST_CHECK;
+/* The part of settings_check that concerns a training step, whatever the data and the length of the
+ * run: what can be planned and measured. */
+err settings_check_step(const settings *s) ERR_MUST_CHECK;
+/* Width of an MLP. */
+int64_t settings_hidden_width(int64_t width, double mlp_ratio);
 /* The part of settings_check that concerns only the model: what can be built without data. */
 err settings_check_model(const settings *s) ERR_MUST_CHECK;
 /* That text.vocabulary_rows, if set, hold the vocabulary's entries. */
@@ -194,6 +199,9 @@ int64_t settings_mix_batch(const settings *s);
  * (loader.h); 0: in their own order, in which one process has all pairs of a whole batch. */
 int64_t settings_mirrored(const settings *s, int64_t ranks);
 
+/* Whether settings_length_of knows the updates of the warm-up: with warmup_epochs, which are of the
+ * data unless epoch_samples is given, not for data_samples 0. */
+bool settings_knows_warmup(const settings *s, int64_t data_samples);
 /* Updates of a run and of its warm-up: `epochs` are whole updates of epoch_samples, rounded down;
  * without epoch_samples an epoch is `data_samples`, and the run rounded. Zero where the settings
  * count in epochs and data_samples is not known (0). */

@@ -14,11 +14,6 @@ static tower_recompute recompute_level_of(int64_t level) {
                                           : TOWER_KEEP_ALL;
 }
 
-/* A ratio that came from dividing two widths must give the width back: 8192 / 1664 * 1664. */
-static int64_t hidden_width(int64_t width, double ratio) {
-  return (int64_t)((double)width * ratio + 1e-6);
-}
-
 /* Only the image tower; its features are the classes' logits. */
 static void make_classifier(const settings *s, clip_config *c) {
   c->classes = s->classification_classes;
@@ -66,7 +61,7 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
       .image = {.width = s->image_width,
                 .layers = s->image_layers,
                 .heads = s->image_heads,
-                .hidden = hidden_width(s->image_width, s->image_mlp_ratio),
+                .hidden = settings_hidden_width(s->image_width, s->image_mlp_ratio),
                 .embed = s->embed_dim,
                 .norm_eps = s->image_norm_eps,
                 .activation = (ops_activation)s->image_activation,
@@ -76,7 +71,7 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
       .text = {.width = s->text_width,
                .layers = s->text_layers,
                .heads = s->text_heads,
-               .hidden = hidden_width(s->text_width, s->text_mlp_ratio),
+               .hidden = settings_hidden_width(s->text_width, s->text_mlp_ratio),
                .embed = s->embed_dim,
                .norm_eps = s->text_norm_eps,
                .activation = (ops_activation)s->text_activation,

@@ -8,9 +8,7 @@ ops_type forecast_compute_type(const settings *s, const device_rates *rates) {
   return precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16;
 }
 
-/* FLOPs of a rank's products in the loss: on one rank, four of batch x batch (cosines twice, two
- * gradients); on several, three per direction on its rows and columns (model/loss_shared.c). */
-static double loss_flops(int64_t batch, int64_t own, int64_t embed, int ranks) {
+double forecast_loss_flops(int64_t batch, int64_t own, int64_t embed, int ranks) {
   double product = 2 * (double)own * (double)batch * (double)embed;
   return ranks > 1 ? 6 * product : 4 * product;
 }
@@ -93,7 +91,8 @@ err forecast_make(const settings *s, int64_t vocabulary, int64_t chunk_bytes,
   bool is_classifier = s->classification_classes > 0; /* its loss needs no other sample */
   bool is_cached = f->micro < f->own && !is_classifier;
   f->encode = (double)f->own * (sample * (is_cached ? FORECAST_CACHE : 1) + again);
-  f->loss = is_classifier ? 0 : loss_flops(s->batch_size, f->own, s->embed_dim, ranks) * pace;
+  f->loss =
+      is_classifier ? 0 : forecast_loss_flops(s->batch_size, f->own, s->embed_dim, ranks) * pace;
   f->update = row->update_seconds;
   if (row->parameters > 0) f->update *= (double)c.parameters_total / row->parameters;
   traffic_shape shape = traffic_shape_of(&c, s, ranks, compute, wire_of(m, s));

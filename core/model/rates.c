@@ -17,7 +17,7 @@ static const double MOST_POWER = 1.1;
 /* What was read from a run's event stream so far. */
 typedef struct {
   rate_row row;
-  double joules, energy_samples, samples_per_second;
+  double joules, energy_samples, samples_per_second, loss_flops;
   int64_t ranks, starts;             /* ranks: the most of any process */
   bool has_start, has_end, is_mixed; /* is_mixed: processes on different devices */
 } run_so_far;
@@ -63,19 +63,23 @@ static err read_device(reading *r, const json_t *line) {
   return NULL;
 }
 
-/* Sets the values derived from samples_per_second and flops_per_sample. */
-static err complete(const reading *r, rate_row *row, double update, double loss) {
+/* Sets the values derived from samples_per_second and flops_per_sample. The seconds of the update
+ * and the loss if they were measured, in turns with the step, so that they may be negative; else
+ * 0, and the FLOPs of the loss. */
+static err complete(const reading *r, rate_row *row, double update, double loss,
+                    double loss_flops) {
   if (!(row->samples_per_second > 0) || !(row->flops_per_sample > 0) || !(row->batch > 0))
     return err_new(ERR_INPUT,
                    "%s: a row without samples_per_second, flops_per_second and batch_size: give "
                    "the output of 'flip bench step --json'",
                    r->path);
-  double step = row->batch / row->samples_per_second, rest = step - update - loss;
-  row->update_seconds = rest > 0 ? update : 0;
+  double step = row->batch / row->samples_per_second;
+  double rest = step - fmax(update, 0) - fmax(loss, 0);
+  row->update_seconds = rest > 0 ? fmax(update, 0) : 0;
   bool is_cached = row->micro_batch > 0 && row->micro_batch < row->batch;
   double flops = row->flops_per_sample; /* with a cache every sample was encoded twice */
   flops = (is_cached ? FORECAST_CACHE : 1) * flops + row->recomputed;
-  row->flop_seconds = (rest > 0 ? rest : step) / row->batch / flops;
+  row->flop_seconds = (rest > 0 ? rest : step) / (row->batch * flops + loss_flops);
   return NULL;
 }
 
@@ -93,8 +97,8 @@ static err read_bench(reading *r, const json_t *line) {
   row.watts = number_or_0(line, "joules_per_sample") * rate;
   snprintf(row.model, sizeof row.model, "%s", json_text_of(line, "model"));
   if (*json_text_of(line, "device_name")) r->out->is_gpu = true;
-  err error =
-      complete(r, &row, number_or_0(line, "optimizer_seconds"), number_or_0(line, "loss_seconds"));
+  err error = complete(r, &row, number_or_0(line, "optimizer_seconds"),
+                       number_or_0(line, "loss_seconds"), 0);
   return error ? error : add_row(r, &row);
 }
 
@@ -109,8 +113,11 @@ static void read_event(reading *r, const json_t *line) {
     if (ranks > run->ranks) run->ranks = ranks; /* the pace is of all processes */
     run->row.mask_ratio = number_or_0(s, "mask_ratio");
     run->row.batch = number_or_0(s, "batch_size");
-    if (!(number_or_0(s, "classification.classes") > 0))
+    if (!(number_or_0(s, "classification.classes") > 0)) {
+      int64_t batch = (int64_t)run->row.batch;
       run->row.micro_batch = number_or_0(s, "micro_batch_size");
+      run->loss_flops = forecast_loss_flops(batch, batch, (int64_t)number_or_0(s, "embed_dim"), 1);
+    }
     run->row.flops_per_sample = number_or_0(json_object_get(line, "flops_per_sample"), "total");
     run->row.recomputed = number_or_0(line, "recomputed_flops_per_sample");
     run->row.parameters = number_or_0(json_object_get(line, "parameters"), "total");
@@ -149,7 +156,7 @@ static err finish_run(reading *r) {
   run->row.samples_per_second = run->samples_per_second;
   if (run->energy_samples > 0)
     run->row.watts = run->joules / run->energy_samples * run->samples_per_second;
-  err error = complete(r, &run->row, 0, 0);
+  err error = complete(r, &run->row, 0, 0, run->loss_flops);
   return error ? error : add_row(r, &run->row);
 }
 
@@ -243,10 +250,12 @@ static err from_number(double rate, const settings *s, const model_counts *count
                   .samples_per_second = rate,
                   .flops_per_sample = counts->train_sample,
                   .recomputed = counts->recomputed,
-                  .flop_seconds = 1 / rate / (counts->train_sample + counts->recomputed),
                   .parameters = (double)counts->parameters_total,
                   .precision = s->precision};
-  return add_row(&r, &row);
+  bool is_classifier = s->classification_classes > 0;
+  double loss = forecast_loss_flops(s->batch_size, s->batch_size, s->embed_dim, 1);
+  err error = complete(&r, &row, 0, 0, is_classifier ? 0 : loss);
+  return error ? error : add_row(&r, &row);
 }
 
 err rates_open(const char *given, const settings *s, const model_counts *counts,

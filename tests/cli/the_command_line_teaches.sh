@@ -52,9 +52,21 @@ expect_status 0 "$FLIP" plan -c "$SOURCE/experiments/presets/scenes_small.yaml" 
 expect_line out.txt "^ +total +$parameters$"
 expect_status 2 "$FLIP" bench step "${small[@]}" --set text.vocabulary_rows=100
 expect_line err.txt 'text.vocabulary_rows: 100 are fewer than'
-expect_status 0 "$FLIP" bench step "${small[@]}" --set mask_ratio=0.5 --set reconstruction.weight=1 --steps 1 --json
+expect_status 0 "$FLIP" bench step "${small[@]}" --mask 0.5 --mask 0.75 --set reconstruction.weight=1 --steps 1 --json
 [ "$(grep -c '"reconstruction_seconds":[0-9.e-]*[1-9]' out.txt)" -ge 2 ] || { cat out.txt; fail "the decoder has no part of its own"; }
-expect_status 0 "$FLIP" bench step "${small[@]}" --set mask_ratio=0.5 --set reconstruction.weight=1 --steps 1
+# what training would refuse is not planned or measured either, and a mask that is set is the one measured
+expect_status 0 "$FLIP" bench step "${small[@]}" --set mask_ratio=0.25 --steps 1 --json
+[ "$(grep -o '"mask_ratio":[0-9.]*' out.txt)" = '"mask_ratio":0.25' ] || { cat out.txt; fail "another mask was measured"; }
+for wrong in image.patch=5 image.heads=5 micro_batch_size=7 text_mask_ratio=0.5 'image.mlp_ratio=0.25 -s image.width=2 -s image.heads=1'; do
+  for program in "plan -c $SOURCE/experiments/presets/mini.yaml" "bench step --steps 1"; do
+    expect_status 2 "$FLIP" $program -s batch_size=64 -s $wrong
+    expect_line err.txt "${wrong%%=*}: "
+  done
+done
+expect_status 2 "$FLIP" plan -c "$SOURCE/experiments/presets/mini.yaml" -s text_mask_mode=random -s text_mask_ratio=0.99
+expect_status 0 "$FLIP" plan -c "$SOURCE/experiments/presets/mini.yaml" -s samples=10k -s warmup_epochs=2
+expect_line out.txt 'warm-up of 2 epochs of the data, whose size is not known here'
+expect_status 0 "$FLIP" bench step "${small[@]}" --set reconstruction.weight=1 --steps 1
 awk '/ mask +batch /{ has = /loss ms  decoder ms/; next } NF > 9 && has && $1 ~ /^0/ { rows += $9 > 0 || $1 == 0 } END { exit rows != 3 }' out.txt ||
   { cat out.txt; fail "the decoder's time is in another column"; }
 expect_status 0 "$FLIP" bench step "${small[@]}" --steps 1 --mask 0.5 --mask 0.25 --json

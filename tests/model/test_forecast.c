@@ -39,6 +39,11 @@ static void open_number(const settings *s, model_counts *c, device_rates *rates)
   assert_ok(rates_open("1000", s, c, rates));
 }
 
+/* Seconds of a FLOP at 1,000 samples/s: the step of 65,536 of them, the loss included. */
+static double pace_of(const model_counts *c) {
+  return 65.536 / (65536 * (c->train_sample + c->recomputed) + 8 * 65536. * 65536 * 768);
+}
+
 static void a_step_on_256_devices_is_as_by_hand(void **state) {
   (void)state;
   settings s;
@@ -60,9 +65,10 @@ static void a_step_on_256_devices_is_as_by_hand(void **state) {
   /* slices are rounded up to a unit */
   assert_true(fabs((double)f.moved.sums / (double)(4 * slice * others) - 1) < 1e-3);
   assert_true(fabs((double)f.moved.gradients / (double)f.moved.sums - 1) < 1e-2);
-  assert_true(near(f.encode, 0.256));
+  const double encode = 256 * c.train_sample * pace_of(&c);
+  assert_true(near(f.encode, encode) && encode < 0.256);
   /* three products per direction, of 256 x 65536 x 768, at the towers' FLOP/s */
-  assert_true(near(f.loss, 12 * 256. * 65536 * 768 / (1000 * c.train_sample)));
+  assert_true(near(f.loss, 12 * 256. * 65536 * 768 * pace_of(&c)));
   assert_true(f.update == 0); /* part of the rate, not known separately */
   assert_true(near(f.exchange, (double)traffic_total(&f.moved) / 50e9 + (5 + 2) * 255 * 1e-5));
   assert_true(near(f.step, f.encode + f.loss + f.exchange));
@@ -91,7 +97,7 @@ static void overlap_hides_gradients_up_to_the_backward_pass(void **state) {
   assert_true(near(none.exposed, none.exchange) && near(all.exchange, none.exchange));
   m.link_bytes_per_second = 5e9; /* now the backward pass is the shorter */
   assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &tight));
-  assert_true(near(tight.exposed, tight.exchange - 0.256 * 2 / 3));
+  assert_true(near(tight.exposed, tight.exchange - 256 * c.train_sample * pace_of(&c) * 2 / 3));
   m.wire = OPS_BF16;
   assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &all));
   assert_int_equal(all.moved.gradients * 2, tight.moved.gradients);
@@ -111,8 +117,8 @@ static void a_gradient_cache_encodes_twice(void **state) {
   forecast_machine m = machine_of(&rates);
   assert_ok(forecast_make(&s, VOCABULARY, 0, &m, 1, &f));
   assert_int_equal(f.micro, 1024);
-  assert_true(near(f.encode, 65.536 * 4 / 3));
-  assert_true(near(f.loss, 8 * 65536. * 65536 * 768 / (1000 * c.train_sample)));
+  assert_true(near(f.encode, 65536 * c.train_sample * pace_of(&c) * 4 / 3));
+  assert_true(near(f.loss, 8 * 65536. * 65536 * 768 * pace_of(&c)));
   assert_true(f.exchange == 0 && traffic_total(&f.moved) == 0);
   err error = forecast_make(&s, VOCABULARY, 0, &m, 3, &f);
   assert_non_null(strstr(err_message(error), "65536 is not divisible by 3 ranks"));
@@ -223,13 +229,14 @@ static void recomputed_blocks_take_their_time(void **state) {
   assert_true(near(more.recomputed, image + text));
   assert_true(near(more.train_sample, c.train_sample));
   assert_ok(forecast_make(&again, VOCABULARY, 0, &m, RANKS, &f));
-  assert_true(near(f.encode, 0.256 * (1 + more.recomputed / c.train_sample)));
+  assert_true(near(f.encode, 256 * (c.train_sample + more.recomputed) * pace_of(&c)));
   assert_ok(forecast_make(&again, VOCABULARY, 0, &m, 1, &f)); /* with the cache */
-  assert_true(near(f.encode, 65.536 * (4. / 3 + more.recomputed / c.train_sample)));
+  assert_true(near(f.encode, 65536 * (c.train_sample * 4 / 3 + more.recomputed) * pace_of(&c)));
   rates_free(&rates);
   open_number(&again, &more, &rates); /* the rate is of these settings */
   assert_ok(forecast_make(&again, VOCABULARY, 0, &m, RANKS, &f));
-  assert_true(near(f.encode, 0.256));
+  const double encode = 256 * (more.train_sample + more.recomputed) * pace_of(&more);
+  assert_true(near(f.encode, encode) && encode < 0.256);
   rates_free(&rates);
   settings_free(&s);
   settings_free(&again);
