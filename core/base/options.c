@@ -176,6 +176,9 @@ err options_parse(const command *c, int argc, char **argv, option_list *position
     if (o->is_required && !seen[o - c->options])
       return err_new(ERR_INPUT, "--%s %s is missing (see '%s --help')", o->name, o->placeholder,
                      c->name);
+    else if (o->is_required && o->type == OPTION_STRING && !**(const char **)o->value)
+      return err_new(ERR_INPUT, "--%s is empty: give %s (an unset variable?)", o->name,
+                     o->placeholder);
   return NULL;
 }
 
@@ -331,12 +334,15 @@ int options_dispatch(const char *program, const char *summary, const subcommand 
   return unknown_command(program, table, word);
 }
 
+static int print_failure; /* errno of the first failure to print */
+
 err options_print(strbuf *text) {
   err error = text->is_broken ? mem_error(0, "the output") : NULL;
   if (!error) {
-    fputs(strbuf_string(text), stdout);
-    (void)fflush(
-        stdout); /* what is printed outlives a killed process; check_stdout reports errors */
+    errno = 0;
+    bool is_lost = fputs(strbuf_string(text), stdout) < 0;
+    is_lost = fflush(stdout) != 0 || is_lost; /* what is printed outlives a killed process */
+    if (is_lost && !print_failure) print_failure = errno; /* check_stdout reports it */
   }
   strbuf_free(text);
   return error;
@@ -347,7 +353,7 @@ static err check_stdout(void) {
   struct pollfd end = {.fd = STDOUT_FILENO};
   errno = 0;
   bool is_lost = fflush(stdout) != 0;
-  int code = errno ? errno : EIO;
+  int code = print_failure ? print_failure : errno ? errno : EIO;
   if (!is_lost && !ferror(stdout)) return NULL;
   bool is_closed = poll(&end, 1, 0) > 0 && (end.revents & POLLERR);
   return is_closed ? NULL : err_errno(code, "standard output: cannot write");

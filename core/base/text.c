@@ -235,7 +235,8 @@ bool text_parse_whole(const char *text, int64_t *value) {
   double real, rounded;
   if (!text_parse_real(text, &real)) return false;
   rounded = nearbyint(real);
-  if (fabs(real - rounded) > 1e-9 * fabs(real) || fabs(rounded) > 9e15) return false;
+  /* 12.8M need not be exact in binary */
+  if (fabs(real - rounded) > fmin(1e-9 * fabs(real), 1e-3) || fabs(rounded) > 9e15) return false;
   *value = (int64_t)rounded;
   return true;
 }

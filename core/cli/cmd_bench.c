@@ -166,7 +166,10 @@ int cmd_bench(int argc, char **argv) {
   /* a preset does not give the length of a run, which is irrelevant for a benchmark */
   if (!(request.s.samples > 0) && !(request.s.epochs > 0))
     TRY(settings_set(&request.s, "samples=1M"));
-  if (strcmp(rest.items[0], "step") != 0) TRY(settings_check_step(&request.s));
+  bool is_step = strcmp(rest.items[0], "step") == 0; /* has masks of its own: checked by row */
+  settings whole = request.s;                        /* shallow */
+  if (is_step) whole.mask_ratio = whole.reconstruction_weight = 0;
+  TRY(settings_check_step(&whole));
   request.vocabulary = REFERENCE_VOCABULARY;
   if (config || *request.s.text_vocabulary)
     TRY(vocabulary_count(&request.s, &request.vocabulary));

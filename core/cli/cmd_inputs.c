@@ -235,6 +235,7 @@ static err list_named_file(listing *l, const yml_node *root, const char *key, co
 
 /* An evaluation set's file and the files it refers to (eval/set.c reads the same keys). */
 static err list_set(listing *l, const char *where, char *name) {
+  if (!*name) return err_new(ERR_INPUT, "%s is empty: name a set (YAML)", where);
   yml_document *document = NULL;
   char *found = shipped_or_given(name), **images = NULL;
   size_t count = 0;

@@ -65,6 +65,17 @@ static err refuse_of_eval(const option_list *sets) {
   return NULL;
 }
 
+/* Of training, which drops other patches than an evaluation. */
+static err refuse_of_training(const option_list *sets) {
+  for (size_t i = 0; i < sets->count; i++)
+    if (strncmp(sets->items[i], "mask_", 5) == 0)
+      return err_new(ERR_INPUT,
+                     "--set %s: only training uses it; flip eval drops patches by "
+                     "eval.mask_ratio",
+                     sets->items[i]);
+  return NULL;
+}
+
 /* Settings under which a model computes gradients of `views` whole images, and nothing else of
  * training. */
 static void prepare_for_pixels(settings *s, int64_t views) {
@@ -101,6 +112,7 @@ err trained_open(const char *path, const option_list *sets, bool needs_texts, tr
   if (!error && needs_texts) error = err_context(open_words(t, &w), "%s", path);
   if (error) goto cleanup;
   bool has_pixels = t->pixel_views > 0;
+  TRY(refuse_of_training(sets));
   if (!t->is_eval) {
     TRY(refuse_of_eval(sets));
     t->s.eval_mask_ratio = 0;

@@ -45,7 +45,7 @@ static int64_t position_rows(const clip_config *c, int64_t patches) {
   return patches + (c->has_learned_positions && c->has_class_token);
 }
 
-/* Of the last block only queries and keys are computed. */
+/* Of the last block only queries, keys and values are computed. */
 double attentive_flops(const clip_config *c) {
   double n = (double)attentive_tokens(c), w = (double)c->image.width;
   double layers = (double)c->image.layers, hidden = (double)c->image.hidden;

@@ -160,7 +160,7 @@ err tower_forward(const tower_pass *p) ERR_MUST_CHECK;
 
 /* Adds to scores [count, tokens - first] master, of the chunk's samples, the attention that the
  * first `queries` tokens pay to those from `first` on: the mean over blocks, heads and queries
- * (ops_attended). Of the last block only queries and keys are computed. */
+ * (ops_attended). Of the last block only queries, keys and values are computed. */
 err tower_attend(const tower_pass *p, int64_t queries, int64_t first,
                  ops_buffer scores) ERR_MUST_CHECK;
 

@@ -55,6 +55,23 @@ static err advise(const settings *s, int64_t vocabulary, int ranks, const ops *o
   return error;
 }
 
+/* "eval.batch_size: 4 (1.2 GiB)" where evaluation is what takes the memory; empty if no smaller one
+ * would fit. */
+static err advise_evaluation(const settings *s, int64_t vocabulary, int ranks, const ops *o,
+                             uint64_t limit, strbuf *advice) {
+  char needed[TEXT_NUMBER_SIZE];
+  err error = NULL;
+  for (int64_t size = s->eval_batch_size / 2; size >= 1 && !error && !advice->length; size /= 2) {
+    settings changed = *s; /* shallow: only a number differs */
+    uint64_t bytes;
+    changed.eval_batch_size = size;
+    error = plan(&changed, vocabulary, ranks, o, s->micro_batch_size, false, &bytes);
+    if (!error && bytes <= limit)
+      strbuf_format(advice, "eval.batch_size: %" PRId64 " (%s)", size, text_bytes(bytes, needed));
+  }
+  return error;
+}
+
 uint64_t fit_share(uint64_t free_bytes) {
   return free_bytes - free_bytes / 20;
 }
@@ -72,6 +89,7 @@ err fit_check(const settings *s, int64_t vocabulary, int ranks, ops *o, uint64_t
     snprintf(shared, sizeof shared, " for each of %d ranks on this machine", host.ranks);
   strbuf advice = {0};
   error = advise(s, vocabulary, ranks, o, limit, &advice);
+  if (!error && !advice.length) error = advise_evaluation(s, vocabulary, ranks, o, limit, &advice);
   if (!error)
     error = err_new(ERR_MEMORY, "the run needs an estimated %s of %s%s, but %s are %s%s%s: %s%s",
                     text_bytes(planned_bytes, planned), is_host ? "memory" : "GPU memory",

@@ -146,6 +146,7 @@ static void integers_are_parsed_alike_everywhere(void **state) {
                {"+7", 7},
                {"1_000", 1000},
                {"2.5", -1},
+               {"1000000000.4", -1},
                {"", -1},
                {"k", -1},
                {"12 ", -1},

@@ -142,3 +142,12 @@ expect_line err.txt '[-]-ranks needs --link'
 # Nor is a variable that is no number.
 OMPI_COMM_WORLD_RANK=first OMPI_COMM_WORLD_SIZE=2 expect_status 2 "$FLIPBENCH" rank --folder cell -- true
 expect_line err.txt 'OMPI_COMM_WORLD_RANK=first, which the launcher has set, is not a whole number'
+
+# An unset shell variable is no folder; what cannot be printed says why; an empty name is named.
+expect_status 2 "$FLIP" train -c "$SOURCE/experiments/presets/mini.yaml" --out=
+expect_line err.txt '^flip: error: --out is empty: give a folder'
+status=0; "$FLIP" plan -c "$SOURCE/experiments/presets/mini.yaml" --json > /dev/full 2> err.txt || status=$?
+[ $status = 1 ] || fail "printed to a full device with status $status"
+expect_line err.txt 'standard output: cannot write: No space left on device'
+expect_status 2 "$FLIP" inputs -c "$SOURCE/experiments/presets/mini.yaml" -s classification.classes=5
+expect_line err.txt 'classification.train is empty'

@@ -62,6 +62,12 @@ make_data
 train --out run --set threads=1 || fail "training"
 expect_status 0 "$FLIP" plan -c run.yaml --ranks 1,2 --rate run/events.jsonl --link 1 --json
 rate=$(field end samples_per_second run/events.jsonl)
+# with precision auto, memory is of what the rate was measured in
+expect_status 0 "$FLIP" plan -c run.yaml -s precision=auto --ranks 1 --rate run/events.jsonl --json
+cp out.txt auto.txt
+expect_status 0 "$FLIP" plan -c run.yaml -s precision=fp32 --ranks 1 --rate run/events.jsonl --json
+cmp <(grep -o '"planned_bytes":[0-9]*' auto.txt) <(grep -o '"planned_bytes":[0-9]*' out.txt) || fail "planned in another precision"
+expect_status 0 "$FLIP" plan -c run.yaml --ranks 1,2 --rate run/events.jsonl --link 1 --json
 part() { grep -o "\"$1_seconds\":[^,]*" out.txt | sed -n 1p | cut -d: -f2; }
 seconds=$(awk -v a="$(part encode)" -v b="$(part loss)" 'BEGIN { printf "%.17g", a + b }') # the rate is of whole steps
 awk -v rate="$rate" -v seconds="$seconds" 'BEGIN { d = seconds * rate / 32 - 1; exit !(d < 1e-6 && d > -1e-6) }' ||

@@ -137,6 +137,34 @@ static void a_gradient_cache_encodes_twice(void **state) {
   settings_free(&s);
 }
 
+/* Parts that were measured in turns with the step are differences of medians, and may be negative. */
+static void a_part_of_negative_time_takes_none(void **state) {
+  (void)state;
+  settings s;
+  model_counts c;
+  device_rates rates;
+  strbuf text = {0};
+  char path[] = "/tmp/flip-rates-XXXXXX";
+  set_up(&s);
+  assert_ok(model_count(&s, VOCABULARY, OPS_BF16, 0, &c));
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  strbuf_format(&text,
+                "{\"mask_ratio\":0.75,\"batch_size\":256,\"samples_per_second\":1000,"
+                "\"flops_per_second\":%.17g,\"precision\":\"bf16\",\"parameters\":1000,"
+                "\"optimizer_seconds\":-0.001,\"loss_seconds\":-0.002}\n",
+                1000 * c.train_sample);
+  assert_int_equal(write(fd, text.data, text.length), text.length);
+  close(fd);
+  assert_ok(rates_open(path, NULL, NULL, &rates));
+  assert_true(rates.rows[0].update_seconds <= 0 && rates.rows[0].update_seconds >= 0);
+  assert_true(near(rates.rows[0].flop_seconds, 1 / (1000 * c.train_sample)));
+  unlink(path);
+  strbuf_free(&text);
+  rates_free(&rates);
+  settings_free(&s);
+}
+
 /* A rate measured with the cache has the second encoding in it already; a classifier has neither
  * cache nor a loss among samples. */
 static void what_was_measured_with_a_cache_is_predicted_with_one(void **state) {
@@ -271,6 +299,7 @@ int main(void) {
       cmocka_unit_test(overlap_hides_gradients_up_to_the_backward_pass),
       cmocka_unit_test(a_gradient_cache_encodes_twice),
       cmocka_unit_test(what_was_measured_with_a_cache_is_predicted_with_one),
+      cmocka_unit_test(a_part_of_negative_time_takes_none),
       cmocka_unit_test(recomputed_blocks_take_their_time),
       cmocka_unit_test(another_precision_is_not_predicted),
       cmocka_unit_test(measured_rows_are_taken_where_they_are_nearest),

@@ -91,6 +91,25 @@ static void weights_that_are_too_large_are_reported(void **state) {
   settings_free(&s);
 }
 
+/* Evaluation's batch takes it, whatever the micro-batch. */
+static void an_evaluation_that_is_too_large_is_named(void **state) {
+  (void)state;
+  settings s = large_settings();
+  assert_ok(settings_set(&s, "batch_size=2"));
+  assert_ok(settings_set(&s, "eval.batch_size=8192"));
+  const uint64_t large = planned(&s);
+  assert_ok(settings_set(&s, "eval.batch_size=64"));
+  const uint64_t small = planned(&s);
+  assert_ok(settings_set(&s, "eval.batch_size=8192"));
+  assert_true(small < large);
+  device = (ops_memory){.free = small + small / 19 + 20, .total = 2 * large};
+  err error = fit_check(&s, BERT_VOCABULARY, 1, &device_ops, large, unknown);
+  assert_non_null(error);
+  assert_non_null(strstr(err_message(error), "it would fit with eval.batch_size: 64 ("));
+  err_free(error);
+  settings_free(&s);
+}
+
 /* The CPU has the machine's memory, or what a control group leaves of it. */
 static void a_run_that_does_not_fit_is_rejected(void **state) {
   (void)state;
@@ -117,6 +136,7 @@ int main(void) {
       cmocka_unit_test(enough_memory_is_not_an_error),
       cmocka_unit_test(suggested_settings_do_fit),
       cmocka_unit_test(weights_that_are_too_large_are_reported),
+      cmocka_unit_test(an_evaluation_that_is_too_large_is_named),
       cmocka_unit_test(a_run_that_does_not_fit_is_rejected),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

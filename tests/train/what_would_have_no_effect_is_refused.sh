@@ -82,6 +82,10 @@ for given in eval.views=complementary eval.probe_features=encoder; do
   expect_status 2 "$FLIP" embed -m two -i 'data/heldout-*.tar' -o half.npy -s $given
   expect_line err.txt "${given%=*}: only flip eval uses it"
 done
+for command in embed 'eval zeroshot'; do
+  expect_status 2 "$FLIP" $command -m two -s mask_ratio=0.5
+  expect_line err.txt '(mask_ratio=0.5: only training uses it; flip eval drops patches by eval.mask_ratio|is missing)'
+done
 cmp -s fp32.npy bf16.npy && fail "--set precision=bf16 changed no embedding"
 
 # A classifier's training images are what the set's file says, or it is refused.
