@@ -137,30 +137,35 @@ static void a_gradient_cache_encodes_twice(void **state) {
   settings_free(&s);
 }
 
-/* Parts that were measured in turns with the step are differences of medians, and may be negative. */
+/* A row of `flip bench step --json`: 1,000 samples/s in batches of 256; `more`: further members. */
+static void open_row(const model_counts *c, const char *more, device_rates *rates) {
+  char path[] = "/tmp/flip-rates-XXXXXX";
+  strbuf text = {0};
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  strbuf_format(&text,
+                "{\"mask_ratio\":0.75,\"batch_size\":256,\"samples_per_second\":1000,"
+                "\"flops_per_second\":%.17g,\"precision\":\"bf16\",%s}\n",
+                1000 * c->train_sample, more);
+  assert_int_equal(write(fd, text.data, text.length), text.length);
+  close(fd);
+  assert_ok(rates_open(path, NULL, NULL, rates));
+  unlink(path);
+  strbuf_free(&text);
+}
+
+/* Parts that were measured in turns with the step are differences of medians, and may be negative.
+ */
 static void a_part_of_negative_time_takes_none(void **state) {
   (void)state;
   settings s;
   model_counts c;
   device_rates rates;
-  strbuf text = {0};
-  char path[] = "/tmp/flip-rates-XXXXXX";
   set_up(&s);
   assert_ok(model_count(&s, VOCABULARY, OPS_BF16, 0, &c));
-  int fd = mkstemp(path);
-  assert_true(fd >= 0);
-  strbuf_format(&text,
-                "{\"mask_ratio\":0.75,\"batch_size\":256,\"samples_per_second\":1000,"
-                "\"flops_per_second\":%.17g,\"precision\":\"bf16\",\"parameters\":1000,"
-                "\"optimizer_seconds\":-0.001,\"loss_seconds\":-0.002}\n",
-                1000 * c.train_sample);
-  assert_int_equal(write(fd, text.data, text.length), text.length);
-  close(fd);
-  assert_ok(rates_open(path, NULL, NULL, &rates));
+  open_row(&c, "\"parameters\":1000,\"optimizer_seconds\":-0.001,\"loss_seconds\":-0.002", &rates);
   assert_true(rates.rows[0].update_seconds <= 0 && rates.rows[0].update_seconds >= 0);
   assert_true(near(rates.rows[0].flop_seconds, 1 / (1000 * c.train_sample)));
-  unlink(path);
-  strbuf_free(&text);
   rates_free(&rates);
   settings_free(&s);
 }
@@ -173,24 +178,12 @@ static void what_was_measured_with_a_cache_is_predicted_with_one(void **state) {
   model_counts c;
   device_rates rates;
   forecast f;
-  strbuf text = {0};
-  char path[] = "/tmp/flip-rates-XXXXXX";
   set_up(&s);
   assert_ok(settings_set(&s, "batch_size=256"));
   assert_ok(settings_set(&s, "micro_batch_size=64"));
   assert_ok(model_count(&s, VOCABULARY, OPS_BF16, 0, &c));
   for (int has_cache = 0; has_cache < 2; has_cache++) {
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    strbuf_clear(&text);
-    strbuf_format(&text,
-                  "{\"mask_ratio\":0.75,\"batch_size\":256,\"micro_batch_size\":%d,"
-                  "\"samples_per_second\":1000,\"flops_per_second\":%.17g,"
-                  "\"precision\":\"bf16\"}\n",
-                  has_cache ? 64 : 0, 1000 * c.train_sample);
-    assert_int_equal(write(fd, text.data, text.length), text.length);
-    close(fd);
-    assert_ok(rates_open(path, NULL, NULL, &rates));
+    open_row(&c, has_cache ? "\"micro_batch_size\":64" : "\"micro_batch_size\":0", &rates);
     forecast_machine m = machine_of(&rates);
     assert_ok(forecast_make(&s, VOCABULARY, 0, &m, 1, &f));
     assert_true(near(f.encode, has_cache ? 0.256 : 0.256 * 4 / 3));
@@ -202,10 +195,7 @@ static void what_was_measured_with_a_cache_is_predicted_with_one(void **state) {
     assert_true(near(f.encode, once * head.train_sample) && f.loss == 0);
     assert_ok(settings_set(&s, "classification.classes=0"));
     rates_free(&rates);
-    unlink(path);
-    memcpy(path + strlen(path) - 6, "XXXXXX", 6);
   }
-  strbuf_free(&text);
   settings_free(&s);
 }
 
