@@ -11,6 +11,7 @@
 #include "base/shipped.h"
 #include "cli/cli.h"
 #include "model/forecast.h"
+#include "text/tokenizer.h"
 
 static const char details[] =
     "Predicts device hours and energy of every cell, tuning included, from the measured rate of "
@@ -54,12 +55,39 @@ typedef struct {
   cost_sum total[MOST_RATES];
   char (*seen)[HASH_SIZE]; /* cells of earlier experiments */
   size_t seen_count;
+  char *vocabulary; /* the one that was read last */
+  int vocabulary_of;
+  int64_t vocabulary_size; /* 0: it cannot be read */
+  size_t published;        /* predictions with the published vocabulary instead */
   strbuf out;
   json_writer w;
 } costing;
 
-static int64_t vocabulary_of(const settings *s) {
-  return s->text_vocabulary_rows > 0 ? s->text_vocabulary_rows : model_published_vocabulary(s);
+/* The entries of text.vocabulary; where it is not here, of the published one. Cells mostly have the
+ * same, which is read once. */
+static err vocabulary_of(costing *c, const settings *s, int64_t *count) {
+  tokenizer *words = NULL;
+  *count = model_published_vocabulary(s);
+  if (s->text_vocabulary_rows > 0) *count = s->text_vocabulary_rows;
+  if (s->classification_classes > 0 || s->text_vocabulary_rows > 0) return NULL;
+  bool is_known = c->vocabulary && strcmp(c->vocabulary, s->text_vocabulary) == 0 &&
+                  c->vocabulary_of == s->text_tokenizer;
+  if (!is_known) {
+    err error = *s->text_vocabulary ? tokenizer_open_for(s, &words) : NULL;
+    if (error && err_kind_of(error) == ERR_MEMORY) return error;
+    err_free(error);
+    free(c->vocabulary);
+    c->vocabulary = mem_copy_string(s->text_vocabulary);
+    c->vocabulary_of = s->text_tokenizer;
+    c->vocabulary_size = words ? tokenizer_vocabulary_size(words) : 0;
+    if (words) tokenizer_close(words);
+    if (!c->vocabulary) return mem_error(0, "a path");
+  }
+  if (c->vocabulary_size)
+    *count = c->vocabulary_size;
+  else
+    c->published++;
+  return NULL;
 }
 
 /* The largest number of devices, up to `most`, among which the batch can be divided with at least
@@ -75,13 +103,13 @@ static double measured_at_once(const rate_row *row) {
   return row->micro_batch > 0 ? row->micro_batch : row->batch;
 }
 
-static err forecast_cell(const costing *c, size_t which, const settings *s, forecast *f,
-                         double *flops) {
+static err forecast_cell(costing *c, size_t which, const settings *s, forecast *f, double *flops) {
   const forecast_machine *m = &c->machines[which];
   forecast_machine own = *m;
   model_counts counts;
-  int64_t vocabulary = vocabulary_of(s);
-  err error = model_count(s, vocabulary, forecast_compute_type(s, m->rates), 0, &counts);
+  int64_t vocabulary;
+  err error = vocabulary_of(c, s, &vocabulary);
+  if (!error) error = model_count(s, vocabulary, forecast_compute_type(s, m->rates), 0, &counts);
   if (error) return error;
   *flops = counts.train_sample;
   /* the rate is for micro-batches of that size */
@@ -287,6 +315,9 @@ static void finish(costing *c) {
       strbuf_format(&lines,
                     "an epoch of the data is %ld samples, for runs whose length is in epochs\n",
                     (long)c->words->data_samples);
+    if (c->published)
+      strbuf_append(&lines, "a vocabulary that is not here has the entries of its tokenizer's "
+                            "published one\n");
     assume_micro_batch(&c->rates[i], &lines);
     if (c->words->ranks > 1)
       strbuf_format(&lines,
@@ -388,6 +419,7 @@ int cli_cost(int argc, char **argv) {
   if (!error && !is_help_wanted) error = cost_all(&sum, &rest);
   for (size_t i = 0; i < MOST_RATES; i++) rates_free(&sum.rates[i]);
   free(sum.seen);
+  free(sum.vocabulary);
   strbuf_free(&sum.out);
   options_free_list(&rest);
   options_free(options);

@@ -41,6 +41,20 @@ expect_line out.txt 'micro-batches of at most 256 samples, the measured batch'
 sed 's/batch_size: 1024$/batch_size: 130/;s/mix_batch: 32/mix_batch: 26/' "$paper/table3.yaml" > pairs.yaml
 cost pairs.yaml --profile paper --rate h100 --ranks 2 --link 25
 
+# the vocabulary is the cell's own, as for 'flip plan'; where it is not here, the published one
+{ printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n'; seq 996; } > small.txt
+cell() { # SETTING: device hours of an exchange that is most of the time
+  printf 'name: v\nbase: %s\nsettings: {samples: 1M, data.train: [x.tar], eval.sets: [], %s}\nmatrix: {seed: [0]}\n' \
+    "$SOURCE/experiments/presets/mini.yaml" "$1" > v.yaml
+  cost v.yaml --rate h100 --ranks 4 --link 0.01 --json
+  value device_hours 1
+}
+near "$(cell 'text.vocabulary: small.txt')" "$(cell 'text.vocabulary: small.txt, text.vocabulary_rows: 1000')" 1e-9
+! grep -q 'published one' out.txt || fail "the vocabulary is here"
+near "$(cell 'text.vocabulary: nowhere.txt')" "$(cell 'text.vocabulary: small.txt, text.vocabulary_rows: 30522')" 1e-9
+cell 'text.vocabulary: nowhere.txt' > /dev/null
+expect_line out.txt 'a vocabulary that is not here has the entries of its tokenizer.s published one'
+
 # unknown values are counted
 cost "$paper/family_text.yaml" --profile paper --rate h100
 expect_line out.txt '14 of unknown length not counted'
