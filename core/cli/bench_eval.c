@@ -15,6 +15,7 @@
 #include "cli/bench.h"
 #include "eval/eval.h"
 #include "eval/feed.h"
+#include "eval/views.h"
 #include "model/count.h"
 #include "ops/device.h"
 
@@ -27,6 +28,7 @@ typedef struct {
   model_counts counts; /* of images at the evaluation's mask ratio */
   int precision;
   int64_t batch, text_batch;
+  eval_views views; /* of each image */
   uint64_t peak_bytes;
   double images_per_second;
 } eval_rig;
@@ -58,6 +60,8 @@ static err open_rig(const bench_request *request, eval_rig *r) {
   }
   clip_config_from(s, request->vocabulary, &config);
   clip_limits limits = model_limits(s);
+  const eval_how how = eval_how_of(s);
+  TRY(views_plan(&config, &how, &r->views));
   own.mask_ratio = s->eval_mask_ratio; /* evaluation drops patches, whatever training does */
   own.mask_mode = MASK_RANDOM;
   own.text_mask_mode = TEXT_MASK_NONE;
@@ -79,7 +83,7 @@ static void close_rig(eval_rig *r) {
 static err encode_batches(const eval_rig *r, feed *images, int64_t batches, float *embeddings) {
   err error = NULL;
   for (int64_t i = 0; i < batches && !error; i++)
-    error = clip_queue_images(r->model, r->batch, feed_next(images), NULL, embeddings);
+    error = views_queue(&r->views, r->model, i * r->batch, r->batch, feed_next(images), embeddings);
   return clip_queue_finish(r->model, error);
 }
 
@@ -174,6 +178,10 @@ cleanup:
   return error;
 }
 
+static double flops_of_image(const eval_rig *r) {
+  return (double)r->views.count * r->counts.forward_image;
+}
+
 static err print_json(const eval_rig *r, const eval_row *row, double fp32, double bf16) {
   const double rate = bench_rate_of(r->precision, fp32, bf16);
   strbuf out = {0};
@@ -186,6 +194,7 @@ static err print_json(const eval_rig *r, const eval_row *row, double fp32, doubl
   jsonw_string(&w, "precision", precision_name(r->precision));
   if (*r->o->device) jsonw_string(&w, "device_name", r->o->device);
   jsonw_number(&w, "mask_ratio", r->request->s.eval_mask_ratio);
+  jsonw_integer(&w, "views", r->views.count);
   jsonw_integer(&w, "image_batch", r->batch);
   jsonw_integer(&w, "text_batch", r->text_batch);
   jsonw_number(&w, "images_per_second", r->images_per_second);
@@ -193,7 +202,7 @@ static err print_json(const eval_rig *r, const eval_row *row, double fp32, doubl
   jsonw_number(&w, "images_scored_per_second", row->scored_per_second);
   jsonw_number(&w, "prompt_seconds", row->prompt_seconds);
   jsonw_number(&w, "seconds_of_50000_images", row->total_seconds);
-  jsonw_number(&w, "image_mfu", r->images_per_second * r->counts.forward_image / rate);
+  jsonw_number(&w, "image_mfu", r->images_per_second * flops_of_image(r) / rate);
   jsonw_number(&w, "text_mfu", row->prompts_per_second * r->counts.forward_text / rate);
   jsonw_number(&w, "gemm_fp32_flops_per_second", fp32);
   jsonw_number(&w, "gemm_bf16_flops_per_second", bf16);
@@ -209,8 +218,9 @@ static void print_header(const eval_rig *r, double fp32, double bf16) {
   printf("matrix products on this machine, measured now: fp32 %.0f GFLOP/s, bf16 %.0f GFLOP/s; the "
          "model computes in %s, %s of memory\n\n",
          fp32 / 1e9, bf16 / 1e9, precision_name(r->precision), text_bytes(r->peak_bytes, memory));
-  printf("images/s %.1f in batches of %ld (%.1f %% of the rate)\n\n", r->images_per_second,
-         (long)r->batch, 100 * r->images_per_second * r->counts.forward_image / rate);
+  printf("images/s %.1f in batches of %ld", r->images_per_second, (long)r->batch);
+  if (r->views.count > 1) printf(", %ld views of each", (long)r->views.count);
+  printf(" (%.1f %% of the rate)\n\n", 100 * r->images_per_second * flops_of_image(r) / rate);
   printf("classes  templates  prompts/s  of the rate  prompts take  scored images/s  %d images "
          "take\n",
          SCORED_IMAGES);

@@ -12,7 +12,7 @@
 
 enum { WARM_UP = 4 };     /* steps of each model that are not timed */
 enum { PARTS_STEPS = 3 }; /* steps that are timed part by part */
-enum { WHOLE, IMAGE, TEXT, LOSS, RECONSTRUCTION, SCORING, PARTS };
+enum { WHOLE, IMAGE, TEXT, LOSS, RECONSTRUCTION, SCORING, REST, PARTS };
 
 /* A model being timed. */
 typedef struct {
@@ -81,6 +81,9 @@ static err take_parts(timed_model *m, int k) {
   m->parts[LOSS][k] = profile.loss;
   m->parts[RECONSTRUCTION][k] = profile.reconstruction;
   m->parts[SCORING][k] = m->rig.scoring_seconds;
+  m->parts[REST][k] = m->parts[WHOLE][k]; /* within one step, so that it is not negative */
+  for (int part = 0; part < PARTS; part++)
+    if (part != WHOLE && part != REST) m->parts[REST][k] -= m->parts[part][k];
   clip_set_profile(m->rig.model, NULL);
   return error;
 }
@@ -109,8 +112,7 @@ static err take_stock(timed_model *m, bench_row *row) {
       .delays_scales = clip_get_config(m->rig.model)->delays_scales,
   };
   snprintf(row->device, sizeof row->device, "%s", m->rig.o->device);
-  row->rest = numbers_median(m->parts[WHOLE], PARTS_STEPS) - row->image - row->text - row->loss -
-              row->reconstruction - row->scoring;
+  row->rest = numbers_median(m->parts[REST], PARTS_STEPS);
   if (!m->rig.o->call->memory) return NULL;
   err error = m->rig.o->call->memory(m->rig.o, &memory);
   row->peak_bytes = memory.peak;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/history.h"
+#include "timing/failures.h"
 
 enum { EXIT_REGRESSION = 1, EXIT_UNSURE = 2, EXIT_USAGE = 3 };
 
@@ -19,7 +20,8 @@ static const char details[] =
     "noise that would hide such a change, one or two worse commits at the end (three make a\n"
     "level), a change among commits that were measured alone within hours, which may be the "
     "machine's\n"
-    "drift, a series without the commit of --against, or without a number at the newest commits.\n"
+    "drift, a series without the commit of --against, or without a number at the newest commits,\n"
+    "which may have failed to build.\n"
     "\n"
     "examples:\n"
     "  flipbench regress\n"
@@ -146,6 +148,16 @@ static void write_unmeasured(const sample_series *series, size_t unmeasured, str
   strbuf_append(out, ")\n");
 }
 
+static void write_failed(const sample_series *series, size_t failed, strbuf *out) {
+  strbuf_format(out, "cannot tell  %s: the newest ", series->series);
+  if (failed > 1) strbuf_format(out, "%zu ", failed);
+  strbuf_format(out,
+                "%s could not be built or measured (RESULTS/benchmarks/failures.jsonl says why; %s "
+                "is its last)\n",
+                text_plural((int64_t)failed, "commit", "commits"),
+                series->points[series->count - 1].label);
+}
+
 /* A sentence about one series of `all`. */
 static err judge(const sample_series *series, const sample_series *all, const regress_words *words,
                  strbuf *out, verdict_kind *kind) {
@@ -166,7 +178,9 @@ static err judge(const sample_series *series, const sample_series *all, const re
     write_unmeasured(series, unmeasured, out);
     return NULL;
   }
-  err error = history_levels(series, how.level, &l);
+  size_t failed;
+  err error = failures_count_newer(words->words.place.results, series, &failed);
+  if (!error) error = history_levels(series, how.level, &l);
   if (error) return error;
   series_verdict v = levels_judge(&l, &how);
   *kind = v.kind;
@@ -175,6 +189,9 @@ static err judge(const sample_series *series, const sample_series *all, const re
     write_drift(series, &l, &v, out);
   } else if (v.kind == VERDICT_WORSE) {
     write_worse(series, &l, &v, out);
+  } else if (failed) { /* what was lost until then is told first */
+    *kind = VERDICT_UNSURE;
+    write_failed(series, failed, out);
   } else if (v.kind == VERDICT_UNSURE) {
     write_unsure(series, &l, &v, &how, out);
   } else {

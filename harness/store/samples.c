@@ -151,7 +151,7 @@ static err add_point(reader *r, sample_series *one, sqlite3_stmt *rows) {
   one->points = grown;
   sample_point *p = &grown[one->count++];
   const char *commit = sql_text(rows, 5);
-  *p = (sample_point){.measured = sql_real(rows, 13)};
+  *p = (sample_point){.measured = sql_real(rows, 13), .committed = sql_real(rows, 11)};
   snprintf(r->dirty, sizeof r->dirty, "%s", sql_text(rows, 6));
   snprintf(p->commit, sizeof p->commit, "%s", commit);
   snprintf(p->label, sizeof p->label, "%.10s%s", commit, *r->dirty ? "+" : "");

@@ -21,6 +21,7 @@ typedef struct {
   size_t disturbed;          /* of those: measured while the machine was disturbed */
   bool is_alone;             /* not in turns with others: the machine's drift is in its value */
   double measured;           /* Julian day of its first sample; NaN: not recorded */
+  double committed;          /* the same of the commit, or else of its first sample */
 } sample_point;
 
 /* One series: what was measured, with which arguments and build, on one machine. Only samples that

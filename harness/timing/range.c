@@ -55,6 +55,7 @@ static err record_failure(range *r, const bisect_commit *c, const char *kind, co
   jsonw_object(&w, NULL);
   jsonw_string(&w, "event", kind);
   jsonw_string(&w, "commit", c->id);
+  jsonw_integer(&w, "committed", c->seconds);
   jsonw_string(&w, "machine", r->machine);
   jsonw_string(&w, "words", strbuf_string(&r->words));
   jsonw_string(&w, "build_command", r->options->builds.build);

@@ -88,6 +88,11 @@ expect_status 2 "$FLIP" bench step "${small[@]}" --classes 10
 expect_line err.txt "are options of 'flip bench eval', not of step"
 expect_status 2 "$FLIP" bench eval "${small[@]}" --classes 0
 expect_line err.txt 'classes: 0 is outside'
+# an ensemble of views is encoded whole
+expect_status 0 "$FLIP" bench eval "${small[@]}" --steps 1 --set eval.batch_size=8 --classes 10 --templates 1 --set eval.mask_ratio=0.5 --set eval.views=complementary --json
+expect_line out.txt '"mask_ratio":0.5,"views":2,'
+expect_status 2 "$FLIP" bench eval "${small[@]}" --steps 1 --set eval.views=complementary
+expect_line err.txt 'complementary views need eval.mask_ratio'
 expect_status 0 "$FLIP" bench eval "${small[@]}" --steps 1 --set eval.batch_size=8 --classes 10 --templates 3 --templates 1 --json
 [ "$(grep -cE '"images_per_second":[0-9.]*[1-9].*"prompts_per_second":[0-9.]*[1-9].*"images_scored_per_second":[0-9.]*[1-9]' out.txt)" = 2 ] ||
   { cat out.txt; fail "a row for each number of templates was expected"; }

@@ -63,6 +63,22 @@ expect_line err.txt '9 commits: 0 measured now, 8 measured before, 1 skipped'
 [ "$(wc -l < calls)" = "$calls" ] || fail "measured again"
 expect_status 0 measure --measure c01..c09 --again
 expect_line err.txt 'is skipped'
+# Newest commits that do not build have no level, and what there was before them is not "fine" today.
+git -C repo checkout -q c05
+for i in 10 11 12; do GIT_COMMITTER_DATE=2026-01-02T00:00:$i commit $i 10000; done
+cp repo/rate rate; echo broken > repo/rate
+GIT_COMMITTER_DATE=2026-01-02T00:00:13 git -C repo -c user.name=t -c user.email=t@t commit -aqm 'change 13'
+git -C repo tag c13
+expect_status 0 measure --measure c01..c13 --results failing
+expect_line err.txt '9 commits: 8 measured now, 0 measured before, 1 skipped'
+expect_status 2 bench regress --results failing --least 5
+expect_line out.txt "^cannot tell  mask_ratio=0.5: the newest commit could not be built or measured .* $(git -C repo rev-parse c12 | cut -c1-10) is its last"
+cp rate repo/rate
+GIT_COMMITTER_DATE=2026-01-02T00:00:14 git -C repo -c user.name=t -c user.email=t@t commit -aqm 'change 14'
+git -C repo tag c14
+expect_status 0 measure --measure c12..c14 --results failing
+expect_status 0 bench regress --results failing --least 5
+git -C repo checkout -q c09
 # Another build command is measured too, and its builds are its own where the checkouts are kept.
 other=${build/sed \"/sed \"s\/-O3\/-O1\/; }
 [ "$other" != "$build" ] || fail "the same command"
