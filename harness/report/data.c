@@ -184,6 +184,17 @@ bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_
   return true;
 }
 
+bool data_has_several_ranks(const report_data *d, size_t row) {
+  const data_cell *first = NULL;
+  for (size_t i = 0; i < d->rows[row].count; i++) {
+    const data_cell *c = &d->cells[d->rows[row].cells[i]];
+    if (!c->is_finished) continue;
+    if (first && c->inputs[INPUT_RANKS] != first->inputs[INPUT_RANKS]) return true;
+    first = first ? first : c;
+  }
+  return false;
+}
+
 static bool has_comparable_memory(const data_cell *a, const data_cell *b) {
   const char *own = a->environment.device, *other = b->environment.device;
   if (!a->is_finished || !b->is_finished) return true;

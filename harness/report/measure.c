@@ -24,6 +24,11 @@ bool measure_is_exact(const column *c) {
   return c->kind == COLUMN_SUMMARY && is_one_of(c->argument, names, sizeof names / sizeof *names);
 }
 
+bool measure_is_label(const column *c) {
+  static const char *const names[] = {"ranks", "nodes", "slowest_rank", "peak_rank"};
+  return c->kind == COLUMN_SUMMARY && is_one_of(c->argument, names, sizeof names / sizeof *names);
+}
+
 bool measure_is_accuracy(const column *c) {
   return c->kind == COLUMN_EVAL || c->kind == COLUMN_CHANCE || c->kind == COLUMN_SHIFTED ||
          column_is_of_tuning(c->kind);
@@ -301,8 +306,23 @@ static err measure_ratio(report_data *d, size_t row, const column *c, data_measu
   return NULL;
 }
 
+/* The number that all runs have; a mean of ranks' numbers would be no rank's. */
+static void measure_label(const report_data *d, const size_t *cells, size_t count, const column *c,
+                          data_measure *m) {
+  for (size_t i = 0; i < count; i++) {
+    double value = data_value(d, cells[i], c);
+    if (isnan(value)) continue;
+    m->value = !m->seeds || m->value == value ? value : NAN;
+    m->seeds++;
+  }
+}
+
 static err measure_summary(report_data *d, const size_t *cells, size_t count, const column *c,
                            data_measure *m) {
+  if (measure_is_label(c)) {
+    measure_label(d, cells, count, c, m);
+    return NULL;
+  }
   pairing p;
   err error = make_pairing(count, &p);
   if (error) return error;
@@ -350,7 +370,7 @@ err measure_row(report_data *d, size_t row, const column *c, data_measure *m) {
   err error = NULL;
   if (measure_is_accuracy(c))
     error = measure_accuracy(d, cells, count, c, m);
-  else if (c->kind == COLUMN_SUMMARY)
+  else if (c->kind == COLUMN_SUMMARY && !(measure_is_of_time(c) && data_has_several_ranks(d, row)))
     error = measure_summary(d, cells, count, c, m);
   free(cells);
   return error;

@@ -65,6 +65,8 @@ bool measure_is_of_classifier(const report_data *d, size_t row);
 /* Have the first `rows` rows, without classifiers, several batch sizes? */
 bool measure_has_other_batches(const report_data *d, size_t rows);
 
+/* Names or counts ranks: shown where all runs of a row agree, without an interval. */
+bool measure_is_label(const column *c);
 /* Follows from the settings and has no uncertainty. */
 bool measure_is_exact(const column *c);
 /* Is it the result of an evaluation (or a multiple of one)? */

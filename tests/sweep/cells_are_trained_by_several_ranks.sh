@@ -91,3 +91,20 @@ grep -E '^ *1 ' out.txt | grep -q '–' || { cat out.txt; fail 'a speed-up betwe
 bench db rebuild > /dev/null 2>&1 || fail 'rebuild'
 expect_answer "SELECT count(*) FROM attempt WHERE ranks = 3 AND json_array_length(rank_records) = 3" 1
 bench db check > /dev/null || fail 'check of the database'
+
+# Runs of one row on 2 and on 1 ranks: the mean of their speeds is no speed, and a rank's number has no mean.
+cat > mixed.yaml <<'Y'
+name: mixed
+base: run.yaml
+settings: {samples: 960}
+matrix: {mask_ratio: [0.5], seed: [0]}
+requires: {ranks: 2}
+report: {rows: mask_ratio, columns: [samples_per_second, ranks, peak_rank, final_loss], plots: []}
+Y
+bench run mixed.yaml --no-progress > out.txt 2> err.txt || { cat err.txt; fail 'on two ranks'; }
+sed -i 's/seed: \[0\]/seed: [0, 1]/; s/ranks: 2/ranks: 1/' mixed.yaml
+bench run mixed.yaml --no-progress > out.txt 2> err.txt || { cat err.txt; fail 'on one'; }
+bench report mixed > out.txt
+grep -qE '^50 % †? *– +– +[01–] ' out.txt || { cat out.txt; fail 'a mean over numbers of ranks'; }
+grep -q 'its runs were made on different numbers of ranks' out.txt || { cat out.txt; fail 'the missing speed is not explained'; }
+grep -q 'ranks of mask 50 %: its runs differ in it' out.txt || { cat out.txt; fail 'the missing number is not explained'; }
