@@ -63,7 +63,20 @@ static err find_separator(const settings *s, int64_t *end) {
   return NULL;
 }
 
-/* The id of the token that ends a text: the model's own, else CLIP's last, or WordPiece's [SEP]. */
+/* The end token of the model's own list of merges; one that cannot be read leaves *end. */
+static err find_end_of_merges(const settings *s, int64_t *end) {
+  tokenizer *words = NULL;
+  if (!*s->text_vocabulary) return NULL;
+  err error = tokenizer_open_for(s, &words);
+  if (!error) *end = tokenizer_end(words);
+  if (words) tokenizer_close(words);
+  if (error && err_kind_of(error) == ERR_MEMORY) return error;
+  err_free(error);
+  return NULL;
+}
+
+/* The id of the token that ends a text: the model's own, else its list's, CLIP's last, or
+ * WordPiece's [SEP]. */
 static err find_end_of_text(const weights *w, weights_format format, int64_t *end) {
   bool is_pooled = w->s.text_pool == TEXT_POOL_EOT;
   err error = NULL;
@@ -72,6 +85,8 @@ static err find_end_of_text(const weights *w, weights_format format, int64_t *en
                                                            : w->vocabulary - 1;
   if (is_pooled && w->end_of_text <= 0 && w->s.text_tokenizer == TOKENIZER_WORDPIECE)
     error = find_separator(&w->s, end);
+  else if (is_pooled && w->end_of_text <= 0)
+    error = find_end_of_merges(&w->s, end);
   if (!error && is_pooled && format == WEIGHTS_HF && *end == 2)
     return err_new(ERR_UNSUPPORTED, /* it stands for an old CLIP, which pools the largest number */
                    "texts end with token 2, which transformers' CLIPModel misreads");

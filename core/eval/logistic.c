@@ -160,7 +160,9 @@ err logistic_fit(const logistic_data *d, double c, double tolerance, int most_it
   int64_t parameters = d->classes * (d->width + 1);
   objective o = {.data = d,
                  .sums = sums_of_this_processor(),
-                 .penalty = 1 / (c * (double)d->count),
+                 /* two rows of weights mirror each other, and have half the square of the one that
+                  * scikit-learn fits for two classes */
+                 .penalty = (d->classes == 2 ? 2 : 1) / (c * (double)d->count),
                  .ranks = d->classes * d->width * TILE < least_shared ? NULL : d->ranks,
                  .tolerance = tolerance};
   if (parameters > INT_MAX - 16)

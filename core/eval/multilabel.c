@@ -132,7 +132,7 @@ static err mark(eval_set *set, int64_t row, const char *json, const char *name, 
   char **list = NULL;
   size_t count = 0;
   struct multilabel_index *x = set->index;
-  err error = sample_strings(json, name, &list, &count);
+  err error = sample_labels(json, name, &list, &count);
   *listed = list ? (int64_t)count : -1;
   for (size_t i = 0; i < count; i++) {
     classes_trim(list[i]);

@@ -30,13 +30,16 @@ err sample_caption(const char *json, const char *name, char **value) {
   return take_value(json, name, TOP_FIRST, "", value);
 }
 
-err sample_strings(const char *json, const char *name, char ***strings, size_t *count) {
+static err take_strings(const char *json, const char *name, field_order order, char ***strings,
+                        size_t *count) {
   json_t *root;
   *strings = NULL;
   *count = 0;
   err error = sample_json_load(json, &root);
   if (error) return error;
-  json_t *found = json_object_get(root, name);
+  json_t *label = json_object_get(json_object_get(root, "labels"), name);
+  json_t *top = json_object_get(root, name);
+  json_t *found = label && (order == LABELS_FIRST || !top) ? label : top;
   size_t most = json_is_array(found) ? json_array_size(found) : 1;
   if (!json_is_array(found) && !json_is_string(found) && !json_is_integer(found)) goto cleanup;
   *strings = mem_zeroed(most + 1, sizeof **strings); /* not NULL for an empty list */
@@ -55,4 +58,12 @@ cleanup:
     *count = 0;
   }
   return error;
+}
+
+err sample_strings(const char *json, const char *name, char ***strings, size_t *count) {
+  return take_strings(json, name, TOP_FIRST, strings, count);
+}
+
+err sample_labels(const char *json, const char *name, char ***labels, size_t *count) {
+  return take_strings(json, name, LABELS_FIRST, labels, count);
 }

@@ -36,7 +36,6 @@ err tokenizer_encode(const tokenizer *t, const char *text, int64_t length, int32
 int32_t tokenizer_word(const tokenizer *t, const int32_t *ids, int32_t count, strbuf *word);
 /* Special tokens on each side of a text: 0 or 1. */
 int64_t tokenizer_ends(const tokenizer *t);
-/* What tokenizer_encode pads with. */
 /* The token that ends every text. */
 int32_t tokenizer_end(const tokenizer *t);
 int32_t tokenizer_padding(const tokenizer *t);

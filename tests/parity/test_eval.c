@@ -77,6 +77,37 @@ static void the_linear_probe_is_scikit_learns(void **state) {
   }
 }
 
+/* Two classes have one row of weights in scikit-learn, so their penalty is that of one. Here it is
+ * found by Newton's method, for a width of one: the gradient and the curvature by hand. */
+static void a_probe_of_two_classes_has_one_row_of_weights(void **state) {
+  (void)state;
+  static const float rows[] = {-2.0f, -1.0f, -0.5f, 0.3f, 0.9f, 1.1f, 1.9f, 2.5f};
+  static const int32_t labels[] = {0, 0, 1, 0, 1, 0, 1, 1};
+  enum { COUNT = sizeof rows / sizeof *rows };
+  for (double c = 0.1; c < 200; c *= 10) {
+    double w = 0, b = 0;
+    for (int step = 0; step < 100; step++) {
+      double gw = w / c, gb = 0, ww = 1 / c, wb = 0, bb = 0;
+      for (int i = 0; i < COUNT; i++) {
+        double x = (double)rows[i], p = 1 / (1 + exp(-(w * x + b))), v = p * (1 - p);
+        gw += (p - labels[i]) * x, gb += p - labels[i];
+        ww += v * x * x, wb += v * x, bb += v;
+      }
+      double det = ww * bb - wb * wb;
+      w -= (bb * gw - wb * gb) / det;
+      b -= (ww * gb - wb * gw) / det;
+    }
+    logistic model = {0};
+    assert_ok(
+        logistic_fit(&(logistic_data){rows, labels, COUNT, 1, 2, NULL}, c, 1e-10, 10000, &model));
+    if (!(fabs(model.weights[2] - model.weights[0] - w) <= 1e-4 * (1 + fabs(w))))
+      fail_msg("C %g: weight %g is not %g", c, model.weights[2] - model.weights[0], w);
+    if (!(fabs(model.weights[3] - model.weights[1] - b) <= 1e-4 * (1 + fabs(b))))
+      fail_msg("C %g: intercept %g is not %g", c, model.weights[3] - model.weights[1], b);
+    logistic_free(&model);
+  }
+}
+
 enum { PROBE_ROWS = 200, PROBE_FIT = 160, PROBE_CLASSES = 11 };
 
 /* The accuracy with C = 10^exponent on the last fifth of the rows in the order of `seed`, fitted on
@@ -160,6 +191,7 @@ int main(void) {
       cmocka_unit_test(zero_shot_counts_the_same_samples),
       cmocka_unit_test(retrieval_with_several_captions_counts_the_same_samples),
       cmocka_unit_test(the_linear_probe_is_scikit_learns),
+      cmocka_unit_test(a_probe_of_two_classes_has_one_row_of_weights),
       cmocka_unit_test(the_sweep_finds_a_regulariser_as_good_as_any_tried),
       cmocka_unit_test(an_npy_file_has_the_bytes_that_numpy_writes),
   };

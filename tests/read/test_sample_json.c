@@ -116,6 +116,32 @@ static void a_caption_is_the_field_at_the_top_before_a_label(void **state) {
   free(text);
 }
 
+/* Of labels, under `labels` first; of captions, at the top first. */
+static void a_list_is_found_where_a_single_one_is(void **state) {
+  (void)state;
+  static const char both[] = "{\"labels\":{\"k\":[\"a\",\"b\"]},\"k\":[\"c\"]}",
+                    under[] = "{\"labels\":{\"k\":[\"a\",\"b\"]}}";
+  const struct {
+    const char *json;
+    bool is_label;
+    size_t count;
+    const char *first;
+  } cases[] = {
+      {both, true, 2, "a"}, {both, false, 1, "c"}, {under, true, 2, "a"}, {under, false, 2, "a"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char **list;
+    size_t count;
+    if (cases[i].is_label)
+      assert_ok(sample_labels(cases[i].json, "k", &list, &count));
+    else
+      assert_ok(sample_strings(cases[i].json, "k", &list, &count));
+    assert_int_equal(count, cases[i].count);
+    assert_string_equal(list[0], cases[i].first);
+    for (size_t k = 0; k < count; k++) free(list[k]);
+    free(list);
+  }
+}
+
 /* A list may have numbers for labels, as a single label may be one. */
 static void the_strings_of_a_list_may_be_whole_numbers(void **state) {
   (void)state;
@@ -151,6 +177,7 @@ int main(void) {
       cmocka_unit_test(what_python_refuses_is_refused_with_its_place),
       cmocka_unit_test(every_encoding_that_json_may_have_is_read),
       cmocka_unit_test(a_caption_is_the_field_at_the_top_before_a_label),
+      cmocka_unit_test(a_list_is_found_where_a_single_one_is),
       cmocka_unit_test(the_strings_of_a_list_may_be_whole_numbers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
