@@ -223,10 +223,16 @@ static void write_text(const search *s, size_t good, size_t bad, bool is_differe
         "detectable\n",
         s->how.metric, s->series, whole->ratio, whole->low, whole->high, 100 * whole->detectable);
   } else if (bad == good + 1) {
-    const finding *f = &s->findings[bad];
-    strbuf_format(out, "%s %s\n%s of %s: × %.3f [%.3f, %.3f] since this commit\n",
-                  s->commits[bad].id, s->commits[bad].subject, s->how.metric, s->series,
-                  f->ratio.ratio, f->ratio.low, f->ratio.high);
+    const finding *f = &s->findings[bad], *before = &s->findings[good];
+    strbuf_format(out, "%s %s\n%s of %s: × %.3f [%.3f, %.3f] against GOOD", s->commits[bad].id,
+                  s->commits[bad].subject, s->how.metric, s->series, f->ratio.ratio, f->ratio.low,
+                  f->ratio.high);
+    if (good && before->is_built) /* a loss in many small steps has a part there already */
+      strbuf_format(out, "; the commit before it × %.3f [%.3f, %.3f]", before->ratio.ratio,
+                    before->ratio.low, before->ratio.high);
+    if (bad < s->count - 1)
+      strbuf_format(out, "; BAD × %.3f [%.3f, %.3f]", whole->ratio, whole->low, whole->high);
+    strbuf_append_char(out, '\n');
   } else {
     strbuf_append(out, "one of these commits (the measurements do not distinguish them):\n");
     for (size_t i = good + 1; i <= bad; i++)

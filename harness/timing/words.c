@@ -102,9 +102,13 @@ static void append_option(const char *word, strbuf *out) {
   append_word(word + length + 1, out);
 }
 
+/* The order of settings does not count; that of one option's values does: rows are named by it. */
 static int compare(const void *a, const void *b) {
   const group *x = a, *y = b;
-  int order = strcmp(x->text, y->text);
+  size_t own = strcspn(x->text, " "), other = strcspn(y->text, " ");
+  bool is_repeated = own == other && strncmp(x->text, y->text, own) == 0;
+  bool are_settings = strncmp(x->text, "-s ", 3) == 0;
+  int order = is_repeated && !are_settings ? 0 : strcmp(x->text, y->text);
   return order ? order : (x->place > y->place) - (x->place < y->place);
 }
 

@@ -32,6 +32,15 @@ static void order_and_spelling_of_options_do_not_count(void **state) {
                       wanted);
 }
 
+/* Rows are named by their place among the values: "mask_ratio=0 (2)", and ratios are to the first. */
+static void the_order_of_one_options_values_counts(void **state) {
+  (void)state;
+  assert_string_equal(written_as("bench step --mask 0.75 -s threads=1 --mask 0"),
+                      "bench step --mask 0.75 --mask 0 -s threads=1");
+  assert_string_equal(written_as("bench step -s threads=1 --mask 0 --mask 0.75"),
+                      "bench step --mask 0 --mask 0.75 -s threads=1");
+}
+
 static void how_long_and_how_it_is_printed_does_not_count(void **state) {
   (void)state;
   const char *wanted = "bench step -s batch_size=32";
@@ -113,6 +122,7 @@ int main(void) {
   for (size_t i = 0; i < sizeof own / sizeof *own; i++) unsetenv(own[i]);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(order_and_spelling_of_options_do_not_count),
+      cmocka_unit_test(the_order_of_one_options_values_counts),
       cmocka_unit_test(how_long_and_how_it_is_printed_does_not_count),
       cmocka_unit_test(the_measured_time_counts),
       cmocka_unit_test(a_file_is_known_by_its_content),

@@ -46,7 +46,7 @@ commit 15 9000
 for i in 16 17 18; do commit $i 9000; done
 expect_status 0 bisect c1 c18
 expect_line out.txt "^$(git -C repo rev-parse c15) change 15$"
-expect_line out.txt 'samples_per_second of mask_ratio=0.5: × 0\.(89|90|91)[0-9]* \[.*\] since this commit'
+expect_line out.txt 'samples_per_second of mask_ratio=0.5: × 0\.(89|90|91)[0-9]* \[.*\] against GOOD'
 expect_status 0 bisect c1 c18 --json
 expect_line out.txt "\"series\":\"mask_ratio=0.5\",\"first_bad\":\"$(git -C repo rev-parse c15)\""
 [ "$(grep -o '"verdict":"\(good\|bad\)"' out.txt | wc -l)" -ge 4 ] || { cat out.txt; fail "not so as JSON"; }
