@@ -5,19 +5,15 @@
 #include "text/tokenizer.h"
 
 err vocabulary_count(const settings *s, int64_t *count) {
-  tokenizer *words = NULL;
   *count = 0;
   if (s->classification_classes > 0) return NULL; /* it reads no text */
   *count = model_published_vocabulary(s);
-  err error = *s->text_vocabulary ? tokenizer_open_for(s, &words)
+  err error = *s->text_vocabulary ? tokenizer_count_for(s, count)
                                   : err_new(ERR_INPUT, "text.vocabulary is not set");
   if (error && err_kind_of(error) == ERR_MEMORY) return error;
   if (error)
     log_warning("%s; counting with %ld entries, as in the published vocabulary", err_message(error),
                 (long)*count);
-  else
-    *count = tokenizer_vocabulary_size(words);
   err_free(error);
-  if (words) tokenizer_close(words);
   return settings_check_vocabulary(s, *count);
 }

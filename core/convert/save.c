@@ -11,8 +11,9 @@
 #include "convert/foreign.h"
 #include "convert/names.h"
 #include "convert/weights.h"
-#include "text/tokenizer.h"
+#include "model/count.h"
 #include "model/front.h"
+#include "text/tokenizer.h"
 
 static err cannot(weights_format format, const char *key, const char *why) {
   return err_new(ERR_UNSUPPORTED, "%s: %s %s; --format flip keeps it", key,
@@ -47,8 +48,6 @@ err foreign_check(weights_format format, const settings *s) {
     return cannot(format, "text.activation", "has QuickGELU in both towers or in none");
   return NULL;
 }
-
-enum { CLIP_VOCABULARY = 49408 }; /* tokens of CLIP's byte pairs; more rows are padding */
 
 /* [SEP], with which our WordPiece tokenizer ends texts. */
 static err find_separator(const settings *s, int64_t *end) {
@@ -351,7 +350,6 @@ static bool is_crop_rounded(const settings *s) {
 }
 
 void weights_describe_changes(weights_format format, const weights *w, strbuf *remarks) {
-  enum { CLIP_TOKENS = 49408 };
   if (format != WEIGHTS_HF && format != WEIGHTS_OPEN_CLIP) return;
   const bool is_hf = format == WEIGHTS_HF;
   const settings *s = &w->s;
@@ -365,13 +363,13 @@ void weights_describe_changes(weights_format format, const weights *w, strbuf *r
         "model did: their embeddings differ\n",
         library);
   if (s->text_tokenizer == TOKENIZER_WORDPIECE) return;
-  if (w->format == WEIGHTS_FLIP && !weights_hold_words(w, CLIP_TOKENS))
+  if (w->format == WEIGHTS_FLIP && !weights_hold_words(w, CLIP_VOCABULARY))
     strbuf_format(
         remarks,
         "text.vocabulary: %s splits texts by CLIP's own list of merges, of %d tokens, and "
         "this model was trained with another, of %ld, which is not exported: it has other "
         "tokens there, or none\n",
-        library, CLIP_TOKENS, (long)w->vocabulary);
+        library, CLIP_VOCABULARY, (long)w->vocabulary);
   if (s->text_tokenizer != words)
     strbuf_format(remarks,
                   "text.tokenizer: %s cleans texts in another way than this model's tokenizer: "

@@ -36,7 +36,8 @@ typedef struct {
   uint64_t optimizer_bytes, planned_bytes;
 } model_counts;
 
-/* For counting when the vocabulary is not available. */
+/* Of the published vocabularies: for counting when none is available, and what other libraries
+ * have. */
 enum { BERT_VOCABULARY = 30522, CLIP_VOCABULARY = 49408 };
 /* Entries of the published vocabulary of the settings' tokenizer. */
 int64_t model_published_vocabulary(const settings *s);

@@ -8,11 +8,6 @@ ops_type forecast_compute_type(const settings *s, const device_rates *rates) {
   return precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16;
 }
 
-double forecast_loss_flops(int64_t batch, int64_t own, int64_t embed, int ranks) {
-  double product = 2 * (double)own * (double)batch * (double)embed;
-  return ranks > 1 ? 6 * product : 4 * product;
-}
-
 static double exchange_seconds(const forecast_machine *m, int64_t bytes, int calls, int ranks) {
   return (double)bytes / m->link_bytes_per_second + calls * (ranks - 1) * m->latency_seconds;
 }

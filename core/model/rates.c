@@ -30,6 +30,11 @@ typedef struct {
   double factor;
 } reading;
 
+double forecast_loss_flops(int64_t batch, int64_t own, int64_t embed, int ranks) {
+  double product = 2 * (double)own * (double)batch * (double)embed;
+  return ranks > 1 ? 6 * product : 4 * product;
+}
+
 static err too_many(const reading *r) {
   return err_new(ERR_INPUT, "%s: more than %d measured rows", r->path, MOST_ROWS);
 }

@@ -7,16 +7,20 @@
 
 typedef enum { LABELS_FIRST, TOP_FIRST } field_order;
 
+/* labels.NAME or NAME, whichever is there and first; NULL: neither. */
+static json_t *find_field(const json_t *root, const char *name, field_order order) {
+  json_t *label = json_object_get(json_object_get(root, "labels"), name);
+  json_t *top = json_object_get(root, name);
+  return label && (order == LABELS_FIRST || !top) ? label : top;
+}
+
 static err take_value(const char *json, const char *name, field_order order, const char *nul,
                       char **value) {
   json_t *root;
   *value = NULL;
   err error = sample_json_load(json, &root);
   if (error) return error;
-  const json_t *label = json_object_get(json_object_get(root, "labels"), name);
-  const json_t *top = json_object_get(root, name);
-  bool is_label = label && (order == LABELS_FIRST || !top);
-  error = sample_json_string(is_label ? label : top, nul, value);
+  error = sample_json_string(find_field(root, name, order), nul, value);
   json_decref(root);
   return error;
 }
@@ -37,9 +41,7 @@ static err take_strings(const char *json, const char *name, field_order order, c
   *count = 0;
   err error = sample_json_load(json, &root);
   if (error) return error;
-  json_t *label = json_object_get(json_object_get(root, "labels"), name);
-  json_t *top = json_object_get(root, name);
-  json_t *found = label && (order == LABELS_FIRST || !top) ? label : top;
+  const json_t *found = find_field(root, name, order);
   size_t most = json_is_array(found) ? json_array_size(found) : 1;
   if (!json_is_array(found) && !json_is_string(found) && !json_is_integer(found)) goto cleanup;
   *strings = mem_zeroed(most + 1, sizeof **strings); /* not NULL for an empty list */

@@ -108,20 +108,14 @@ static err check_caption_field(const shard_list *l, const char *name, const list
     shard_close(&one);
     shard_notes_free(&notes);
   }
-  err missing = caption_search_end(&search, &s->reading, name);
-  if (!error) return missing;
-  err_free(missing);
-  return error;
+  return caption_search_end(&search, error, &s->reading, name);
 }
 
 /* The same of a pipe, with its first shard open. */
 static err check_piped_field(const char *name, const shard *first, const shard_reading *how) {
   caption_search search = {0};
-  err error = caption_search_in(first, how, &search), missing;
-  missing = caption_search_end(&search, how, name);
-  if (!error) return missing;
-  err_free(missing);
-  return error;
+  err error = caption_search_in(first, how, &search);
+  return caption_search_end(&search, error, how, name);
 }
 
 static err add_source(shard_list *l, const char *name, bool allows_pipes) {

@@ -131,9 +131,9 @@ err caption_search_in(const shard *from, const shard_reading *how, caption_searc
   return error;
 }
 
-err caption_search_end(caption_search *search, const shard_reading *how, const char *name) {
-  err error = NULL;
-  if (search->looked_at && !search->is_found)
+err caption_search_end(caption_search *search, err error, const shard_reading *how,
+                       const char *name) {
+  if (!error && search->looked_at && !search->is_found)
     error = err_new(ERR_INPUT, "%s: no string '%s' in the JSON of the first %ld %s%s%s", name,
                     how->caption_field, (long)search->looked_at,
                     text_plural(search->looked_at, "sample", "samples"),

@@ -34,9 +34,10 @@ typedef struct {
 bool caption_search_is_over(const caption_search *search);
 err caption_search_in(const shard *from, const shard_reading *how,
                       caption_search *search) ERR_MUST_CHECK;
-/* Ends the search: an error if there were samples, and none has the field. The .txt would stand in
- * for all of them, as for a sample that lacks it. name: the source's. */
-err caption_search_end(caption_search *search, const shard_reading *how,
+/* Ends the search, which failed with `error` (NULL: it did not), and returns that, or an error if
+ * there were samples, and none has the field. The .txt would stand in for all of them, as for a
+ * sample that lacks it. name: the source's. */
+err caption_search_end(caption_search *search, err error, const shard_reading *how,
                        const char *name) ERR_MUST_CHECK;
 
 /* Sample i, as returned by dataset_read. */

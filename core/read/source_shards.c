@@ -109,10 +109,7 @@ static err check_caption_field(const source_request *r, const shards_source *s) 
   if (!s->reading.caption_field) return NULL;
   for (size_t i = 0; i < s->shard_count && !error && !caption_search_is_over(&search); i++)
     error = caption_search_in(&s->shards[i], &s->reading, &search);
-  err missing = caption_search_end(&search, &s->reading, r->whole);
-  if (!error) return missing;
-  err_free(missing);
-  return error;
+  return caption_search_end(&search, error, &s->reading, r->whole);
 }
 
 static err finish(const source_request *r, shards_source *s, err error, data_source **out) {

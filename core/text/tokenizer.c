@@ -39,6 +39,15 @@ err tokenizer_open_for(const settings *s, tokenizer **out) {
   return error;
 }
 
+err tokenizer_count_for(const settings *s, int64_t *count) {
+  tokenizer *t;
+  err error = tokenizer_open_for(s, &t);
+  if (error) return error;
+  *count = tokenizer_vocabulary_size(t);
+  tokenizer_close(t);
+  return NULL;
+}
+
 void tokenizer_close(tokenizer *t) {
   if (!t) return;
   wordpiece_close(t->pieces);

@@ -21,6 +21,8 @@ err tokenizer_open(int kind, int special_tokens, const char *vocabulary_path,
 /* The tokenizer of a run: kind, special tokens, vocabulary and text.repair, without which
  * TOKENIZER_BPE does not repair wrongly decoded text. */
 err tokenizer_open_for(const settings *s, tokenizer **out) ERR_MUST_CHECK;
+/* The entries of that vocabulary, which is read for it. */
+err tokenizer_count_for(const settings *s, int64_t *count) ERR_MUST_CHECK;
 void tokenizer_close(tokenizer *t);
 int64_t tokenizer_vocabulary_size(const tokenizer *t);
 /* How a token is spelled ("##ing", "cat</w>"); "" for an invalid number. */

@@ -58,7 +58,7 @@ typedef struct {
   char *vocabulary; /* the one that was read last */
   int vocabulary_of;
   int64_t vocabulary_size; /* 0: it cannot be read */
-  size_t published;        /* predictions with the published vocabulary instead */
+  bool is_published;       /* somewhere the published vocabulary was counted instead */
   strbuf out;
   json_writer w;
 } costing;
@@ -66,27 +66,24 @@ typedef struct {
 /* The entries of text.vocabulary; where it is not here, of the published one. Cells mostly have the
  * same, which is read once. */
 static err vocabulary_of(costing *c, const settings *s, int64_t *count) {
-  tokenizer *words = NULL;
-  *count = model_published_vocabulary(s);
-  if (s->text_vocabulary_rows > 0) *count = s->text_vocabulary_rows;
+  *count = s->text_vocabulary_rows > 0 ? s->text_vocabulary_rows : model_published_vocabulary(s);
   if (s->classification_classes > 0 || s->text_vocabulary_rows > 0) return NULL;
   bool is_known = c->vocabulary && strcmp(c->vocabulary, s->text_vocabulary) == 0 &&
                   c->vocabulary_of == s->text_tokenizer;
   if (!is_known) {
-    err error = *s->text_vocabulary ? tokenizer_open_for(s, &words) : NULL;
+    c->vocabulary_size = 0;
+    err error = *s->text_vocabulary ? tokenizer_count_for(s, &c->vocabulary_size) : NULL;
     if (error && err_kind_of(error) == ERR_MEMORY) return error;
     err_free(error);
     free(c->vocabulary);
     c->vocabulary = mem_copy_string(s->text_vocabulary);
     c->vocabulary_of = s->text_tokenizer;
-    c->vocabulary_size = words ? tokenizer_vocabulary_size(words) : 0;
-    if (words) tokenizer_close(words);
     if (!c->vocabulary) return mem_error(0, "a path");
   }
   if (c->vocabulary_size)
     *count = c->vocabulary_size;
   else
-    c->published++;
+    c->is_published = true;
   return NULL;
 }
 
@@ -315,7 +312,7 @@ static void finish(costing *c) {
       strbuf_format(&lines,
                     "an epoch of the data is %ld samples, for runs whose length is in epochs\n",
                     (long)c->words->data_samples);
-    if (c->published)
+    if (c->is_published)
       strbuf_append(&lines, "a vocabulary that is not here has the entries of its tokenizer's "
                             "published one\n");
     assume_micro_batch(&c->rates[i], &lines);

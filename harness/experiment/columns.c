@@ -46,7 +46,7 @@
   COLUMN("device_power", "power", "W", 0, 1, LOWER, SUMMARY, "power_watts",                        \
          "power drawn by the device, mean of the readings at evaluations")                         \
   COLUMN("data_wait_share", "data wait", "%", 1, PERCENT, LOWER, SUMMARY, "data_wait_share",       \
-         "share of training time that rank 0 spent waiting for data")                                          \
+         "share of training time that rank 0 spent waiting for data")                              \
   COLUMN("final_loss", "loss", "", 3, 1, LOWER, SUMMARY, "final_loss",                             \
          "training loss, mean of those recorded (log_every) in the last twentieth of the steps")   \
   COLUMN("final_reconstruction_loss", "reconstruction loss", "", 3, 1, LOWER, SUMMARY,             \
