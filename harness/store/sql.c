@@ -300,7 +300,8 @@ err store_open(const char *path, store **s) {
 
 err store_open_existing(const char *path, store **s) {
   if (!fs_exists(path))
-    return err_new(ERR_INPUT, "%s: no database yet; 'flipbench run EXPERIMENT.yaml' creates one, and "
+    return err_new(ERR_INPUT,
+                   "%s: no database yet; 'flipbench run EXPERIMENT.yaml' creates one, and "
                    "'flipbench db rebuild' makes it from the folders of runs",
                    path);
   return open_file(path, SQLITE_OPEN_READWRITE, false, s);

@@ -19,6 +19,7 @@
 #include "base/json.h"
 #include "base/json_read.h"
 #include "base/mem.h"
+#include "store/json_lines.h"
 #include "store/runs.h"
 #include "sweep/ranks.h"
 
@@ -264,25 +265,11 @@ int64_t directory_size_of(const char *results, const char *directory, const char
   return size;
 }
 
-/* Calls `take` for every complete line of JSON in a file from byte `from` on; a missing file has
- * none. */
 static err each_line(const char *results, const char *directory, const char *file, int64_t from,
                      void (*take)(const json_t *object, void *context), void *context) {
-  char *path = directory_path(results, directory, file), *line = NULL;
-  size_t capacity = 0;
+  char *path = directory_path(results, directory, file);
   if (!path) return mem_error(0, directory);
-  FILE *stream = fopen(path, "re");
-  err error = !stream && errno != ENOENT ? err_errno(errno, "%s: cannot open", path) : NULL;
-  if (stream && fseeko(stream, (off_t)from, SEEK_SET) != 0)
-    error = err_errno(errno, "%s: cannot seek", path);
-  while (!error && stream && getline(&line, &capacity, stream) > 0) {
-    json_t *object = json_loads(line, 0, NULL);
-    if (object) take(object, context);
-    json_decref(object);
-  }
-  if (!error && stream && ferror(stream)) error = err_errno(errno, "%s: cannot read", path);
-  if (stream) fclose(stream);
-  free(line);
+  err error = json_lines_each(path, from, take, context);
   free(path);
   return error;
 }

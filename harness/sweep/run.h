@@ -66,7 +66,7 @@ typedef struct {
   double not_before;                         /* clock_seconds: earliest time of a retry */
   double predicted_seconds, predicted_bytes; /* of the whole run; NaN: unknown */
   int64_t turns;                             /* time slices it has had */
-  double sliced_seconds; /* of those since it last started or was tried again */
+  double sliced_seconds;                     /* of those since it last started or was tried again */
   bool has_changed_files; /* finished, and the files that it was trained on have changed since */
   bool has_unknown_files; /* finished, and nothing says whether these have changed */
   bool waits_for_memory;  /* and that was reported */

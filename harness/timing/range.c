@@ -15,9 +15,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/progress.h"
+#include "store/json_lines.h"
+#include "store/samples.h"
 #include "timing/identity.h"
 #include "timing/words.h"
-#include "store/samples.h"
 
 typedef struct {
   const range_options *options;
@@ -46,6 +47,18 @@ static bool is_stopped(const range *r) {
   return r->options->stop && *r->options->stop;
 }
 
+/* Adds a line to one of the files in RESULTS/benchmarks/, and frees it. */
+static err append_line(const char *path, strbuf *line) {
+  strbuf_append_char(line, '\n');
+  int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  err error = fd < 0            ? err_new(ERR_IO, "%s: cannot be written", path)
+              : line->is_broken ? mem_error(0, "a line")
+                                : fs_write_all(fd, line->data, line->length, path);
+  if (fd >= 0) close(fd);
+  strbuf_free(line);
+  return error;
+}
+
 /* ---- failures ---- */
 
 static err record_failure(range *r, const bisect_commit *c, const char *kind, const char *message) {
@@ -62,15 +75,7 @@ static err record_failure(range *r, const bisect_commit *c, const char *kind, co
   jsonw_string(&w, "message", message);
   jsonw_string(&w, "time", clock_stamp(now));
   jsonw_end(&w);
-  strbuf_append_char(&line, '\n');
-  const char *path = strbuf_string(&r->failures);
-  int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  err error = fd < 0           ? err_new(ERR_IO, "%s: cannot be written", path)
-              : line.is_broken ? mem_error(0, "a failure")
-                               : fs_write_all(fd, line.data, line.length, path);
-  if (fd >= 0) close(fd);
-  strbuf_free(&line);
-  return error;
+  return append_line(strbuf_string(&r->failures), &line);
 }
 
 static bool is_text(const json_t *object, const char *key, const char *wanted) {
@@ -87,19 +92,15 @@ static bool is_failure_of(const range *r, const json_t *line, const char *commit
   return is_text(line, "event", "not_measured") && is_text(line, "words", strbuf_string(&r->words));
 }
 
+static void take_failure(const json_t *line, void *context) {
+  range *r = context;
+  for (size_t i = 0; i < r->count; i++)
+    if (is_failure_of(r, line, r->commits[i].id)) r->has_failed[i] = true;
+}
+
 static err read_failures(range *r) {
-  char *text = NULL;
-  size_t length;
-  if (r->options->builds_again || !fs_exists(strbuf_string(&r->failures))) return NULL;
-  err error = fs_read(strbuf_string(&r->failures), &text, &length);
-  for (char *rest = text, *line; !error && (line = strsep(&rest, "\n"));) {
-    json_t *object = json_loads(line, 0, NULL);
-    for (size_t i = 0; object && i < r->count; i++)
-      if (is_failure_of(r, object, r->commits[i].id)) r->has_failed[i] = true;
-    json_decref(object);
-  }
-  free(text);
-  return error;
+  if (r->options->builds_again) return NULL;
+  return json_lines_each(strbuf_string(&r->failures), 0, take_failure, r);
 }
 
 /* ---- builds ---- */
@@ -116,24 +117,26 @@ static bool has_value(const json_t *list, const char *text) {
   return false;
 }
 
-/* Those of this build command on this machine, and of others. Free both with json_decref. */
-static err read_builds(const range *r, json_t **own, json_t **others) {
+/* Those of this build command on this machine, and of others. */
+typedef struct {
+  const range *r;
+  json_t *own, *others; /* free both with json_decref */
+} known_builds;
+
+static void take_build(const json_t *line, void *context) {
+  const known_builds *known = context;
+  const range *r = known->r;
+  json_t *build = json_object_get(line, "build");
+  if (!json_is_string(build) || !is_text(line, "machine", r->machine)) return;
+  bool is_own = is_text(line, "build_command", r->options->builds.build);
+  json_array_append(is_own ? known->own : known->others, build);
+}
+
+static err read_builds(const range *r, known_builds *known) {
   strbuf path = {0};
-  char *text = NULL;
-  size_t length;
-  *own = json_array();
-  *others = json_array();
+  *known = (known_builds){r, json_array(), json_array()};
   err error = name_builds(r, &path);
-  if (!error && fs_exists(path.data)) error = fs_read(path.data, &text, &length);
-  for (char *rest = text, *line; !error && (line = strsep(&rest, "\n"));) {
-    json_t *object = json_loads(line, 0, NULL);
-    json_t *build = json_object_get(object, "build");
-    if (json_is_string(build) && is_text(object, "machine", r->machine))
-      json_array_append(is_text(object, "build_command", r->options->builds.build) ? *own : *others,
-                        build);
-    json_decref(object);
-  }
-  free(text);
+  if (!error) error = json_lines_each(strbuf_string(&path), 0, take_build, known);
   strbuf_free(&path);
   return error;
 }
@@ -147,14 +150,8 @@ static err append_build(const range *r, const char *build) {
   jsonw_string(&w, "machine", r->machine);
   jsonw_string(&w, "build", build);
   jsonw_end(&w);
-  strbuf_append_char(&line, '\n');
   err error = name_builds(r, &path);
-  int fd = error ? -1 : open(path.data, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (!error && fd < 0) error = err_new(ERR_IO, "%s: cannot be written", path.data);
-  if (!error)
-    error = line.is_broken ? mem_error(0, "a build")
-                           : fs_write_all(fd, line.data, line.length, path.data);
-  if (fd >= 0) close(fd);
+  if (!error) error = append_line(strbuf_string(&path), &line);
   strbuf_free(&line);
   strbuf_free(&path);
   return error;
@@ -164,26 +161,27 @@ static err append_build(const range *r, const char *build) {
  * for that one's. */
 static err record_build(const range *r, const char *program) {
   program_identity identity;
-  json_t *own = NULL, *others = NULL;
+  known_builds known = {0};
   err error = identity_of_program(program, r->options->builds.repository, &identity);
-  if (!error) error = read_builds(r, &own, &others);
-  if (!error && *identity.build && !has_value(own, identity.build))
+  if (!error) error = read_builds(r, &known);
+  if (!error && *identity.build && !has_value(known.own, identity.build))
     error = append_build(r, identity.build);
-  json_decref(own);
-  json_decref(others);
+  json_decref(known.own);
+  json_decref(known.others);
   return error;
 }
 
 /* A JSON array of the builds that only other commands gave. */
 static err list_other_builds(const range *r, char **text) {
-  json_t *own = NULL, *others = NULL, *list = json_array();
-  err error = read_builds(r, &own, &others);
-  for (size_t i = 0; i < json_array_size(others); i++)
-    if (!has_value(own, json_string_value(json_array_get(others, i))))
-      json_array_append(list, json_array_get(others, i));
+  known_builds known;
+  json_t *list = json_array();
+  err error = read_builds(r, &known);
+  for (size_t i = 0; i < json_array_size(known.others); i++)
+    if (!has_value(known.own, json_string_value(json_array_get(known.others, i))))
+      json_array_append(list, json_array_get(known.others, i));
   *text = error ? NULL : json_dumps(list, 0);
-  json_decref(own);
-  json_decref(others);
+  json_decref(known.own);
+  json_decref(known.others);
   json_decref(list);
   return error || *text ? error : mem_error(0, "builds");
 }

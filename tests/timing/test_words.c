@@ -32,7 +32,7 @@ static void order_and_spelling_of_options_do_not_count(void **state) {
                       wanted);
 }
 
-/* Rows are named by their place among the values: "mask_ratio=0 (2)", and ratios are to the first. */
+/* Rows are named by their place among the values: "mask_ratio=0 (2)"; ratios are to the first. */
 static void the_order_of_one_options_values_counts(void **state) {
   (void)state;
   assert_string_equal(written_as("bench step --mask 0.75 -s threads=1 --mask 0"),

@@ -1,0 +1,24 @@
+#include "store/json_lines.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+err json_lines_each(const char *path, int64_t from,
+                    void (*take)(const json_t *object, void *context), void *context) {
+  char *line = NULL;
+  size_t capacity = 0;
+  FILE *stream = fopen(path, "re");
+  err error = !stream && errno != ENOENT ? err_errno(errno, "%s: cannot open", path) : NULL;
+  if (stream && fseeko(stream, (off_t)from, SEEK_SET) != 0)
+    error = err_errno(errno, "%s: cannot seek", path);
+  while (!error && stream && getline(&line, &capacity, stream) > 0) {
+    json_t *object = json_loads(line, 0, NULL);
+    if (object) take(object, context);
+    json_decref(object);
+  }
+  if (!error && stream && ferror(stream)) error = err_errno(errno, "%s: cannot read", path);
+  if (stream) fclose(stream);
+  free(line);
+  return error;
+}
