@@ -14,12 +14,13 @@
 #include "base/shipped.h"
 #include "base/version.h"
 #include "config/yaml.h"
-#include "sweep/directory.h"
 #include "exchange/inputs.h"
 #include "exchange/pack.h"
 #include "exchange/place.h"
 #include "exchange/recorded.h"
+#include "report/results.h"
 #include "store/runs.h"
+#include "sweep/directory.h"
 
 enum { MOST_SMALL_BYTES = 8 << 20, MOST_DEPTH = 8 };
 
@@ -28,7 +29,8 @@ typedef struct {
   const bundle_options *options;
   pack files;
   json_t *inputs, *bases;
-  char *experiment; /* the place of its file */
+  char *experiment;      /* the place of its file */
+  store_result *results; /* one per cell */
 } packing;
 
 /* ---- the experiment file and its bases ---- */
@@ -145,7 +147,7 @@ static err add_recorded(const packing *p, store *s, json_t *input) {
   const char *here = inputs_text(input, "fingerprint");
   strbuf name = {0};
   bool is_here = false;
-  err error = recorded_fingerprints(s, p->e, input, &recorded);
+  err error = recorded_fingerprints(s, p->e, p->results, input, &recorded);
   if (error) return error;
   for (size_t i = 0; i < json_array_size(recorded); i++)
     is_here = is_here || strcmp(json_string_value(json_array_get(recorded, i)), here) == 0;
@@ -375,6 +377,7 @@ err bundle_write(const spec_experiment *e, store *s, const bundle_options *optio
   err error = NULL;
   *count = (bundle_count){0};
   TRY(add_experiment(&p));
+  TRY(results_find(e, s, &p.results));
   TRY(add_inputs(&p, s));
   TRY(add_runs(&p, s, count));
   TRY(make_manifest(&p, &manifest));
@@ -388,6 +391,7 @@ cleanup:
   json_decref(p.inputs);
   json_decref(p.bases);
   free(p.experiment);
+  free(p.results);
   free(manifest);
   return error;
 }

@@ -66,11 +66,10 @@ static bool has_text(const json_t *list, const char *text) {
   return false;
 }
 
-err recorded_fingerprints(store *s, const spec_experiment *e, const json_t *input,
-                          json_t **recorded) {
+err recorded_fingerprints(store *s, const spec_experiment *e, const store_result *results,
+                          const json_t *input, json_t **recorded) {
   json_t *list = json_array();
-  store_result *results = NULL;
-  err error = list ? results_find(e, s, &results) : mem_error(0, "fingerprints");
+  err error = list ? NULL : mem_error(0, "fingerprints");
   for (size_t i = 0; i < e->cell_count && !error; i++) {
     char *fingerprint;
     if (!is_read(input, &e->cells[i].settings)) continue;
@@ -80,7 +79,6 @@ err recorded_fingerprints(store *s, const spec_experiment *e, const json_t *inpu
       json_array_append_new(list, json_string(fingerprint));
     free(fingerprint);
   }
-  free(results);
   if (error)
     json_decref(list);
   else
@@ -158,7 +156,7 @@ static err compare_sets(differences *all, const char *then, const char *now, con
   if (!error) json_object_update(names, again);
   json_object_foreach(names, name, digest) {
     strbuf what = {0};
-    strbuf_format(&what, "%s %s", "evaluation set", name);
+    strbuf_format(&what, "evaluation set %s", name);
     if (!error)
       error = compare_digests(all, strbuf_string(&what), digest_of(first, name),
                               digest_of(again, name), label);
