@@ -8,23 +8,23 @@
 
 enum { STRIP = 512 };
 
+/* The elements of strip number `strip`, and where they begin. */
+static inline int64_t strip_of(int64_t count, int64_t strip, int64_t *at) {
+  *at = strip * STRIP;
+  return count - *at < STRIP ? count - *at : STRIP;
+}
+
 #ifndef __AVX512F__
 static inline float sigmoid(float x) {
   return 1.0f / (1.0f + cpu_exp(-x));
 }
 
-/* tanh form: x Φ̃(x) = x sigmoid(2u), u = sqrt(2/π) (x + 0.044715 x³). */
-static inline float tanh_inner(float x) {
-  return 1.5957691216057308f * (x + 0.044715f * x * x * x);
-}
-
-static inline float gelu_tanh(float x) {
-  return x * sigmoid(tanh_inner(x));
-}
-
-static inline float gelu_tanh_slope(float x) {
-  float s = sigmoid(tanh_inner(x));
-  return s + x * s * (1.0f - s) * 1.5957691216057308f * (1.0f + 0.134145f * x * x);
+/* tanh form: x Φ̃(x) = x sigmoid(2u), u = sqrt(2/π) (x + 0.044715 x³). Each of these returns the
+ * activation and its slope; either costs nothing if it is not used. */
+static inline float gelu_tanh(float x, float *slope) {
+  float s = sigmoid(1.5957691216057308f * (x + 0.044715f * x * x * x));
+  *slope = s + x * s * (1.0f - s) * 1.5957691216057308f * (1.0f + 0.134145f * x * x);
+  return x * s;
 }
 
 /* Φ(x) = erfc(-x / sqrt(2)) / 2, without the cancellation of 1 + erf, and vectorised, as the C
@@ -46,90 +46,36 @@ static inline float normal_cdf(float x) {
   return x < 0 ? tail : 1.0f - tail;
 }
 
-static inline float gelu_erf(float x) {
-  return x * normal_cdf(x);
+static inline float gelu_erf(float x, float *slope) {
+  float cdf = normal_cdf(x);
+  *slope = cdf + x * 0.39894228f * cpu_exp(-0.5f * x * x);
+  return x * cdf;
 }
 
-static inline float gelu_erf_slope(float x) {
-  return normal_cdf(x) + x * 0.39894228f * cpu_exp(-0.5f * x * x);
-}
-
-static inline float quick_gelu(float x) {
-  return x * sigmoid(1.702f * x);
-}
-
-static inline float quick_gelu_slope(float x) {
+static inline float quick_gelu(float x, float *slope) {
   float s = sigmoid(1.702f * x);
-  return s + 1.702f * x * s * (1.0f - s);
+  *slope = s + 1.702f * x * s * (1.0f - s);
+  return x * s;
 }
-
-#define FOR_STRIPS(body)                                                                           \
-  _Pragma("omp parallel for schedule(static)") for (int64_t strip = 0;                             \
-                                                    strip < (count + STRIP - 1) / STRIP;           \
-                                                    strip++) {                                     \
-    int64_t at = strip * STRIP, n = count - at < STRIP ? count - at : STRIP;                       \
-    float own_x[STRIP], own_y[STRIP];                                                              \
-    const float *x = cpu_read(pre, at, n, own_x);                                                  \
-    body cpu_written(c, at, n, y);                                                                 \
-  }
 
 #define FORWARD(function)                                                                          \
-  FOR_STRIPS(float *y = cpu_write(c, at, own_y);                                                   \
-             _Pragma("omp simd") for (int64_t i = 0; i < n; i++) y[i] = function(x[i]);)
+  _Pragma("omp simd") for (int64_t i = 0; i < n; i++) {                                            \
+    float slope;                                                                                   \
+    y[i] = function(x[i], &slope);                                                                 \
+  }
 
 #define BACKWARD(function)                                                                         \
-  FOR_STRIPS(float *y = cpu_write(c, at, own_y); const float *dy = cpu_read(c, at, n, own_y);      \
-             _Pragma("omp simd") for (int64_t i = 0; i < n; i++) y[i] = dy[i] * function(x[i]);)
-#else
-/* Elements from `at` on, of constant type and activation: c = act(pre), or c *= act'(pre). */
-WIDE_INLINE void wide_strip(const ops_type type, const ops_activation activation,
-                            const bool is_gradient, ops_buffer pre, ops_buffer c, int64_t at,
-                            int64_t count) {
-  const bool is_rough = type == OPS_BF16;
-  for (int64_t i = at; i < at + count; i += 16) {
-    const __mmask16 lanes = wide_first(at + count - i);
-    __m512 x = wide_read(type, pre, i, lanes);
-    __m512 y = is_gradient ? _mm512_mul_ps(wide_read(type, c, i, lanes),
-                                           wide_activation_slope(activation, x))
-                           : wide_activation(activation, is_rough, x);
-    wide_write(type, c, i, lanes, y);
+  _Pragma("omp simd") for (int64_t i = 0; i < n; i++) {                                            \
+    float slope;                                                                                   \
+    y[i] = function(x[i], &slope);                                                                 \
+    dx[i] = dy[i] * slope;                                                                         \
   }
-}
 
-static void activate_wide(const ops_activation activation, const bool is_gradient, int64_t count,
-                          ops_buffer pre, ops_buffer c) {
-#define WIDE_STRIPS(type, activation)                                                              \
-  _Pragma("omp parallel for schedule(static)") for (int64_t at = 0; at < count; at += STRIP) {     \
-    const int64_t n = count - at < STRIP ? count - at : STRIP;                                     \
-    if (is_gradient)                                                                               \
-      wide_strip(type, activation, true, pre, c, at, n);                                           \
-    else                                                                                           \
-      wide_strip(type, activation, false, pre, c, at, n);                                          \
-  }
-#define WIDE_ACTIVATION(activation)                                                                \
-  if (pre.type == OPS_BF16) {                                                                      \
-    WIDE_STRIPS(OPS_BF16, activation)                                                              \
-  } else {                                                                                         \
-    WIDE_STRIPS(OPS_F32, activation)                                                               \
-  }
-  switch (activation) {
-  case OPS_GELU_TANH:
-    WIDE_ACTIVATION(OPS_GELU_TANH) break;
-  case OPS_GELU_ERF:
-    WIDE_ACTIVATION(OPS_GELU_ERF) break;
-  case OPS_QUICK_GELU:
-    WIDE_ACTIVATION(OPS_QUICK_GELU) break;
-  }
-}
-#endif
-
-err CPU_KERNEL(activate)(ops *o, const ops_activate *a) {
-  const int64_t count = a->count;
-  const ops_buffer pre = a->pre, c = a->c;
-  (void)o;
-#ifdef __AVX512F__
-  activate_wide(a->activation, false, count, pre, c);
-#else
+/* The elements of a strip: c = act(pre). */
+static void activate_strip(const ops_activate *a, int64_t at, int64_t n) {
+  float own_x[STRIP], own_y[STRIP];
+  const float *x = cpu_read(a->pre, at, n, own_x);
+  float *y = cpu_write(a->c, at, own_y);
   switch (a->activation) {
   case OPS_GELU_TANH:
     FORWARD(gelu_tanh) break;
@@ -138,22 +84,89 @@ err CPU_KERNEL(activate)(ops *o, const ops_activate *a) {
   case OPS_QUICK_GELU:
     FORWARD(quick_gelu) break;
   }
+  cpu_written(a->c, at, n, y);
+}
+
+/* c *= act'(pre), and activated = act(pre), if present. */
+static void gradient_strip(const ops_gemm *g, int64_t at, int64_t n) {
+  float own_x[STRIP], own_y[STRIP], own_dx[STRIP];
+  const float *x = cpu_read(g->pre, at, n, own_x);
+  float *y = g->activated.data ? cpu_write(g->activated, at, own_y) : own_y;
+  float *dx = cpu_write(g->c, at, own_dx);
+  const float *dy = cpu_read(g->c, at, n, own_dx);
+  switch (g->activation) {
+  case OPS_GELU_TANH:
+    BACKWARD(gelu_tanh) break;
+  case OPS_GELU_ERF:
+    BACKWARD(gelu_erf) break;
+  case OPS_QUICK_GELU:
+    BACKWARD(quick_gelu) break;
+  }
+  cpu_written(g->c, at, n, dx);
+  if (g->activated.data) cpu_written(g->activated, at, n, y);
+}
+#else
+/* 16 elements at a time, of constant type and activation. */
+WIDE_INLINE void wide_activate(const ops_type type, const ops_activation activation,
+                               const ops_activate *a, int64_t at, int64_t count) {
+  for (int64_t i = at; i < at + count; i += 16) {
+    const __mmask16 lanes = wide_first(at + count - i);
+    __m512 slope, x = wide_read(type, a->pre, i, lanes);
+    wide_write(type, a->c, i, lanes, wide_activation(activation, type == OPS_BF16, x, &slope));
+  }
+}
+
+WIDE_INLINE void wide_gradient(const ops_type type, const ops_activation activation,
+                               const ops_gemm *g, int64_t at, int64_t count) {
+  for (int64_t i = at; i < at + count; i += 16) {
+    const __mmask16 lanes = wide_first(at + count - i);
+    __m512 slope, x = wide_read(type, g->pre, i, lanes), dy = wide_read(type, g->c, i, lanes);
+    __m512 y = wide_activation(activation, type == OPS_BF16, x, &slope);
+    wide_write(type, g->c, i, lanes, _mm512_mul_ps(dy, slope));
+    if (g->activated.data) wide_write(type, g->activated, i, lanes, y);
+  }
+}
+
+#define OF_TYPE(function, activation, op)                                                          \
+  (op)->pre.type == OPS_BF16 ? function(OPS_BF16, activation, op, at, n)                           \
+                             : function(OPS_F32, activation, op, at, n)
+#define OF_ACTIVATION(function, op)                                                                \
+  switch ((op)->activation) {                                                                      \
+  case OPS_GELU_TANH:                                                                              \
+    OF_TYPE(function, OPS_GELU_TANH, op);                                                          \
+    break;                                                                                         \
+  case OPS_GELU_ERF:                                                                               \
+    OF_TYPE(function, OPS_GELU_ERF, op);                                                           \
+    break;                                                                                         \
+  case OPS_QUICK_GELU:                                                                             \
+    OF_TYPE(function, OPS_QUICK_GELU, op);                                                         \
+    break;                                                                                         \
+  }
+
+static void activate_strip(const ops_activate *a, int64_t at, int64_t n) {
+  OF_ACTIVATION(wide_activate, a)
+}
+
+static void gradient_strip(const ops_gemm *g, int64_t at,
+                           int64_t n){OF_ACTIVATION(wide_gradient, g)}
 #endif
+
+err CPU_KERNEL(activate)(ops *o, const ops_activate *a) {
+  const int64_t strips = (a->count + STRIP - 1) / STRIP;
+  (void)o;
+#pragma omp parallel for schedule(static)
+  for (int64_t strip = 0; strip < strips; strip++) {
+    int64_t at, count = strip_of(a->count, strip, &at);
+    activate_strip(a, at, count);
+  }
   return NULL;
 }
 
-void CPU_KERNEL(activate_gradient)(ops_activation activation, int64_t count, ops_buffer pre,
-                                   ops_buffer c) {
-#ifdef __AVX512F__
-  activate_wide(activation, true, count, pre, c);
-#else
-  switch (activation) {
-  case OPS_GELU_TANH:
-    BACKWARD(gelu_tanh_slope) break;
-  case OPS_GELU_ERF:
-    BACKWARD(gelu_erf_slope) break;
-  case OPS_QUICK_GELU:
-    BACKWARD(quick_gelu_slope) break;
+void CPU_KERNEL(activate_gradient)(const ops_gemm *g) {
+  const int64_t elements = g->m * g->n, strips = (elements + STRIP - 1) / STRIP;
+#pragma omp parallel for schedule(static)
+  for (int64_t strip = 0; strip < strips; strip++) {
+    int64_t at, count = strip_of(elements, strip, &at);
+    gradient_strip(g, at, count);
   }
-#endif
 }

@@ -23,8 +23,8 @@ typedef struct gemm_cache gemm_cache; /* gemm.c */
 /* The kernels of one variant (table.c). */
 typedef struct {
   ops_table ops; /* all operations except products */
-  /* c *= act'(pre), over `count` elements. */
-  void (*activate_gradient)(ops_activation activation, int64_t count, ops_buffer pre, ops_buffer c);
+  /* c *= act'(pre) over all of c; activated, if present, = act(pre). */
+  void (*activate_gradient)(const ops_gemm *g);
   /* g->a_sums [m] += sum over k of op(a). For a bias gradient: a is stored [k, m]. */
   err (*add_sums)(ops *o, const ops_gemm *g);
   /* Products of our own, or NULL: whether gemm_in_tiles can compute one, all of it. */

@@ -269,6 +269,7 @@ err cpu_gemm(ops *o, const ops_gemm *g) {
   CPU_ASSERT(g->m > 0 && g->n > 0 && g->k > 0);
   CPU_ASSERT(g->narrow_a.scale.data ? g->narrow_b.scale.data != NULL : g->a.type == g->b.type);
   CPU_ASSERT(!g->c_sums.data && !g->c_maximum.data);
+  CPU_ASSERT(!g->activated.data || g->epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT);
   CPU_ASSERT(!g->accumulate || (!g->bias.data && g->epilogue == OPS_EPILOGUE_NONE));
   const cpu_kernels *kernels = cpu_of(o)->kernels;
   if (kernels->multiplies_in_tiles && kernels->multiplies_in_tiles(g))
@@ -280,7 +281,6 @@ err cpu_gemm(ops *o, const ops_gemm *g) {
   const ops_activate activated = {g->activation, g->m * g->n, g->pre, g->c};
   if (keeps_pre) error = kernels->ops.activate(o, &activated);
   if (error) return error;
-  if (g->epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT)
-    kernels->activate_gradient(g->activation, g->m * g->n, g->pre, g->c);
+  if (g->epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT) kernels->activate_gradient(g);
   return g->a_sums.data ? kernels->add_sums(o, g) : NULL;
 }

@@ -58,14 +58,20 @@ AMX_INLINE void finish_row(const ops_gemm *g, const ops_epilogue epilogue,
     __m512i rounded = (__m512i)_mm512_cvtne2ps_pbh(right, left);
     _mm512_mask_storeu_epi16((uint16_t *)g->pre.data + at, columns, rounded);
     wide_of_pair(rounded, &left, &right);
-    left = wide_activation(activation, true, left);
-    right = wide_activation(activation, true, right);
+    __m512 slope;
+    left = wide_activation(activation, true, left, &slope);
+    right = wide_activation(activation, true, right, &slope);
   } else if (epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT) {
-    __m512 x, x_right;
+    __m512 x, x_right, slope, slope_right;
     wide_of_pair(_mm512_maskz_loadu_epi16(columns, (const uint16_t *)g->pre.data + at), &x,
                  &x_right);
-    left = _mm512_mul_ps(left, wide_activation_slope(activation, x));
-    right = _mm512_mul_ps(right, wide_activation_slope(activation, x_right));
+    x = wide_activation(activation, true, x, &slope);
+    x_right = wide_activation(activation, true, x_right, &slope_right);
+    if (g->activated.data)
+      _mm512_mask_storeu_epi16((uint16_t *)g->activated.data + at, columns,
+                               (__m512i)_mm512_cvtne2ps_pbh(x_right, x));
+    left = _mm512_mul_ps(left, slope);
+    right = _mm512_mul_ps(right, slope_right);
   }
   if (g->c.type == OPS_BF16) {
     _mm512_mask_storeu_epi16((uint16_t *)g->c.data + at, columns,

@@ -41,8 +41,7 @@ err CPU_KERNEL(average)(ops *o, int64_t count, ops_buffer x, ops_buffer average,
 err CPU_KERNEL(fill)(ops *o, int64_t count, ops_buffer x, double value);
 err CPU_KERNEL(cast)(ops *o, int64_t count, ops_buffer from, ops_buffer to);
 err CPU_KERNEL(activate)(ops *o, const ops_activate *a);
-void CPU_KERNEL(activate_gradient)(ops_activation activation, int64_t count, ops_buffer pre,
-                                   ops_buffer c);
+void CPU_KERNEL(activate_gradient)(const ops_gemm *g);
 err CPU_KERNEL(add_sums)(ops *o, const ops_gemm *g);
 void CPU_KERNEL(round_operand)(const ops_rounding *r, ops_buffer x);
 err CPU_KERNEL(advance_scales)(ops *o, const ops_scales *s);

@@ -31,12 +31,11 @@ WIDE_INLINE __m512 wide_exp2(__m512 x, const bool is_rough) {
   return _mm512_scalef_ps(p, _mm512_sub_ps(x, r));
 }
 
-/* 1 / (1 + 2^x), for x = -y log2 e the sigmoid of y: to 3 ulp, or if `is_rough` to 7e-5, a
- * thirtieth of what rounding to bf16 changes. NaN for NaN. */
-WIDE_INLINE __m512 wide_gate_of(__m512 x, const bool is_rough) {
+/* 1 / (1 + 2^x), for x = -y log2 e the sigmoid of y: to 3 ulp, or if `is_rough` to 3e-6; NaN for
+ * NaN. rough, if `is_rough`: to 7e-5, a thirtieth of what rounding to bf16 changes. */
+WIDE_INLINE __m512 wide_gate_of(__m512 x, const bool is_rough, __m512 *rough) {
   __m512 d = _mm512_add_ps(wide_exp2(x, is_rough), _mm512_set1_ps(1));
-  __m512 y = _mm512_rcp14_ps(d);
-  if (is_rough) return y;
+  __m512 y = *rough = _mm512_rcp14_ps(d);
   /* where d is infinite, the correction would be NaN */
   const __mmask16 is_finite = _mm512_cmp_ps_mask(x, _mm512_set1_ps(126), _CMP_NGE_UQ);
   return _mm512_maskz_mul_ps(is_finite, y, _mm512_fnmadd_ps(d, y, _mm512_set1_ps(2)));
@@ -62,36 +61,36 @@ WIDE_INLINE __m512 wide_normal_cdf(__m512 x) {
 }
 
 /* GELU is x Φ(x); in its approximate forms x sigmoid(inner(x)), with inner = sqrt(8 / pi) (x +
- * 0.044715 x^3) or, "quick", 1.702 x. Returns the sigmoid; slope: inner's. */
+ * 0.044715 x^3) or, "quick", 1.702 x. Returns the sigmoid, in `rough` too as wide_gate_of gives it;
+ * slope: inner's. */
 WIDE_INLINE __m512 wide_gate(const ops_activation activation, const bool is_rough, __m512 x,
-                             __m512 *slope) {
+                             __m512 *rough, __m512 *slope) {
   const float log2_e = 1.44269504f, linear = 1.5957691216057308f, cubic = linear * 0.044715f;
   if (activation == OPS_QUICK_GELU) {
     *slope = _mm512_set1_ps(1.702f);
-    return wide_gate_of(_mm512_mul_ps(x, _mm512_set1_ps(-1.702f * log2_e)), is_rough);
+    return wide_gate_of(_mm512_mul_ps(x, _mm512_set1_ps(-1.702f * log2_e)), is_rough, rough);
   }
   __m512 square = _mm512_mul_ps(x, x);
   *slope = _mm512_fmadd_ps(square, _mm512_set1_ps(3 * cubic), _mm512_set1_ps(linear));
   __m512 inner =
       _mm512_fmadd_ps(square, _mm512_set1_ps(-cubic * log2_e), _mm512_set1_ps(-linear * log2_e));
-  return wide_gate_of(_mm512_mul_ps(inner, x), is_rough);
+  return wide_gate_of(_mm512_mul_ps(inner, x), is_rough, rough);
 }
 
-WIDE_INLINE __m512 wide_activation(const ops_activation activation, const bool is_rough, __m512 x) {
-  __m512 slope;
-  if (activation == OPS_GELU_ERF) return _mm512_mul_ps(x, wide_normal_cdf(x));
-  return _mm512_mul_ps(x, wide_gate(activation, is_rough, x, &slope));
-}
-
-/* Φ(x) + x φ(x); or s + x s (1 - s) inner'(x), which multiplies an error of s by up to 20. */
-WIDE_INLINE __m512 wide_activation_slope(const ops_activation activation, __m512 x) {
+/* act(x). slope: Φ(x) + x φ(x); or s + x s (1 - s) inner'(x), which multiplies an error of s by up
+ * to 20. Either costs nothing if it is not used, and act(x) has the same bits with both. */
+WIDE_INLINE __m512 wide_activation(const ops_activation activation, const bool is_rough, __m512 x,
+                                   __m512 *slope) {
   if (activation == OPS_GELU_ERF) {
     __m512 exponent = _mm512_mul_ps(_mm512_mul_ps(x, x), _mm512_set1_ps(-0.5f * 1.44269504f));
     __m512 density = _mm512_mul_ps(wide_exp2(exponent, false), _mm512_set1_ps(0.39894228f));
-    return _mm512_fmadd_ps(x, density, wide_normal_cdf(x));
+    __m512 cdf = wide_normal_cdf(x);
+    *slope = _mm512_fmadd_ps(x, density, cdf);
+    return _mm512_mul_ps(x, cdf);
   }
-  __m512 slope, s = wide_gate(activation, false, x, &slope);
-  return _mm512_fmadd_ps(_mm512_mul_ps(x, _mm512_fnmadd_ps(s, s, s)), slope, s);
+  __m512 inner, rough, s = wide_gate(activation, is_rough, x, &rough, &inner);
+  *slope = _mm512_fmadd_ps(_mm512_mul_ps(x, _mm512_fnmadd_ps(s, s, s)), inner, s);
+  return _mm512_mul_ps(x, is_rough ? rough : s);
 }
 
 /* ---- bf16 ---- */
@@ -142,6 +141,13 @@ WIDE_INLINE void wide_write(const ops_type type, ops_buffer b, int64_t at, __mma
     _mm512_mask_storeu_ps((float *)b.data + at, lanes, value);
   else
     _mm256_mask_storeu_epi16((uint16_t *)b.data + at, lanes, wide_to_bf16(value));
+}
+
+/* The same, and returns the value as stored. */
+WIDE_INLINE __m512 wide_stored(const ops_type type, ops_buffer b, int64_t at, __mmask16 lanes,
+                               __m512 value) {
+  wide_write(type, b, at, lanes, value);
+  return type == OPS_F32 ? value : wide_of_bf16(wide_to_bf16(value));
 }
 
 #endif

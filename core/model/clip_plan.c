@@ -31,6 +31,7 @@ static tower_extent extent_of(const tower_shape *shape, const clip_types *types,
       .tokens = tokens,
       .chunk = tower_chunk(shape, tokens, u->batch, types->compute, types->chunk_bytes),
       .is_kept = u->is_kept,
+      .gives_outputs = !is_device(types),
       .compute = types->compute,
       .master = types->master,
       .is_narrow = types->is_narrow};

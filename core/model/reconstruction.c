@@ -76,6 +76,7 @@ void reconstruction_lay_out(reconstruction_buffers *b, const clip_config *c, con
                                 .tokens = e.tokens,
                                 .chunk = e.chunk,
                                 .is_kept = true,
+                                .gives_outputs = types->chunk_bytes > 0,
                                 .compute = types->compute,
                                 .master = types->master,
                                 .is_narrow = types->is_narrow,

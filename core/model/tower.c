@@ -151,10 +151,11 @@ void tower_lay_out(tower_activations *a, const tower_shape *s, const tower_exten
                            .recompute = recompute,
                            .shared_row = kept_rows};
   if (recompute) kept_rows += chunk_rows;
-  const bool drops_norms = e->is_kept && s->recompute_level >= TOWER_RECOMPUTE_NORMS;
-  const bool drops_hidden = e->is_kept && s->recompute_level >= TOWER_RECOMPUTE_ACTIVATIONS;
-  a->are_norms_shared = drops_norms || (e->is_kept && e->is_narrow);
-  a->is_hidden_shared = drops_hidden || (e->is_kept && e->is_narrow);
+  const bool is_given = e->gives_outputs || e->is_narrow;
+  a->gives_outputs = e->is_kept && e->gives_outputs;
+  a->are_norms_shared = e->is_kept && (is_given || s->recompute_level >= TOWER_RECOMPUTE_NORMS);
+  a->is_hidden_shared =
+      e->is_kept && (is_given || s->recompute_level >= TOWER_RECOMPUTE_ACTIVATIONS);
   int64_t norm_rows = a->are_norms_shared ? chunk_rows : kept_rows;
   int64_t hidden_rows = a->is_hidden_shared ? chunk_rows : kept_rows;
   a->x = ops_cut(block, compute, (e->is_kept ? s->layers + 1 : 1) * rows * s->width);

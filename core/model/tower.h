@@ -22,7 +22,8 @@
 #include "ops/ops.h"
 
 /* What the backward pass recomputes in every block: nothing; the outputs of the layer norms (2 of
- * 16 widths per token); these and the activation's output (6 of 16). */
+ * 16 widths per token); these and the activation's output (6 of 16). Where the gradients give these
+ * outputs again (ops.chunk_bytes), they are never kept. */
 typedef enum { TOWER_KEEP_ALL, TOWER_RECOMPUTE_NORMS, TOWER_RECOMPUTE_ACTIVATIONS } tower_recompute;
 
 typedef struct {
@@ -74,7 +75,8 @@ typedef struct {
 /* Sizes for laying out activations: up to `batch` samples of `tokens` tokens, `chunk` at once. */
 typedef struct {
   int64_t batch, tokens, chunk;
-  bool is_kept; /* for backward: one set a layer; else one chunk's, shared by all layers */
+  bool is_kept;       /* for backward: one set a layer; else one chunk's, shared by all layers */
+  bool gives_outputs; /* ops.chunk_bytes: the gradients of norms and activations do */
   ops_type compute, master;
   bool is_narrow;        /* dense layers are computed in 8 bits; chunk is then batch */
   int64_t lone_elements; /* then: the most of an operand of a dense layer outside the blocks, other
@@ -89,6 +91,7 @@ typedef struct {
   int64_t shared_row; /* where that is */
   bool are_norms_shared; /* norm1 and norm2 are one chunk's, of the most recently computed layer */
   bool is_hidden_shared; /* and so is hidden */
+  bool gives_outputs;    /* both are, and written again by the backward pass with the gradients */
   ops_buffer x, norm1, qkv, attended, middle, norm2, pre, hidden, last;
   ops_buffer mean1, rstd1, mean2, rstd2, mean_last, rstd_last, lse;
   ops_buffer pooled;     /* [batch, width] */

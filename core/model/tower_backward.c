@@ -22,31 +22,32 @@ static ops_buffer norm_maximum(const tower_pass *p, int64_t site, const tower_de
   return tower_drops(p, site) ? (ops_buffer){0} : tower_output_maximum(p, d, tower_rows(p));
 }
 
-/* What the gradient of a norm writes besides dx, about dx. */
+/* What the gradient of a norm writes besides dx: about dx, and whether the norm's output again. */
 typedef struct {
   ops_buffer sums, maximum;
-} dx_extras;
+  bool gives_output;
+} norm_extras;
 
-static dx_extras extras_for(const tower_pass *p, int64_t site, tower_dense d) {
-  dx_extras extras = {.maximum = norm_maximum(p, site, &d)};
+static norm_extras extras_for(const tower_pass *p, int64_t site, tower_dense d) {
+  norm_extras extras = {.maximum = norm_maximum(p, site, &d)};
   extras.sums = take_norm_sums(p, site, &d);
   return extras;
 }
 
 /* For the layer before the norm of block `layer`: fc2 of the previous block. */
-static dx_extras extras_before(const tower_pass *p, int64_t layer) {
-  if (layer == 0) return (dx_extras){0};
+static norm_extras extras_before(const tower_pass *p, int64_t layer) {
+  if (layer == 0) return (norm_extras){0};
   return extras_for(p, tower_mlp_site(layer - 1), tower_fc2(p->t, layer - 1));
 }
 
 /* For the norm between block `layer`'s attention and MLP. */
-static dx_extras extras_between(const tower_pass *p, int64_t layer) {
+static norm_extras extras_between(const tower_pass *p, int64_t layer) {
   return extras_for(p, tower_attention_site(layer), tower_out(p->t, layer));
 }
 
 /* From a->dnorm to a->dx, which also provides dresidual, if there is one. */
 static err norm_gradient(const tower_pass *p, const tower_norm *n, ops_buffer dresidual,
-                         dx_extras extras) {
+                         norm_extras extras) {
   const tower_weights *w = p->w;
   ops_layer_norm_gradient op = {.rows = tower_rows(p),
                                 .width = p->t->shape.width,
@@ -61,6 +62,10 @@ static err norm_gradient(const tower_pass *p, const tower_norm *n, ops_buffer dr
                                 .dbeta = ops_at(w->gradients, n->beta),
                                 .dx_sums = extras.sums,
                                 .dx_maximum = extras.maximum};
+  if (extras.gives_output) {
+    op.y = n->y;
+    op.beta = ops_at(w->master, n->beta);
+  }
   return w->o->call->layer_norm_gradient(w->o, &op);
 }
 
@@ -105,15 +110,16 @@ static err recompute_hidden(const tower_pass *p, int64_t layer) {
 /* Recomputes the buffers that the blocks share, from the sums and the activation's input, which are
  * kept. */
 static err recompute_shared(const tower_pass *p, int64_t layer) {
+  if (p->a->gives_outputs) return NULL; /* the gradients do that */
   err error = p->a->are_norms_shared ? recompute_norms(p, layer) : NULL;
   return error || !p->a->is_hidden_shared ? error : recompute_hidden(p, layer);
 }
 
-/* Recomputes what block `layer` did not keep, from its input. */
+/* Recomputes what block `layer` did not keep, from its input, but for what its gradients give. */
 static err recompute_block(const tower_pass *p, int64_t layer) {
   const tower_norm before = tower_norm_before(p, layer);
   err error = recompute_norm1(p, layer, &before);
-  return error ? error : tower_block_inner(p, layer);
+  return error ? error : tower_block_inner(p, layer, !p->a->gives_outputs);
 }
 
 /* Through a norm and the residual around it. a->dnorm: the gradient of its output, from the branch;
@@ -121,7 +127,7 @@ static err recompute_block(const tower_pass *p, int64_t layer) {
  * after the norm (post-norm) joins the branch first. is_embedded: the embeddings' dropout follows
  * this norm. */
 static err join_residual(const tower_pass *p, const tower_norm *n, bool is_embedded,
-                         dx_extras extras) {
+                         norm_extras extras) {
   const tower_activations *a = p->a;
   if (!p->t->shape.is_post_norm) return norm_gradient(p, n, a->dx, extras);
   ops_dropout sum = {.samples = p->count,
@@ -132,6 +138,27 @@ static err join_residual(const tower_pass *p, const tower_norm *n, bool is_embed
   err error = p->w->o->call->dropout(p->w->o, &sum);
   if (!error && is_embedded) error = tower_drop(p, TOWER_EMBEDDINGS_SITE, a->dnorm, a->dnorm);
   return error ? error : norm_gradient(p, n, (ops_buffer){0}, extras);
+}
+
+/* Through the dense layer `d`, whose dy is there, and block `layer`'s norm n, whose output d reads,
+ * and the residual around it. */
+static err through_norm(const tower_pass *p, int64_t layer, const tower_dense_pass *d,
+                        const tower_norm *n, bool is_embedded, norm_extras extras) {
+  err error = NULL;
+  const tower_activations *a = p->a;
+  extras.gives_output = a->gives_outputs && layer >= a->recompute;
+  if (!extras.gives_output) {
+    TRY(tower_dense_gradient(p, d, (ops_gemm){.c = a->dnorm}));
+    TRY(join_residual(p, n, is_embedded, extras));
+    goto cleanup;
+  }
+  TRY(tower_input_gradient(p, d, (ops_gemm){.c = a->dnorm}));
+  TRY(join_residual(p, n, is_embedded, extras));
+  if (is_embedded && p->t->shape.is_post_norm)
+    TRY(tower_drop(p, TOWER_EMBEDDINGS_SITE, n->y, n->y));
+  TRY(tower_weight_gradient(p, d));
+cleanup:
+  return error;
 }
 
 /* The gradient of what a branch added to the sum whose gradient is a->dx. */
@@ -172,9 +199,14 @@ static err mlp_backward(const tower_pass *p, int64_t layer) {
     fc1.has_maximum = dpre.c_maximum.data != NULL;
   }
   TRY(branch_gradient(p, tower_mlp_site(layer), &fc2.dy));
-  TRY(tower_dense_gradient(p, &fc2, dpre));
-  TRY(tower_dense_gradient(p, &fc1, (ops_gemm){.c = a->dnorm}));
-  TRY(join_residual(p, &between, false, extras_between(p, layer)));
+  if (a->gives_outputs) {
+    dpre.activated = at.hidden;
+    TRY(tower_input_gradient(p, &fc2, dpre));
+    TRY(tower_weight_gradient(p, &fc2));
+  } else {
+    TRY(tower_dense_gradient(p, &fc2, dpre));
+  }
+  TRY(through_norm(p, layer, &fc1, &between, false, extras_between(p, layer)));
 cleanup:
   return error;
 }
@@ -205,8 +237,7 @@ static err attention_backward(const tower_pass *p, int64_t layer) {
   if (!qkv.is_rounded) attend.dqkv_maximum = tower_output_maximum(p, &qkv.d, rows);
   qkv.has_maximum = attend.dqkv_maximum.data != NULL;
   TRY(p->w->o->call->attention_gradient(p->w->o, &attend));
-  TRY(tower_dense_gradient(p, &qkv, (ops_gemm){.c = a->dnorm}));
-  TRY(join_residual(p, &before, layer == 0, extras_before(p, layer)));
+  TRY(through_norm(p, layer, &qkv, &before, layer == 0, extras_before(p, layer)));
 cleanup:
   return error;
 }

@@ -20,25 +20,26 @@ static err project_qkv(const tower_pass *p, int64_t layer) {
 
 /* From norm2 to the hidden layer. In 8 bits the activation is computed while its result is rounded,
  * and not stored in 16 bits. */
-static err mlp_inner(const tower_pass *p, int64_t layer) {
+static err mlp_inner(const tower_pass *p, int64_t layer, bool is_activated) {
   const tower_place at = tower_place_of(p, layer);
   const tower_dense to_hidden = tower_fc1(p->t, layer), from_hidden = tower_fc2(p->t, layer);
   const int64_t rows = tower_rows(p);
   const bool is_narrow = tower_narrows(p, &from_hidden, rows);
   const tower_norm between = tower_norm_between(p, layer);
   const tower_rounding hidden = {.x = at.pre, .turned = at.hidden_turned, .is_activated = true};
-  ops_gemm fc1 = tower_dense_op(p, &to_hidden, rows, at.norm2, is_narrow ? at.pre : at.hidden);
-  if (!is_narrow) {
+  const bool has_epilogue = is_activated && !is_narrow;
+  ops_gemm fc1 = tower_dense_op(p, &to_hidden, rows, at.norm2, has_epilogue ? at.hidden : at.pre);
+  if (has_epilogue) {
     fc1.epilogue = OPS_EPILOGUE_ACTIVATION;
     fc1.activation = p->t->shape.activation;
     fc1.pre = at.pre;
   }
   err error = tower_round_norm(p, &to_hidden, &between, at.norm2_turned, false);
   if (!error) error = tower_multiply(p, &to_hidden, &fc1);
-  return error ? error : tower_round(p, &from_hidden, rows, hidden);
+  return error || !is_activated ? error : tower_round(p, &from_hidden, rows, hidden);
 }
 
-err tower_block_inner(const tower_pass *p, int64_t layer) {
+err tower_block_inner(const tower_pass *p, int64_t layer, bool is_activated) {
   err error = NULL;
   const tower_shape *s = &p->t->shape;
   ops *o = p->w->o;
@@ -58,7 +59,7 @@ err tower_block_inner(const tower_pass *p, int64_t layer) {
   TRY(tower_multiply(p, &to_out, &out));
   TRY(tower_drop(p, tower_attention_site(layer), p->a->delta, p->a->delta));
   TRY(add_and_normalize(p, &between, s->is_post_norm ? at.norm1 : tower_stream(p, layer)));
-  TRY(mlp_inner(p, layer));
+  TRY(mlp_inner(p, layer, is_activated));
 cleanup:
   return error;
 }
@@ -68,7 +69,7 @@ static err block_forward(const tower_pass *p, int64_t layer) {
   const tower_place at = tower_place_of(p, layer);
   const tower_dense layer2 = tower_fc2(p->t, layer);
   ops_gemm fc2 = tower_dense_op(p, &layer2, tower_rows(p), at.hidden, p->a->delta);
-  err error = tower_block_inner(p, layer);
+  err error = tower_block_inner(p, layer, true);
   if (!error) error = tower_multiply(p, &layer2, &fc2);
   return error ? error : tower_drop(p, tower_mlp_site(layer), p->a->delta, p->a->delta);
 }

@@ -151,24 +151,43 @@ static err narrow_gradient(const tower_pass *p, const tower_dense_pass *of, ops_
   return error;
 }
 
-err tower_dense_gradient(const tower_pass *p, const tower_dense_pass *of, ops_gemm into) {
+static ops_gemm weight_gradient(const tower_pass *p, const tower_dense_pass *of) {
   const tower_weights *w = p->w;
   const tower_dense *d = &of->d;
-  ops_gemm dweight = {.m = d->out,
-                      .n = d->in,
-                      .k = of->rows,
-                      .transpose_a = true,
-                      .accumulate = tower_accumulates(p),
-                      .a = of->dy,
-                      .b = of->x,
-                      .c = ops_at(w->gradients, d->weight),
-                      .a_sums = d->bias < 0 ? (ops_buffer){0} : ops_at(w->gradients, d->bias)};
+  return (ops_gemm){.m = d->out,
+                    .n = d->in,
+                    .k = of->rows,
+                    .transpose_a = true,
+                    .accumulate = tower_accumulates(p),
+                    .a = of->dy,
+                    .b = of->x,
+                    .c = ops_at(w->gradients, d->weight),
+                    .a_sums = d->bias < 0 ? (ops_buffer){0} : ops_at(w->gradients, d->bias)};
+}
+
+static ops_gemm input_gradient(const tower_pass *p, const tower_dense_pass *of, ops_gemm into) {
   into.m = of->rows;
-  into.n = d->in;
-  into.k = d->out;
+  into.n = of->d.in;
+  into.k = of->d.out;
   into.a = of->dy;
-  into.b = ops_at(w->working, d->weight);
-  err error = tower_narrows(p, d, of->rows) ? narrow_gradient(p, of, &dweight, &into) : NULL;
-  if (!error) error = w->o->call->gemm(w->o, &dweight);
-  return error ? error : w->o->call->gemm(w->o, &into);
+  into.b = ops_at(p->w->working, of->d.weight);
+  return into;
+}
+
+err tower_dense_gradient(const tower_pass *p, const tower_dense_pass *of, ops_gemm into) {
+  ops *o = p->w->o;
+  ops_gemm dweight = weight_gradient(p, of), dx = input_gradient(p, of, into);
+  err error = tower_narrows(p, &of->d, of->rows) ? narrow_gradient(p, of, &dweight, &dx) : NULL;
+  if (!error) error = o->call->gemm(o, &dweight);
+  return error ? error : o->call->gemm(o, &dx);
+}
+
+err tower_input_gradient(const tower_pass *p, const tower_dense_pass *of, ops_gemm into) {
+  const ops_gemm dx = input_gradient(p, of, into);
+  return p->w->o->call->gemm(p->w->o, &dx);
+}
+
+err tower_weight_gradient(const tower_pass *p, const tower_dense_pass *of) {
+  const ops_gemm dweight = weight_gradient(p, of);
+  return p->w->o->call->gemm(p->w->o, &dweight);
 }

@@ -108,9 +108,14 @@ typedef struct {
   ops_buffer turned;    /* x in 8 bits; absent: it is rounded again */
   ops_buffer pre, sums; /* of a dy that is still to pass through the activation (ops_rounding) */
 } tower_dense_pass;
-/* `into` names dx and may carry an epilogue for it. */
+/* `into` names dx and may carry an epilogue for it. dweight is computed first, so that dx may take
+ * the place of x. */
 err tower_dense_gradient(const tower_pass *p, const tower_dense_pass *of,
                          ops_gemm into) ERR_MUST_CHECK;
+/* One after the other, in 16 or 32 bits: for an x that is there only after dx. */
+err tower_input_gradient(const tower_pass *p, const tower_dense_pass *of,
+                         ops_gemm into) ERR_MUST_CHECK;
+err tower_weight_gradient(const tower_pass *p, const tower_dense_pass *of) ERR_MUST_CHECK;
 
 ops_attention tower_attention(const tower_pass *p, const tower_place *at);
 ops_pool tower_pooling(const tower_pass *p);
@@ -128,7 +133,7 @@ static inline int64_t tower_mlp_site(int64_t layer) {
 }
 
 /* tower_forward.c: one block, from norm1 (already there) to the hidden layer of the MLP, in 8 bits
- * also rounded. */
-err tower_block_inner(const tower_pass *p, int64_t layer) ERR_MUST_CHECK;
+ * also rounded; only to the input of its activation if not is_activated. */
+err tower_block_inner(const tower_pass *p, int64_t layer, bool is_activated) ERR_MUST_CHECK;
 
 #endif

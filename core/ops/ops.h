@@ -126,6 +126,8 @@ typedef struct {
   ops_epilogue epilogue;
   ops_activation activation;
   ops_buffer pre;       /* [m,n] compute, for the activation epilogues */
+  ops_buffer activated; /* with OPS_EPILOGUE_ACTIVATION_GRADIENT: [m,n] compute, or absent (ops.
+                         * chunk_bytes): = act(pre), with the bits of the epilogue ACTIVATION */
   ops_buffer c_maximum; /* with OPS_EPILOGUE_ACTIVATION_GRADIENT */
 } ops_gemm;
 
@@ -137,7 +139,8 @@ typedef struct {
 } ops_activate;
 
 /* y [rows,width] = layer norm of x (+ residual). Biased variance, eps inside the root.
- * With a residual, `sum` receives x + residual; sum may be the same memory as either. */
+ * With a residual, `sum` receives x + residual; sum may be the same memory as either. Whether the
+ * norm is that of the sum as stored, or before it is rounded, is the backend's choice. */
 typedef struct {
   int64_t rows, width;
   double eps;
@@ -162,6 +165,9 @@ typedef struct {
   ops_buffer dgamma, dbeta; /* [width] master, += */
   ops_buffer dx_sums;       /* OPS_SUMS_NORM: [width] master, or absent */
   ops_buffer dx_maximum;
+  /* Both, or absent (ops.chunk_bytes): y compute = the norm's output, with the bits of
+   * ops_layer_norm. */
+  ops_buffer y, beta;
 } ops_layer_norm_gradient;
 
 /* softmax(q kᵀ / sqrt(head_width)) v for every image and head.
@@ -461,12 +467,16 @@ typedef struct {
 struct ops {
   const ops_table *call;
   ops_type compute, master;
-  int64_t chunk_bytes; /* activations of a chunk of samples should fit in this; 0: do not chunk */
-  bool is_narrow;      /* dense layers are computed in 8 bits; compute is then bf16, and chunk_bytes
-                        * 0, so that one factor is that of a whole operand */
-  int threads;         /* of the CPU backend */
-  char device[128];    /* the device's own name, "" for the CPU */
-  char kernels[32];    /* variant of our own kernels (base/processor.h); "" if there is only one */
+  /* Activations of a chunk of samples should fit in this, a cache; 0: do not chunk. A backend that
+   * chunks also gives the outputs of norms and activations again with their gradients, which read
+   * the same inputs, so that they need not be kept: ops_layer_norm_gradient.y, ops_gemm.activated.
+   */
+  int64_t chunk_bytes;
+  bool is_narrow;   /* dense layers are computed in 8 bits; compute is then bf16, and chunk_bytes
+                     * 0, so that one factor is that of a whole operand */
+  int threads;      /* of the CPU backend */
+  char device[128]; /* the device's own name, "" for the CPU */
+  char kernels[32]; /* variant of our own kernels (base/processor.h); "" if there is only one */
   const struct ops_plugin *plugin; /* that created it (device.h); NULL in tests' own backends */
   void *state;                     /* the backend's own */
 };

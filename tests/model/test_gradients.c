@@ -95,7 +95,7 @@ static void the_summarys_differences_match_finite_differences(void **state) {
   s.image_recompute = 2, s.text_recompute = 2;
   check_all_gradients(&s);
   s.image_recompute = RECOMPUTE_NORMS, s.text_recompute = RECOMPUTE_ACTIVATIONS;
-  check_all_gradients(&s);
+  check_gradients_chunked(&s, KEPT);
   settings_free(&s);
 }
 
@@ -332,32 +332,48 @@ static void check_gradient_cache(settings s) {
   settings_free(&s);
 }
 
-/* The same ops on the same numbers: not one bit may differ. */
-static void recomputed_blocks_give_the_same_bits(void **state) {
+static double run_backward(fixture *f) {
+  double loss;
+  assert_ok(clip_clear_gradients(f->model));
+  assert_ok(clip_forward(f->model, &f->inputs, 0, true));
+  assert_ok(clip_loss(f->model, BATCH, &loss));
+  assert_ok(clip_backward(f->model, 0, BATCH));
+  return loss;
+}
+
+static void check_same_bits(fixture *a, const settings *s, int64_t chunk_bytes, double loss) {
+  fixture b = make_chunked(s, chunk_bytes);
+  assert_true(run_backward(&b) == loss);
+  assert_memory_equal(clip_weights(b.model)->gradients.data, clip_weights(a->model)->gradients.data,
+                      (size_t)clip_params(b.model)->total * sizeof(double));
+  unmake(&b);
+}
+
+/* The same ops on the same numbers: not one bit may differ, at any level of recomputation, whether
+ * outputs of norms and activations are kept or given again by their gradients. */
+static void what_is_recomputed_has_the_same_bits(void **state) {
   (void)state;
-  settings s = small_settings(true);
-  fixture kept = make(&s);
-  double loss, again;
-  assert_ok(clip_clear_gradients(kept.model));
-  assert_ok(clip_forward(kept.model, &kept.inputs, 0, true));
-  assert_ok(clip_loss(kept.model, BATCH, &loss));
-  assert_ok(clip_backward(kept.model, 0, BATCH));
-  int64_t total = clip_params(kept.model)->total;
-  /* from all blocks by name to more than there are */
-  for (int64_t blocks = RECOMPUTE_BLOCKS; blocks <= s.image_layers + 1; blocks++) {
-    s.image_recompute = s.text_recompute = blocks;
-    fixture f = make(&s);
-    assert_ok(clip_clear_gradients(f.model));
-    assert_ok(clip_forward(f.model, &f.inputs, 0, true));
-    assert_ok(clip_loss(f.model, BATCH, &again));
-    assert_ok(clip_backward(f.model, 0, BATCH));
-    assert_true(again == loss);
-    assert_memory_equal(clip_weights(f.model)->gradients.data,
-                        clip_weights(kept.model)->gradients.data, (size_t)total * sizeof(double));
-    unmake(&f);
+  for (int variant = 0; variant < 4; variant++) {
+    settings s = variant == 1   ? summary_settings() /* post-norm, dropout before the first block */
+                 : variant == 2 ? reconstruction_settings(false)
+                                : small_settings(true);
+    if (variant == 3) s.text_post_norm = true, s.text_dropout = 0.3;
+    fixture kept = make_chunked(&s, KEPT), chunked = make(&s);
+    const double loss = run_backward(&kept), of_chunks = run_backward(&chunked);
+    assert_true(fabs(loss - of_chunks) < 1e-12);
+    check_same_bits(&kept, &s, ONE_CHUNK, loss);
+    /* from all blocks by name to more than there are */
+    const int64_t levels[] = {RECOMPUTE_NORMS, RECOMPUTE_ACTIVATIONS, RECOMPUTE_BLOCKS, 1, 2, 3};
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+      s.image_recompute = s.text_recompute = levels[i];
+      check_same_bits(&kept, &s, KEPT, loss);
+      check_same_bits(&kept, &s, ONE_CHUNK, loss);
+      check_same_bits(&chunked, &s, SEVERAL_CHUNKS, of_chunks);
+    }
+    unmake(&kept);
+    unmake(&chunked);
+    settings_free(&s);
   }
-  unmake(&kept);
-  settings_free(&s);
 }
 
 /* Softmax cross-entropy both ways, written out directly on the embeddings. */
@@ -473,7 +489,7 @@ int main(void) {
       cmocka_unit_test(dropout_is_in_training_alone),
       cmocka_unit_test(pixel_gradients_match_differences),
       cmocka_unit_test(a_gradient_cache_gives_the_whole_batch_gradient),
-      cmocka_unit_test(recomputed_blocks_give_the_same_bits),
+      cmocka_unit_test(what_is_recomputed_has_the_same_bits),
       cmocka_unit_test(the_loss_equals_its_definition),
       cmocka_unit_test(dropped_patches_never_reach_the_encoder),
   };

@@ -120,6 +120,18 @@ static void check_activations(int64_t m, int64_t n, int64_t k) {
     r.c = dx.reference, t.c = dx.tested;
     RUN(gemm, &r, &t);
     pair_check(&dx, 2 * pair_bound(), "activation gradient");
+    if (pair_tested->chunk_bytes > 0) { /* the output too, with the bits of the forward's */
+      pair again = pair_poison_again(m * n), once_more = pair_poison_again(m * n);
+      r.activated = again.reference, t.activated = again.tested;
+      RUN(gemm, &r, &t);
+      pair_check(&dx, 2 * pair_bound(), "activation gradient with the output");
+      ta.c = once_more.tested;
+      assert_ok(pair_tested->call->activate(pair_tested, &ta));
+      pair_check_same(&again, &y);
+      pair_check_same(&once_more, &y);
+      r.activated = t.activated = (ops_buffer){0};
+      pair_free(&again), pair_free(&once_more);
+    }
     if (pair_tested->call->sums & OPS_SUMS_ACTIVATION) {
       pair sums = pair_random(n, true, 1);
       r.c_sums = sums.reference, t.c_sums = sums.tested;

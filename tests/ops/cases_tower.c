@@ -44,6 +44,16 @@ static void check_layer_norm(int64_t rows, int64_t width, bool has_residual, int
   pair_check(&dx, 2 * pair_bound(), "layer norm gradient");
   pair_check(&dgamma, 2 * pair_bound(), "gain gradient");
   pair_check(&dbeta, 2 * pair_bound(), "offset gradient");
+  if (pair_tested->chunk_bytes > 0) { /* the output too, with the bits of the forward's */
+    pair again = pair_poison_again(rows * width);
+    gr.y = again.reference, gt.y = again.tested;
+    gr.beta = r.beta, gt.beta = t.beta;
+    RUN(layer_norm_gradient, &gr, &gt);
+    pair_check(&dx, 3 * pair_bound(), "layer norm gradient with the output");
+    pair_check_same(&again, &y);
+    gr.y = gt.y = gr.beta = gt.beta = (ops_buffer){0};
+    pair_free(&again);
+  }
   if (pair_tested->call->sums & OPS_SUMS_NORM) {
     pair sums = pair_random(width + offset, true, 1);
     gr.dx_sums = ops_at(sums.reference, offset), gt.dx_sums = ops_at(sums.tested, offset);

@@ -52,6 +52,18 @@ pair pair_poison(int64_t count, bool is_master) {
   return fill(count, is_master, 0, NAN);
 }
 
+pair pair_poison_again(int64_t count) {
+  double *values = malloc((size_t)count * sizeof *values);
+  for (int64_t i = 0; i < count; i++) values[i] = NAN;
+  pair p = pair_values(count, false, values);
+  free(values);
+  return p;
+}
+
+void pair_check_same(const pair *a, const pair *b) {
+  for (int64_t i = 0; i < a->count; i++) assert_true(pair_read(a, i) == pair_read(b, i));
+}
+
 pair pair_values(int64_t count, bool is_master, const double *values) {
   pair p = make(count, OPS_F64, is_master ? pair_tested->master : pair_tested->compute);
   void *host = calloc((size_t)count, sizeof(double));

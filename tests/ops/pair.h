@@ -19,6 +19,8 @@ pair pair_random(int64_t count, bool is_master, double scale);
 /* Zeros for sums that are added to; poison (NaN) for outputs that must be overwritten. */
 pair pair_zeros(int64_t count, bool is_master);
 pair pair_poison(int64_t count, bool is_master);
+/* Poison of the compute type that takes no number from the sequence of random buffers. */
+pair pair_poison_again(int64_t count);
 pair pair_values(int64_t count, bool is_master, const double *values);
 pair pair_integers(int64_t count, const int32_t *values);
 pair pair_bytes(int64_t count);
@@ -30,6 +32,8 @@ double pair_read(const pair *p, int64_t i);
 double pair_difference(const pair *p);
 /* Fails the test when the difference is not below `bound`, naming `what`. */
 void pair_check(const pair *p, double bound, const char *what);
+/* The tested backend's values of both are the same. */
+void pair_check_same(const pair *a, const pair *b);
 
 /* Restarts the random values, and returns a digest of all tested buffers that were compared
  * since the last time. */

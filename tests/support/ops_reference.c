@@ -140,6 +140,7 @@ static err gemm(ops *o, const ops_gemm *g) {
         sum = act(g->activation, GET(g->pre, at));
       } else if (g->epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT) {
         sum *= act_slope(g->activation, GET(g->pre, at));
+        if (g->activated.data) SET(g->activated, at, act(g->activation, GET(g->pre, at)));
       }
       SET(g->c, at, g->accumulate ? GET(g->c, at) + sum : sum);
       if (g->c_sums.data) ADD(g->c_sums, j, GET(g->c, at));
@@ -194,6 +195,7 @@ static err layer_norm_gradient(ops *o, const ops_layer_norm_gradient *n) {
       double dx = rstd * (GET(n->dy, at + i) * GET(n->gamma, i) - sum - normed * product);
       SET(n->dx, at + i, dx + (n->dresidual.data ? GET(n->dresidual, at + i) : 0));
       if (n->dx_sums.data) ADD(n->dx_sums, i, GET(n->dx, at + i));
+      if (n->y.data) SET(n->y, at + i, normed * GET(n->gamma, i) + GET(n->beta, i));
     }
   }
   return NULL;
