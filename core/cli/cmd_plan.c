@@ -112,7 +112,8 @@ static void print_plan(const settings *s, const model_counts *c, bool is_gpu) {
   if (settings_knows_warmup(s, 0))
     printf("%" PRId64 " of them warm-up\n", length.warmup);
   else
-    printf("warm-up of %g epochs of the data, whose size is not known here\n", s->warmup_epochs);
+    printf("warm-up of %g %s of the data, whose size is not known here\n", s->warmup_epochs,
+           s->warmup_epochs == 1 ? "epoch" : "epochs");
 }
 
 int cmd_plan(int argc, char **argv) {

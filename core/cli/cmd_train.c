@@ -33,8 +33,9 @@ static void list_settings(void) {
  */
 static err refuse_idle(const option_list *sets, const settings *s) {
   settings defaults;
-  err error = s->classification_classes ? NULL : settings_init(&defaults);
-  if (error || s->classification_classes) return error;
+  if (s->classification_classes) return NULL;
+  err error = settings_init(&defaults);
+  if (error) return error;
   for (size_t i = 0; i < sets->count && !error; i++) {
     const char *equals = strchr(sets->items[i], '=');
     strbuf key = {0}, own = {0}, initial = {0};

@@ -13,7 +13,7 @@
 
 /* Several processes would write the same files, each as if it were the only one. */
 static bool is_for_one_process(const char *name) {
-  static const char *const others[] = {"train", "finetune", "eval", "plan", "inputs", "bench"};
+  static const char *const others[] = {"train", "finetune", "eval", "plan", "inputs"};
   if (!name || *name == '-') return false;
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)
     if (strcmp(name, others[i]) == 0) return false;

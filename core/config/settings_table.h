@@ -27,7 +27,8 @@
        "patch positions: fixed 2-D sine-cosine (FLIP) or learned (CLIP)")                          \
   LEVEL(image_recompute, "image.recompute", 0, 1000, "norms|activations|blocks", true,             \
         "recomputed in the backward pass instead of stored: layer-norm outputs; also activation "  \
-        "outputs; all of a block but its input; or N: all of the first N blocks but their inputs") \
+        "outputs (a CPU stores neither); all of a block but its input; or N: all of the first N "  \
+        "blocks but their inputs")                                                                 \
   BOOL(image_class_token, "image.class_token", true, true, "prepend a class token")                \
   PICK(image_pool, "image.pool", 0, "mean|class", true,                                            \
        "pooling: mean over all tokens (FLIP) or the class token (CLIP)")                           \

@@ -83,11 +83,10 @@ err forecast_make(const settings *s, int64_t vocabulary, int64_t chunk_bytes,
   if (!row) return lacks_precision(s, m->rates);
   double pace = row->flop_seconds, sample = c.train_sample * pace, again = c.recomputed * pace;
   f->is_far = fabs(log(c.train_sample / row->flops_per_sample)) > log(3);
-  bool is_classifier = s->classification_classes > 0; /* its loss needs no other sample */
-  bool is_cached = f->micro < f->own && !is_classifier;
+  int64_t classes = s->classification_classes; /* a classifier's loss needs no other sample */
+  bool is_cached = f->micro < f->own && !classes;
   f->encode = (double)f->own * (sample * (is_cached ? FORECAST_CACHE : 1) + again);
-  f->loss =
-      is_classifier ? 0 : forecast_loss_flops(s->batch_size, f->own, s->embed_dim, ranks) * pace;
+  f->loss = forecast_loss_flops(classes, s->batch_size, f->own, s->embed_dim, ranks) * pace;
   f->update = row->update_seconds;
   if (row->parameters > 0) f->update *= (double)c.parameters_total / row->parameters;
   traffic_shape shape = traffic_shape_of(&c, s, ranks, compute, wire_of(m, s));

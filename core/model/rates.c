@@ -30,7 +30,8 @@ typedef struct {
   double factor;
 } reading;
 
-double forecast_loss_flops(int64_t batch, int64_t own, int64_t embed, int ranks) {
+double forecast_loss_flops(int64_t classes, int64_t batch, int64_t own, int64_t embed, int ranks) {
+  if (classes > 0) return 0;
   double product = 2 * (double)own * (double)batch * (double)embed;
   return ranks > 1 ? 6 * product : 4 * product;
 }
@@ -118,11 +119,10 @@ static void read_event(reading *r, const json_t *line) {
     if (ranks > run->ranks) run->ranks = ranks; /* the pace is of all processes */
     run->row.mask_ratio = number_or_0(s, "mask_ratio");
     run->row.batch = number_or_0(s, "batch_size");
-    if (!(number_or_0(s, "classification.classes") > 0)) {
-      int64_t batch = (int64_t)run->row.batch;
-      run->row.micro_batch = number_or_0(s, "micro_batch_size");
-      run->loss_flops = forecast_loss_flops(batch, batch, (int64_t)number_or_0(s, "embed_dim"), 1);
-    }
+    int64_t classes = (int64_t)number_or_0(s, "classification.classes");
+    int64_t batch = (int64_t)run->row.batch, embed = (int64_t)number_or_0(s, "embed_dim");
+    if (!classes) run->row.micro_batch = number_or_0(s, "micro_batch_size");
+    run->loss_flops = forecast_loss_flops(classes, batch, batch, embed, 1);
     run->row.flops_per_sample = number_or_0(json_object_get(line, "flops_per_sample"), "total");
     run->row.recomputed = number_or_0(line, "recomputed_flops_per_sample");
     run->row.parameters = number_or_0(json_object_get(line, "parameters"), "total");
@@ -257,9 +257,9 @@ static err from_number(double rate, const settings *s, const model_counts *count
                   .recomputed = counts->recomputed,
                   .parameters = (double)counts->parameters_total,
                   .precision = s->precision};
-  bool is_classifier = s->classification_classes > 0;
-  double loss = forecast_loss_flops(s->batch_size, s->batch_size, s->embed_dim, 1);
-  err error = complete(&r, &row, 0, 0, is_classifier ? 0 : loss);
+  double loss =
+      forecast_loss_flops(s->classification_classes, s->batch_size, s->batch_size, s->embed_dim, 1);
+  err error = complete(&r, &row, 0, 0, loss);
   return error ? error : add_row(&r, &row);
 }
 

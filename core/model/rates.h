@@ -48,8 +48,9 @@ err rates_open(const char *given, const settings *s, const model_counts *counts,
 void rates_free(device_rates *r);
 
 /* FLOPs of a rank's products in the loss: on one rank, four of batch x batch (cosines twice, two
- * gradients); on several, three per direction on its rows and columns (model/loss_shared.c). */
-double forecast_loss_flops(int64_t batch, int64_t own, int64_t embed, int ranks);
+ * gradients); on several, three per direction on its rows and columns (model/loss_shared.c). A
+ * classifier's, of `classes` > 0, counts as 0: it is of its own samples only. */
+double forecast_loss_flops(int64_t classes, int64_t batch, int64_t own, int64_t embed, int ranks);
 
 /* The row of this precision (PRECISION_AUTO: of the first row's) that is nearest in FLOPs of a
  * sample and mask ratio; NULL: none has it. */

@@ -202,9 +202,16 @@ err file_rows_add(file_rows *f, const char *path, const char *caption, const cha
   return f->texts.is_broken ? mem_error(f->texts.length, "a data set's index") : NULL;
 }
 
+/* With the notes, a line each: they say what was there instead. */
+static err no_images(const file_rows *f) {
+  const char *notes = strbuf_string(&f->base.notes);
+  const int length = (int)f->base.notes.length;
+  if (!length) return err_new(ERR_INPUT, "%s: no images found", f->name);
+  return err_new(ERR_INPUT, "%s: no images found\n%.*s", f->name, length - 1, notes);
+}
+
 err file_rows_finish(file_rows *f, err error, data_source **out) {
-  if (!error && f->base.count == 0 && f->base.left_outs == 0)
-    error = err_new(ERR_INPUT, "%s: no images found%s", f->name, strbuf_string(&f->base.notes));
+  if (!error && f->base.count == 0 && f->base.left_outs == 0) error = no_images(f);
   if (error)
     source_close(f ? &f->base : NULL);
   else

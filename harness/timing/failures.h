@@ -6,7 +6,8 @@
 #include "store/samples.h"
 
 /* How many commits after the last point of a series failed on its machine, by their commit dates:
- * to build, or with its arguments. Lines of versions without the date do not count. */
+ * to build (by a command that gave its compiler and flags, where RESULTS/benchmarks/builds.jsonl
+ * knows one), or with its arguments. Lines of versions without the date do not count. */
 err failures_count_newer(const char *results, const sample_series *series,
                          size_t *count) ERR_MUST_CHECK;
 

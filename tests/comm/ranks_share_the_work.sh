@@ -79,6 +79,9 @@ for task in zeroshot retrieval; do
 done
 ranks 2 embed -m plain3 --out rows.npy data/heldout-00000.tar >out 2>&1 && fail "embed on 2 ranks"
 [ ! -e rows.npy ] && grep -q 'flip embed runs in one process, but a launcher started 2' out || { cat out; fail "embed on ranks is not refused"; }
+# copies that disturb each other are no measurement
+ranks 2 bench step --steps 1 >out 2>&1 && fail "bench on 2 ranks"
+grep -q 'flip bench runs in one process, but a launcher started 2' out || { cat out; fail "bench on ranks is not refused"; }
 
 # a stream gives any number of ranks the samples of one process, and ends at the same position
 stream="--set data.order=stream --set data.buffer=40 --set data.workers=2"

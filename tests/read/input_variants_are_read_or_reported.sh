@@ -144,7 +144,8 @@ expect_line err.txt 'nul.tar#weight=0.01: an epoch has a whole number of its 1 s
 grep '"kind":"data"' rounded/events.jsonl | grep -c 'whole number' | grep -qx 1 || fail "a rounded weight is not recorded, or an exact one is"
 expect_status 2 "$FLIP" train -c run.yaml -o x --no-progress --set 'data.train=[none.tar]'
 expect_status 2 "$FLIP" data verify data
-expect_line err.txt 'no images found.*\.tar files? not read: give shards as a pattern'
+expect_line err.txt 'no images found$'
+expect_line err.txt '^.*: [0-9]+ \.tar files? not read: give shards as a pattern'
 printf '\n' > list.txt
 expect_status 2 "$FLIP" data verify @list.txt
 expect_line err.txt 'matches no shards'

@@ -73,6 +73,12 @@ expect_status 0 measure --measure c01..c13 --results failing
 expect_line err.txt '9 commits: 8 measured now, 0 measured before, 1 skipped'
 expect_status 2 bench regress --results failing --least 5
 expect_line out.txt "^cannot tell  mask_ratio=0.5: the newest commit could not be built or measured .* $(git -C repo rev-parse c12 | cut -c1-10) is its last"
+# Only by a command that gave the series' compiler and flags.
+cp -r failing elsewhere
+sed -i '/"event":"not_built"/s/"build_command":"/&false; /' elsewhere/benchmarks/failures.jsonl
+expect_status 0 bench regress --results elsewhere --least 5
+rm elsewhere/benchmarks/builds.jsonl # of a version that did not record them: any command
+expect_status 2 bench regress --results elsewhere --least 5
 cp rate repo/rate
 GIT_COMMITTER_DATE=2026-01-02T00:00:14 git -C repo -c user.name=t -c user.email=t@t commit -aqm 'change 14'
 git -C repo tag c14

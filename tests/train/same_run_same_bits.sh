@@ -34,3 +34,14 @@ train --out g "${often[@]}"
 [ "$(field step loss a/events.jsonl)" = "$(field step loss g/events.jsonl)" ] || fail "evaluations changed the losses"
 train --out h "${often[@]}" --set micro_batch_size=8
 [ "$(field step loss f/events.jsonl)" = "$(field step loss h/events.jsonl)" ] || fail "evaluations between micro-batches changed the losses"
+
+# What is recomputed has the bits of what would be kept, in each precision.
+for precision in fp32 bf16 fp8; do
+  for level in 0 norms activations blocks; do
+    train --out "$precision-$level" --set samples=160 --set precision=$precision --set image.recompute=$level \
+      --set text.recompute=$level
+    [ "$(field step loss "$precision-0/events.jsonl" | wc -l)" = 5 ] || fail "not 5 steps"
+    cmp <(field step loss "$precision-0/events.jsonl") <(field step loss "$precision-$level/events.jsonl") ||
+      fail "recomputing $level in $precision changed the losses"
+  done
+done
