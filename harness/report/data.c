@@ -184,15 +184,42 @@ bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_
   return true;
 }
 
-bool data_has_several_ranks(const report_data *d, size_t row) {
+static bool has_other_ranks(const data_cell *a, const data_cell *b) {
+  return a->inputs[INPUT_RANKS] != b->inputs[INPUT_RANKS];
+}
+
+static bool has_other_threads(const data_cell *a, const data_cell *b) {
+  return a->inputs[INPUT_THREADS] != b->inputs[INPUT_THREADS];
+}
+
+/* Nodes of a cluster that are alike may share a mean. */
+static bool has_other_processor(const data_cell *a, const data_cell *b) {
+  return strcmp(a->environment.device_name, b->environment.device_name) != 0 ||
+         strcmp(a->environment.cpu, b->environment.cpu) != 0;
+}
+
+static bool is_any_other(const report_data *d, size_t row,
+                         bool (*is_other)(const data_cell *, const data_cell *)) {
   const data_cell *first = NULL;
   for (size_t i = 0; i < d->rows[row].count; i++) {
     const data_cell *c = &d->cells[d->rows[row].cells[i]];
     if (!c->is_finished) continue;
-    if (first && c->inputs[INPUT_RANKS] != first->inputs[INPUT_RANKS]) return true;
+    if (first && is_other(first, c)) return true;
     first = first ? first : c;
   }
   return false;
+}
+
+bool data_has_several_ranks(const report_data *d, size_t row) {
+  return is_any_other(d, row, has_other_ranks);
+}
+
+const char *data_differing_pace(const report_data *d, size_t row) {
+  return is_any_other(d, row, has_other_processor) ? "its runs were made on different processors"
+         : data_has_several_ranks(d, row) ? "its runs were made on different numbers of ranks"
+         : is_any_other(d, row, has_other_threads)
+             ? "its runs were made with different numbers of threads"
+             : NULL;
 }
 
 static bool has_comparable_memory(const data_cell *a, const data_cell *b) {

@@ -124,8 +124,9 @@ size_t data_pair_seeds(const report_data *d, size_t row, size_t other, size_t *o
 /* May the rows' results be compared, and their times? Results not if their inputs differ; times not
  * across machines. */
 bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_of_time);
-/* Were the row's finished runs made on different numbers of ranks? A mean of their times is no
- * time. */
+/* Why a mean of the times of the row's finished runs is no time: "its runs were made on different
+ * processors", …; NULL: it is one. */
+const char *data_differing_pace(const report_data *d, size_t row);
 bool data_has_several_ranks(const report_data *d, size_t row);
 /* May their peak memory? A device's is not a process's, and each of several ranks has a part. */
 bool data_has_comparable_memory(const report_data *d, size_t row, size_t other);

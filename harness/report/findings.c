@@ -526,7 +526,7 @@ static void join(const report_data *d, void (*name)(const data_cell *, strbuf *)
       is_new = strcmp(strbuf_string(&own), strbuf_string(&other)) != 0;
       strbuf_free(&other);
     }
-    if (is_new) strbuf_format(out, "%s%s", out->length > start ? "," : "", strbuf_string(&own));
+    if (is_new) strbuf_format(out, "%s%s", out->length > start ? ", " : "", strbuf_string(&own));
     strbuf_free(&own);
   }
 }

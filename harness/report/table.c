@@ -284,8 +284,8 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
   }
   if (c->kind == COLUMN_FINE_TUNED && !tuned) return "no classifier is trained from this row";
   if (c->kind == COLUMN_FINE_TUNED) return "the classifier has no such evaluation yet";
-  if (measure_is_of_time(c) && data_has_several_ranks(d, row) && !has_mixed_paces(d, row))
-    return "its runs were made on different numbers of ranks";
+  if (measure_is_of_time(c) && data_differing_pace(d, row) && !has_mixed_paces(d, row))
+    return data_differing_pace(d, row);
   if (measure_is_label(c) && data_has_several_ranks(d, row)) return "its runs differ in it";
   if (measure_is_label(c)) return "its runs did not record it, or differ in it";
   if (measure_is_of_time(c) && has_mixed_paces(d, row))

@@ -111,3 +111,14 @@ expect_status 0 bench report odd
 expect_line out.txt ' [0-9,]+ evaluation images of .*; shifted columns: [0-9,]+ evaluation images of '
 expect_line out.txt ' · 1\.98 k to 3\.97 k samples · '
 expect_line out.txt ' [01]\.[0-9]+ (± 0\.[0-9]*[1-9]|\[[01]\.[0-9]+, [01]\.[0-9]+\]) ' # seconds, which have no decimals
+
+# The mean of speeds on two kinds of processors is no speed; on two nodes alike it is one.
+cp -r results/odd kept
+sed -i 's/"host":"[^"]*"/"host":"node7"/' "$(grep -l '"seed":1' results/odd/*plain*/events.jsonl | head -1)"
+expect_status 0 bench db rebuild
+bench report odd --format csv | tr -d '\r' > alike.csv
+cut -d, -f1-4 alike.csv | cmp - <(cut -d, -f1-4 odd.csv) || fail "nodes that are alike have no mean"
+sed -i 's/"cpu":"[^"]*"/"cpu":"another processor"/' "$(grep -l '"host":"node7"' results/odd/*/events.jsonl)"
+expect_status 0 bench db rebuild
+expect_status 0 bench report odd
+expect_line out.txt '^– time of data.train \[a.tar\], what plain: its runs were made on different processors$'

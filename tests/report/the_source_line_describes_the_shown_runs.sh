@@ -6,7 +6,7 @@ sqlite3 results/flipbench.db "CREATE TEMP TABLE other AS SELECT * FROM environme
   INSERT INTO environment SELECT * FROM other;
   UPDATE run SET environment_id = 2, message = '[not a list' WHERE id = 1"
 bench report small > both.txt
-expect_line both.txt '^commit 0123456789 · (Imaginary CPU @ 2.00GHz,Other CPU|Other CPU,Imaginary CPU @ 2.00GHz) · bf16 · 2 threads · 8.00 k samples · 20'
+expect_line both.txt '^commit 0123456789 · (Imaginary CPU @ 2.00GHz, Other CPU|Other CPU, Imaginary CPU @ 2.00GHz) · bf16 · 2 threads · 8.00 k samples · 20'
 
 # What a message begins with makes no JSON of it; what is JSON stays so.
 bench show 1 --json > show.json
