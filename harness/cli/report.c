@@ -58,7 +58,12 @@ static err list_columns(void) {
   const column *table = columns_table(&count);
   for (size_t i = 0; i < count; i++)
     strbuf_format(&out, "%-34s %-14s %s\n", table[i].name, table[i].unit, table[i].help);
-  strbuf_append(&out, "Every setting is a column too (flip train --list-settings).\n");
+  strbuf_append(
+      &out,
+      "Every setting is a column too (flip train --list-settings).\n"
+      "Of an accuracy there are also tuned_NAME, after the row's unmasked tuning; final_NAME, "
+      "the same where\nthe row is tuned, else as trained; and NAME@SET, on that evaluation set: "
+      "final_retrieval_i2t_r1@coco.\n");
   err error = cli_print(&out);
   strbuf_free(&out);
   return error;

@@ -1,6 +1,10 @@
 #include "experiment/columns.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
 
 #define MIB (1.0 / 1048576.0)
 #define PERCENT 100.0
@@ -135,7 +139,7 @@
          "baseline's training time over this row's, to the same accuracy, at the steady pace")
 
 #define ROW(name, heading, unit, digits, scale, better, kind, argument, help)                      \
-  {name, heading, unit, digits, scale, BETTER_##better, COLUMN_##kind, argument, help},
+  {name, heading, unit, digits, scale, BETTER_##better, COLUMN_##kind, argument, help, NULL},
 static const column table[] = {COLUMNS_TABLE(ROW)};
 enum { COLUMN_COUNT = sizeof table / sizeof *table };
 
@@ -152,8 +156,81 @@ const char *const *columns_names(size_t *count) {
   return names;
 }
 
-const column *columns_find(const char *name) {
+static const column *find(const char *name, size_t length) {
   for (size_t i = 0; i < COLUMN_COUNT; i++)
-    if (strcmp(table[i].name, name) == 0) return &table[i];
+    if (strncmp(table[i].name, name, length) == 0 && !table[i].name[length]) return &table[i];
   return NULL;
+}
+
+/* What an accuracy's name may begin with. */
+static const struct {
+  const char *name, *heading, *help;
+  column_kind kind;
+} prefixes[] = {
+    {"tuned_", "tuned ", ", after unmasked tuning", COLUMN_TUNED},
+    {"final_", "final ", ", after unmasked tuning if the row has one", COLUMN_FINAL},
+};
+enum { PREFIX_COUNT = sizeof prefixes / sizeof *prefixes };
+
+/* The parts of a derived column's name. */
+typedef struct {
+  const column *of;
+  size_t prefix;   /* PREFIX_COUNT: none */
+  const char *set; /* NULL: none */
+} derivation;
+
+static bool derive(const char *name, derivation *d) {
+  const char *at = strchr(name, '@');
+  size_t length = at ? (size_t)(at - name) : strlen(name);
+  *d = (derivation){find(name, length), PREFIX_COUNT, at ? at + 1 : NULL};
+  for (size_t i = 0; i < PREFIX_COUNT && !d->of; i++) {
+    size_t start = strlen(prefixes[i].name);
+    if (length <= start || strncmp(name, prefixes[i].name, start) != 0) continue;
+    d->of = find(name + start, length - start);
+    d->prefix = i;
+    if (d->of && d->of->kind != COLUMN_EVAL) d->of = NULL;
+  }
+  if (!d->of || !at) return d->of != NULL;
+  return at[1] && !strpbrk(at, " \t,") &&
+         (d->of->kind == COLUMN_EVAL || d->of->kind == COLUMN_CHANCE ||
+          d->of->kind == COLUMN_TUNED);
+}
+
+/* Derived columns, made when they are first named and kept: there are as many as the experiment
+ * files that are read name. */
+typedef struct derived derived;
+struct derived {
+  column column;
+  derived *next;
+};
+static derived *all_derived;
+
+static bool describe(const derivation *d, const char *name, column *c) {
+  const bool has_prefix = d->prefix < PREFIX_COUNT;
+  strbuf heading = {0}, help = {0}, own = {0};
+  strbuf_format(&heading, "%s%s%s%s", has_prefix ? prefixes[d->prefix].heading : "", d->of->heading,
+                d->set ? ", " : "", d->set ? d->set : "");
+  strbuf_format(&help, "%s%s%s%s", d->of->help, has_prefix ? prefixes[d->prefix].help : "",
+                d->set ? ", on the set " : "", d->set ? d->set : "");
+  strbuf_append(&own, name);
+  *c = *d->of;
+  if (has_prefix) c->kind = prefixes[d->prefix].kind;
+  c->name = strbuf_take(&own);
+  c->heading = strbuf_take(&heading);
+  c->help = strbuf_take(&help);
+  if (d->set && c->name) c->set = strchr(c->name, '@') + 1;
+  return c->name && c->heading && c->help;
+}
+
+const column *columns_find(const char *name) {
+  derivation d;
+  if (!derive(name, &d)) return NULL;
+  if (!d.set && d.prefix == PREFIX_COUNT) return d.of;
+  for (const derived *known = all_derived; known; known = known->next)
+    if (strcmp(known->column.name, name) == 0) return &known->column;
+  derived *made = mem_zeroed(1, sizeof *made);
+  if (!made || !describe(&d, name, &made->column)) return NULL; /* out of memory */
+  made->next = all_derived;
+  all_derived = made;
+  return &made->column;
 }

@@ -15,6 +15,7 @@ typedef enum {
   COLUMN_SHIFTED,    /* last evaluation on the shifted set */
   COLUMN_CHANCE,     /* "task.metric/task.chance": a metric over its chance level, main set */
   COLUMN_TUNED,      /* COLUMN_EVAL of the cell tuned from this one */
+  COLUMN_FINAL,      /* the same, or if the experiment tunes nothing from this one, of itself */
   COLUMN_FINE_TUNED, /* COLUMN_EVAL of the classifier trained from this cell, or from the one
                       * tuned from it */
   COLUMN_RATIO,      /* argument is another column: this row divided by the baseline */
@@ -22,9 +23,9 @@ typedef enum {
   COLUMN_ISO         /* iso-accuracy speed-up against the baseline (stats/curve.h) */
 } column_kind;
 
-/* Whether the column shows a cell other than its row's. */
+/* Whether the column may show a cell other than its row's. */
 static inline bool column_is_of_tuning(column_kind kind) {
-  return kind == COLUMN_TUNED || kind == COLUMN_FINE_TUNED;
+  return kind == COLUMN_TUNED || kind == COLUMN_FINAL || kind == COLUMN_FINE_TUNED;
 }
 
 typedef enum { BETTER_NONE, BETTER_HIGHER, BETTER_LOWER } column_better;
@@ -37,6 +38,8 @@ typedef struct {
   column_kind kind;
   const char *argument;
   const char *help;
+  const char
+      *set; /* of an accuracy: the evaluation set that its name ends in; NULL: the report's */
 } column;
 
 /* Whether it is of a linear probe, which a cell of its own may measure; c may be NULL. */
@@ -47,6 +50,9 @@ static inline bool column_is_of_probe(const column *c) {
 const column *columns_table(size_t *count);
 /* Names, for suggestions. */
 const char *const *columns_names(size_t *count);
+/* By its name. Of an accuracy NAME on the main set there are also tuned_NAME, final_NAME and, of
+ * all of these, NAME@SET: on that evaluation set. Always the same column for a name; NULL: there is
+ * none, or no memory. */
 const column *columns_find(const char *name);
 
 #endif

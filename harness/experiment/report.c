@@ -30,16 +30,13 @@ static const yml_node *item_named(const yml_node *list, const char *name) {
   return list;
 }
 
-static void check_names(spec_reader *r, const yml_node *node, const spec_names *names,
-                        const char *const *known, size_t count, bool allows_settings,
-                        const char *what) {
+static void check_columns(spec_reader *r, const yml_node *node, const spec_names *names) {
+  size_t count;
+  const char *const *known = columns_names(&count);
   for (size_t i = 0; i < names->count; i++) {
-    bool is_known = allows_settings && settings_find(names->items[i]);
-    for (size_t k = 0; k < count; k++)
-      is_known = is_known || strcmp(names->items[i], known[k]) == 0;
-    if (!is_known)
-      yml_problem(&r->problems, item_named(node, names->items[i]), known, count, "unknown %s '%s'",
-                  what, names->items[i]);
+    const char *name = names->items[i];
+    if (!columns_find(name) && !settings_find(name))
+      yml_problem(&r->problems, item_named(node, name), known, count, "unknown column '%s'", name);
   }
 }
 
@@ -473,10 +470,8 @@ err spec_read_report(spec_reader *r) {
   if (node) spec_check_group(r, node, "report", FORMAT_REPORT);
   TRY(read_rows(r, node));
   if (PART("columns")) {
-    size_t count;
-    const char *const *names = columns_names(&count);
     TRY(spec_read_names(r, PART("columns"), "columns", &report->columns));
-    check_names(r, PART("columns"), &report->columns, names, count, true, "column");
+    check_columns(r, PART("columns"), &report->columns);
     refuse_repeated(r, PART("columns"), &report->columns);
   }
   for (size_t i = 0;

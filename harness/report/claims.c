@@ -181,8 +181,8 @@ static void name_missing(const report_data *d, const spec_claim *c, bool is_of_a
   size_t count = 0;
   bool is_fine = (c->metric && c->metric->kind == COLUMN_FINE_TUNED) ||
                  (c->against_metric && c->against_metric->kind == COLUMN_FINE_TUNED);
-  bool is_tuned = is_fine || (c->metric && c->metric->kind == COLUMN_TUNED) ||
-                  (c->against_metric && c->against_metric->kind == COLUMN_TUNED);
+  bool is_tuned = (c->metric && column_is_of_tuning(c->metric->kind)) ||
+                  (c->against_metric && column_is_of_tuning(c->against_metric->kind));
   bool is_of_probe = column_is_of_probe(c->metric) || column_is_of_probe(c->against_metric);
   for (size_t i = 0; i < d->e->cell_count; i++) {
     const spec_cell *cell = &d->e->cells[i];

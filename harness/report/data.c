@@ -417,7 +417,9 @@ static const data_evaluation *find_shifted(const report_data *d, const data_cell
 
 ptrdiff_t data_shown_cell(const report_data *d, size_t cell, const column *c) {
   if (c->kind == COLUMN_FINE_TUNED) return fine_tuned_from(d, cell);
-  ptrdiff_t own = c->kind == COLUMN_TUNED ? d->cells[cell].tuned : (ptrdiff_t)cell;
+  const ptrdiff_t tuned = d->cells[cell].tuned;
+  bool is_tuned = c->kind == COLUMN_TUNED || (c->kind == COLUMN_FINAL && tuned >= 0);
+  ptrdiff_t own = is_tuned ? tuned : (ptrdiff_t)cell;
   return column_is_of_probe(c) ? probed_cell(d, own) : own;
 }
 
@@ -433,6 +435,7 @@ const data_evaluation *data_find_evaluation(const report_data *d, size_t cell, c
                       c->kind == COLUMN_SHIFTED || column_is_of_tuning(c->kind);
   if (!own || !is_evaluated) return NULL;
   data_metric m = data_parse_metric(c->argument);
+  if (c->set) return find_last(own, &m, c->set, NULL);
   return c->kind == COLUMN_SHIFTED ? find_shifted(d, own, &m) : find_main(d, own, &m);
 }
 

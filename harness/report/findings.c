@@ -347,12 +347,21 @@ static void count_in(span *s, size_t value) {
   if (value > s->most) s->most = value;
 }
 
+/* Columns of accuracies by how their set is chosen. */
+typedef enum { ON_MAIN_SET, ON_SHIFTED_SET, ON_NAMED_SET, SET_CHOICES } set_choice;
+
+static bool is_on(const column *c, set_choice choice) {
+  set_choice own = c && c->set                      ? ON_NAMED_SET
+                   : c && c->kind == COLUMN_SHIFTED ? ON_SHIFTED_SET
+                                                    : ON_MAIN_SET;
+  return c && measure_is_accuracy(c) && own == choice;
+}
+
 /* The sets that a column's numbers are of, each once. */
-static void name_sets(const report_data *d, const report_table *t, bool is_shifted, strbuf *out) {
+static void name_sets(const report_data *d, const report_table *t, set_choice choice, strbuf *out) {
   for (size_t c = 0; c < t->column_count; c++) {
     const column *known = t->columns[c].known;
-    if (!known || !measure_is_accuracy(known) || (known->kind == COLUMN_SHIFTED) != is_shifted)
-      continue;
+    if (!is_on(known, choice)) continue;
     for (size_t i = 0; i < d->e->cell_count; i++) {
       const data_evaluation *e = d->e->cells[i].tuning ? NULL : data_find_evaluation(d, i, known);
       if (!e || !data_has_result(d, i, known)) continue;
@@ -366,16 +375,18 @@ static void name_sets(const report_data *d, const report_table *t, bool is_shift
 }
 
 /* "2,000 evaluation images of 'scenes'", in the columns of one kind. */
-static void describe_items(const report_data *d, const report_table *t, bool is_shifted,
+static void describe_items(const report_data *d, const report_table *t, set_choice choice,
                            strbuf *out) {
+  static const char *const starts[SET_CHOICES] = {[ON_MAIN_SET] = ", ",
+                                                  [ON_SHIFTED_SET] = "; shifted columns: ",
+                                                  [ON_NAMED_SET] = "; columns that name a set: "};
   span items = {SIZE_MAX, 0};
   bool has_captions = false;
   char number[TEXT_NUMBER_SIZE];
   strbuf names = {0};
   for (size_t c = 0; c < t->column_count; c++) {
     const column *known = t->columns[c].known;
-    if (!known || !measure_is_accuracy(known) || (known->kind == COLUMN_SHIFTED) != is_shifted)
-      continue;
+    if (!is_on(known, choice)) continue;
     for (size_t r = 0; r < t->row_count; r++) {
       const report_value *v = &t->rows[r].values[c];
       if (isnan(v->value) || !v->seeds) continue;
@@ -383,9 +394,9 @@ static void describe_items(const report_data *d, const report_table *t, bool is_
       count_in(&items, v->items);
     }
   }
-  name_sets(d, t, is_shifted, &names);
+  name_sets(d, t, choice, &names);
   bool has_any = items.most || names.length;
-  if (has_any) strbuf_append(out, is_shifted ? "; shifted columns: " : ", ");
+  if (has_any) strbuf_append(out, starts[choice]);
   if (items.most)
     strbuf_format(out, "%s%s evaluation images%s", items.least < items.most ? "up to " : "",
                   group(items.most, false, number), has_captions ? " or captions" : "");
@@ -429,8 +440,8 @@ static err describe_basis(const report_data *d, report_table *t) {
     strbuf_format(&text, "%zu seeds", seeds.most);
   else
     strbuf_format(&text, "%zu to %zu seeds", seeds.least, seeds.most);
-  describe_items(d, t, false, &text);
-  describe_items(d, t, true, &text);
+  for (set_choice choice = ON_MAIN_SET; choice < SET_CHOICES; choice++)
+    describe_items(d, t, choice, &text);
   bool has_interval = false;
   for (size_t c = 0; c < t->column_count; c++)
     has_interval = has_interval || t->columns[c].has_interval;

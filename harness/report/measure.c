@@ -153,10 +153,16 @@ bool measure_is_of_two_sets(const report_data *d, size_t own, const column *c, s
   return a && b && strcmp(a->set, b->set) != 0;
 }
 
+/* Whether the columns' names ask for different sets, as those of one column in two rows do not. */
+static bool names_other_set(const column *c, const column *of) {
+  if ((c->kind == COLUMN_SHIFTED) != (of->kind == COLUMN_SHIFTED)) return true;
+  return c->set && of->set ? strcmp(c->set, of->set) != 0 : c->set != of->set;
+}
+
 /* The pairs of seeds of two rows for which both have a value of the column. */
 static err pair_columns(const report_data *d, size_t row, const column *c, size_t other,
                         const column *of, pairing *p) {
-  bool is_across = (c->kind == COLUMN_SHIFTED) != (of->kind == COLUMN_SHIFTED);
+  bool is_across = names_other_set(c, of);
   err error = make_pairing(d->rows[row].count, p);
   if (error || !measure_is_comparable(d, row, other, c)) return error;
   size_t found = data_pair_seeds(d, row, other, p->own, p->other);

@@ -293,8 +293,11 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
            "machines, so it has no single steady pace";
   if (c->kind == COLUMN_TUNED && !tuned) return "no tuning starts from this row";
   if (c->kind == COLUMN_TUNED) return "the tuned run has no such evaluation yet";
+  if (c->kind == COLUMN_FINAL)
+    return "the run, or the one tuned from it, has no such evaluation yet";
   if (c->kind == COLUMN_SUMMARY) return "the run did not record it";
-  return "the run has no evaluation set for it";
+  return c->set ? "the run has no evaluation of it on that set"
+                : "the run has no evaluation set for it";
 }
 
 static err make_value(report_data *d, size_t row, const report_column *c, report_value *v) {

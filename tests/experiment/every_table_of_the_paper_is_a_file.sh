@@ -35,6 +35,15 @@ for file in "${files[@]}"; do
   ! grep -v '^#' mini.txt | grep -q 'data/' || fail "$file: mini needs files"
 done
 [ ! -e results ] || fail "a dry run wrote something"
+# runs that several tables need are the same: trained once, with all that the tables read of them
+cells() { "$FLIPBENCH" check "$SOURCE/experiments/paper/$1.yaml" --profile paper --cells | grep -oE '^[0-9a-f]{8} ' | sort; }
+cmp <(cells table5) <(cells table6) || fail "Tables 5 and 6 are trained apart"
+for pair in "table6 table2 3" "table1a figure1 3" "table1b figure1 2" "table1e figure1 4" "table1f table1a 2" "table3 table2 3" \
+  "table8 table2 2"; do
+  read -r one other shared <<< "$pair"
+  [ "$(comm -12 <(cells $one) <(cells $other) | wc -l)" = "$shared" ] ||
+    fail "$one and $other share $(comm -12 <(cells $one) <(cells $other) | wc -l) runs, not $shared"
+done
 # the lengths are the released code's: 2,000 virtual epochs, 38,000 updates of 65,536
 expect_line dry-table1b-paper.txt '2.49 B samples'
 expect_line dry-table8-paper.txt '24.9 B samples'

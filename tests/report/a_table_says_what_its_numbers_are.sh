@@ -122,3 +122,39 @@ sed -i 's/"cpu":"[^"]*"/"cpu":"another processor"/' "$(grep -l '"host":"node7"' 
 expect_status 0 bench db rebuild
 expect_status 0 bench report odd
 expect_line out.txt '^– time of data.train \[a.tar\], what plain: its runs were made on different processors$'
+
+# An accuracy on a set that the column names, and after the tuning of the rows that are tuned.
+cat > experiments/sets.yaml <<'E'
+name: sets
+settings: {text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 2, batch_size: 64, samples: 4k}
+matrix: {mask_ratio: [0, 0.5]}
+tuning: {unmasked: {from: "${cell}", when: {mask_ratio: 0.5}, mask_ratio: 0, samples: 2k}}
+report:
+  rows: mask_ratio
+  columns: [zero_shot_top1, tuned_zero_shot_top1, final_zero_shot_top1, final_zero_shot_top1@emoji, shifted_zero_shot_top1,
+            tuned_retrieval_t2i_r5, zero_shot_top1@openclipart, zero_shot_top1@nowhere]
+  reference: [{mask_ratio: 0.5, final_zero_shot_top1@emoji: 60}]
+  plots: [zero_shot_top1@emoji against mask_ratio]
+claims:
+  - {claim: shifted, metric: final_zero_shot_top1@emoji, against_metric: final_zero_shot_top1, of: {mask_ratio: 0.5},
+     against: {mask_ratio: 0}, expect: smaller}
+E
+expect_status 0 bench run experiments/sets.yaml --no-progress
+bench report sets --format csv | tr -d '\r' > sets.csv
+of() { sqlite3 :memory: '.import --csv sets.csv t' "SELECT \"$1\" FROM t WHERE mask_ratio = '$2'"; }
+[ "$(of final_zero_shot_top1 0)" = "$(of zero_shot_top1 0)" ] && [ -n "$(of zero_shot_top1 0)" ] || fail "a row that is not tuned"
+[ "$(of final_zero_shot_top1 0.5)" = "$(of tuned_zero_shot_top1 0.5)" ] && [ -n "$(of tuned_zero_shot_top1 0.5)" ] || fail "a tuned row"
+[ "$(of zero_shot_top1@openclipart 0)" = "$(of zero_shot_top1 0)" ] || fail "the main set by its name"
+[ "$(of final_zero_shot_top1@emoji 0)" = "$(of shifted_zero_shot_top1 0)" ] && [ -n "$(of shifted_zero_shot_top1 0)" ] || fail "the shifted set by its name"
+[ -n "$(of tuned_retrieval_t2i_r5 0.5)" ] && [ -z "$(of tuned_retrieval_t2i_r5 0)" ] && [ -z "$(of zero_shot_top1@nowhere 0)" ] || fail "values that are not there"
+expect_status 0 bench report sets
+expect_line out.txt 'zero-shot top-1, nowhere of mask (0|50) %.*: the run has no evaluation of it on that set'
+expect_line out.txt "; columns that name a set: [0-9,]+ evaluation images of 'emoji', 'openclipart'"
+expect_line out.txt '\(60'
+expect_line out.txt '^- shifted: final zero-shot top-1, emoji \(%\) of mask 50 % minus final zero-shot top-1 of mask 0 %'
+expect_status 0 bench report sets --format html
+grep -q 'final zero-shot top-1, emoji' results/sets/report.html || fail "the page lacks the column"
+expect_status 0 bench plot sets --format svg
+sed 's/zero_shot_top1@nowhere/speedup@emoji/' experiments/sets.yaml > experiments/wrong.yaml
+expect_status 2 bench check experiments/wrong.yaml
+expect_line err.txt "unknown column 'speedup@emoji'"
