@@ -93,11 +93,9 @@ static const uint16_t *bf16_at(ops_buffer b, int64_t at) {
 /* The rows of a matrix as left operands: in place where all tiles are whole, else a copy. */
 static amx_left left_of(const head *h, const uint16_t *from, int64_t stride, uint16_t *copy) {
   if (h->tokens % AMX_SIDE == 0) return amx_left_of_rows(from, stride);
-  for (int64_t i = 0; i < h->tiles * AMX_SIDE; i++) /* in line: rows are a line or a few */
-    for (int64_t j = 0; j < h->width; j += AMX_DEPTH)
-      _mm512_store_si512(copy + i * h->width + j,
-                         i < h->tokens ? _mm512_loadu_si512(from + i * stride + j)
-                                       : _mm512_setzero_si512());
+  const size_t row = (size_t)h->width * 2;
+  for (int64_t i = 0; i < h->tokens; i++) memcpy(copy + i * h->width, from + i * stride, row);
+  memset(copy + h->tokens * h->width, 0, (size_t)(h->tiles * AMX_SIDE - h->tokens) * row);
   return amx_left_of_rows(copy, h->width);
 }
 
