@@ -43,9 +43,10 @@ static void take_buffer(CUcontext context, uint32_t stream, uint8_t *buffer, siz
   free(buffer);
 }
 
+/* The file is left to exit: CUPTI's own thread may write once more. */
 static void end_trace(void) {
   cuptiActivityFlushAll(1);
-  fclose(trace);
+  fflush(trace);
 }
 
 /* Called by the driver. */
