@@ -45,9 +45,17 @@ build_quietly() {
   return "${PIPESTATUS[0]}"
 }
 
+# configure PRESET FOLDER WHAT: also again when packages were installed since, which a build may find and use.
+configure() {
+  [ "$2/build.ninja" -nt /var/lib/dpkg/status ] && return 0
+  say "configuring $3"
+  cmake --preset "$1" >/dev/null
+  touch "$2/build.ninja"
+}
+
 # build_release [TARGET]
 build_release() {
-  [ -f build/build.ninja ] || { say "configuring"; cmake --preset release >/dev/null; }
+  configure release build "the build"
   build_quietly build --target "${1:-all}"
 }
 
@@ -57,18 +65,18 @@ build_plugin() {
     say "no CUDA toolkit here: the plugin is not compiled (its kernels are tested on the CPU)"
     return 0
   fi
-  [ -f build/cuda/build.ninja ] || { say "configuring the CUDA plugin"; cmake --preset cuda >/dev/null; }
+  configure cuda build/cuda "the CUDA plugin"
   build_quietly build/cuda --target gpu_plugins
 }
 
 # The CUDA kernels under the sanitizers, on the host.
 build_sanitized() {
-  [ -f build/asan/build.ninja ] || { say "configuring the sanitizers' build"; cmake --preset asan >/dev/null; }
+  configure asan build/asan "the sanitizers' build"
   build_quietly build/asan --target sanitized_tests
 }
 
 # The programs and the tests whose threads are watched, with clang: docs/architecture.md.
 build_threads() {
-  [ -f build/tsan/build.ninja ] || { say "configuring ThreadSanitizer's build"; cmake --preset tsan >/dev/null; }
+  configure tsan build/tsan "ThreadSanitizer's build"
   build_quietly build/tsan --target threaded_tests
 }

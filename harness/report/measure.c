@@ -376,7 +376,7 @@ err measure_row(report_data *d, size_t row, const column *c, data_measure *m) {
   err error = NULL;
   if (measure_is_accuracy(c))
     error = measure_accuracy(d, cells, count, c, m);
-  else if (c->kind == COLUMN_SUMMARY && !(measure_is_of_time(c) && data_differing_pace(d, row)))
+  else if (c->kind == COLUMN_SUMMARY && !(measure_is_timed(c) && data_differing_pace(d, row)))
     error = measure_summary(d, cells, count, c, m);
   free(cells);
   return error;

@@ -284,7 +284,7 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
   }
   if (c->kind == COLUMN_FINE_TUNED && !tuned) return "no classifier is trained from this row";
   if (c->kind == COLUMN_FINE_TUNED) return "the classifier has no such evaluation yet";
-  if (measure_is_of_time(c) && data_differing_pace(d, row) && !has_mixed_paces(d, row))
+  if (measure_is_timed(c) && data_differing_pace(d, row) && !has_mixed_paces(d, row))
     return data_differing_pace(d, row);
   if (measure_is_label(c) && data_has_several_ranks(d, row)) return "its runs differ in it";
   if (measure_is_label(c)) return "its runs did not record it, or differ in it";
@@ -292,9 +292,12 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
     return "its steps were trained on different numbers of ranks or threads, or different "
            "machines, so it has no single steady pace";
   if (c->kind == COLUMN_TUNED && !tuned) return "no tuning starts from this row";
-  if (c->kind == COLUMN_TUNED) return "the tuned run has no such evaluation yet";
+  if (c->kind == COLUMN_TUNED)
+    return c->set ? "the tuned run has no such evaluation on that set yet"
+                  : "the tuned run has no such evaluation yet";
   if (c->kind == COLUMN_FINAL)
-    return "the run, or the one tuned from it, has no such evaluation yet";
+    return c->set ? "the run, or the one tuned from it, has no such evaluation on that set yet"
+                  : "the run, or the one tuned from it, has no such evaluation yet";
   if (c->kind == COLUMN_SUMMARY) return "the run did not record it";
   return c->set ? "the run has no evaluation of it on that set"
                 : "the run has no evaluation set for it";
