@@ -63,6 +63,41 @@ static err read_row(spec_reader *r, const yml_node *map, const char *key, spec_p
   return error;
 }
 
+/* How many tunings continue the cell, one after another. */
+static size_t count_tunings(const spec_experiment *e, size_t cell) {
+  size_t count = 0;
+  for (size_t i = 0; i < e->cell_count; i++) {
+    if (!e->cells[i].tuning || (size_t)e->cells[i].parent != cell ||
+        spec_use_of(&e->cells[i]) != SPEC_CONTINUES)
+      continue;
+    cell = i; /* its own tunings follow it */
+    count++;
+  }
+  return count;
+}
+
+/* A number of whole curves, or of the last run of each, is not averaged over seeds of which only
+ * some are tuned. */
+static void check_tuned_seeds(spec_reader *r, const yml_node *node, const char *key,
+                              const spec_pairs *pairs) {
+  const spec_experiment *e = r->e;
+  const spec_cell *first = NULL;
+  size_t wanted = 0;
+  for (size_t i = 0; i < e->cell_count; i++) {
+    if (e->cells[i].tuning || !spec_cell_matches(&e->cells[i], pairs)) continue;
+    size_t count = count_tunings(e, i);
+    if (!first) wanted = count;
+    if (!first) first = &e->cells[i];
+    if (count == wanted) continue;
+    yml_problem(
+        &r->problems, node, NULL, 0,
+        "%s: only one of '%s' and '%s' is tuned, so that a mean of them would mix tuned and "
+        "untuned runs; tune every seed of the row, or none",
+        key, first->label, e->cells[i].label);
+    return;
+  }
+}
+
 /* Must match exactly one row: all matching cells agree in every row key. */
 static void check_row(spec_reader *r, const yml_node *node, const char *key,
                       const spec_pairs *pairs) {
@@ -95,6 +130,14 @@ static bool is_accuracy(const column *c) {
          column_is_of_tuning(c->kind);
 }
 
+static bool is_of_chance(const column *c) {
+  return c && c->kind == COLUMN_CHANCE;
+}
+
+static bool is_final(const column *c) {
+  return c && c->kind == COLUMN_FINAL;
+}
+
 static void check_claim(spec_reader *r, const yml_node *map, const spec_claim *c) {
   yml_problems *p = &r->problems;
   const yml_node *metric = yml_get(map, "metric"), *against = yml_get(map, "against");
@@ -113,12 +156,19 @@ static void check_claim(spec_reader *r, const yml_node *map, const spec_claim *c
        (c->metric && strcmp(c->metric->argument, c->against_metric->argument) != 0)))
     yml_problem(p, yml_get(map, "against_metric"), NULL, 0,
                 "against_metric takes an accuracy of the same task, with compare: difference");
+  else if (c->against_metric && (is_of_chance(c->metric) || is_of_chance(c->against_metric)))
+    yml_problem(p, yml_get(map, "against_metric"), NULL, 0,
+                "multiples of chance on two sets are of two scales: compare the accuracies "
+                "themselves");
   if (!(c->relation == CLAIM_EQUAL ? c->within > 0 : isnan(c->within)))
     yml_problem(p, map, NULL, 0, "'within' requires expect: equal and must be above zero");
   if (!yml_get(map, "of")) yml_problem(p, map, NULL, 0, "a claim needs 'of': the row");
   if (!spec_claim_is_judged(r->e, c)) return; /* the profile may omit its rows */
   if (c->of.count) check_row(r, yml_get(map, "of"), "of", &c->of);
   if (c->against.count) check_row(r, against, "against", &c->against);
+  if (c->compare != CLAIM_SPEEDUP && !is_final(c->metric) && !is_final(c->against_metric)) return;
+  if (c->of.count) check_tuned_seeds(r, yml_get(map, "of"), "of", &c->of);
+  if (c->against.count) check_tuned_seeds(r, against, "against", &c->against);
 }
 
 static err read_claim(spec_reader *r, const yml_node *map, spec_claim *c) {

@@ -43,6 +43,9 @@ void spec_refuse_seed(spec_reader *r, const yml_node *key, const char *what);
 /* claims into e->claims; after spec_read_report. */
 err spec_read_claims(spec_reader *r) ERR_MUST_CHECK;
 void spec_free_claims(spec_experiment *e);
+/* Problems for names of evaluation sets that no cell has; nothing where a cell's sets cannot be
+ * read. After spec_read_claims. */
+err spec_check_sets(spec_reader *r) ERR_MUST_CHECK;
 
 /* Room for one more cell after e->cells; the caller increments the count once its settings are
  * made. */

@@ -191,6 +191,44 @@ static err check_tunings(spec_reader *r, size_t *like) {
   return NULL;
 }
 
+static bool mixes_tunings(const column *c) {
+  return c && (c->kind == COLUMN_FINAL || c->kind == COLUMN_ISO);
+}
+
+/* A column that shows tuned runs where there are any, and else those of the matrix; NULL: none. */
+static const column *find_final(const spec_experiment *e) {
+  for (size_t i = 0; i < e->report.columns.count; i++)
+    if (mixes_tunings(columns_find(e->report.columns.items[i])))
+      return columns_find(e->report.columns.items[i]);
+  return NULL;
+}
+
+/* Such a column would average tuned and untuned seeds of a row. like: as check_tunings filled it.
+ */
+static err check_tuned_seeds(spec_reader *r, const size_t *like) {
+  const spec_experiment *e = r->e;
+  const column *of = find_final(e);
+  const yml_node *node = yml_get(r->root, "tuning");
+  bool *is_continued = of ? mem_zeroed(e->cell_count, sizeof *is_continued) : NULL;
+  if (!of) return NULL;
+  if (!is_continued) return mem_error(e->cell_count, "the experiment");
+  for (size_t i = 0; i < e->cell_count; i++)
+    if (e->cells[i].tuning && spec_use_of(&e->cells[i]) == SPEC_CONTINUES)
+      is_continued[e->cells[i].parent] = true;
+  for (size_t i = 0; i < e->cell_count; i++) {
+    if (is_continued[i] == is_continued[like[i]]) continue;
+    const spec_cell *tuned = &e->cells[is_continued[i] ? i : like[i]];
+    const spec_cell *other = &e->cells[is_continued[i] ? like[i] : i];
+    yml_problem(&r->problems, node ? node : r->root, NULL, 0,
+                "'%s' is tuned and '%s' is not: %s would average tuned and untuned runs of one "
+                "row; tune every seed of it, or none",
+                tuned->label, other->label, of->name);
+    break;
+  }
+  free(is_continued);
+  return NULL;
+}
+
 /* Every cell of a row is compared with the row's first. */
 static err check_rows(spec_reader *r, const yml_node *node) {
   const char *averaged = NULL;
@@ -206,6 +244,7 @@ static err check_rows(spec_reader *r, const yml_node *node) {
     like[cells[i].cell] = cells[first].cell;
   }
   if (!error && !averaged && !r->problems.count) error = check_tunings(r, like);
+  if (!error && !averaged && !r->problems.count) error = check_tuned_seeds(r, like);
   free(like);
   if (averaged)
     yml_problem(&r->problems, node, NULL, 0,

@@ -234,6 +234,7 @@ static err read_all(spec_reader *r) {
   TRY(spec_read_needs(r));
   TRY(spec_read_report(r));
   TRY(spec_read_claims(r));
+  TRY(spec_check_sets(r));
 cleanup:
   if (error) { /* fatal errors come after the problems collected so far */
     err problems = yml_problems_take(&r->problems);

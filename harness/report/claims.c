@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "report/explain.h"
 #include "report/findings.h"
 #include "report/measure.h"
 
@@ -44,11 +45,13 @@ static size_t count_disturbed(const report_data *d, size_t row, bool is_of_curve
 }
 
 /* The published number of a row's column; NaN: none. */
-static double reference(const report_data *d, size_t row, const column *c) {
+static double reference(const report_data *d, size_t row, const column *c, claim_result *j) {
   for (size_t i = 0; i < d->e->report.reference_count; i++) {
     const spec_reference *one = &d->e->report.references[i];
-    if (one->column == c && spec_cell_matches(&d->e->cells[d->rows[row].cells[0]], &one->where))
-      return one->value;
+    if (one->column != c || !spec_cell_matches(&d->e->cells[d->rows[row].cells[0]], &one->where))
+      continue;
+    j->is_unverified = j->is_unverified || !one->is_verified;
+    return one->value;
   }
   return NAN;
 }
@@ -142,13 +145,16 @@ static err compare_rows(report_data *d, const spec_claim *c, size_t row, size_t 
     j->seeds = x.seeds;
     j->items = x.items;
     j->over = x.over;
-    if (isnan(j->published)) j->published = reference(d, row, c->metric) - reference(d, other, of);
+    if (isnan(j->published))
+      j->published = reference(d, row, c->metric, j) - reference(d, other, of, j);
   } else {
     error = measure_against(d, c, row, other, j);
     if (!error && isnan(j->published) && c->metric)
-      j->published = reference(d, row, c->metric) / reference(d, other, c->metric);
+      j->published = reference(d, row, c->metric, j) / reference(d, other, c->metric, j);
   }
-  j->verdict = isnan(j->value) ? CLAIM_NOT_RUN : claims_judge(c, j->low, j->high);
+  bool is_absent = false;
+  if (!error && isnan(j->value)) j->why = explain_claim(d, c, row, other, &is_absent);
+  j->verdict = is_absent ? CLAIM_NOT_RUN : claims_judge(c, j->low, j->high);
   find_needed(c, c->compare == CLAIM_DIFFERENCE ? &x : NULL, j);
   return error;
 }

@@ -21,10 +21,12 @@ typedef struct {
   const spec_claim *claim;
   claim_verdict verdict;
   double value, low, high, published; /* NaN: none; high may be infinite */
+  bool is_unverified;                 /* a published number that `published` is made of */
   size_t seeds, items, disturbed;
   const char *over; /* what the interval covers: "seeds and paired images"; NULL: no interval */
   size_t seeds_needed, items_needed; /* for an undecided claim: either would suffice; 0: not
                                       * known */
+  const char *why; /* why there is no value although no cell is missing; NULL: there is one */
   char *missing;   /* the cells without a result, or with one of other inputs; "": none */
   char *quantity;  /* what is measured: "zero-shot top-1 (%) of mask 50 % minus that of mask 0 %";
                       "":  a row does not exist. Both owned */
@@ -52,6 +54,8 @@ const char *claims_verdict_name(claim_verdict verdict);
 void claims_write_counts(const size_t counts[CLAIM_VERDICTS], strbuf *out);
 /* A value of the claim, with a sign if it is a difference. */
 void claims_write_number(const spec_claim *c, double value, strbuf *out);
+/* The published value, "~" before it if it is not verified; empty when there is none. */
+void claims_write_published(const claim_result *j, strbuf *out);
 /* "+1.2 (95 % interval +0.3 to +2.1)"; empty when there is no value. */
 void claims_write_measured(const claim_result *j, strbuf *out);
 /* What it is based on: "3 seeds, 809 images †"; empty when there is no value. */

@@ -31,6 +31,12 @@ void claims_write_number(const spec_claim *c, double value, strbuf *out) {
     strbuf_format(out, "%s%.*f", value < 0 ? "−" : sign, digits, fabs(value));
 }
 
+void claims_write_published(const claim_result *j, strbuf *out) {
+  if (isnan(j->published)) return;
+  if (j->is_unverified) strbuf_append(out, "~");
+  claims_write_number(j->claim, j->published, out);
+}
+
 void claims_write_measured(const claim_result *j, strbuf *out) {
   if (isnan(j->value)) return;
   claims_write_number(j->claim, j->value, out);
@@ -55,9 +61,12 @@ void claims_write_basis(const claim_result *j, strbuf *out) {
 
 void claims_write_note(const claim_result *j, strbuf *out) {
   if (j->verdict == CLAIM_NOT_RUN)
-    strbuf_append(out,
-                  *j->missing ? j->missing : "the runs did not record it, or cannot be compared");
+    strbuf_append(out, *j->missing ? j->missing : j->why ? j->why : "the row does not exist");
   if (j->verdict != CLAIM_UNSURE) return;
+  if (j->why) {
+    strbuf_append(out, j->why);
+    return;
+  }
   if (isnan(j->low) && j->seeds > 1)
     strbuf_append(out, "no interval: all seeds are equal, and there are no per-image outcomes");
   else if (isnan(j->low))
@@ -84,7 +93,7 @@ static void write_evidence(const claim_result *j, strbuf *out) {
   }
   if (!isnan(j->published)) {
     strbuf_append(out, "published ");
-    claims_write_number(j->claim, j->published, out);
+    claims_write_published(j, out);
     strbuf_append(out, "; ");
   }
   strbuf_append(out, claims_verdict_name(j->verdict));
@@ -136,6 +145,7 @@ static void json_claim(const claim_result *j, json_writer *w) {
   jsonw_number(w, "value", j->value);
   json_interval(j, w);
   jsonw_number(w, "published", j->published);
+  if (j->is_unverified) jsonw_bool(w, "published_verified", false);
   jsonw_integer(w, "seeds", (int64_t)j->seeds);
   jsonw_integer(w, "images", (int64_t)j->items);
   jsonw_integer(w, "disturbed", (int64_t)j->disturbed);
@@ -218,7 +228,7 @@ err claims_write_latex(const spec_experiment *e, store *s, strbuf *out) {
     claims_write_measured(j, &measured);
     if (measured.length) strbuf_append(&measured, ", ");
     claims_write_basis(j, &measured);
-    if (!isnan(j->published)) claims_write_number(j->claim, j->published, &published);
+    claims_write_published(j, &published);
     const char *const cells[] = {j->claim->from ? j->claim->from : "", strbuf_string(&claim),
                                  strbuf_string(&measured), strbuf_string(&published),
                                  claims_verdict_name(j->verdict)};

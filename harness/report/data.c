@@ -198,6 +198,11 @@ static bool has_other_processor(const data_cell *a, const data_cell *b) {
          strcmp(a->environment.cpu, b->environment.cpu) != 0;
 }
 
+/* A virtual machine may hide its processor's name, and FLIP_CPU_KERNELS chooses too. */
+static bool has_other_kernels(const data_cell *a, const data_cell *b) {
+  return strcmp(a->environment.kernels, b->environment.kernels) != 0;
+}
+
 static bool is_any_other(const report_data *d, size_t row,
                          bool (*is_other)(const data_cell *, const data_cell *)) {
   const data_cell *first = NULL;
@@ -216,6 +221,8 @@ bool data_has_several_ranks(const report_data *d, size_t row) {
 
 const char *data_differing_pace(const report_data *d, size_t row) {
   return is_any_other(d, row, has_other_processor) ? "its runs were made on different processors"
+         : is_any_other(d, row, has_other_kernels)
+             ? "its runs were made with kernels for different processors"
          : data_has_several_ranks(d, row) ? "its runs were made on different numbers of ranks"
          : is_any_other(d, row, has_other_threads)
              ? "its runs were made with different numbers of threads"
@@ -459,16 +466,26 @@ double data_chance(const data_cell *own, const data_evaluation *e, const column 
 double data_start(const data_cell *own, const data_evaluation *e) {
   static const struct {
     const char *task, *metric, *chance;
+    double times; /* of the first k candidates one in k times as many is right */
   } starts[] = {
-      {"zeroshot", "top1", "chance"},
-      {"zeroshot", "mean_per_class", "chance"},
-      {"retrieval", "image_to_text_r1", "chance_r1"},
+      {"zeroshot", "top1", "chance", 1},
+      {"zeroshot", "top5", "chance", 5},
+      {"zeroshot", "mean_top1_top5", "chance", 3},
+      {"zeroshot", "mean_per_class", "chance", 1},
+      {"zeroshot", "map_11point", "chance", 1},
+      {"retrieval", "image_to_text_r1", "chance_r1", 1},
+      {"retrieval", "image_to_text_r5", "chance_r1", 5},
+      {"retrieval", "image_to_text_r10", "chance_r1", 10},
+      {"retrieval", "text_to_image_r1", "chance_r1", 1},
+      {"retrieval", "text_to_image_r5", "chance_r1", 5},
+      {"retrieval", "text_to_image_r10", "chance_r1", 10},
   };
+  if (strcmp(e->metric, "roc_auc") == 0) return 0.5;
   for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
     if (strcmp(e->task, starts[i].task) != 0 || strcmp(e->metric, starts[i].metric) != 0) continue;
     const data_evaluation *chance =
         data_find_beside(own->evaluations, own->evaluation_count, e, starts[i].chance);
-    return chance ? chance->value : 0;
+    return chance ? fmin(starts[i].times * chance->value, 1) : 0;
   }
   return 0;
 }

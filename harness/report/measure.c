@@ -259,7 +259,9 @@ err measure_columns_difference(report_data *d, size_t row, const column *c, size
   TRY(find_places(d, p.own, p.count, c, &own));
   TRY(find_places(d, p.other, p.count, of, &theirs));
   TRY(accuracy_difference(d, own, theirs, p.count, &found));
-  double scale = scale_of(d, own, p.count, c);
+  double scale = scale_of(d, own, p.count, c), their_scale = scale_of(d, theirs, p.count, of);
+  if (fabs(scale - their_scale) > 1e-9 * scale)
+    goto cleanup; /* multiples of unequal chance levels */
   *out = (data_difference){.value = found.mean.mean * scale,
                            .low = found.mean.low * scale,
                            .high = found.mean.high * scale,
@@ -323,6 +325,16 @@ static void measure_label(const report_data *d, const size_t *cells, size_t coun
   }
 }
 
+/* No quantity of a run is below 0, and no share above 1. */
+static bool cut_to_range(const column *c, paired_result *r) {
+  bool is_share = strcmp(c->unit, "%") == 0;
+  bool is_cut = r->low < 0 || (is_share && r->high > 1);
+  if (!is_cut || r->value < 0) return false;
+  r->low = fmax(r->low, 0);
+  if (is_share) r->high = fmin(r->high, 1);
+  return true;
+}
+
 static err measure_summary(report_data *d, const size_t *cells, size_t count, const column *c,
                            data_measure *m) {
   if (measure_is_label(c)) {
@@ -348,8 +360,9 @@ static err measure_summary(report_data *d, const size_t *cells, size_t count, co
     paired_result r = {stats_mean(plain, p.count), NAN, NAN};
     r.low = r.value - half;
     r.high = r.value + half;
+    bool is_cut = cut_to_range(c, &r);
     take(&r, p.count, c->scale, m);
-    m->is_symmetric = !isnan(half);
+    m->is_symmetric = !isnan(half) && !is_cut;
   }
   if (!error) name_source(&p, m);
   free(plain);

@@ -76,7 +76,7 @@ static err add_line(paper_report *p, const char *table, const claim_result *j) {
   paper_line *line = &p->lines[p->line_count++];
   claims_write_measured(j, &measured);
   claims_write_basis(j, &basis);
-  if (!isnan(j->published)) claims_write_number(j->claim, j->published, &published);
+  claims_write_published(j, &published);
   claims_write_note(j, &note);
   err error = keep_built(&measured, &line->measured);
   if (!error) error = keep_built(&basis, &line->basis);

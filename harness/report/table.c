@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "report/data.h"
+#include "report/explain.h"
 #include "report/findings.h"
 #include "report/measure.h"
 #include "report/sources.h"
@@ -234,73 +235,6 @@ static err make_number(report_data *d, size_t row, const column *c, report_value
   error = make_difference(d, row, c, v);
   if (!error) error = list_runs(d, row, c, v);
   return error || c->kind == COLUMN_ISO ? error : list_parts(d, row, c, v);
-}
-
-static bool has_mixed_paces(const report_data *d, size_t row) {
-  bool is_mixed = false;
-  for (size_t i = 0; i < d->rows[row].count; i++)
-    is_mixed = is_mixed || data_has_mixed_paces(&d->cells[d->rows[row].cells[i]]);
-  return is_mixed;
-}
-
-const char report_is_baseline[] = "this is the baseline";
-
-/* Why a row with finished runs is not compared with the baseline; NULL: it can be. */
-static const char *explain_baseline(const report_data *d, size_t row, const column *c) {
-  const data_row *mine = &d->rows[row];
-  if (d->baseline < 0) return "the experiment names no baseline";
-  const size_t baseline = (size_t)d->baseline;
-  const data_row *base = &d->rows[baseline];
-  size_t finished = 0, paired = 0;
-  if (c->kind == COLUMN_ISO && baseline == row) return report_is_baseline;
-  for (size_t i = 0; i < base->count; i++) finished += d->cells[base->cells[i]].is_finished;
-  for (size_t i = 0; i < mine->count; i++) paired += data_partner(d, mine->cells[i], baseline) >= 0;
-  if (!finished) return "the baseline has no finished run";
-  if (!paired) return "no seed of this row has finished in the baseline too";
-  if (!measure_is_comparable(d, row, baseline, c))
-    return "the baseline had other inputs, or ran on another machine or number of ranks or threads";
-  return NULL;
-}
-
-/* Why a column is empty in a row whose cells have finished. (Unfinished cells are reported with the
- * row.) */
-static const char *explain_empty(const report_data *d, size_t row, const column *c) {
-  const data_row *cells = &d->rows[row];
-  size_t finished = 0, tuned = 0;
-  for (size_t i = 0; i < cells->count; i++) {
-    finished += d->cells[cells->cells[i]].is_finished;
-    tuned += data_shown_cell(d, cells->cells[i], c) >= 0;
-  }
-  if (!finished) return "no finished run";
-  bool needs_baseline =
-      c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE || c->kind == COLUMN_ISO;
-  const char *why = needs_baseline ? explain_baseline(d, row, c) : NULL;
-  if (why) return why;
-  if (c->kind == COLUMN_ISO) return "no accuracy above chance that both reach";
-  if (needs_baseline) return "the baseline, or this row, did not record it";
-  for (size_t i = 0; i < cells->count; i++) {
-    const data_evaluation *e = data_find_evaluation(d, cells->cells[i], c);
-    if (e && isnan(e->value)) return "the measured value was not a number";
-  }
-  if (c->kind == COLUMN_FINE_TUNED && !tuned) return "no classifier is trained from this row";
-  if (c->kind == COLUMN_FINE_TUNED) return "the classifier has no such evaluation yet";
-  if (measure_is_timed(c) && data_differing_pace(d, row) && !has_mixed_paces(d, row))
-    return data_differing_pace(d, row);
-  if (measure_is_label(c) && data_has_several_ranks(d, row)) return "its runs differ in it";
-  if (measure_is_label(c)) return "its runs did not record it, or differ in it";
-  if (measure_is_of_time(c) && has_mixed_paces(d, row))
-    return "its steps were trained on different numbers of ranks or threads, or different "
-           "machines, so it has no single steady pace";
-  if (c->kind == COLUMN_TUNED && !tuned) return "no tuning starts from this row";
-  if (c->kind == COLUMN_TUNED)
-    return c->set ? "the tuned run has no such evaluation on that set yet"
-                  : "the tuned run has no such evaluation yet";
-  if (c->kind == COLUMN_FINAL)
-    return c->set ? "the run, or the one tuned from it, has no such evaluation on that set yet"
-                  : "the run, or the one tuned from it, has no such evaluation yet";
-  if (c->kind == COLUMN_SUMMARY) return "the run did not record it";
-  return c->set ? "the run has no evaluation of it on that set"
-                : "the run has no evaluation set for it";
 }
 
 static err make_value(report_data *d, size_t row, const report_column *c, report_value *v) {

@@ -11,18 +11,20 @@ static const size_t texts_of[] = {
     offsetof(store_environment, cpu),          offsetof(store_environment, device),
     offsetof(store_environment, device_name),  offsetof(store_environment, driver),
     offsetof(store_environment, precision),    offsetof(store_environment, libraries),
-    offsetof(store_environment, library_list), offsetof(store_environment, program_version)};
+    offsetof(store_environment, library_list), offsetof(store_environment, program_version),
+    offsetof(store_environment, kernels)};
 static const rows_texts texts = ROWS_TEXTS(texts_of);
 
 #define ENVIRONMENT_COLUMNS                                                                        \
   "SELECT commit_id, dirty, compiler, flags, host, os, cpu, device, device_name, driver,"          \
   " precision, libraries, (SELECT group_concat(key || ' ' || value, ', ') FROM"                    \
-  " json_each(libraries)), program_version, threads FROM environment"
+  " json_each(libraries)), program_version, CASE device WHEN 'cpu' THEN"                           \
+  "  coalesce(json_extract(libraries, '$.cpu_kernels'), '') ELSE '' END, threads FROM environment"
 
 static err take_environment(sqlite3_stmt *row, void *item) {
   store_environment *e = item;
   e->is_known = true;
-  e->threads = sqlite3_column_int64(row, 14);
+  e->threads = sqlite3_column_int64(row, 15);
   return rows_copy_texts(row, 0, &texts, e);
 }
 

@@ -11,7 +11,8 @@ typedef struct {
   char *compiler, *flags, *program_version, *host, *os, *cpu;
   char *device, *device_name, *driver; /* device: "cpu" or "cuda" */
   char *precision;
-  char *libraries;    /* JSON, name to version */
+  char *kernels;   /* of a run on a CPU: its variant of the kernels; "": not recorded, or a GPU */
+  char *libraries; /* JSON, name to version */
   char *library_list; /* "onednn 2.6.3, …" */
   int64_t threads;
 } store_environment;

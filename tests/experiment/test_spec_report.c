@@ -193,8 +193,85 @@ static void a_figure_can_be_of_any_column_against_an_axis(void **state) {
                     "test.yaml:2:18: plot 'final_los against samples': write it as");
 }
 
+/* A mean of tuned and untuned seeds is of neither. */
+static void a_final_accuracy_is_of_seeds_that_are_all_tuned_or_none(void **state) {
+  (void)state;
+#define MATRIX SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [0, 1]}\n"
+#define TUNED "tuning: {a: {from: '${cell}', when: {mask_ratio: 0.5, seed: 1}, samples: 100}}\n"
+#define CLAIM(what)                                                                                \
+  "claims: [{claim: c, " what ", of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, "                \
+  "expect: greater}]\n"
+  assert_refused(MATRIX TUNED "report: {rows: mask_ratio, columns: [final_zero_shot_top1]}\n",
+                 "'mask_ratio=0.5 seed=1' is tuned and 'mask_ratio=0.5 seed=0' is not: "
+                 "final_zero_shot_top1 would average tuned and untuned runs of one row");
+  assert_refused(MATRIX TUNED "report: {rows: mask_ratio, baseline: {mask_ratio: 0}, columns: "
+                              "[iso_speedup]}\n",
+                 "iso_speedup would average");
+  assert_refused(MATRIX TUNED CLAIM("metric: final_zero_shot_top1"),
+                 "of: only one of 'mask_ratio=0.5 seed=0' and 'mask_ratio=0.5 seed=1' is tuned");
+  assert_refused(MATRIX TUNED CLAIM("compare: speedup"), "is tuned, so that a mean of them");
+  spec_free(
+      expand(MATRIX TUNED "report: {rows: mask_ratio, columns: [tuned_zero_shot_top1]}\n" CLAIM(
+          "metric: zero_shot_top1")));
+  spec_free(expand(MATRIX TUNED "report: {rows: [mask_ratio, seed], columns: "
+                                "[final_zero_shot_top1]}\n"));
+  spec_free(expand(MATRIX "tuning: {a: {from: '${cell}', when: {mask_ratio: 0.5}, samples: 100}}\n"
+                          "report: {rows: mask_ratio, columns: [final_zero_shot_top1]}\n" CLAIM(
+                              "metric: final_zero_shot_top1")));
+#undef MATRIX
+#undef TUNED
+#undef CLAIM
+}
+
+static void write_set(const char *path, const char *text) {
+  FILE *file = fopen(path, "w");
+  assert_non_null(file);
+  assert_true(fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+static void a_set_is_one_of_the_cells(void **state) {
+  (void)state;
+#define SETS(paths) SETTINGS "matrix: {eval.sets: [[" paths "]]}\n"
+  write_set("own.yaml", "name: own\n");
+  write_set("other.yaml", "name: other\n");
+  assert_message(
+      SETS("own.yaml, other.yaml") "report:\n"
+                                   "  main_set: ohter\n"
+                                   "  columns: [zero_shot_top1@own, zero_shot_top1@onw]\n"
+                                   "  reference: [{eval.sets: [own.yaml, other.yaml], "
+                                   "zero_shot_top1@o: 60}]\n"
+                                   "  plots: [zero_shot_top1@p against samples]\n",
+      "test.yaml:4:13: no cell has an evaluation set called 'ohter' (own, other)\n"
+      "    4 |   main_set: ohter\n"
+      "      |             ^~~~~\n"
+      "test.yaml:5:33: no cell has an evaluation set called 'onw' (own, other)\n"
+      "    5 |   columns: [zero_shot_top1@own, zero_shot_top1@onw]\n"
+      "      |                                 ^~~~~~~~~~~~~~~~~~\n"
+      "test.yaml:6:51: no cell has an evaluation set called 'o' (own, other)\n"
+      "    6 |   reference: [{eval.sets: [own.yaml, other.yaml], zero_shot_top1@o: 60}]\n"
+      "      |                                                   ^~~~~~~~~~~~~~~~\n"
+      "test.yaml:7:11: no cell has an evaluation set called 'p' (own, other)\n"
+      "    7 |   plots: [zero_shot_top1@p against samples]\n"
+      "      |           ^~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~");
+  spec_free(expand(SETS("own.yaml, other.yaml") "report: {main_set: other, shifted_set: own}\n"));
+  /* another machine's file: what it is called cannot be known here */
+  spec_free(expand(SETS("own.yaml, absent.yaml") "report: {main_set: absent}\n"));
+#undef SETS
+}
+
+static void multiples_of_two_chance_levels_are_not_subtracted(void **state) {
+  (void)state;
+  assert_refused(SETTINGS "matrix: {mask_ratio: [0, 0.5]}\n"
+                          "claims: [{claim: c, metric: retrieval_x_chance@a, against_metric: "
+                          "retrieval_x_chance@b, of: {mask_ratio: 0}, expect: greater}]\n",
+                 "multiples of chance on two sets are of two scales");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_final_accuracy_is_of_seeds_that_are_all_tuned_or_none),
+      cmocka_unit_test(a_set_is_one_of_the_cells),
+      cmocka_unit_test(multiples_of_two_chance_levels_are_not_subtracted),
       cmocka_unit_test(the_report_knows_its_columns_baseline_and_references),
       cmocka_unit_test(the_report_is_checked_too),
       cmocka_unit_test(a_baseline_is_one_row),

@@ -159,7 +159,7 @@ claims:
 Y
 sqlite3 results/flipbench.db "INSERT OR REPLACE INTO summary SELECT run_id, 'cpu_seconds', 3 FROM v_cell_latest"
 expect_status 0 bench report experiments/small.yaml
-expect_line out.txt '^- CPU: not run: the runs did not record it, or cannot be compared$'
+expect_line out.txt '^- CPU: cannot tell; the rows ran on different machines or numbers of ranks or threads, or changed these while they ran$'
 expect_line out.txt '^- CPU alike: .*: 1\.00, one seed; '
 
 # Memory of a GPU is not compared with that of a process, nor that of runs on other numbers of ranks;
@@ -175,7 +175,7 @@ for other in ranks cuda; do
   cp $other.jsonl results/small/mask_ratio=0.75-*/events.jsonl
   expect_status 0 bench db rebuild
   expect_status 0 bench report experiments/small.yaml
-  expect_line out.txt '^- memory: not run: the runs did not record it, or cannot be compared$'
+  expect_line out.txt '^- memory: cannot tell; the rows ran on different devices or numbers of ranks$'
 done
 
 # The page's mean curve is of the runs that the table counts: one that failed half way is drawn, named

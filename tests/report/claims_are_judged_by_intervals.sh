@@ -127,3 +127,34 @@ E
 expect_status 0 bench report experiments/three.yaml
 expect_line out.txt '^- sooner: .*not run: mask_ratio=0.75 · unmasked tuning$'
 expect_line out.txt '^- better: .*; holds$'
+
+# Without a value the reason is said, and a finished run is not called one that was not run: a number of 0 to
+# divide by, and curves of which neither rises above chance, which for R@10 is ten times that for R@1.
+cat > experiments/four.yaml <<'E'
+name: four
+settings: {samples: 50k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 6}
+matrix: {mask_ratio: [0, 0.5]}
+report:
+  rows: mask_ratio
+  baseline: {mask_ratio: 0}
+  iso: retrieval_i2t_r10
+  columns: [retrieval_i2t_r10, iso_speedup, data_wait_share]
+  reference: [{mask_ratio: 0.5, retrieval_i2t_r10: 60, verified: false}, {mask_ratio: 0, retrieval_i2t_r10: 50}]
+claims:
+  - {claim: sooner, compare: speedup, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater}
+  - {claim: lost, compare: ratio, metric: lost_share, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater}
+  - {claim: probed, metric: linear_probe_top1, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater}
+  - {claim: better, metric: retrieval_i2t_r10, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater}
+E
+expect_status 0 bench run experiments/four.yaml --no-progress
+expect_status 0 bench report four
+! grep -q '^- sooner: cannot tell; no accuracy above' out.txt || fail "curves above chance are not compared"
+expect_line out.txt "^- lost: cannot tell; the other row's value is 0$"
+expect_line out.txt '^- probed: not run: the run has no evaluation set for it$'
+expect_line out.txt '^- better: .*; published ~\+10\.00; '
+sed -i -E 's/"chance_r1":[0-9.e-]+/"chance_r1":0.09/g' results/four/*/events.jsonl
+expect_status 0 bench db rebuild
+expect_status 0 bench report four
+expect_line out.txt '^- sooner: cannot tell; no accuracy above chance that both reach$'
+expect_line out.txt '^– iso-accuracy of mask 50 %: no accuracy above chance that both reach$'
+expect_line out.txt '^0 hold, .* [0-9] cannot tell, 1 not run, 0 not judged$'
