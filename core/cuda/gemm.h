@@ -29,6 +29,8 @@ typedef enum {
 
 typedef enum { GEMM_NO_SUMS, GEMM_A_SUMS, GEMM_C_SUMS } gemm_sums;
 
+enum { GEMM_ALIGNMENT = 16 }; /* more is of no use to the library */
+
 /* What makes two products share a plan; has the layout of a choice_key. */
 typedef struct {
   int64_t kind; /* CHOICE_GEMM */
@@ -37,7 +39,7 @@ typedef struct {
   int64_t transpose_a, transpose_b, accumulate, has_bias;
   int64_t sums; /* gemm_sums */
   int64_t epilogue, activation;
-  int64_t is_aligned; /* all addresses and rows are aligned to 16 bytes */
+  int64_t alignment; /* of all addresses and rows, in bytes; at most GEMM_ALIGNMENT */
   int64_t is_deterministic;
 } gemm_key;
 _Static_assert(sizeof(gemm_key) == sizeof(choice_key), "a gemm_key is a choice_key");

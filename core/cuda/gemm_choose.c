@@ -37,7 +37,7 @@ static void remember(cuda_state *state, const gemm_plan *plan) {
 
 /* Requirements on algorithms for this plan. */
 static err state_preferences(const gemm_plans *plans, const gemm_plan *plan) {
-  uint32_t alignment = plan->key.is_aligned ? 16 : plan->key.type_a == CUDA_R_32F ? 4 : 2;
+  uint32_t alignment = (uint32_t)plan->key.alignment;
   /* sums in place are added in order of arrival: not bit-reproducible */
   uint32_t schemes = plan->key.is_deterministic ? CUBLASLT_REDUCTION_SCHEME_MASK &
                                                       ~(uint32_t)CUBLASLT_REDUCTION_SCHEME_INPLACE
@@ -121,16 +121,17 @@ static err recall(ops *o, const gemm_key *key, const gemm_product *p, gemm_plan 
 
 /* The forms to try, those with the least work for our kernels first; terminated by -1. */
 static void list_forms(const gemm_plans *plans, const gemm_key *key, int forms[MOST_FORMS + 1]) {
+  bool is_aligned = key->alignment == GEMM_ALIGNMENT;
   /* the library's derivative is accurate to 5e-6 (docs/gpu.md): enough for bf16, not for fp32 */
   bool is_exact_enough =
       key->epilogue != OPS_EPILOGUE_ACTIVATION_GRADIENT || key->type_c == CUDA_R_16BF;
   bool is_gelu = key->epilogue != OPS_EPILOGUE_NONE && key->activation == OPS_GELU_TANH &&
-                 plans->has_tanh_gelu && is_exact_enough && key->is_aligned &&
+                 plans->has_tanh_gelu && is_exact_enough && is_aligned &&
                  key->n % AUX_MULTIPLE == 0;
   /* the library accepts a bias only in the result's type (docs/gpu-ledger.md) */
   int bias = !key->has_bias ? 0 : key->type_c == CUDA_R_16BF ? GEMM_BIAS_COMPUTE : GEMM_BIAS_MASTER;
   int count = 0;
-  if (key->sums == GEMM_A_SUMS && key->is_aligned) forms[count++] = GEMM_SUMS;
+  if (key->sums == GEMM_A_SUMS && is_aligned) forms[count++] = GEMM_SUMS;
   if (key->sums == GEMM_C_SUMS && is_gelu) forms[count++] = GEMM_ACTIVATION | GEMM_SUMS;
   if (is_gelu) forms[count++] = bias | GEMM_ACTIVATION;
   forms[count++] = bias;

@@ -9,6 +9,14 @@ err gemm_error(cublasStatus_t status, const char *what) {
                  "cuBLASLt: %s: %s", what, cublasLtGetStatusString(status));
 }
 
+/* Of all addresses and rows, in bytes. */
+static int64_t alignment_of(const ops_gemm *g, size_t row_a, size_t row_b, size_t row_c) {
+  uintptr_t all = (uintptr_t)g->a.data | (uintptr_t)g->b.data | (uintptr_t)g->c.data |
+                  (uintptr_t)g->pre.data | (uintptr_t)g->bias.data | row_a | row_b | row_c |
+                  GEMM_ALIGNMENT;
+  return (int64_t)(all & -all);
+}
+
 gemm_key gemm_key_of(ops *o, const gemm_product *p) {
   const ops_gemm *g = &p->g;
   gemm_key key;
@@ -30,10 +38,7 @@ gemm_key gemm_key_of(ops *o, const gemm_product *p) {
   key.sums = g->a_sums.data ? GEMM_A_SUMS : g->c_sums.data ? GEMM_C_SUMS : GEMM_NO_SUMS;
   key.epilogue = g->epilogue;
   key.activation = g->epilogue == OPS_EPILOGUE_NONE ? 0 : g->activation;
-  key.is_aligned = cuda_is_at_16(g->a.data) && cuda_is_at_16(g->b.data) &&
-                   cuda_is_at_16(g->c.data) && cuda_is_at_16(g->pre.data) &&
-                   cuda_is_at_16(g->bias.data) && row_a % 16 == 0 && row_b % 16 == 0 &&
-                   (size_t)g->n * out % 16 == 0;
+  key.alignment = alignment_of(g, row_a, row_b, (size_t)g->n * out);
   key.is_deterministic = cuda_of(o)->request.is_deterministic;
   return key;
 }
