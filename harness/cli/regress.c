@@ -35,7 +35,8 @@ typedef struct {
   double least_percent;
   bool is_lower_better;
   const char *against;
-  size_t series_count;
+  size_t series_count; /* of those judged */
+  size_t all_count;    /* with those that --only leaves out */
 } regress_words;
 
 /* The point of --against in a series; ERR_INPUT is left to the caller: other series may have it. */
@@ -158,7 +159,8 @@ static void write_failed(const sample_series *series, size_t failed, strbuf *out
                 series->points[series->count - 1].label);
 }
 
-/* A sentence about one series of `all`. */
+/* A sentence about one series of `all`, which contains those left out by --only too: they tell
+ * which commits were measured. */
 static err judge(const sample_series *series, const sample_series *all, const regress_words *words,
                  strbuf *out, verdict_kind *kind) {
   series_levels l;
@@ -172,7 +174,7 @@ static err judge(const sample_series *series, const sample_series *all, const re
                   words->against);
     return NULL;
   }
-  size_t unmeasured = count_unmeasured(series, all, words->series_count);
+  size_t unmeasured = count_unmeasured(series, all, words->all_count);
   if (unmeasured) {
     *kind = VERDICT_UNSURE;
     write_unmeasured(series, unmeasured, out);
@@ -240,7 +242,7 @@ static err check_reference(const regress_words *words, const sample_series *seri
 
 int cli_regress(int argc, char **argv) {
   regress_words words = {
-      {{.results = "results"}, "samples_per_second", NULL, 0.03}, 2, false, NULL, 0};
+      {{.results = "results"}, "samples_per_second", NULL, 0.03}, 2, false, NULL, 0, 0};
   bool is_help_wanted = false;
   option options[] = {HISTORY_OPTIONS(words.words),
                       {"least", 0, OPTION_NUMBER, &words.least_percent, "PERCENT",
@@ -263,9 +265,9 @@ int cli_regress(int argc, char **argv) {
   if (is_help_wanted) goto cleanup;
   TRY(check(&words, &rest));
   TRY(history_open(&words.words, &s));
-  TRY(history_read(&words.words, s, &series, &count));
+  TRY(history_read(&words.words, s, &series, &words.series_count, &words.all_count));
+  count = words.series_count;
   TRY(check_reference(&words, series, count));
-  words.series_count = count;
   for (size_t i = 0; i < count; i++) {
     verdict_kind kind;
     TRY(judge(&series[i], series, &words, &out, &kind));
@@ -273,7 +275,7 @@ int cli_regress(int argc, char **argv) {
   }
   TRY(cli_print(&out));
 cleanup:
-  store_free_samples(series, count);
+  store_free_samples(series, words.all_count);
   store_close(s);
   strbuf_free(&out);
   free(words.words.place.path);

@@ -177,6 +177,12 @@ done
 expect_status 2 bench regress --results rowed
 expect_line out.txt '^fine +mask_ratio=0.5: 10 commits'
 expect_line out.txt '^cannot tell +mask_ratio=0.75: not measured at the newest 2 commits'
+# The rows that --only leaves out still tell which commits were measured.
+expect_status 2 bench regress --results rowed --only mask_ratio=0.75
+expect_line out.txt '^cannot tell +mask_ratio=0.75: not measured at the newest 2 commits'
+[ "$(wc -l < out.txt)" = 1 ] || { cat out.txt; fail "a row that was not asked for is judged"; }
+expect_status 0 bench regress --results rowed --only mask_ratio=0.5
+expect_status 3 bench regress --results rowed --only nothing
 
 # The commits of a made-up record: one sample of one row, or of several.
 sample() { # sample FOLDER COMMIT VALUE [VALUE…]
