@@ -11,7 +11,7 @@
 #include "base/shipped.h"
 #include "cli/cli.h"
 #include "model/forecast.h"
-#include "text/tokenizer.h"
+#include "sweep/vocabulary.h"
 
 static const char details[] =
     "Predicts device hours and energy of every cell, tuning included, from the measured rate of "
@@ -55,37 +55,11 @@ typedef struct {
   cost_sum total[MOST_RATES];
   char (*seen)[HASH_SIZE]; /* cells of earlier experiments */
   size_t seen_count;
-  char *vocabulary; /* the one that was read last */
-  int vocabulary_of;
-  int64_t vocabulary_size; /* 0: it cannot be read */
-  bool is_published;       /* somewhere the published vocabulary was counted instead */
+  vocabulary_read vocabulary;
+  bool is_published; /* somewhere the published vocabulary was counted instead */
   strbuf out;
   json_writer w;
 } costing;
-
-/* The entries of text.vocabulary; where it is not here, of the published one. Cells mostly have the
- * same, which is read once. */
-static err vocabulary_of(costing *c, const settings *s, int64_t *count) {
-  *count = s->text_vocabulary_rows > 0 ? s->text_vocabulary_rows : model_published_vocabulary(s);
-  if (s->classification_classes > 0 || s->text_vocabulary_rows > 0) return NULL;
-  bool is_known = c->vocabulary && strcmp(c->vocabulary, s->text_vocabulary) == 0 &&
-                  c->vocabulary_of == s->text_tokenizer;
-  if (!is_known) {
-    c->vocabulary_size = 0;
-    err error = *s->text_vocabulary ? tokenizer_count_for(s, &c->vocabulary_size) : NULL;
-    if (error && err_kind_of(error) == ERR_MEMORY) return error;
-    err_free(error);
-    free(c->vocabulary);
-    c->vocabulary = mem_copy_string(s->text_vocabulary);
-    c->vocabulary_of = s->text_tokenizer;
-    if (!c->vocabulary) return mem_error(0, "a path");
-  }
-  if (c->vocabulary_size)
-    *count = c->vocabulary_size;
-  else
-    c->is_published = true;
-  return NULL;
-}
 
 /* The largest number of devices, up to `most`, among which the batch can be divided with at least
  * LEAST_OWN samples on each. */
@@ -105,7 +79,9 @@ static err forecast_cell(costing *c, size_t which, const settings *s, forecast *
   forecast_machine own = *m;
   model_counts counts;
   int64_t vocabulary;
-  err error = vocabulary_of(c, s, &vocabulary);
+  bool is_published;
+  err error = vocabulary_count_of(&c->vocabulary, s, &vocabulary, &is_published);
+  c->is_published = c->is_published || is_published;
   if (!error) error = model_count(s, vocabulary, forecast_compute_type(s, m->rates), 0, &counts);
   if (error) return error;
   *flops = counts.train_sample;
@@ -416,7 +392,7 @@ int cli_cost(int argc, char **argv) {
   if (!error && !is_help_wanted) error = cost_all(&sum, &rest);
   for (size_t i = 0; i < MOST_RATES; i++) rates_free(&sum.rates[i]);
   free(sum.seen);
-  free(sum.vocabulary);
+  vocabulary_free(&sum.vocabulary);
   strbuf_free(&sum.out);
   options_free_list(&rest);
   options_free(options);

@@ -141,9 +141,9 @@ bool run_is_paused(const char *results, const char *name);
 size_t run_count(const run_sweep *sweep, run_state state);
 const char *run_state_name(run_state state);
 
-/* Predicted cost of a run. FLOPs and memory come from the settings; time, and the share of planned
- * memory that is used, from the most similar finished runs (machine, device, model and batch). NaN
- * for unknown values. */
+/* Predicted cost of a run. FLOPs and planned memory come from the settings; time, and the memory
+ * that is used beside the plan, from the most similar finished runs (machine, device, model and
+ * batch). NaN for unknown values. */
 typedef struct {
   double flops_per_sample; /* forward and backward */
   double seconds;          /* wall time */
