@@ -56,6 +56,14 @@ bool processor_has(int variant) {
 #endif
 }
 
+bool processor_has_bf16(void) {
+#ifdef __x86_64__
+  return processor_has(PROCESSOR_v4_bf16);
+#else
+  return false;
+#endif
+}
+
 static int named(const char *name) {
   int variant = 0;
   while (variant < PROCESSOR_COUNT && strcmp(name, processor_name(variant)) != 0) variant++;

@@ -32,6 +32,8 @@ enum { PROCESSOR_VARIANTS(PROCESSOR_ONE) PROCESSOR_COUNT };
 /* The name of a variant, and whether this processor supports it. */
 const char *processor_name(int variant);
 bool processor_has(int variant);
+/* Whether this processor is known to have products in bf16, faster than those in fp32. */
+bool processor_has_bf16(void);
 
 /* The variant to run: the one named by FLIP_CPU_KERNELS if this processor supports it, else the
  * best. */

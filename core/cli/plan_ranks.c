@@ -43,8 +43,7 @@ static err check(const plan_ranks_options *o, const int *ranks, size_t count) {
 }
 
 int64_t plan_chunk_bytes(const settings *s, const device_rates *rates) {
-  enum { CPU_CHUNK_BYTES = 1 << 20 };
-  return s->device == DEVICE_CUDA || rates->is_gpu ? 0 : CPU_CHUNK_BYTES;
+  return s->device == DEVICE_CUDA || rates->is_gpu ? 0 : OPS_CPU_CHUNK_BYTES;
 }
 
 err plan_ranks_make(const plan_ranks_options *asked, const settings *s, int64_t vocabulary,

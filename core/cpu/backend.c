@@ -187,7 +187,7 @@ static err create(const ops_request *request, ops **out) {
              .compute = request->compute,
              .master = OPS_F32,
              /* 8 bits: one scale for the whole operand, as on a GPU */
-             .chunk_bytes = request->is_narrow ? 0 : 1 << 20,
+             .chunk_bytes = request->is_narrow ? 0 : OPS_CPU_CHUNK_BYTES,
              .is_narrow = request->is_narrow,
              .threads = request->threads > 0 ? request->threads : omp_get_num_procs(),
              .state = state};

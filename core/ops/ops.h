@@ -464,6 +464,8 @@ typedef struct {
   void (*destroy)(ops *o);
 } ops_table;
 
+enum { OPS_CPU_CHUNK_BYTES = 1 << 20 };
+
 struct ops {
   const ops_table *call;
   ops_type compute, master;
@@ -471,12 +473,12 @@ struct ops {
    * chunks also gives the outputs of norms and activations again with their gradients, which read
    * the same inputs, so that they need not be kept: ops_layer_norm_gradient.y, ops_gemm.activated.
    */
-  int64_t chunk_bytes;
-  bool is_narrow;   /* dense layers are computed in 8 bits; compute is then bf16, and chunk_bytes
-                     * 0, so that one factor is that of a whole operand */
-  int threads;      /* of the CPU backend */
-  char device[128]; /* the device's own name, "" for the CPU */
-  char kernels[32]; /* variant of our own kernels (base/processor.h); "" if there is only one */
+  int64_t chunk_bytes; /* of the CPU backend OPS_CPU_CHUNK_BYTES */
+  bool is_narrow;      /* dense layers are computed in 8 bits; compute is then bf16, and chunk_bytes
+                        * 0, so that one factor is that of a whole operand */
+  int threads;         /* of the CPU backend */
+  char device[128];    /* the device's own name, "" for the CPU */
+  char kernels[32];    /* variant of our own kernels (base/processor.h); "" if there is only one */
   const struct ops_plugin *plugin; /* that created it (device.h); NULL in tests' own backends */
   void *state;                     /* the backend's own */
 };

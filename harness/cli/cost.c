@@ -11,17 +11,19 @@
 #include "base/shipped.h"
 #include "cli/cli.h"
 #include "model/forecast.h"
-#include "text/tokenizer.h"
+#include "sweep/vocabulary.h"
 
 static const char details[] =
     "Predicts device hours and energy of every cell, tuning included, from the measured rate of "
     "one\n"
     "device: a shipped one (h100, measured; a100, scaled from it) or a file of 'flip bench step\n"
-    "--json'. With --ranks and --link, the exchange between that many devices is counted as in "
-    "'flip\n"
-    "plan --ranks'. Cells that several experiments share are counted once in the total. Nothing "
-    "is\n"
-    "run, and every assumption is printed.\n"
+    "--json'. The exchange between the ranks of a cell is counted as in 'flip plan --ranks', with "
+    "the\n"
+    "bandwidth of --link. --ranks predicts other numbers of ranks than a file requires; those that "
+    "its\n"
+    "matrix sets cannot be changed. Cells that several experiments share are counted once in the "
+    "total.\n"
+    "Nothing is run, and every assumption is printed.\n"
     "\n"
     "examples:\n"
     "  flipbench cost experiments/paper/table1a.yaml --profile paper --rate h100\n"
@@ -29,13 +31,15 @@ static const char details[] =
     "            --ranks 256 --link 25";
 
 enum { MOST_RATES = 8 };
-enum { LEAST_OWN = 64 }; /* samples per device: the paper's 16,384 over 256 */
+static const int64_t of_each_cell = INT64_MIN; /* --ranks is not given */
+enum { LEAST_OWN = 64 };                       /* samples per device: the paper's 16,384 over 256 */
 
 typedef struct {
   const char *profile, *wire;
   option_list rates;
   double link, latency, overlap;
-  int64_t ranks, data_samples;
+  int64_t ranks; /* or of_each_cell */
+  int64_t data_samples;
   bool as_json, lists_cells;
 } cost_words;
 
@@ -55,44 +59,32 @@ typedef struct {
   cost_sum total[MOST_RATES];
   char (*seen)[HASH_SIZE]; /* cells of earlier experiments */
   size_t seen_count;
-  char *vocabulary; /* the one that was read last */
-  int vocabulary_of;
-  int64_t vocabulary_size; /* 0: it cannot be read */
-  bool is_published;       /* somewhere the published vocabulary was counted instead */
+  vocabulary_read vocabulary;
+  bool is_published;  /* somewhere the published vocabulary was counted instead */
+  int64_t most_ranks; /* of a cell */
   strbuf out;
   json_writer w;
 } costing;
 
-/* The entries of text.vocabulary; where it is not here, of the published one. Cells mostly have the
- * same, which is read once. */
-static err vocabulary_of(costing *c, const settings *s, int64_t *count) {
-  *count = s->text_vocabulary_rows > 0 ? s->text_vocabulary_rows : model_published_vocabulary(s);
-  if (s->classification_classes > 0 || s->text_vocabulary_rows > 0) return NULL;
-  bool is_known = c->vocabulary && strcmp(c->vocabulary, s->text_vocabulary) == 0 &&
-                  c->vocabulary_of == s->text_tokenizer;
-  if (!is_known) {
-    c->vocabulary_size = 0;
-    err error = *s->text_vocabulary ? tokenizer_count_for(s, &c->vocabulary_size) : NULL;
-    if (error && err_kind_of(error) == ERR_MEMORY) return error;
-    err_free(error);
-    free(c->vocabulary);
-    c->vocabulary = mem_copy_string(s->text_vocabulary);
-    c->vocabulary_of = s->text_tokenizer;
-    if (!c->vocabulary) return mem_error(0, "a path");
-  }
-  if (c->vocabulary_size)
-    *count = c->vocabulary_size;
-  else
-    c->is_published = true;
-  return NULL;
-}
-
 /* The largest number of devices, up to `most`, among which the batch can be divided with at least
  * LEAST_OWN samples on each. */
-static int ranks_for(int64_t most, const settings *s) {
+static int divide_among(int64_t most, const settings *s) {
   for (int64_t ranks = most; ranks > 1; ranks--)
     if (settings_suit_ranks(s, ranks) && s->batch_size / ranks >= LEAST_OWN) return (int)ranks;
   return 1;
+}
+
+/* Ranks of the matrix are the cell's; those that are only required may be others. */
+static err ranks_for(costing *c, const spec_cell *cell, int *ranks) {
+  const cost_words *words = c->words;
+  const bool is_given = words->ranks != of_each_cell;
+  if (is_given && cell->ranks.is_axis)
+    return err_new(ERR_INPUT, "the matrix sets the ranks of each cell: leave out --ranks");
+  *ranks = is_given ? divide_among(words->ranks, &cell->settings) : (int)cell->ranks.ranks;
+  if (*ranks > c->most_ranks) c->most_ranks = *ranks;
+  if (*ranks == 1 || words->link > 0) return NULL;
+  return err_new(ERR_INPUT, "%d ranks need --link: the bandwidth of a device's link in GB/s",
+                 *ranks);
 }
 
 /* Samples that were encoded at once when the row was measured. */
@@ -100,19 +92,22 @@ static double measured_at_once(const rate_row *row) {
   return row->micro_batch > 0 ? row->micro_batch : row->batch;
 }
 
-static err forecast_cell(costing *c, size_t which, const settings *s, forecast *f, double *flops) {
+static err forecast_cell(costing *c, size_t which, const settings *s, int ranks, forecast *f,
+                         double *flops) {
   const forecast_machine *m = &c->machines[which];
   forecast_machine own = *m;
   model_counts counts;
   int64_t vocabulary;
-  err error = vocabulary_of(c, s, &vocabulary);
+  bool is_published;
+  err error = vocabulary_count_of(&c->vocabulary, s, &vocabulary, &is_published);
+  c->is_published = c->is_published || is_published;
   if (!error) error = model_count(s, vocabulary, forecast_compute_type(s, m->rates), 0, &counts);
   if (error) return error;
   *flops = counts.train_sample;
   /* the rate is for micro-batches of that size */
   const rate_row *row = rates_nearest(m->rates, s->precision, *flops, s->mask_ratio);
   if (row) own.most_micro_batch = (int64_t)measured_at_once(row);
-  return forecast_make(s, vocabulary, 0, &own, ranks_for(c->words->ranks, s), f);
+  return forecast_make(s, vocabulary, 0, &own, ranks, f);
 }
 
 static void add(cost_sum *sum, int64_t data_samples, const settings *s, const forecast *f,
@@ -190,10 +185,12 @@ static void write_sums(costing *c, const char *key, const cost_sum *sums) {
 static err cost_cell(costing *c, const spec_cell *cell, bool is_new, cost_sum *sums) {
   cost_sum own[MOST_RATES] = {{0}};
   const settings *s = &cell->settings;
+  int ranks = 1;
+  err error = ranks_for(c, cell, &ranks);
   for (size_t i = 0; i < c->rate_count; i++) {
     forecast f;
     double flops;
-    err error = forecast_cell(c, i, s, &f, &flops);
+    if (!error) error = forecast_cell(c, i, s, ranks, &f, &flops);
     if (error) return err_context(error, "%s", cell->label);
     add(&own[i], c->words->data_samples, s, &f, flops);
     add(&sums[i], c->words->data_samples, s, &f, flops);
@@ -204,6 +201,7 @@ static err cost_cell(costing *c, const spec_cell *cell, bool is_new, cost_sum *s
     jsonw_object(&c->w, NULL);
     jsonw_string(&c->w, "label", cell->label);
     jsonw_string(&c->w, "id", cell->id);
+    jsonw_integer(&c->w, "ranks", ranks);
     write_sums(c, "devices", own);
     jsonw_end(&c->w);
     return NULL;
@@ -262,17 +260,22 @@ cleanup:
   return err_context(error, "%s", path);
 }
 
-static void print_head(costing *c) {
+static void print_head(const costing *c, strbuf *out) {
+  const cost_words *words = c->words;
   char hours[64];
-  strbuf *out = &c->out;
-  strbuf_format(out, "prediction, not measured: on %s%ld device%s%s%s\n",
-                c->words->ranks == 1 ? "" : "up to ", (long)c->words->ranks,
-                c->words->ranks == 1 ? "" : "s", c->words->profile ? ", profile " : "",
-                c->words->profile ? c->words->profile : "");
+  strbuf_append(out, "prediction, not measured: on ");
+  if (words->ranks == of_each_cell && c->most_ranks > 1)
+    strbuf_format(out, "the ranks that each cell has, up to %ld devices", (long)c->most_ranks);
+  else if (words->ranks > 1)
+    strbuf_format(out, "up to %ld devices", (long)words->ranks);
+  else
+    strbuf_append(out, "1 device");
+  if (words->profile) strbuf_format(out, ", profile %s", words->profile);
+  strbuf_append_char(out, '\n');
   print_name(out, "");
   strbuf_format(out, " %6s %10s %12s", "cells", "samples", "computation");
   for (size_t i = 0; i < c->rate_count; i++) {
-    snprintf(hours, sizeof hours, "%.7s hours", fs_name(c->words->rates.items[i]));
+    snprintf(hours, sizeof hours, "%.7s hours", fs_name(words->rates.items[i]));
     strbuf_format(out, " %13s %10s", hours, "kWh");
   }
   strbuf_append_char(out, '\n');
@@ -307,7 +310,7 @@ static void finish(costing *c) {
   }
   for (size_t i = 0; i < c->rate_count; i++) {
     strbuf lines = {0};
-    forecast_assumptions(&c->machines[i], c->words->ranks > 1, &lines);
+    forecast_assumptions(&c->machines[i], c->most_ranks > 1, &lines);
     if (c->words->data_samples > 0)
       strbuf_format(&lines,
                     "an epoch of the data is %ld samples, for runs whose length is in epochs\n",
@@ -316,6 +319,8 @@ static void finish(costing *c) {
       strbuf_append(&lines, "a vocabulary that is not here has the entries of its tokenizer's "
                             "published one\n");
     assume_micro_batch(&c->rates[i], &lines);
+    if (c->words->ranks == of_each_cell && c->most_ranks > 1)
+      strbuf_append(&lines, "a cell uses as many devices as the file gives it ranks\n");
     if (c->words->ranks > 1)
       strbuf_format(&lines,
                     "a cell uses the largest number of devices, up to %ld, that divides its batch "
@@ -348,7 +353,7 @@ static err open_rates(costing *c) {
                               "step --json'");
   if (words->rates.count > MOST_RATES)
     return err_new(ERR_INPUT, "--rate: more than %d devices", MOST_RATES);
-  if (words->ranks < 1 || words->ranks > 65536)
+  if (words->ranks != of_each_cell && (words->ranks < 1 || words->ranks > 65536))
     return err_new(ERR_INPUT, "--ranks: %ld is outside [1, 65536]", (long)words->ranks);
   if (words->ranks > 1 && !(words->link > 0))
     return err_new(ERR_INPUT, "--ranks needs --link: the bandwidth of a device's link in GB/s");
@@ -377,24 +382,30 @@ static err cost_all(costing *c, const option_list *files) {
   c->w = jsonw_start(&c->out);
   if (c->words->as_json) {
     jsonw_object(&c->w, NULL);
-    jsonw_integer(&c->w, "ranks", c->words->ranks);
+    jsonw_number(&c->w, "ranks",
+                 c->words->ranks == of_each_cell ? (double)NAN : (double)c->words->ranks);
     jsonw_array(&c->w, "experiments");
-  } else {
-    print_head(c);
   }
   for (size_t i = 0; i < files->count && !error; i++) error = cost_experiment(c, files->items[i]);
   if (error) return error;
   finish(c);
-  return cli_print(&c->out);
+  strbuf head = {0}; /* it tells the most ranks of all cells */
+  if (!c->words->as_json) print_head(c, &head);
+  strbuf_append(&head, strbuf_string(&c->out));
+  head.is_broken = head.is_broken || c->out.is_broken;
+  error = cli_print(&head);
+  strbuf_free(&head);
+  return error;
 }
 
 int cli_cost(int argc, char **argv) {
-  cost_words words = {.latency = 10, .ranks = 1};
+  cost_words words = {.latency = 10, .ranks = of_each_cell};
   option options[] = {
       {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "a profile of the files", false},
       {"rate", 0, OPTION_LIST, &words.rates, "DEVICE|FILE",
        "measured rates of one device; may be repeated", false},
-      {"ranks", 0, OPTION_INTEGER, &words.ranks, "N", "devices of a run [1]", false},
+      {"ranks", 0, OPTION_INTEGER, &words.ranks, "N",
+       "devices of a run, at most [the ranks of each cell]", false},
       {"link", 0, OPTION_NUMBER, &words.link, "GB/S", "bandwidth of a device's link, each way",
        false},
       {"latency", 0, OPTION_NUMBER, &words.latency, "US", "latency of a message in us [10]", false},
@@ -416,7 +427,7 @@ int cli_cost(int argc, char **argv) {
   if (!error && !is_help_wanted) error = cost_all(&sum, &rest);
   for (size_t i = 0; i < MOST_RATES; i++) rates_free(&sum.rates[i]);
   free(sum.seen);
-  free(sum.vocabulary);
+  vocabulary_free(&sum.vocabulary);
   strbuf_free(&sum.out);
   options_free_list(&rest);
   options_free(options);

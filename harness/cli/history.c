@@ -30,7 +30,9 @@ static const char details[] =
     "earlier measurements, or the newest. Commits that already have enough rounds are not measured "
     "again,\n"
     "so the command can be interrupted and repeated. Commits that do not build are recorded in\n"
-    "RESULTS/benchmarks/failures.jsonl and skipped.\n"
+    "RESULTS/benchmarks/failures.jsonl and skipped. Checkouts of a killed call are removed by the "
+    "next "
+    "one.\n"
     "\n"
     "examples:\n"
     "  flipbench history\n"
@@ -50,16 +52,17 @@ err history_open(history_words *words, store **s) {
   return error ? error : store_open(words->place.path, s);
 }
 
-err history_read(const history_words *words, store *s, sample_series **series, size_t *count) {
+err history_read(const history_words *words, store *s, sample_series **series, size_t *count,
+                 size_t *all) {
   err error = store_ingest_samples(s, words->place.results);
-  if (!error) error = store_read_samples(s, words->metric, series, count);
-  if (!error && !*count)
+  if (!error) error = store_read_samples(s, words->metric, series, all);
+  if (!error && !*all)
     error = err_new(ERR_INPUT,
                     "no samples of '%s' in %s/benchmarks; 'flipbench compare build/bin/flip' "
                     "measures some",
                     words->metric, words->place.results);
   if (error) return error;
-  if (words->only) store_select_samples(words->only, *series, count);
+  *count = words->only ? store_select_samples(words->only, *series, *all) : *all;
   return *count ? NULL : err_new(ERR_INPUT, "--only: no series contains '%s'", words->only);
 }
 
@@ -206,7 +209,7 @@ int cli_history(int argc, char **argv) {
   option_list rest = {0}, program;
   int own = cli_split_words(argc, argv, &program);
   sample_series *series = NULL;
-  size_t count = 0;
+  size_t count = 0, all = 0;
   store *s = NULL;
   strbuf out = {0};
   err error = NULL;
@@ -227,7 +230,7 @@ int cli_history(int argc, char **argv) {
   measuring.options.builds.folder = builds;
   measuring.options.shows_progress = is_progress_wanted;
   if (measuring.range) TRY(history_measure(&measuring, &words, &program, s));
-  TRY(history_read(&words, s, &series, &count));
+  TRY(history_read(&words, s, &series, &count, &all));
   if (strcmp(drawing.format, "text") == 0)
     TRY(write_all(series, count, words.level, &out));
   else if (has_number(series, count))
@@ -236,7 +239,7 @@ int cli_history(int argc, char **argv) {
   if (!has_number(series, count))
     FAIL(ERR_INPUT, "no sample of '%s' is a positive number; nothing to compare", words.metric);
 cleanup:
-  store_free_samples(series, count);
+  store_free_samples(series, all);
   store_close(s);
   strbuf_free(&out);
   free(words.place.path);

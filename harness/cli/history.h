@@ -30,9 +30,10 @@ typedef struct {
 err history_check(const history_words *words, const option_list *rest) ERR_MUST_CHECK;
 /* The database of `words->place`. */
 err history_open(history_words *words, store **s) ERR_MUST_CHECK;
-/* The requested series; ERR_INPUT when there is none. */
-err history_read(const history_words *words, store *s, sample_series **series,
-                 size_t *count) ERR_MUST_CHECK;
+/* The `count` requested series and behind them those that --only leaves out, `all` together;
+ * ERR_INPUT when none is requested. */
+err history_read(const history_words *words, store *s, sample_series **series, size_t *count,
+                 size_t *all) ERR_MUST_CHECK;
 /* Levels of one series; `share`: of the false-alarm probability, 1 / number of series. */
 err history_levels(const sample_series *series, double level, series_levels *l) ERR_MUST_CHECK;
 /* Were points since the beginning of this level measured alone, one after another, so that the

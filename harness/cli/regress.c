@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/history.h"
+#include "experiment/columns.h"
 #include "timing/failures.h"
 
 enum { EXIT_REGRESSION = 1, EXIT_UNSURE = 2, EXIT_USAGE = 3 };
@@ -23,9 +24,14 @@ static const char details[] =
     "drift, a series without the commit of --against, or without a number at the newest commits,\n"
     "which may have failed to build.\n"
     "\n"
+    "Less is better where --metric is a time, a size or an energy (step_seconds, peak_bytes,\n"
+    "joules_per_sample), or a column of reports of which less is better (final_loss); of others, "
+    "such as\n"
+    "rates, more is. --lower-is-better and --higher-is-better override this.\n"
+    "\n"
     "examples:\n"
     "  flipbench regress\n"
-    "  flipbench regress --metric step_seconds --lower-is-better --least 3\n"
+    "  flipbench regress --metric step_seconds --least 3\n"
     "  flipbench regress --against 1a2b3c4        accept the level of that commit\n"
     "\n"
     "exit status: 0 fine; 1 regression; 2 cannot tell; 3 usage error";
@@ -33,9 +39,11 @@ static const char details[] =
 typedef struct {
   history_words words;
   double least_percent;
-  bool is_lower_better;
+  bool is_lower_better; /* as given, until `decide_direction` has looked at the metric */
+  bool is_higher_better;
   const char *against;
-  size_t series_count;
+  size_t series_count; /* of those judged */
+  size_t all_count;    /* with those that --only leaves out */
 } regress_words;
 
 /* The point of --against in a series; ERR_INPUT is left to the caller: other series may have it. */
@@ -158,7 +166,8 @@ static void write_failed(const sample_series *series, size_t failed, strbuf *out
                 series->points[series->count - 1].label);
 }
 
-/* A sentence about one series of `all`. */
+/* A sentence about one series of `all`, which contains those left out by --only too: they tell
+ * which commits were measured. */
 static err judge(const sample_series *series, const sample_series *all, const regress_words *words,
                  strbuf *out, verdict_kind *kind) {
   series_levels l;
@@ -172,7 +181,7 @@ static err judge(const sample_series *series, const sample_series *all, const re
                   words->against);
     return NULL;
   }
-  size_t unmeasured = count_unmeasured(series, all, words->series_count);
+  size_t unmeasured = count_unmeasured(series, all, words->all_count);
   if (unmeasured) {
     *kind = VERDICT_UNSURE;
     write_unmeasured(series, unmeasured, out);
@@ -216,6 +225,14 @@ static err check(const regress_words *words, const option_list *rest) {
   return NULL;
 }
 
+static err decide_direction(regress_words *words) {
+  if (words->is_lower_better && words->is_higher_better)
+    return err_new(ERR_INPUT, "--lower-is-better and --higher-is-better exclude each other");
+  if (!words->is_lower_better && !words->is_higher_better)
+    words->is_lower_better = columns_is_lower_better(words->words.metric);
+  return NULL;
+}
+
 static err check_reference(const regress_words *words, const sample_series *series, size_t count) {
   const char *found = NULL;
   if (!words->against) return NULL;
@@ -240,7 +257,7 @@ static err check_reference(const regress_words *words, const sample_series *seri
 
 int cli_regress(int argc, char **argv) {
   regress_words words = {
-      {{.results = "results"}, "samples_per_second", NULL, 0.03}, 2, false, NULL, 0};
+      {{.results = "results"}, "samples_per_second", NULL, 0.03}, 2, false, false, NULL, 0, 0};
   bool is_help_wanted = false;
   option options[] = {HISTORY_OPTIONS(words.words),
                       {"least", 0, OPTION_NUMBER, &words.least_percent, "PERCENT",
@@ -248,7 +265,9 @@ int cli_regress(int argc, char **argv) {
                       {"against", 0, OPTION_STRING, &words.against, "COMMIT",
                        "compare with the level of this commit [the best earlier level]", false},
                       {"lower-is-better", 0, OPTION_FLAG, &words.is_lower_better, NULL,
-                       "the metric is a time, not a rate", false},
+                       "less of the metric is better [as its name says]", false},
+                      {"higher-is-better", 0, OPTION_FLAG, &words.is_higher_better, NULL,
+                       "more of the metric is better [as its name says]", false},
                       CLI_PLACE_OPTIONS(words.words.place),
                       {0}};
   command c = {"flipbench regress", "check for performance regressions", "[OPTIONS]", options,
@@ -262,10 +281,11 @@ int cli_regress(int argc, char **argv) {
   TRY(options_parse(&c, argc, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
   TRY(check(&words, &rest));
+  TRY(decide_direction(&words));
   TRY(history_open(&words.words, &s));
-  TRY(history_read(&words.words, s, &series, &count));
+  TRY(history_read(&words.words, s, &series, &words.series_count, &words.all_count));
+  count = words.series_count;
   TRY(check_reference(&words, series, count));
-  words.series_count = count;
   for (size_t i = 0; i < count; i++) {
     verdict_kind kind;
     TRY(judge(&series[i], series, &words, &out, &kind));
@@ -273,7 +293,7 @@ int cli_regress(int argc, char **argv) {
   }
   TRY(cli_print(&out));
 cleanup:
-  store_free_samples(series, count);
+  store_free_samples(series, words.all_count);
   store_close(s);
   strbuf_free(&out);
   free(words.words.place.path);

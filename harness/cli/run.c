@@ -85,41 +85,55 @@ static void append_dry_cell(const run_cell *c, const run_prediction *p, strbuf *
     strbuf_format(out, "%22s%g epochs", "", own->epochs);
   if (each > 0) append_flops(out, each, "FLOP/sample");
   if (each > 0 && count > 0) append_flops(out, each * count, "FLOP");
-  if (p->seconds > 0) strbuf_format(out, " · about %s", text_duration(p->seconds, time));
+  if (p->seconds > 0)
+    strbuf_format(out, " · about %s%s", text_duration(p->seconds * (1 - c->done_share), time),
+                  c->done_share > 0 ? " left" : "");
   cli_name_ranks(c->cell, out);
   if (p->bytes > 0) strbuf_format(out, " · %s", text_bytes((uint64_t)p->bytes, memory));
   if (p->like) strbuf_format(out, " (like run %lld)", (long long)p->like);
   strbuf_append_char(out, '\n');
 }
 
-static err print_dry_run(const spec_experiment *e, store *s, const run_options *options,
-                         const run_sweep *sweep) {
-  strbuf out = {0};
+static void append_duration(const run_duration *all, strbuf *out) {
   char time[TEXT_NUMBER_SIZE];
+  if (!(all->seconds > 0)) return;
+  strbuf_format(out, ": about %s", text_duration(all->seconds, time));
+  if (all->parallel < 2)
+    strbuf_append(out, " sequentially");
+  else if (all->shared_cores)
+    strbuf_format(out, ", %d in parallel that share %d %s", all->parallel, all->shared_cores,
+                  text_plural(all->shared_cores, "core", "cores"));
+  else
+    strbuf_format(out, ", %d in parallel", all->parallel);
+}
+
+static err print_dry_run(const spec_experiment *e, store *s, const run_options *options,
+                         run_sweep *sweep) {
+  strbuf out = {0};
   run_predictor *predictor = NULL;
-  double seconds = 0;
+  run_duration all;
   size_t waiting = run_count(sweep, CELL_WAITING);
   int cores = 1;
-  err error = run_predictor_open(s, &predictor);
-  for (size_t i = 0; i < sweep->count && !error; i++) {
+  err error = NULL;
+  TRY(run_predictor_open(s, &predictor));
+  for (size_t i = 0; i < sweep->count; i++) {
     run_prediction p;
-    const spec_cell *cell = sweep->cells[i].cell;
-    if ((error = run_cores_of_rank(options, e, cell, &cores))) break;
-    run_predict(predictor, &cell->settings, cell->ranks.ranks, cores, &p);
-    append_dry_cell(&sweep->cells[i], &p, &out);
-    if (sweep->cells[i].state == CELL_WAITING) seconds += p.seconds;
+    run_cell *c = &sweep->cells[i];
+    TRY(run_cores_of_rank(options, e, c->cell, &cores));
+    TRY(run_find_done_share(s, c));
+    run_predict(predictor, &c->cell->settings, c->cell->ranks.ranks, cores, &p);
+    c->predicted_seconds = p.seconds;
+    append_dry_cell(c, &p, &out);
   }
+  TRY(run_estimate(e, options, sweep, &all));
   strbuf_format(&out, "%zu cell%s, %zu to run", sweep->count, sweep->count == 1 ? "" : "s",
                 waiting);
-  if (seconds > 0 && options->jobs > 1)
-    strbuf_format(&out, ": about %s, %d in parallel", text_duration(seconds / options->jobs, time),
-                  options->jobs);
-  else if (seconds > 0)
-    strbuf_format(&out, ": about %s sequentially", text_duration(seconds, time));
-  if (waiting && isnan(seconds))
+  append_duration(&all, &out);
+  if (waiting && isnan(all.seconds))
     strbuf_append(&out, "; times can be predicted once a similar run has finished here");
   strbuf_append_char(&out, '\n');
-  if (!error) error = cli_print(&out);
+  TRY(cli_print(&out));
+cleanup:
   run_predictor_close(predictor);
   strbuf_free(&out);
   return error;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "base/text.h"
@@ -233,4 +234,36 @@ const column *columns_find(const char *name) {
   made->next = all_derived;
   all_derived = made;
   return &made->column;
+}
+
+/* Whether a name ends in a time, a size or an energy, or is of one by something: "step_seconds",
+ * "bytes_per_sample", "seconds_of_50000_images"; no rate, such as "bytes_per_second". */
+static bool is_of_cost(const char *name) {
+  static const char *const words[] = {"seconds", "minutes", "hours",   "ms",     "us",
+                                      "ns",      "time",    "latency", "bytes",  "kib",
+                                      "mib",     "gib",     "memory",  "joules", "kwh"};
+  static const char *const links[] = {"_per_", "_of_"};
+  static const char *const rates[] = {"_per_s", "_per_second", "_per_minute", "_per_hour"};
+  const char *end = name + strlen(name);
+  for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
+    if (text_ends_with(name, rates[i])) return false;
+  for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+    const char *at = strstr(name, links[i]);
+    if (at && at < end) end = at;
+  }
+  const char *start = end;
+  while (start > name && start[-1] != '_') start--;
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (strlen(words[i]) == (size_t)(end - start) &&
+        strncasecmp(start, words[i], (size_t)(end - start)) == 0)
+      return true;
+  return false;
+}
+
+bool columns_is_lower_better(const char *metric) {
+  const column *known = columns_find(metric);
+  for (size_t i = 0; i < COLUMN_COUNT && !known; i++)
+    if (table[i].kind == COLUMN_SUMMARY && strcmp(table[i].argument, metric) == 0)
+      known = &table[i];
+  return known ? known->better == BETTER_LOWER : is_of_cost(metric);
 }

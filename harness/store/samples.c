@@ -85,17 +85,17 @@ void store_free_samples(sample_series *series, size_t count) {
   free(series);
 }
 
-void store_select_samples(const char *text, sample_series *series, size_t *count) {
-  size_t kept = 0;
-  for (size_t i = 0; i < *count; i++) {
-    sample_series *one = &series[i];
-    if (strstr(one->series, text) || strstr(one->machine, text) || strstr(one->words, text) ||
-        strstr(one->build, text))
-      series[kept++] = *one;
-    else
-      free_series(one);
+size_t store_select_samples(const char *text, sample_series *series, size_t count) {
+  size_t selected = 0;
+  for (size_t i = 0; i < count; i++) {
+    const sample_series one = series[i];
+    if (!strstr(one.series, text) && !strstr(one.machine, text) && !strstr(one.words, text) &&
+        !strstr(one.build, text))
+      continue;
+    memmove(&series[selected + 1], &series[selected], (i - selected) * sizeof *series);
+    series[selected++] = one;
   }
-  *count = kept;
+  return selected;
 }
 
 /* All samples, series by series and commit by commit: in order of commit date (with time zones; of

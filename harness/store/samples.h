@@ -39,8 +39,9 @@ typedef struct {
 err store_read_samples(store *s, const char *metric, sample_series **series,
                        size_t *count) ERR_MUST_CHECK;
 void store_free_samples(sample_series *series, size_t count);
-/* Keeps, in order, the series whose name, arguments, build or machine contain `text`. */
-void store_select_samples(const char *text, sample_series *series, size_t *count);
+/* Moves the series whose name, arguments, build or machine contain `text` before the others, both
+ * in their order; returns how many contain it. */
+size_t store_select_samples(const char *text, sample_series *series, size_t count);
 
 /* The number of rounds in which the commit and another were both measured, of `metric` with these
  * arguments on this machine, without builds with uncommitted changes and without other_builds, a

@@ -8,16 +8,25 @@
 
 #include <jansson.h>
 
-#include "base/fs.h"
 #include "base/mem.h"
-#include "base/shipped.h"
+#include "base/processor.h"
 #include "model/count.h"
+#include "sweep/memory.h"
 #include "sweep/run.h"
+#include "sweep/vocabulary.h"
 #include "store/runs.h"
 
 enum { MOST_PAST_RUNS = 300 };
 /* How much more distant than the nearest a past run may be to be included. */
 static const double alike = 0.05;
+/* The distance of a run on another machine. */
+static const double elsewhere = 3;
+/* Up to this distance, on whatever machine, its memory beside the plan is the new run's too:
+ * another device or precision is farther. */
+static const double near_for_memory = 1;
+/* Of a rank on the CPU beside its plan and its images: 25 to 150 MiB were measured (mini and small
+ * models, fp32, bf16 and fp8, with evaluation and without). */
+static const double process_bytes = 192 * 1048576.0;
 
 /* A finished run, as the numbers that determine similarity. */
 typedef struct {
@@ -25,51 +34,60 @@ typedef struct {
   bool is_here;                   /* ran on this machine */
   int device, precision, threads; /* threads: of all ranks */
   int64_t batch_size, image_width, ranks;
-  double flops;        /* of one sample, counted as for the new run */
-  double rate;         /* training FLOP/s */
-  bool is_probed;      /* a linear probe is fitted at the end */
-  double rounds;       /* evaluations, and one for starting */
-  double beside;       /* seconds outside of training: starting, evaluation */
-  double memory_share; /* peak divided by plan */
+  double flops;         /* of one sample, counted as for the new run */
+  double rate;          /* training FLOP/s */
+  bool is_probed;       /* a linear probe is fitted at the end */
+  double rounds;        /* evaluations, and one for starting */
+  double beside;        /* seconds outside of training: starting, evaluation */
+  double peak, planned; /* bytes of a rank */
+  double images;        /* image_bytes */
 } past_run;
 
 struct run_predictor {
-  char *vocabulary_path; /* the one counted last */
-  int64_t vocabulary;
+  vocabulary_read vocabulary;
   past_run past[MOST_PAST_RUNS];
   size_t count;
 };
 
-static int64_t count_vocabulary(const char *path) {
-  char *text = NULL;
-  size_t length = 0;
-  int64_t lines = 0;
-  char *found = shipped_or_given(path);
-  err error = found ? fs_read(found, &text, &length) : mem_error(0, "a path");
-  free(found);
-  if (error) {
-    err_free(error);
-    return BERT_VOCABULARY;
-  }
-  for (size_t i = 0; i < length; i++) lines += text[i] == '\n';
-  free(text);
-  return lines;
+/* What precision: auto is in a run of these settings, without measuring it. */
+static ops_type compute_of(const settings *s) {
+  bool is_undecided = s->precision == PRECISION_AUTO && memory_is_of_host(s);
+  if (is_undecided) return processor_has_bf16() ? OPS_BF16 : OPS_F32;
+  return s->precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16;
 }
 
 /* False when the settings cannot be counted. planned_bytes: of each of that many ranks. */
 static bool count_model(run_predictor *p, const settings *s, int64_t ranks, model_counts *counts) {
-  if (!p->vocabulary_path || strcmp(p->vocabulary_path, s->text_vocabulary) != 0) {
-    free(p->vocabulary_path);
-    p->vocabulary_path = mem_copy_string(s->text_vocabulary);
-    p->vocabulary = count_vocabulary(s->text_vocabulary);
-  }
-  ops_type compute = s->precision == PRECISION_BF16 ? OPS_BF16 : OPS_F32;
+  int64_t vocabulary;
+  bool is_published;
+  err error = vocabulary_count_of(&p->vocabulary, s, &vocabulary, &is_published);
   settings own = *s; /* shallow: only numbers are read */
   own.batch_size = s->batch_size / ranks;
-  err error = model_count(&own, p->vocabulary, compute, 0, counts);
+  clip_limits limits = model_limits(&own);
+  limits.ranks = (int)ranks;
+  if (!error)
+    error = model_count_of(s, vocabulary, &limits, compute_of(s),
+                           memory_is_of_host(s) ? OPS_CPU_CHUNK_BYTES : 0, counts);
   bool is_counted = !error;
   err_free(error);
   return is_counted;
+}
+
+/* ---- memory beside the plan ---- */
+
+/* At most: the decoded images that a rank keeps. A sample's is taken to have twice the side that
+ * the model sees, since its file is not read. */
+static double image_bytes(const settings *s, int64_t ranks) {
+  double most = (double)s->data_cache_mib * 1048576, side = 2 * (double)s->image_size;
+  double samples = (double)run_predict_samples(s) / (double)ranks;
+  if (s->data_order == DATA_ORDER_STREAM) return 0; /* keeps none */
+  return samples > 0 ? fmin(most, 3 * side * side * samples) : most;
+}
+
+/* What a rank takes of the host's memory beside its plan: the program with its libraries and
+ * mapped files, evaluation sets, images. None of this is in a GPU's memory. */
+static double assumed_beside(const settings *s, int64_t ranks) {
+  return memory_is_of_host(s) ? process_bytes + image_bytes(s, ranks) : 0;
 }
 
 /* ---- past runs ---- */
@@ -105,21 +123,22 @@ static err add_past(run_predictor *p, const store_past_run *run, const char *hos
   if (error) return error;
   if (samples > 0 && train > 0 && run->threads > 0 && p->count < MOST_PAST_RUNS &&
       count_model(p, &s, ranks, &counts))
-    p->past[p->count++] =
-        (past_run){.run_id = run->run_id,
-                   .is_here = strcmp(run->host, host) == 0,
-                   .device = s.device,
-                   .precision = s.precision,
-                   .threads = (int)(run->threads * ranks),
-                   .ranks = ranks,
-                   .batch_size = s.batch_size,
-                   .image_width = s.image_width,
-                   .flops = counts.train_sample,
-                   .rate = counts.train_sample * samples / train,
-                   .is_probed = *s.eval_probe_train != 0,
-                   .rounds = rounds_of(&s),
-                   .beside = fmax(wall - train, 0),
-                   .memory_share = run->peak_bytes / (double)counts.planned_bytes};
+    p->past[p->count++] = (past_run){.run_id = run->run_id,
+                                     .is_here = strcmp(run->host, host) == 0,
+                                     .device = s.device,
+                                     .precision = s.precision,
+                                     .threads = (int)(run->threads * ranks),
+                                     .ranks = ranks,
+                                     .batch_size = s.batch_size,
+                                     .image_width = s.image_width,
+                                     .flops = counts.train_sample,
+                                     .rate = counts.train_sample * samples / train,
+                                     .is_probed = *s.eval_probe_train != 0,
+                                     .rounds = rounds_of(&s),
+                                     .beside = fmax(wall - train, 0),
+                                     .peak = run->peak_bytes,
+                                     .planned = (double)counts.planned_bytes,
+                                     .images = image_bytes(&s, ranks)};
   settings_free(&s);
   return NULL;
 }
@@ -143,7 +162,7 @@ err run_predictor_open(store *s, run_predictor **made) {
 
 void run_predictor_close(run_predictor *p) {
   if (!p) return;
-  free(p->vocabulary_path);
+  vocabulary_free(&p->vocabulary);
   free(p);
 }
 
@@ -161,22 +180,44 @@ static double distance_to(const past_run *past, const settings *s, int64_t ranks
   distance += fabs(log((double)past->image_width / (double)s->image_width));
   distance += 0.5 * fabs(log((double)past->threads / threads));
   distance += 0.5 * fabs(log((double)past->ranks / (double)ranks));
-  if (!past->is_here) distance += 3;
+  if (!past->is_here) distance += elsewhere;
   if (past->device != s->device) distance += 3;
   if (past->precision != s->precision) distance += 1;
   if (past->is_probed != (*s->eval_probe_train != 0)) distance += 0.5;
   return distance;
 }
 
+/* The peak of a rank, by those of the runs up to that distance: of those that kept as many images,
+ * if there are any. NaN: none is near enough. */
+static double peak_like(const run_predictor *p, const settings *s, int64_t ranks, int threads,
+                        const model_counts *counts, double farthest) {
+  const double planned = (double)counts->planned_bytes, images = image_bytes(s, ranks);
+  double sum[2] = {0}, weight[2] = {0};
+  for (size_t i = 0; i < p->count; i++) {
+    const past_run *past = &p->past[i];
+    double distance = distance_to(past, s, ranks, threads, counts->train_sample);
+    double beside = past->peak - past->planned, more = images - past->images;
+    if (isnan(beside) || distance > farthest) continue;
+    if (distance - (past->is_here ? 0 : elsewhere) >= near_for_memory) continue;
+    const int has_fewer = more > 0 && memory_is_of_host(s);
+    if (beside < 0) beside *= planned / past->planned;
+    sum[has_fewer] += planned + beside + (has_fewer ? more : 0);
+    weight[has_fewer]++;
+  }
+  const int which = weight[0] == 0;
+  return sum[which] / weight[which];
+}
+
 void run_predict(run_predictor *p, const settings *s, int64_t ranks, int cores,
                  run_prediction *made) {
   model_counts counts;
-  double nearest = INFINITY, rate = 0, beside = 0, memory = 0, weight = 0;
+  double nearest = INFINITY, rate = 0, beside = 0, weight = 0;
   int threads = threads_of(s, cores) * (int)ranks;
   *made = (run_prediction){NAN, NAN, NAN, 0};
   if (!count_model(p, s, ranks, &counts)) return;
   made->flops_per_sample = counts.train_sample;
-  made->bytes = (double)counts.planned_bytes * (double)ranks;
+  const double planned = (double)counts.planned_bytes;
+  made->bytes = (planned + assumed_beside(s, ranks)) * (double)ranks;
   for (size_t i = 0; i < p->count; i++) {
     double distance = distance_to(&p->past[i], s, ranks, threads, counts.train_sample);
     if (distance < nearest) made->like = p->past[i].run_id;
@@ -188,14 +229,14 @@ void run_predict(run_predictor *p, const settings *s, int64_t ranks, int cores,
     /* on the CPU the rate is roughly proportional to the threads */
     rate += past->device == DEVICE_CUDA ? past->rate : past->rate * threads / past->threads;
     beside += past->beside * rounds_of(s) / past->rounds;
-    memory += past->memory_share;
     weight++;
   }
   if (weight == 0) return;
   double samples = (double)run_predict_samples(s);
   if (samples > 0)
     made->seconds = counts.train_sample * samples / (rate / weight) + beside / weight;
-  if (memory > 0) made->bytes *= memory / weight;
+  double peak = peak_like(p, s, ranks, threads, &counts, nearest + alike);
+  if (peak > 0) made->bytes = peak * (double)ranks;
 }
 
 int64_t run_predict_samples(const settings *s) {

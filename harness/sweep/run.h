@@ -141,9 +141,9 @@ bool run_is_paused(const char *results, const char *name);
 size_t run_count(const run_sweep *sweep, run_state state);
 const char *run_state_name(run_state state);
 
-/* Predicted cost of a run. FLOPs and memory come from the settings; time, and the share of planned
- * memory that is used, from the most similar finished runs (machine, device, model and batch). NaN
- * for unknown values. */
+/* Predicted cost of a run. FLOPs and planned memory come from the settings; time, and the memory
+ * that is used beside the plan, from the most similar finished runs (machine, device, model and
+ * batch). NaN for unknown values. */
 typedef struct {
   double flops_per_sample; /* forward and backward */
   double seconds;          /* wall time */
@@ -159,6 +159,16 @@ void run_predict(run_predictor *p, const settings *s, int64_t ranks, int cores,
 /* The cores that one rank of a cell gets; ERR_INPUT if this machine does not have them. */
 err run_cores_of_rank(const run_options *options, const spec_experiment *e, const spec_cell *cell,
                       int *cores) ERR_MUST_CHECK;
+/* The share of a waiting cell's samples that an earlier process has trained. */
+err run_find_done_share(store *s, run_cell *c) ERR_MUST_CHECK;
+/* Of the waiting cells, by their predicted_seconds and done_share. */
+typedef struct {
+  double seconds;   /* NaN: unknown */
+  int parallel;     /* cells that run at once */
+  int shared_cores; /* that these share; 0: each has its own */
+} run_duration;
+err run_estimate(const spec_experiment *e, const run_options *options, const run_sweep *sweep,
+                 run_duration *made) ERR_MUST_CHECK;
 /* Samples that a run with these settings will see: 0 when `epochs` of an unknown data set determine
  * it. */
 int64_t run_predict_samples(const settings *s);

@@ -153,20 +153,7 @@ static void loop(runner *r, const sigset_t *blocked) {
   }
 }
 
-err run_cores_of_rank(const run_options *options, const spec_experiment *e, const spec_cell *cell,
-                      int *cores) {
-  slots shares;
-  int64_t fewest;
-  spec_requires needs = slots_needs(e, options, &fewest);
-  err error = slots_make(options, &needs, fewest, &shares);
-  if (error) return error;
-  *cores = slots_cores_of_rank(&shares, cell->ranks.ranks / cell->ranks.nodes);
-  slots_free(&shares);
-  return NULL;
-}
-
-/* What an earlier process trained is no work of this one: the time left would be too short. */
-static err find_done_share(store *s, run_cell *c) {
+err run_find_done_share(store *s, run_cell *c) {
   store_progress p;
   if (c->state != CELL_WAITING || !c->run_id) return NULL;
   err error = store_find_progress(s, c->run_id, NULL, NULL, &p);
@@ -206,7 +193,8 @@ static err predict_all(runner *r) {
     double samples = (double)run_predict_samples(&c->cell->settings);
     r->cost[i] =
         (made.flops_per_sample > 0 ? made.flops_per_sample : 1) * (samples > 0 ? samples : 1);
-    error = find_done_share(r->s, c);
+    /* what an earlier process trained is no work of this one: the time left would be too short */
+    error = run_find_done_share(r->s, c);
   }
   run_predictor_close(predictor);
   return error;

@@ -17,6 +17,7 @@
 #include "base/progress.h"
 #include "store/json_lines.h"
 #include "store/samples.h"
+#include "timing/checkouts.h"
 #include "timing/identity.h"
 #include "timing/words.h"
 
@@ -435,16 +436,9 @@ static err measure_all(range *r) {
   return error;
 }
 
-/* A temporary folder for the checkouts. */
-static err make_folder(char *folder, size_t size) {
-  const char *temporary = getenv("TMPDIR");
-  snprintf(folder, size, "%s/flipbench-XXXXXX", temporary && *temporary ? temporary : "/tmp");
-  return mkdtemp(folder) ? NULL : err_new(ERR_IO, "%s: cannot be created; set TMPDIR", folder);
-}
-
 err range_measure(const range_options *options, store *s, range_result *result) {
   range r = {.options = options, .s = s, .result = result, .builds = options->builds};
-  char folder[512] = "";
+  checkouts_folder folder = {.path = ""};
   err error = NULL;
   *result = (range_result){0};
   identity_of_machine(r.machine, sizeof r.machine);
@@ -459,15 +453,16 @@ err range_measure(const range_options *options, store *s, range_result *result) 
   strbuf_format(&r.logs, "%s/benchmarks/logs", options->how.results);
   r.builds.logs = strbuf_string(&r.logs);
   if (!options->builds.folder) {
-    TRY(make_folder(folder, sizeof folder));
-    r.builds.folder = folder;
+    checkouts_remove_left(options->builds.repository);
+    TRY(checkouts_begin(&folder));
+    r.builds.folder = folder.path;
   }
   TRY(order_commits(&r));
   TRY(plan(&r));
   error = measure_all(&r);
   progress_finish(&r.bar, NULL);
 cleanup:
-  if (*folder) rmdir(folder);
+  checkouts_end(&folder);
   bisect_free_commits(r.commits, r.count);
   free(r.reference);
   free(r.missing);

@@ -70,3 +70,32 @@ expect_status 2 "$FLIPBENCH" cost "$paper/table1a.yaml" --rate h100 --ranks 4
 expect_line err.txt 'ranks needs --link'
 expect_status 2 "$FLIPBENCH" cost "$paper/table1a.yaml" --rate 1000
 expect_line err.txt 'a rate in samples/s is of one model'
+
+# A cell's own ranks count: those of the matrix, which --ranks cannot change, and those required, which it can
+plain="name: own
+base: $SOURCE/experiments/presets/mini.yaml
+settings: {samples: 1M, data.train: [x.tar], eval.sets: [], text.vocabulary: small.txt, batch_size: 4096}"
+printf '%s\nmatrix: {ranks: [1, 8, 64]}\n' "$plain" > axis.yaml
+printf '%s\nmatrix: {seed: [0]}\n' "$plain" > none.yaml
+printf '%s\nmatrix: {seed: [0]}\nrequires: {ranks: 8}\n' "$plain" > required.yaml
+cost axis.yaml --rate h100 --link 0.1 --cells --json
+cp out.txt axis.txt
+cost none.yaml --rate h100 --link 0.1 --cells --json
+near "$(cp axis.txt out.txt; value device_hours 1)" "$(cost none.yaml --rate h100 --json; value device_hours 1)" 1e-9
+near "$(cp axis.txt out.txt; value device_hours 2)" "$(cost none.yaml --rate h100 --ranks 8 --link 0.1 --json; value device_hours 1)" 1e-9
+near "$(cp axis.txt out.txt; value device_hours 3)" "$(cost none.yaml --rate h100 --ranks 64 --link 0.1 --json; value device_hours 1)" 1e-9
+near "$(cost required.yaml --rate h100 --link 0.1 --json; value device_hours 1)" "$(cp axis.txt out.txt; value device_hours 2)" 1e-9
+near "$(cost required.yaml --rate h100 --ranks 1 --json; value device_hours 1)" "$(cp axis.txt out.txt; value device_hours 1)" 1e-9
+[ "$(grep -oE '"ranks":[0-9]+,"devices"' axis.txt | tr '\n' ' ')" = '"ranks":1,"devices" "ranks":8,"devices" "ranks":64,"devices" ' ] ||
+  { cat axis.txt; fail "the ranks of each cell are not told"; }
+cost axis.yaml --rate h100 --link 0.1
+expect_line out.txt '^prediction, not measured: on the ranks that each cell has, up to 64 devices$'
+expect_line out.txt 'link of a device: 0.1 GB/s'
+cost none.yaml --rate h100
+expect_line out.txt '^prediction, not measured: on 1 device$'
+for file in axis required; do
+  expect_status 2 "$FLIPBENCH" cost $file.yaml --rate h100
+  expect_line err.txt "$file.yaml: .*8 ranks need --link: the bandwidth of a device's link in GB/s"
+done
+expect_status 2 "$FLIPBENCH" cost axis.yaml --rate h100 --ranks 8 --link 25
+expect_line err.txt "axis.yaml: .*the matrix sets the ranks of each cell: leave out --ranks"

@@ -48,6 +48,36 @@ sleep 0.6; kill -TERM $pid; status=0; wait $pid || status=$?
 sleep 0.5; kill -INT $pid 2> /dev/null; kill -TERM $pid; status=0; SECONDS=0; wait $pid || status=$?
 [ $status = 130 ] && [ $SECONDS -lt 10 ] || { cat stopped.txt; fail "status $status after $SECONDS s"; }
 
+# Killed, it leaves its checkouts; the next call removes them, and none that another one uses.
+begin() { # begin RESULTS FOLDERS: in the background, until there is a program in that many folders
+  (PAUSE=0.3 exec "$FLIPBENCH" history --repository repo --build "$build" --program out/flip --rounds 30 \
+    --no-progress --measure c08..c09 --results "$1" > "$1.txt" 2>&1) & pid=$!
+  for _ in $(seq 200); do
+    [ "$(ls -d tmp/*/*/out/flip 2> /dev/null | cut -d/ -f2 | sort -u | wc -l)" = "$2" ] && return
+    sleep 0.05
+  done
+  cat "$1.txt"
+  fail "nothing was built"
+}
+export CALLS=$PWD/left.calls
+: > "$CALLS"
+begin other 1
+other=$pid
+used=$(ls -d tmp/flipbench-*)
+begin killed 2
+kill -KILL $pid; wait $pid 2> /dev/null || :
+left=$(ls -d tmp/flipbench-* | grep -v "$used")
+sleep 0.5 # what it has started ends
+expect_status 0 measure --measure c08..c09 --results cleaned
+expect_line err.txt "$left/[0-9a-f]{40}: removed, since the process that made it was killed"
+[ "$(ls -d tmp/*)" = "$used" ] || fail "not only the one in use is there: $(ls -d tmp/*)"
+kill -0 $other || { cat other.txt; fail "the other call has ended"; }
+ls "$used"/*/out/flip > /dev/null || fail "a checkout in use was removed"
+kill -TERM $other; wait $other || :
+[ -z "$(ls -A tmp)" ] || fail "checkouts were left behind: $(ls -A tmp)"
+[ "$(git -C repo worktree list | wc -l)" = 1 ] || fail "git knows checkouts that are gone"
+CALLS=$PWD/calls
+
 expect_status 0 measure --measure c01..c09
 expect_line err.txt 'skipped: .* failed: see results/benchmarks/logs/[0-9a-f]{40}.log'
 expect_line err.txt '9 commits: [0-9] measured now, [0-9] measured before, 1 skipped'

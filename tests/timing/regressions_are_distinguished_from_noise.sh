@@ -177,6 +177,12 @@ done
 expect_status 2 bench regress --results rowed
 expect_line out.txt '^fine +mask_ratio=0.5: 10 commits'
 expect_line out.txt '^cannot tell +mask_ratio=0.75: not measured at the newest 2 commits'
+# The rows that --only leaves out still tell which commits were measured.
+expect_status 2 bench regress --results rowed --only mask_ratio=0.75
+expect_line out.txt '^cannot tell +mask_ratio=0.75: not measured at the newest 2 commits'
+[ "$(wc -l < out.txt)" = 1 ] || { cat out.txt; fail "a row that was not asked for is judged"; }
+expect_status 0 bench regress --results rowed --only mask_ratio=0.5
+expect_status 3 bench regress --results rowed --only nothing
 
 # The commits of a made-up record: one sample of one row, or of several.
 sample() { # sample FOLDER COMMIT VALUE [VALUE…]
@@ -185,7 +191,7 @@ sample() { # sample FOLDER COMMIT VALUE [VALUE…]
   mkdir -p "$folder/benchmarks"
   for value in "$@"; do
     row=$((row + 1))
-    printf '{"ordinal":%d,"series":"row %d","metric":"samples_per_second","words":"","build":"","machine":"m","side":"","round":1,"commit":"%040d","dirty":"","committed":"2026-01-%02dT00:00:00Z","time":"2026-01-%02dT09:00:00.000Z","value":%s}\n' \
+    printf '{"ordinal":%d,"series":"row %d","metric":"'"${METRIC:-samples_per_second}"'","words":"","build":"","machine":"m","side":"","round":1,"commit":"%040d","dirty":"","committed":"2026-01-%02dT00:00:00Z","time":"2026-01-%02dT09:00:00.000Z","value":%s}\n' \
       $row $row "$commit" "$commit" "$commit" "$value"
   done > "$folder/benchmarks/$commit.jsonl"
   rm -f "$folder"/flipbench.db*
@@ -218,3 +224,30 @@ expect_line out.txt '^fine +row 2: 8 commits'
 sample silent 9 10001 20001 # one in between hides nothing of today
 expect_status 0 bench regress --results silent
 expect_line out.txt '^fine +row 1: 8 commits'
+
+# Less of a time or a size is better, by the table of columns or by the name of the metric; of what is
+# not known, more is.
+grow() { # grow METRIC: the newest four of twelve commits have a fifth more of it
+  rm -rf grown
+  for commit in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    METRIC=$1 sample grown $commit $((commit < 9 ? 1000 + commit % 3 : 1200 + commit % 3))
+  done
+}
+for metric in step_seconds seconds seconds_of_50000_images seconds_per_step start_ms largest_bytes bytes_per_sample \
+              joules_per_sample peak_bytes final_loss time_ratio steady_seconds; do
+  grow $metric
+  expect_status 1 bench regress --results grown --metric $metric
+  expect_line out.txt '^regression   row 1: \+(19|20)\.[0-9] % since 0000000000'
+  expect_status 1 bench regress --results grown --metric $metric --lower-is-better
+  expect_status 0 bench regress --results grown --metric $metric --higher-is-better
+  expect_line out.txt '^fine +row 1: 12 commits, no more than [0-9.]+ % less is possible'
+done
+for metric in samples_per_second bytes_per_second mfu image_speedup zero_shot_top1 programs; do
+  grow $metric
+  expect_status 0 bench regress --results grown --metric $metric
+  expect_line out.txt '^fine +row 1: 12 commits, no more than [0-9.]+ % less is possible'
+  expect_status 0 bench regress --results grown --metric $metric --higher-is-better
+  expect_status 1 bench regress --results grown --metric $metric --lower-is-better
+done
+expect_status 3 bench regress --results grown --metric programs --higher-is-better --lower-is-better
+expect_line err.txt '[-]-lower-is-better and --higher-is-better'
