@@ -226,14 +226,16 @@ cleanup:
 
 /* ---- messages in host memory, and the end ---- */
 
-/* Reports a failure on the stream before waiting for other ranks. */
+/* Reports a failure on the stream instead of waiting for other ranks, which may wait on their GPUs
+ * for this one: they do not know of it. */
 static err look_at_stream(const comm *c) {
   nccl_state *n = c->state;
   cudaError_t code = cudaStreamQuery(n->stream);
   if (code == cudaSuccess) return NULL;
   (void)cudaGetLastError(); /* "not ready" is kept as the last error, which the next call would
                                return */
-  return code == cudaErrorNotReady ? NULL : nccl_cuda(code, "communication");
+  if (code == cudaErrorNotReady) return NULL;
+  return err_new(ERR_LOST, "CUDA: communication: %s", cudaGetErrorString(code));
 }
 
 static err broadcast(comm *c, void *bytes, size_t count) {
