@@ -53,6 +53,7 @@ struct watch {
   int *neighbours; /* [size] pidfds of the other ranks on this machine; -1: not here */
   peer *peers;     /* rank 0: [size], of which 0 is unused; others: [1], rank 0 */
   int peer_count;
+  bool tells; /* of the loss of the rank that it watches; rank 0, and some others (find_teller) */
   char who[TEXT];
   pthread_t thread, trainer; /* trainer: the thread that started the watch */
   bool has_thread;
@@ -135,7 +136,7 @@ static _Noreturn void lose(watch *w, int rank, const peer *p, const char *how, b
   char why[TEXT];
   snprintf(why, sizeof why, "rank %d of %d (%.80s) %s", rank, w->c->size,
            *p->who ? p->who : "no message received yet", how);
-  end_process(w, why, w->c->rank > 1, is_silent ? rank : -1);
+  end_process(w, why, !w->tells, is_silent ? rank : -1);
 }
 
 /* ---- the thread ---- */
@@ -327,6 +328,17 @@ static residence find_residence(void) {
   return here;
 }
 
+/* The first rank on another machine than rank 0: by its kernel, or where all have the same, as
+ * containers of one machine do, by its name; -1: there is none. Ranks 0 and 1 may be lost together
+ * with theirs, and then this one tells. */
+static int find_teller(const residence *all, int size) {
+  for (int r = 1; r < size; r++)
+    if (memcmp(all[r].boot, all[0].boot, sizeof all->boot) != 0) return r;
+  for (int r = 1; r < size; r++)
+    if (memcmp(all[r].host, all[0].host, sizeof all->host) != 0) return r;
+  return -1;
+}
+
 /* Opened while all take part in this call: a descriptor always refers to that process, while its id
  * may be reused. */
 static err find_neighbours(watch *w) {
@@ -344,6 +356,7 @@ static err find_neighbours(watch *w) {
                    memcmp(all[r].host, here.host, sizeof here.host) == 0;
     if (is_here) w->neighbours[r] = pidfd_open((pid_t)all[r].process, 0);
   }
+  if (!error) w->tells = w->c->rank <= 1 || w->c->rank == find_teller(all, w->c->size);
   free(all);
   return error;
 }
