@@ -306,7 +306,8 @@ cleanup:
   return error;
 }
 
-static err attach(comm *host, ops *o, bool is_deterministic, comm **out) {
+/* *out: NULL when out of memory; else also if equipping it fails, for destroy. */
+static err make(comm *host, ops *o, bool is_deterministic, comm **out) {
   comm *c = mem_zeroed(1, sizeof *c);
   nccl_state *n = mem_zeroed(1, sizeof *n);
   if (!c || !n) {
@@ -325,12 +326,16 @@ static err attach(comm *host, ops *o, bool is_deterministic, comm **out) {
               .state = n};
   pthread_mutex_init(&n->lock, NULL);
   name_library(c);
-  err error = comm_agree(host, equip(n));
-  if (!error) error = nccl_connect(host, n);
-  if (error)
-    destroy(c);
-  else
-    *out = c;
+  *out = c;
+  return equip(n);
+}
+
+static err attach(comm *host, ops *o, bool is_deterministic, comm **out) {
+  comm *c = NULL;
+  err error = comm_agree(host, make(host, o, is_deterministic, &c));
+  if (!error) error = nccl_connect(host, c->state);
+  if (error && c) destroy(c);
+  if (!error) *out = c;
   return error;
 }
 
