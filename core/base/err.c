@@ -13,7 +13,8 @@ struct err_info {
   char *message;
 };
 
-static struct err_info out_of_memory = {ERR_MEMORY, true, NULL};
+/* alone: what other ranks may not know stays that. */
+static struct err_info out_of_memory = {ERR_MEMORY, true, NULL}, alone = {ERR_LOST, true, NULL};
 
 static char *format_text(const char *format, va_list arguments) {
   va_list copy;
@@ -30,7 +31,7 @@ static err make(err_kind kind, char *message) {
   struct err_info *error = message ? mem_plain(sizeof *error) : NULL;
   if (!error) {
     free(message);
-    return &out_of_memory;
+    return kind == ERR_LOST ? &alone : &out_of_memory;
   }
   *error = (struct err_info){kind, false, message};
   return error;

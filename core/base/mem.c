@@ -41,6 +41,11 @@ void mem_fail_after(long successes) {
   atomic_store(&first_failing, successes < 0 ? LONG_MAX : atomic_load(&made) + successes + 1);
 }
 
+void mem_fail_once_after(long successes) {
+  mem_fail_after(successes);
+  atomic_store(&last_failing, atomic_load(&first_failing));
+}
+
 #ifdef FLIP_ALLOCATION_FAULTS
 /* The value of NAME=PROGRAM:VALUE when PROGRAM is this one. */
 static const char *own_value(const char *name) {

@@ -29,6 +29,8 @@ void *mem_plain(size_t bytes);
  *   FLIP_FAIL_ALLOCATION=PROGRAM:N+       in PROGRAM the N-th and all later allocations fail
  *   FLIP_COUNT_ALLOCATIONS=PROGRAM:FILE   at exit PROGRAM writes their number to FILE */
 void mem_fail_after(long successes);
+/* Only the allocation after `successes` more fails. */
+void mem_fail_once_after(long successes);
 
 /* The error that every caller returns for a failed allocation: what was requested, with its size
  * unless `bytes` is 0. */

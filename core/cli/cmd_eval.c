@@ -279,8 +279,10 @@ static err run_on_ranks(const request *r, trained *t) {
   if (!error) error = comm_check_devices(t->o, ranks);
   if (!error) /* some ranks' embeddings would not be those of one process */
     error = comm_check_kernels(t->o, ranks,
-                               "compute embeddings with other bits: set FLIP_CPU_KERNELS to the "
-                               "older of them on all ranks");
+                               t->o->call->queue
+                                   ? "compute embeddings with other bits: use GPUs of one kind"
+                                   : "compute embeddings with other bits: set FLIP_CPU_KERNELS to "
+                                     "the older of them on all ranks");
   if (!error) error = run_request(r, t, ranks);
   bool is_of_one = error && err_kind_of(error) == ERR_LOST;
   if (is_of_one && lives) {

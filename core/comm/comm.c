@@ -62,6 +62,15 @@ typedef struct {
   char message[1000];
 } report;
 
+/* The others do not know: this rank's own failure, which mostly is the reason, else that of the
+ * exchange. */
+static err lost(err own, err exchange) {
+  err error = err_new(ERR_LOST, "%s", err_message(own ? own : exchange));
+  err_free(own);
+  err_free(exchange);
+  return error;
+}
+
 err comm_agree(comm *c, err own) {
   report mine = {.has_failed = own != NULL, .kind = own ? (int)err_kind_of(own) : 0};
   if (own) snprintf(mine.message, sizeof mine.message, "%s", err_message(own));
@@ -71,7 +80,5 @@ err comm_agree(comm *c, err own) {
   for (int r = 0; r < c->size && !error && !own; r++)
     if (all[r].has_failed) own = err_new((err_kind)all[r].kind, "rank %d: %s", r, all[r].message);
   free(all);
-  if (!error) return own;
-  err_free(own);
-  return error;
+  return error ? lost(own, error) : own;
 }

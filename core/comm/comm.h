@@ -88,7 +88,8 @@ size_t comm_cut(int64_t total, int64_t border, int64_t most, comm_slice *buckets
 int64_t comm_own_elements(int64_t total, int64_t border, int64_t most, int size, int rank);
 
 /* NULL when no rank failed. Else an error on every rank: its own, or that of the first that failed.
- */
+ * ERR_LOST: the ranks could not exchange that, and others may not know; with the message of this
+ * rank's own error, if it has one. */
 err comm_agree(comm *c, err own) ERR_MUST_CHECK;
 
 /* As in the table; does nothing if calls are complete when they return. */

@@ -226,14 +226,16 @@ cleanup:
 
 /* ---- messages in host memory, and the end ---- */
 
-/* Reports a failure on the stream before waiting for other ranks. */
+/* Reports a failure on the stream instead of waiting for other ranks, which may wait on their GPUs
+ * for this one: they do not know of it. */
 static err look_at_stream(const comm *c) {
   nccl_state *n = c->state;
   cudaError_t code = cudaStreamQuery(n->stream);
   if (code == cudaSuccess) return NULL;
   (void)cudaGetLastError(); /* "not ready" is kept as the last error, which the next call would
                                return */
-  return code == cudaErrorNotReady ? NULL : nccl_cuda(code, "communication");
+  if (code == cudaErrorNotReady) return NULL;
+  return err_new(ERR_LOST, "CUDA: communication: %s", cudaGetErrorString(code));
 }
 
 static err broadcast(comm *c, void *bytes, size_t count) {
@@ -304,7 +306,8 @@ cleanup:
   return error;
 }
 
-static err attach(comm *host, ops *o, bool is_deterministic, comm **out) {
+/* *out: NULL when out of memory; else also if equipping it fails, for destroy. */
+static err make(comm *host, ops *o, bool is_deterministic, comm **out) {
   comm *c = mem_zeroed(1, sizeof *c);
   nccl_state *n = mem_zeroed(1, sizeof *n);
   if (!c || !n) {
@@ -323,12 +326,16 @@ static err attach(comm *host, ops *o, bool is_deterministic, comm **out) {
               .state = n};
   pthread_mutex_init(&n->lock, NULL);
   name_library(c);
-  err error = comm_agree(host, equip(n));
-  if (!error) error = nccl_connect(host, n);
-  if (error)
-    destroy(c);
-  else
-    *out = c;
+  *out = c;
+  return equip(n);
+}
+
+static err attach(comm *host, ops *o, bool is_deterministic, comm **out) {
+  comm *c = NULL;
+  err error = comm_agree(host, make(host, o, is_deterministic, &c));
+  if (!error) error = nccl_connect(host, c->state);
+  if (error && c) destroy(c);
+  if (!error) *out = c;
   return error;
 }
 

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,11 +108,14 @@ err comm_check_devices(const ops *o, comm *c) {
 }
 
 err comm_check_kernels(const ops *o, comm *c, const char *consequence) {
-  size_t size = (size_t)comm_size(c), length = sizeof o->kernels;
+  enum { LENGTH = sizeof o->kernels + sizeof o->architecture };
+  size_t size = (size_t)comm_size(c);
+  char own[LENGTH] = "";
   if (size == 1) return NULL;
-  char(*all)[sizeof o->kernels] = mem_zeroed(size, length);
-  err error = comm_agree(c, all ? NULL : mem_error(size * length, "messages of the ranks"));
-  if (!error) error = c->call->gather_bytes(c, o->kernels, length, all);
+  snprintf(own, LENGTH, "%s%s", *o->architecture ? "for " : o->kernels, o->architecture);
+  char(*all)[LENGTH] = mem_zeroed(size, LENGTH);
+  err error = comm_agree(c, all ? NULL : mem_error(size * LENGTH, "messages of the ranks"));
+  if (!error) error = c->call->gather_bytes(c, own, LENGTH, all);
   for (size_t rank = 1; rank < size && !error; rank++)
     if (strcmp(all[rank], all[0]) != 0)
       error = err_new(ERR_UNSUPPORTED, "rank %zu has the kernels %s, rank 0 %s, which %s", rank,

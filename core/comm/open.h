@@ -24,8 +24,9 @@ void comm_close(comm *c); /* NULL is allowed */
  * device: auto each rank chooses for itself. */
 err comm_check_devices(const ops *o, comm *c) ERR_MUST_CHECK; /* NULL is allowed */
 
-/* Collective. ERR_UNSUPPORTED on all ranks if their kernels on the CPU (ops.kernels) are not the
- * same. consequence: how the sentence that names them ends, after "which". NULL is allowed as c. */
+/* Collective. ERR_UNSUPPORTED on all ranks if their kernels (ops.kernels, ops.architecture) are not
+ * the same. consequence: how the sentence that names them ends, after "which". NULL is allowed as
+ * c. */
 err comm_check_kernels(const ops *o, comm *c, const char *consequence) ERR_MUST_CHECK;
 
 /* Collective. Makes *c the comm for buffers of `o`: unchanged if they are in host memory, else

@@ -13,7 +13,13 @@
 #include "base/text.h"
 #include "comm/socket.h"
 
-enum { REPLY = 240, RETRY_MS = 200, PATIENCE_SECONDS = 120 };
+enum {
+  REPLY = 240,
+  RETRY_MS = 200,
+  PATIENCE_SECONDS = 120,
+  HELLO_SECONDS = 2,
+  ANSWER_SECONDS = 10
+};
 static const char greeting[16] = "flip rank 1";
 
 /* A rank's first message. run: a hash of torchrun's id of the run, or else of
@@ -79,11 +85,13 @@ static void judge(const launch *l, const int *sockets, const hello *h, reply *ou
     snprintf(out->refusal, REPLY, "it belongs to another run (TORCHELASTIC_RUN_ID, SLURM_JOB_ID)");
 }
 
-/* A connection with another first message is not a rank: a port scanner, another program. */
+/* A connection with another first message, or none soon, is not a rank: a port scanner, another
+ * program. */
 static void welcome(const launch *l, int *sockets, int fd, int *found) {
   hello h;
   reply answer;
-  if (!socket_receive(fd, &h, sizeof h) || memcmp(h.greeting, greeting, sizeof greeting) != 0) {
+  if (!socket_await(fd, HELLO_SECONDS) || !socket_receive(fd, &h, sizeof h) ||
+      memcmp(h.greeting, greeting, sizeof greeting) != 0) {
     close(fd);
     return;
   }
@@ -149,8 +157,7 @@ static bool reach(const launch *l, double seconds, int *fd, const char **why) {
 }
 
 /* Rank 0 may start later: a refused connection is tried again. */
-static err connect_there(const launch *l, double seconds, int *fd) {
-  double deadline = clock_seconds() + seconds;
+static err connect_there(const launch *l, double seconds, double deadline, int *fd) {
   const char *why = "";
   while (clock_seconds() < deadline) {
     if (reach(l, deadline - clock_seconds(), fd, &why)) return NULL;
@@ -163,14 +170,19 @@ static err connect_there(const launch *l, double seconds, int *fd) {
                  l->rank, l->address, port_of(l), seconds, why);
 }
 
+/* Rank 0 may first wait for other connections, which say nothing: its answer is awaited as long as
+ * the connection, and a little more. */
 static err join_there(const launch *l, double seconds, int *sockets) {
+  double deadline = clock_seconds() + seconds;
   hello h = {.rank = l->rank, .size = l->size};
   reply answer;
   run_of(h.run);
   memcpy(h.greeting, greeting, sizeof greeting);
-  err error = connect_there(l, seconds, &sockets[0]);
+  err error = connect_there(l, seconds, deadline, &sockets[0]);
   if (error) return error;
-  if (!socket_send(sockets[0], &h, sizeof h) || !socket_receive(sockets[0], &answer, sizeof answer))
+  if (!socket_send(sockets[0], &h, sizeof h) ||
+      !socket_await(sockets[0], deadline - clock_seconds() + ANSWER_SECONDS) ||
+      !socket_receive(sockets[0], &answer, sizeof answer))
     return err_new(ERR_IO,
                    "rank %d: the program listening at %s, port %d, is not rank 0 of flip: "
                    "choose another MASTER_PORT",

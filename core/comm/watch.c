@@ -53,6 +53,7 @@ struct watch {
   int *neighbours; /* [size] pidfds of the other ranks on this machine; -1: not here */
   peer *peers;     /* rank 0: [size], of which 0 is unused; others: [1], rank 0 */
   int peer_count;
+  bool tells; /* of the loss of the rank that it watches; rank 0, and some others (find_teller) */
   char who[TEXT];
   pthread_t thread, trainer; /* trainer: the thread that started the watch */
   bool has_thread;
@@ -135,7 +136,7 @@ static _Noreturn void lose(watch *w, int rank, const peer *p, const char *how, b
   char why[TEXT];
   snprintf(why, sizeof why, "rank %d of %d (%.80s) %s", rank, w->c->size,
            *p->who ? p->who : "no message received yet", how);
-  end_process(w, why, w->c->rank > 1, is_silent ? rank : -1);
+  end_process(w, why, !w->tells, is_silent ? rank : -1);
 }
 
 /* ---- the thread ---- */
@@ -301,12 +302,12 @@ static err connect_all(watch *w) {
   err error = w->c->rank == 0 ? listen_here(w, &here, &listener) : NULL;
   if (error) here.count = 0; /* so that the others fail too instead of waiting */
   err told = w->c->call->broadcast(w->c, &here, sizeof here);
-  if (error || told) {
-    err_free(error ? told : NULL);
-    return error ? error : told;
-  }
+  if (error)
+    err_free(told);
+  else
+    error = told;
   w->token = here.token;
-  error = w->c->rank == 0 ? accept_all(w, listener) : connect_to(w, &here);
+  if (!error) error = w->c->rank == 0 ? accept_all(w, listener) : connect_to(w, &here);
   if (listener >= 0) close(listener);
   return error;
 }
@@ -327,52 +328,78 @@ static residence find_residence(void) {
   return here;
 }
 
+/* The first rank on another machine than rank 0: by its kernel, or where all have the same, as
+ * containers of one machine do, by its name; -1: there is none. Ranks 0 and 1 may be lost together
+ * with theirs, and then this one tells. */
+static int find_teller(const residence *all, int size) {
+  for (int r = 1; r < size; r++)
+    if (memcmp(all[r].boot, all[0].boot, sizeof all->boot) != 0) return r;
+  for (int r = 1; r < size; r++)
+    if (memcmp(all[r].host, all[0].host, sizeof all->host) != 0) return r;
+  return -1;
+}
+
 /* Opened while all take part in this call: a descriptor always refers to that process, while its id
- * may be reused. */
-static err find_neighbours(watch *w) {
-  size_t size = (size_t)w->c->size;
+ * may be reused. w: NULL if there was no memory for it, which the others learn here. */
+static err find_neighbours(comm *c, watch *w) {
+  size_t size = (size_t)c->size;
   residence here = find_residence(), *all = mem_zeroed(size, sizeof *all);
-  w->neighbours = mem_zeroed(size, sizeof *w->neighbours);
-  bool is_short = !all || !w->neighbours;
-  for (size_t r = 0; r < size && !is_short; r++) w->neighbours[r] = -1;
-  err error =
-      comm_agree(w->c, is_short ? mem_error(size * sizeof *all, "watching the ranks") : NULL);
-  if (!error) error = w->c->call->gather_bytes(w->c, &here, sizeof here, all);
-  for (int r = 0; r < w->c->size && !error; r++) {
-    bool is_here = *here.boot && here.space && r != w->c->rank && all[r].space == here.space &&
+  bool is_short = !all || !w;
+  err error = comm_agree(c, is_short ? mem_error(size * sizeof *all, "watching the ranks") : NULL);
+  if (!error) error = c->call->gather_bytes(c, &here, sizeof here, all);
+  for (int r = 0; r < c->size && !error; r++) {
+    bool is_here = *here.boot && here.space && r != c->rank && all[r].space == here.space &&
                    memcmp(all[r].boot, here.boot, sizeof here.boot) == 0 &&
                    memcmp(all[r].host, here.host, sizeof here.host) == 0;
     if (is_here) w->neighbours[r] = pidfd_open((pid_t)all[r].process, 0);
   }
+  if (!error) w->tells = c->rank <= 1 || c->rank == find_teller(all, c->size);
   free(all);
   return error;
 }
 
-err watch_start(comm *c, watch **out) {
+/* NULL when out of memory. */
+static watch *make_watch(comm *c) {
   char host[64] = "";
-  *out = NULL;
-  if (comm_size(c) == 1) return NULL;
-  watch *w = mem_zeroed(1, sizeof *w);
   int count = c->rank == 0 ? c->size : 1;
+  watch *w = mem_zeroed(1, sizeof *w);
   peer *peers = mem_zeroed((size_t)count, sizeof *peers);
-  if (!w || !peers) {
+  int *neighbours = mem_zeroed((size_t)c->size, sizeof *neighbours);
+  if (!w || !peers || !neighbours) {
     free(w);
     free(peers);
-    return mem_error(sizeof *peers * (size_t)count, "watching the ranks");
+    free(neighbours);
+    return NULL;
   }
-  *w = (watch){.c = c, .peers = peers, .peer_count = count, .trainer = pthread_self()};
+  *w = (watch){.c = c,
+               .neighbours = neighbours,
+               .peers = peers,
+               .peer_count = count,
+               .trainer = pthread_self()};
   pthread_mutex_init(&w->lock, NULL);
   pthread_mutex_init(&w->sending, NULL);
   for (int i = 0; i < count; i++) peers[i].fd = -1;
+  for (int r = 0; r < c->size; r++) neighbours[r] = -1;
   gethostname(host, sizeof host - 1);
   snprintf(w->who, sizeof w->who, "host %s, process %d", host, (int)getpid());
-  err error = find_neighbours(w);
+  return w;
+}
+
+static err start_thread(watch *w) {
   /* the last rank may connect long after the first: silence counts from when all are there */
+  for (int i = 0; i < w->peer_count; i++) w->peers[i].heard = clock_seconds();
+  int code = pthread_create(&w->thread, NULL, run, w);
+  w->has_thread = code == 0;
+  return code ? err_errno(code, "watching the ranks") : NULL;
+}
+
+err watch_start(comm *c, watch **out) {
+  *out = NULL;
+  if (comm_size(c) == 1) return NULL;
+  watch *w = make_watch(c);
+  err error = find_neighbours(c, w);
   if (!error) error = comm_agree(c, connect_all(w));
-  for (int i = 0; i < count; i++) peers[i].heard = clock_seconds();
-  int code = error ? 0 : pthread_create(&w->thread, NULL, run, w);
-  if (code) error = err_errno(code, "watching the ranks");
-  w->has_thread = !error;
+  if (!error) error = comm_agree(c, start_thread(w));
   if (error)
     watch_stop(w);
   else
@@ -407,7 +434,7 @@ void watch_stop(watch *w) {
   if (w->has_thread) pthread_join(w->thread, NULL);
   for (int i = 0; i < w->peer_count; i++)
     if (w->peers[i].fd >= 0) close(w->peers[i].fd);
-  for (int r = 0; r < w->c->size && w->neighbours; r++)
+  for (int r = 0; r < w->c->size; r++)
     if (w->neighbours[r] >= 0) close(w->neighbours[r]);
   pthread_mutex_destroy(&w->lock);
   pthread_mutex_destroy(&w->sending);

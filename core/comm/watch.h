@@ -1,5 +1,6 @@
 /* Rank monitoring: when a rank dies, hangs or loses its network, all ranks exit within ten seconds,
- * with one message that names it. A collective call cannot detect this: it waits.
+ * with a message that names it: one, or one of each of two machines if rank 0's is lost. A
+ * collective call cannot detect this: it waits.
  *
  * Every rank has a thread that exchanges a heartbeat with rank 0 once a second over a dedicated TCP
  * connection. The process exits after WATCH_SILENCE seconds without a heartbeat, or when the

@@ -56,6 +56,9 @@ static err probe(void) {
 
 static void name_device(ops *o) {
   struct cudaDeviceProp properties;
+  int capability = cuda_of(o)->capability;
+  snprintf(o->architecture, sizeof o->architecture, "compute capability %d.%d", capability / 10,
+           capability % 10);
   if (cudaGetDeviceProperties(&properties, cuda_of(o)->device) == cudaSuccess)
     snprintf(o->device, sizeof o->device, "%.*s", (int)sizeof o->device - 1, properties.name);
 }

@@ -479,6 +479,8 @@ struct ops {
   int threads;         /* of the CPU backend */
   char device[128];    /* the device's own name, "" for the CPU */
   char kernels[32];    /* variant of our own kernels (base/processor.h); "" if there is only one */
+  char architecture[48]; /* "compute capability 9.0", which selects the GPU's kernels; "" for the
+                          * CPU */
   const struct ops_plugin *plugin; /* that created it (device.h); NULL in tests' own backends */
   void *state;                     /* the backend's own */
 };

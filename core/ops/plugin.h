@@ -32,7 +32,7 @@ typedef struct {
 /* Libraries of one plugin at most. */
 enum { OPS_PLUGIN_LIBRARIES = 2 };
 
-#define OPS_PLUGIN_VERSION 10
+#define OPS_PLUGIN_VERSION 11
 #define OPS_PLUGIN_SYMBOL "flip_ops_plugin"
 typedef struct ops_plugin {
   int version;      /* OPS_PLUGIN_VERSION it was built for */

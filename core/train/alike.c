@@ -81,11 +81,14 @@ static err compare(int rank, const basis *theirs, const basis *first) {
 }
 
 err run_compare_kernels(const run *r) {
-  if (r->s->optimizer_shard || r->o->call->queue) return NULL;
-  return comm_check_kernels(r->o, r->ranks,
-                            "update weights with other bits: set FLIP_CPU_KERNELS to the older of "
-                            "them on all ranks, or optimizer.shard: true, with which each weight "
-                            "is updated by one rank");
+  if (r->s->optimizer_shard) return NULL;
+  return comm_check_kernels(
+      r->o, r->ranks,
+      r->o->call->queue
+          ? "update weights with other bits: set optimizer.shard: true, with which each weight is "
+            "updated by one rank, or use GPUs of one kind"
+          : "update weights with other bits: set FLIP_CPU_KERNELS to the older of them on all "
+            "ranks, or optimizer.shard: true, with which each weight is updated by one rank");
 }
 
 err run_compare_ranks(const run *r) {

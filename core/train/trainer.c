@@ -511,7 +511,7 @@ static err train(run *r) {
   if (!error) error = run_open(r); /* fails on all ranks */
   if (!error) error = ranks_agree(r->ranks, begin_record(r));
   if (error) {
-    r->is_agreed = !r->is_alone_with_failure;
+    r->is_agreed = !r->is_alone_with_failure && err_kind_of(error) != ERR_LOST;
     return error;
   }
   r->is_agreed = false;
@@ -556,7 +556,7 @@ err trainer_run(const settings *s, const trainer_options *options) {
   if (!is_writer(&r)) log_setup("flip", LOG_WARNING);
   error = ranks_agree(r.ranks, watch_start(r.ranks, &r.lives));
   if (!error) error = ranks_agree(r.ranks, open_folder(&r));
-  r.is_agreed = true;
+  r.is_agreed = !error || err_kind_of(error) != ERR_LOST;
   if (!error) {
     error = train(&r);
     err told = is_writer(&r) ? run_report_end(&r, error) : NULL;
@@ -565,8 +565,9 @@ err trainer_run(const settings *s, const trainer_options *options) {
     else
       error = told;
   }
-  if (error && comm_size(r.ranks) > 1 && !r.is_agreed) end_all(&r, error);
-  if (!is_writer(&r)) { /* rank 0 reports it, and its exit status is the run's */
+  bool is_alone = error && comm_size(r.ranks) > 1 && !r.is_agreed;
+  if (is_alone && r.lives) end_all(&r, error);
+  if (!is_writer(&r) && !is_alone) { /* rank 0 reports it, and its exit status is the run's */
     err_free(error);
     error = NULL;
   }

@@ -35,6 +35,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMo
   if (!handle_is_known(stream, HANDLE_STREAM, "cudaStreamBeginCapture"))
     return runtime_fail(stream ? cudaErrorInvalidResourceHandle
                                : cudaErrorStreamCaptureUnsupported);
+  if (stream_context_error()) return runtime_fail(stream_context_error());
   if (mode != cudaStreamCaptureModeThreadLocal && mode != cudaStreamCaptureModeGlobal) {
     imitation_misuse("cudaStreamBeginCapture: only strict captures are imitated");
     return runtime_fail(cudaErrorInvalidValue);
@@ -75,8 +76,8 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
     return runtime_fail(cudaErrorIllegalState);
   }
   struct CUgraph_st *captured = stream->capture;
-  cudaError_t code = cudaSuccess;
-  if (stream->branch != 0 || !is_joined(captured)) {
+  cudaError_t code = stream_context_error();
+  if (!code && (stream->branch != 0 || !is_joined(captured))) {
     imitation_misuse("cudaStreamEndCapture: a stream that joined the capture did not come back");
     code = cudaErrorStreamCaptureUnjoined;
   }
@@ -99,7 +100,7 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
   if (!handle_is_known(graph, HANDLE_GRAPH, "cudaGraphDestroy"))
     return runtime_fail(cudaErrorInvalidValue);
   free_graph(graph);
-  return cudaSuccess;
+  return runtime_fail(stream_context_error());
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *runnable, cudaGraph_t graph,
@@ -109,6 +110,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *runnable, cudaGraph_t graph,
   if (!handle_is_known(graph, HANDLE_GRAPH, "cudaGraphInstantiate") || !runnable ||
       (flags & ~(unsigned long long)cudaGraphInstantiateFlagUseNodePriority))
     return runtime_fail(cudaErrorInvalidValue);
+  if (stream_context_error()) return runtime_fail(stream_context_error());
   *runnable = handle_make(sizeof **runnable, HANDLE_RUNNABLE);
   (*runnable)->branches = graph->branches;
   for (int branch = 0; branch < graph->branches; branch++)
@@ -132,7 +134,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t runnable) {
   }
   for (int branch = 0; branch < runnable->branches; branch++) queue_empty(&runnable->work[branch]);
   handle_unmake(runnable);
-  return cudaSuccess;
+  return runtime_fail(stream_context_error());
 }
 
 /* One launch: how far each branch has come. */

@@ -11,7 +11,7 @@ static struct {
   FILE *trace;
   bool is_started;
   pthread_t thread;
-  int misuses, counted; /* counted: calls of the name that is to fail */
+  int misuses, failing, breaking; /* calls so far of the name that is to fail, or to break */
 } imitation;
 
 static void start(void) {
@@ -21,23 +21,26 @@ static void start(void) {
   if (path && *path) imitation.trace = fopen(path, "ae");
 }
 
+/* This is the call that `variable` names: "cudaMalloc:3". */
+static bool is_wished(const char *variable, const char *call, int *calls) {
+  const char *wish = getenv(variable);
+  size_t length = strlen(call);
+  if (!wish || strncmp(wish, call, length) != 0 || wish[length] != ':') return false;
+  return ++*calls == atoi(wish + length + 1);
+}
+
 void imitation_enter(const char *call) {
   if (!imitation.is_started) start();
   if (!pthread_equal(imitation.thread, pthread_self()))
     imitation_misuse("%s from a second thread, which is not imitated", call);
   if (imitation.trace) fprintf(imitation.trace, "%s\n", call);
-}
-
-static bool must_fail(const char *call) {
-  const char *wish = getenv("FLIP_IMITATION_FAIL");
-  size_t length = strlen(call);
-  if (!wish || strncmp(wish, call, length) != 0 || wish[length] != ':') return false;
-  return ++imitation.counted == atoi(wish + length + 1);
+  if (is_wished("FLIP_IMITATION_BREAK", call, &imitation.breaking))
+    stream_break(cudaErrorIllegalAddress);
 }
 
 bool imitation_enter_or_fail(const char *call) {
   imitation_enter(call);
-  return must_fail(call);
+  return is_wished("FLIP_IMITATION_FAIL", call, &imitation.failing);
 }
 
 bool imitation_enter_from_any_thread(const char *call) {

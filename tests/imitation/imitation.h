@@ -20,6 +20,9 @@
  *   FLIP_IMITATION_NCCL        words of nccl_link.c: "notices": that a rank's process has ended
  *   FLIP_IMITATION_TRACE       a file that gets one line a call
  *   FLIP_IMITATION_FAIL        "cudaMalloc:3": the third call of that name fails
+ *   FLIP_IMITATION_BREAK       "cudaMemcpyAsync:3": at the third call of that name (of a kernel:
+ *                              its name) the context breaks, as by a kernel that reads where
+ *                              nothing is: this call and all later ones return that error
  *
  * All of it is one device for the whole process, used by one thread, as the API has no argument to
  * carry it. */
@@ -71,6 +74,9 @@ cudaError_t stream_refuse_in_capture(const char *call);
 /* Other ranks wait for this one's work: a question about a stream must not leave it lying. */
 void stream_has_peers(void);
 cudaError_t stream_run_all(void);
+/* The error of the context, which each later call returns too; cudaSuccess: none. */
+cudaError_t stream_context_error(void);
+void stream_break(cudaError_t code);
 /* Streams, events and graphs that were made and not destroyed. */
 size_t stream_live_objects(void);
 /* The error that later calls of cudaGetLastError see; returned as it is. */

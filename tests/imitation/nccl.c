@@ -43,7 +43,8 @@ typedef enum { JOINING, READY, LAUNCHING, LEAVING, LEFT } comm_stage;
 struct ncclComm {
   nccl_link link;
   comm_stage stage;
-  bool is_blocking, has_sent; /* has_sent: sends and receives were made outside of a capture */
+  bool is_blocking;
+  bool is_connected[RECEIVE + 1]; /* for operations of that kind: one was made outside a capture */
   int polls;
   batch next;
   cudaStream_t stream;
@@ -447,10 +448,10 @@ static ncclResult_t check(const struct ncclComm *comm, const operation *o) {
   bool is_pair = o->kind == SEND || o->kind == RECEIVE;
   if (is_pair && o->root_or_op == comm->link.rank)
     return refuse(ncclInvalidUsage, call, "to or from itself (not imitated)");
-  if (is_pair && o->is_captured && !comm->has_sent)
-    return refuse(
-        ncclInvalidUsage, call,
-        "captured before any send or receive: the connections would be made in the capture");
+  if (o->is_captured && comm->link.size > 1 && !comm->is_connected[o->kind])
+    return refuse(ncclInvalidUsage, call,
+                  "captured before any other of its kind: NCCL from 2.22 on would make the "
+                  "connections in the capture");
   return check_memory(comm, o);
 }
 
@@ -464,7 +465,7 @@ static ncclResult_t add(struct ncclComm *comm, const operation *o, cudaStream_t 
     return refuse(ncclInvalidUsage, call, "a group on several streams (not imitated)");
   group.comm = comm;
   comm->stream = stream;
-  comm->has_sent = comm->has_sent || ((o->kind == SEND || o->kind == RECEIVE) && !o->is_captured);
+  comm->is_connected[o->kind] = comm->is_connected[o->kind] || !o->is_captured;
   comm->next.comm = comm;
   comm->next.ops[comm->next.count++] = *o;
   return ncclSuccess;

@@ -28,8 +28,9 @@ cudaError_t runtime_fail(cudaError_t code) {
 }
 
 cudaError_t cudaGetLastError(void) {
-  cudaError_t code = runtime.last;
   imitation_enter("cudaGetLastError");
+  cudaError_t code = stream_context_error(); /* which no call resets */
+  if (!code) code = runtime.last;
   runtime.last = cudaSuccess;
   return code;
 }
@@ -126,6 +127,7 @@ cudaError_t cudaDeviceGetPCIBusId(char *text, int length, int device) {
 cudaError_t cudaMalloc(void **block, size_t bytes) {
   bool must_fail = imitation_enter_or_fail("cudaMalloc");
   cudaError_t code = stream_refuse_in_capture("cudaMalloc");
+  if (!code) code = runtime_fail(stream_context_error());
   if (code) return code;
   if (!block) return invalid("cudaMalloc", "nowhere to put the address");
   *block = NULL;
@@ -149,7 +151,7 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total) {
   imitation_enter("cudaMemGetInfo");
   *available = memory_free();
   *total = memory_total();
-  return cudaSuccess;
+  return runtime_fail(stream_context_error());
 }
 
 size_t runtime_pinned(void) {
@@ -169,6 +171,7 @@ cudaError_t cudaHostRegister(void *start, size_t bytes, unsigned int flags) {
   const char *first = start;
   if (imitation_enter_or_fail("cudaHostRegister")) return runtime_fail(cudaErrorMemoryAllocation);
   cudaError_t code = stream_refuse_in_capture("cudaHostRegister");
+  if (!code) code = runtime_fail(stream_context_error());
   if (code) return code;
   if (!start || bytes == 0 || flags != cudaHostRegisterDefault ||
       memory_touches_device(start, bytes))

@@ -5,10 +5,18 @@
 #include "imitation/queue.h"
 
 static struct {
-  handle_head *all; /* a list of every live object */
-  double now;       /* the device's clock, in seconds */
-  cudaError_t broken;
+  handle_head *all;   /* a list of every live object */
+  double now;         /* the device's clock, in seconds */
+  cudaError_t broken; /* as a context: until the process ends */
 } device;
+
+cudaError_t stream_context_error(void) {
+  return device.broken;
+}
+
+void stream_break(cudaError_t code) {
+  if (!device.broken) device.broken = code;
+}
 
 /* Handles: one list, so that an invalid or destroyed handle is detected. */
 
@@ -168,6 +176,7 @@ cudaError_t stream_give(cudaStream_t stream, const char *what, double cost, stre
 
 static cudaError_t create_stream(cudaStream_t *stream, unsigned int flags, const char *call) {
   if (imitation_enter_or_fail(call)) return runtime_fail(cudaErrorMemoryAllocation);
+  if (device.broken) return runtime_fail(device.broken);
   if (!stream || flags > cudaStreamNonBlocking) return runtime_fail(cudaErrorInvalidValue);
   *stream = handle_make(sizeof **stream, HANDLE_STREAM);
   return cudaSuccess;
@@ -200,7 +209,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   }
   (void)run_until(stream, NULL);
   handle_unmake(stream);
-  return cudaSuccess;
+  return runtime_fail(device.broken);
 }
 
 /* For calls that look at a stream's work. */
@@ -272,6 +281,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned int flags) {
   const unsigned int legal = cudaEventBlockingSync | cudaEventDisableTiming | cudaEventInterprocess;
   if (imitation_enter_or_fail("cudaEventCreateWithFlags"))
     return runtime_fail(cudaErrorMemoryAllocation);
+  if (device.broken) return runtime_fail(device.broken);
   if (!event || (flags & ~legal)) return runtime_fail(cudaErrorInvalidValue);
   *event = handle_make(sizeof **event, HANDLE_EVENT);
   (*event)->has_time = !(flags & cudaEventDisableTiming);
@@ -288,7 +298,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
     return runtime_fail(cudaErrorInvalidResourceHandle);
   let_go(event->last);
   handle_unmake(event);
-  return cudaSuccess;
+  return runtime_fail(device.broken);
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
@@ -296,6 +306,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   if (!handle_is_known(event, HANDLE_EVENT, "cudaEventRecord") ||
       !handle_is_known(stream, HANDLE_STREAM, "cudaEventRecord"))
     return runtime_fail(cudaErrorInvalidResourceHandle);
+  if (device.broken) return runtime_fail(device.broken);
   if (stream->is_spoilt) return runtime_fail(cudaErrorStreamCaptureInvalidated);
   mark *m = calloc(1, sizeof *m);
   if (!m) abort();
@@ -318,6 +329,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   if (!handle_is_known(event, HANDLE_EVENT, "cudaStreamWaitEvent") ||
       !handle_is_known(stream, HANDLE_STREAM, "cudaStreamWaitEvent"))
     return runtime_fail(cudaErrorInvalidResourceHandle);
+  if (device.broken) return runtime_fail(device.broken);
   if (flags != cudaEventWaitDefault) return runtime_fail(cudaErrorInvalidValue);
   mark *m = event->last;
   if (!m) return cudaSuccess; /* an empty set of work */
@@ -337,6 +349,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (m && m->is_captured)
     return capture_spoil(m->stream, "cudaEventSynchronize", cudaErrorCapturedEvent);
   cudaError_t code = stream_refuse_in_capture("cudaEventSynchronize");
+  if (!code) code = runtime_fail(device.broken);
   if (code || !m || m->is_done) return code;
   return runtime_fail(run_until(m->stream, m));
 }
@@ -346,6 +359,7 @@ cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t start, cudaEve
   if (!handle_is_known(start, HANDLE_EVENT, "cudaEventElapsedTime") ||
       !handle_is_known(end, HANDLE_EVENT, "cudaEventElapsedTime"))
     return runtime_fail(cudaErrorInvalidResourceHandle);
+  if (device.broken) return runtime_fail(device.broken);
   const mark *from = start->last, *to = end->last;
   if (!from || !to || !start->has_time || !end->has_time) {
     imitation_misuse("cudaEventElapsedTime of an event that was not recorded or keeps no time");

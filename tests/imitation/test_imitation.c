@@ -218,6 +218,70 @@ static void copies_beyond_a_block_are_reported(void **state) {
   assert_caught(cudaMemsetAsync(values, 0, 4, one), cudaErrorInvalidValue);
 }
 
+/* One call that fails on a broken context, by number; -1 when there is none of that number. */
+static int on_a_broken_context(int number, cudaEvent_t event) {
+  static float pageable[COUNT];
+  static cudaStream_t stream;
+  static cudaEvent_t another;
+  void *block;
+  size_t available, total;
+  switch (number) {
+  case 0:
+    return cudaMemsetAsync(device, 0, 4, one);
+  case 1:
+    return cudaMemcpyAsync(pageable, device, 4, cudaMemcpyDeviceToHost, other);
+  case 2:
+    return cudaStreamSynchronize(other);
+  case 3:
+    return cudaStreamQuery(other);
+  case 4:
+    return cudaEventSynchronize(event); /* recorded and waited for before */
+  case 5:
+    return cudaEventRecord(event, other);
+  case 6:
+    return cudaStreamWaitEvent(other, event, 0);
+  case 7:
+    return cudaEventCreate(&another);
+  case 8:
+    return cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+  case 9:
+    return cudaMalloc(&block, 16);
+  case 10:
+    return cudaMemGetInfo(&available, &total);
+  case 11:
+    return cudaHostRegister(pageable, sizeof pageable, cudaHostRegisterDefault);
+  case 12:
+    return cudaStreamBeginCapture(other, cudaStreamCaptureModeThreadLocal);
+  case 13:
+    return cudaDeviceSynchronize();
+  case 14:
+    return cudaEventDestroy(event);
+  case 15:
+    return cudaFree(device);
+  default:
+    return -1;
+  }
+}
+
+static void a_broken_context_fails_every_later_call(void **state) {
+  (void)state;
+  pid_t child = fork(); /* its context is broken afterwards */
+  if (child == 0) {
+    cudaEvent_t event;
+    int wrong = cudaEventCreate(&event) || cudaEventRecord(event, other) ||
+                cudaEventSynchronize(event) || cudaMemsetAsync(device, 0, 4, one);
+    setenv("FLIP_IMITATION_BREAK", "cudaMemsetAsync:1", 1);
+    for (int i = 0, code; (code = on_a_broken_context(i, event)) >= 0; i++)
+      wrong += code != cudaErrorIllegalAddress || cudaGetLastError() != cudaErrorIllegalAddress ||
+               cudaGetLastError() != cudaErrorIllegalAddress;
+    _exit(wrong);
+  }
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 #ifndef __SANITIZE_ADDRESS__ /* which watches memory from malloc in its own way */
 static void the_host_cannot_touch_device_memory(void **state) {
   (void)state;
@@ -257,6 +321,7 @@ int main(void) {
       TEST(a_branch_that_does_not_come_back_spoils_a_capture),
       TEST(what_a_capture_forbids_spoils_it),
       TEST(copies_beyond_a_block_are_reported),
+      TEST(a_broken_context_fails_every_later_call),
 #ifndef __SANITIZE_ADDRESS__
       TEST(the_host_cannot_touch_device_memory),
       TEST(a_write_beyond_a_block_is_reported_when_it_is_freed),

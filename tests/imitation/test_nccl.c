@@ -213,6 +213,35 @@ static void a_graph_that_outlives_its_communicator_is_caught(void **state) {
   leave(&m);
 }
 
+/* The connections of a kind of operation are made when it is first used, which a capture forbids.
+ */
+static void capture_first(member *m) {
+  cudaGraph_t graph;
+  cudaGraphExec_t runnable;
+  put(m, m->a, RANKS * COUNT, (float)(m->rank + 1));
+  put(m, m->b, RANKS * COUNT, 0);
+  DONE(m, ncclAllGather(m->a, m->b, COUNT, ncclFloat32, m->comm, m->stream));
+  assert_int_equal(cudaStreamBeginCapture(m->stream, cudaStreamCaptureModeThreadLocal),
+                   cudaSuccess);
+  REFUSED(ncclBroadcast(m->a, m->b, COUNT, ncclFloat32, 1, m->comm, m->stream), ncclInvalidUsage);
+  REFUSED(ncclReduceScatter(m->a, m->b, COUNT, ncclFloat32, ncclSum, m->comm, m->stream),
+          ncclInvalidUsage);
+  REFUSED(ncclSend(m->a, COUNT, ncclFloat32, 1 - m->rank, m->comm, m->stream), ncclInvalidUsage);
+  DONE(m, ncclAllGather(m->a, m->b, COUNT, ncclFloat32, m->comm, m->stream));
+  assert_int_equal(cudaStreamEndCapture(m->stream, &graph), cudaSuccess);
+  assert_int_equal(cudaGraphInstantiate(&runnable, graph, 0), cudaSuccess);
+  assert_int_equal(cudaGraphDestroy(graph), cudaSuccess);
+  assert_int_equal(cudaGraphLaunch(runnable, m->stream), cudaSuccess);
+  assert_true(get(m, m->b + COUNT) == 2);
+  assert_int_equal(cudaGraphExecDestroy(runnable), cudaSuccess);
+  leave(m);
+}
+
+static void a_kind_of_operation_that_is_first_used_in_a_capture_is_caught(void **state) {
+  (void)state;
+  as_ranks(capture_first);
+}
+
 static void an_aborted_communicator_takes_no_calls(void **state) {
   (void)state;
   ncclUniqueId id;
@@ -233,6 +262,7 @@ int main(void) {
       cmocka_unit_test(counts_that_differ_between_ranks_are_caught),
       cmocka_unit_test(wrong_arguments_are_refused),
       cmocka_unit_test(a_graph_that_outlives_its_communicator_is_caught),
+      cmocka_unit_test(a_kind_of_operation_that_is_first_used_in_a_capture_is_caught),
       cmocka_unit_test(an_aborted_communicator_takes_no_calls),
   };
   setenv("FLIP_IMITATION_DEVICES", "4", 1);
