@@ -157,7 +157,7 @@ int cmd_plan(int argc, char **argv) {
   model_counts counts;
   int64_t vocabulary;
   TRY(vocabulary_count(&s, &vocabulary));
-  const ops_type compute = s.precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16;
+  const ops_type compute = model_compute_type(&s, s.device != DEVICE_CUDA);
   TRY(model_count(&s, vocabulary, compute, plan_chunk_bytes(&s, &ranks.rates), &counts));
   TRY(plan_ranks_make(&asked, &s, vocabulary, &counts, &ranks));
   const ops_type planned = ranks.rates.count ? forecast_compute_type(&s, &ranks.rates) : compute;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/processor.h"
 #include "model/attentive.h"
 #include "model/mask.h"
 #include "model/reconstruction.h"
@@ -52,6 +53,11 @@ clip_limits model_limits(const settings *s) {
                        .train_words = settings_text_tokens(s),
                        .eval_batch = s->eval_batch_size,
                        .eval_patches = mask_keep_count(side * side, s->eval_mask_ratio)};
+}
+
+ops_type model_compute_type(const settings *s, bool is_on_cpu) {
+  if (s->precision == PRECISION_AUTO && is_on_cpu) return processor_has_bf16() ? OPS_BF16 : OPS_F32;
+  return s->precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16;
 }
 
 int64_t model_published_vocabulary(const settings *s) {

@@ -41,6 +41,9 @@ typedef struct {
 enum { BERT_VOCABULARY = 30522, CLIP_VOCABULARY = 49408 };
 /* Entries of the published vocabulary of the settings' tokenizer. */
 int64_t model_published_vocabulary(const settings *s);
+/* What the step computes in. On a CPU precision: auto is taken to be bf16 where the processor has
+ * products in bf16; the trainer measures which is faster. */
+ops_type model_compute_type(const settings *s, bool is_on_cpu);
 
 /* vocabulary: entries of the tokenizer.
  * compute: OPS_F32 or OPS_BF16; chunk_bytes: the backend's (0: none). */

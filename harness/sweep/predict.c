@@ -9,7 +9,6 @@
 #include <jansson.h>
 
 #include "base/mem.h"
-#include "base/processor.h"
 #include "model/count.h"
 #include "sweep/memory.h"
 #include "sweep/run.h"
@@ -49,13 +48,6 @@ struct run_predictor {
   size_t count;
 };
 
-/* What precision: auto is in a run of these settings, without measuring it. */
-static ops_type compute_of(const settings *s) {
-  bool is_undecided = s->precision == PRECISION_AUTO && memory_is_of_host(s);
-  if (is_undecided) return processor_has_bf16() ? OPS_BF16 : OPS_F32;
-  return s->precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16;
-}
-
 /* False when the settings cannot be counted. planned_bytes: of each of that many ranks. */
 static bool count_model(run_predictor *p, const settings *s, int64_t ranks, model_counts *counts) {
   int64_t vocabulary;
@@ -66,7 +58,7 @@ static bool count_model(run_predictor *p, const settings *s, int64_t ranks, mode
   clip_limits limits = model_limits(&own);
   limits.ranks = (int)ranks;
   if (!error)
-    error = model_count_of(s, vocabulary, &limits, compute_of(s),
+    error = model_count_of(s, vocabulary, &limits, model_compute_type(s, memory_is_of_host(s)),
                            memory_is_of_host(s) ? OPS_CPU_CHUNK_BYTES : 0, counts);
   bool is_counted = !error;
   err_free(error);
