@@ -233,6 +233,8 @@ static void print_overview(const char *program, const char *summary, const subco
   for (const subcommand *s = table; s->name; s++) fprintf(out, "  %-12s %s\n", s->name, s->summary);
   for (const subcommand *s = common_commands; is_program(program) && s->name; s++)
     fprintf(out, "  %-12s %s\n", s->name, s->summary);
+  if (is_program(program))
+    fprintf(out, "\n'%s --version' prints the version, commit, compiler and flags.", program);
   fprintf(out, "\nSee '%s COMMAND --help' for details.\n", program);
 }
 

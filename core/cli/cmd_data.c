@@ -271,11 +271,16 @@ static int describe(int argc, char **argv) {
   data_stats stats = {0};
   option options[] = {{"json", 0, OPTION_FLAG, &as_json, NULL, "print JSON for scripts", false},
                       {0}};
-  const command c = {"flip data stats", "describe a set of shards", "SHARDS… [--json]", options,
-                     "example:\n  flip data stats 'data/openclipart/train-*.tar'"};
+  const command c = {
+      "flip data stats", "describe any data", "SOURCES… [--json]", options,
+      "Sources are those of data.train: shards, lists, folders, scenes (docs/data.md).\n\n"
+      "examples:\n  flip data stats 'data/openclipart/train-*.tar'\n"
+      "  flip data stats 'scenes:0#count=1000'"};
   err error = options_parse(&c, argc, argv, &shards, &is_help);
   if (error || is_help) goto cleanup;
-  if (!shards.count) FAIL(ERR_INPUT, "give the shards: paths, globs or {00000..00009} ranges");
+  if (!shards.count)
+    FAIL(ERR_INPUT,
+         "give the data: paths, globs, {00000..00009} ranges or other sources (docs/data.md)");
   TRY(stats_collect((char *const *)(void *)shards.items, shards.count, &stats));
   if (as_json)
     TRY(print_stats_json(&stats));
@@ -296,12 +301,14 @@ static int verify(int argc, char **argv) {
   option options[] = {{"json", 0, OPTION_FLAG, &as_json, NULL, "print JSON for scripts", false},
                       {0}};
   const command c = {"flip data verify", "decode every sample and report faults",
-                     "SHARDS… [--json]", options,
+                     "SOURCES… [--json]", options,
                      "Exits 0 when every member can be read, 1 when some cannot.\n\n"
                      "example:\n  flip data verify 'data/openclipart/*.tar'"};
   err error = options_parse(&c, argc, argv, &shards, &is_help);
   if (error || is_help) goto cleanup;
-  if (!shards.count) FAIL(ERR_INPUT, "give the shards: paths, globs or {00000..00009} ranges");
+  if (!shards.count)
+    FAIL(ERR_INPUT,
+         "give the data: paths, globs, {00000..00009} ranges or other sources (docs/data.md)");
   TRY(stats_verify((char *const *)(void *)shards.items, shards.count, &bad, &faults, &total));
   if (as_json) {
     printf("{\"samples\":%ld,\"faults\":%ld}\n", (long)total, (long)faults);
@@ -345,7 +352,7 @@ int cmd_data(int argc, char **argv) {
       {"formats", "list the data formats for data.train and evaluation sets", list_formats},
       {"openclipart", "pack Debian's openclipart drawings into shards", pack_openclipart},
       {"scenes", "draw procedural scenes with compositional captions", make_scenes},
-      {"stats", "describe a set of shards", describe},
+      {"stats", "describe any data", describe},
       {"verify", "decode every sample and report faults", verify},
       {0}};
   return options_dispatch("flip data", "make, describe and check shards of images and captions",

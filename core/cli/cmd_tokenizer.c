@@ -60,7 +60,7 @@ static int train(int argc, char **argv) {
        "minimum count of characters and pairs (default 2)", false},
       {0}};
   const command c = {"flip tokenizer train", "train a WordPiece vocabulary on captions",
-                     "--out vocab.txt SHARDS…", options,
+                     "--out vocab.txt SOURCES…", options,
                      "example:\n  flip tokenizer train -o data/openclipart/vocab.txt "
                      "'data/openclipart/train-*.tar'"};
   err error = options_parse(&c, argc, argv, &shards, &is_help);

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The same evaluation in PyTorch, in the fastest of the ways that a user would try: FLIP's towers with bf16
 weights in inference mode, eager and compiled in three modes. Images are random bytes in pinned host memory, each
 batch copied on a stream of its own while the one before is encoded; prompts are random tokens; embeddings are
@@ -15,8 +16,11 @@ import subprocess
 import sys
 import time
 
-import torch
-import torch.nn.functional as F
+try:
+    import torch
+    import torch.nn.functional as F
+except ImportError as missing:
+    sys.exit(f"{sys.argv[0]}: {missing}: needs PyTorch")
 
 import train_step_torch as towers
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The same training step in PyTorch, in the fastest of the ways that a user would try: FLIP's towers, weights
 in fp32 under bf16 autocast or in bf16 with fp32 masters, eager and compiled in three modes, SDPA's choice of
 backend unrestricted, fused AdamW. On a CPU: --model mini or vit_s16, and --mask with one ratio per process, to
@@ -22,9 +23,12 @@ import sys
 import threading
 import time
 
-import torch
-import torch.nn as nn
-import torch.nn.functional as F
+try:
+    import torch
+    import torch.nn as nn
+    import torch.nn.functional as F
+except ImportError as missing:
+    sys.exit(f"{sys.argv[0]}: {missing}: needs PyTorch")
 
 MODELS = {
     "vit_b16": dict(image=(768, 12, 12), text=(512, 12, 8), embed=512),
