@@ -79,6 +79,14 @@ int processor_variant(void) {
   return variant;
 }
 
+bool processor_has_tiles(void) {
+#ifdef __x86_64__
+  return processor_variant() == PROCESSOR_v4_amx;
+#else
+  return false;
+#endif
+}
+
 err processor_check(void) {
 #define LIST(suffix, name) " " name
   static const char all[] = PROCESSOR_VARIANTS(LIST);

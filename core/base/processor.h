@@ -38,6 +38,8 @@ bool processor_has_bf16(void);
 /* The variant to run: the one named by FLIP_CPU_KERNELS if this processor supports it, else the
  * best. */
 int processor_variant(void);
+/* Whether the variant to run multiplies tiles in bf16. */
+bool processor_has_tiles(void);
 /* ERR_INPUT if FLIP_CPU_KERNELS names no variant, ERR_UNSUPPORTED if the processor does not support
  * the named variant, or not even the lowest of this build. */
 err processor_check(void) ERR_MUST_CHECK;

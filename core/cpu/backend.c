@@ -258,9 +258,15 @@ static int libraries(ops_library list[OPS_PLUGIN_LIBRARIES]) {
   return 2;
 }
 
+/* Of other processors with products in bf16 some are faster in fp32 (docs/decisions.md). */
+static bool has_fast_bf16(void) {
+  return processor_has_tiles();
+}
+
 const ops_plugin cpu_plugin = {
     .version = OPS_PLUGIN_VERSION,
     .name = "cpu",
+    .has_fast_bf16 = has_fast_bf16,
     .probe = processor_check,
     .create = create,
     .measure_gemm = measure_gemm,

@@ -209,6 +209,10 @@ cleanup:
   return error;
 }
 
+static bool has_fast_bf16(void) {
+  return true;
+}
+
 /* The only name that `flip` looks up (ops/device.c). */
 __attribute__((visibility("default"))) const ops_plugin flip_ops_plugin = {
     .version = OPS_PLUGIN_VERSION,
@@ -217,7 +221,7 @@ __attribute__((visibility("default"))) const ops_plugin flip_ops_plugin = {
                .widest_head = KERNEL_WIDEST_HEAD,
                .longest_table = KERNEL_LONGEST_TABLE,
                .most_attended = KERNEL_MOST_ATTENDED},
-    .has_fast_bf16 = true,
+    .has_fast_bf16 = has_fast_bf16,
     .probe = probe,
     .create = create,
     .measure_gemm = measure_gemm,

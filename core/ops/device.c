@@ -68,7 +68,7 @@ static err measure(const ops_plugin *plugin, const settings *s, int precision, d
 /* The rate for a given precision. A processor without bf16 computes such products in fp32. */
 static err measure_known(const ops_plugin *plugin, const settings *s, ops_opened *out) {
   err error = measure(plugin, s, out->precision, &out->gemm_flops_per_second);
-  if (!error || plugin->has_fast_bf16 || err_kind_of(error) != ERR_UNSUPPORTED) return error;
+  if (!error || plugin->has_fast_bf16() || err_kind_of(error) != ERR_UNSUPPORTED) return error;
   err_free(error);
   return measure(plugin, s, PRECISION_FP32, &out->gemm_flops_per_second);
 }
@@ -76,7 +76,7 @@ static err measure_known(const ops_plugin *plugin, const settings *s, ops_opened
 static err choose_precision(const ops_plugin *plugin, const settings *s, ops_opened *out) {
   double fp32 = 0, bf16 = 0;
   out->precision = s->precision;
-  if (s->precision == PRECISION_AUTO && plugin->has_fast_bf16) out->precision = PRECISION_BF16;
+  if (s->precision == PRECISION_AUTO && plugin->has_fast_bf16()) out->precision = PRECISION_BF16;
   if (out->precision != PRECISION_AUTO) return measure_known(plugin, s, out);
   err error = measure(plugin, s, PRECISION_FP32, &fp32);
   if (error) return error;

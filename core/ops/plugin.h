@@ -32,14 +32,14 @@ typedef struct {
 /* Libraries of one plugin at most. */
 enum { OPS_PLUGIN_LIBRARIES = 2 };
 
-#define OPS_PLUGIN_VERSION 11
+#define OPS_PLUGIN_VERSION 12
 #define OPS_PLUGIN_SYMBOL "flip_ops_plugin"
 typedef struct ops_plugin {
   int version;      /* OPS_PLUGIN_VERSION it was built for */
   const char *name; /* as in the setting `device` */
   ops_limits limits;
-  bool has_fast_bf16; /* precision auto is bf16, without measuring which is faster */
-  err (*probe)(void); /* NULL if a device can be used; else the reason, in one sentence */
+  bool (*has_fast_bf16)(void); /* precision auto is bf16, without measuring which is faster */
+  err (*probe)(void);          /* NULL if a device can be used; else the reason, in one sentence */
   err (*create)(const ops_request *request, ops **out);
   /* Rate of large products in FLOP/s in the request's type, ignoring dense layers in 8 bits.
    * ERR_UNSUPPORTED for a type for which this device has no matrix products. */

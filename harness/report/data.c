@@ -168,7 +168,7 @@ static void find_baseline(report_data *d) {
 
 /* A cell without a finished run has no time, and its inputs are not known. */
 static bool has_comparable_times(const data_cell *a, const data_cell *b) {
-  static const input_kind kinds[] = {INPUT_MACHINE, INPUT_RANKS, INPUT_THREADS};
+  static const input_kind kinds[] = {INPUT_MACHINE, INPUT_RANKS, INPUT_THREADS, INPUT_PRECISION};
   if (!a->is_finished || !b->is_finished) return true;
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (a->inputs[kinds[i]] != b->inputs[kinds[i]]) return false;
@@ -203,6 +203,11 @@ static bool has_other_kernels(const data_cell *a, const data_cell *b) {
   return strcmp(a->environment.kernels, b->environment.kernels) != 0;
 }
 
+/* precision: auto measures, and may have chosen otherwise under other load. */
+static bool has_other_precision(const data_cell *a, const data_cell *b) {
+  return a->inputs[INPUT_PRECISION] != b->inputs[INPUT_PRECISION];
+}
+
 static bool is_any_other(const report_data *d, size_t row,
                          bool (*is_other)(const data_cell *, const data_cell *)) {
   const data_cell *first = NULL;
@@ -226,7 +231,8 @@ const char *data_differing_pace(const report_data *d, size_t row) {
          : data_has_several_ranks(d, row) ? "its runs were made on different numbers of ranks"
          : is_any_other(d, row, has_other_threads)
              ? "its runs were made with different numbers of threads"
-             : NULL;
+         : is_any_other(d, row, has_other_precision) ? "its runs computed in different precisions"
+                                                     : NULL;
 }
 
 static bool has_comparable_memory(const data_cell *a, const data_cell *b) {

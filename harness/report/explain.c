@@ -36,7 +36,8 @@ static const char *explain_baseline(const report_data *d, size_t row, const colu
   if (!finished) return "the baseline has no finished run";
   if (!paired) return "no seed of this row has finished in the baseline too";
   if (!measure_is_comparable(d, row, baseline, c))
-    return "the baseline had other inputs, or ran on another machine or number of ranks or threads";
+    return "the baseline had other inputs, or ran on another machine, in another precision, or on "
+           "another number of ranks or threads";
   return NULL;
 }
 
@@ -87,7 +88,8 @@ static const char *explain_unlike(const report_data *d, size_t row, size_t other
   if (!data_is_comparable(d, row, other, false)) return "the rows had different inputs";
   if (measure_is_training_loss(c)) return "losses of different batch sizes are not compared";
   if (measure_is_timed(c))
-    return "the rows ran on different machines or numbers of ranks or threads, or changed these "
+    return "the rows ran on different machines, in different precisions, or on different numbers "
+           "of ranks or threads, or changed these "
            "while they ran";
   return "the rows ran on different devices or numbers of ranks";
 }

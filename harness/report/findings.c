@@ -158,6 +158,8 @@ static err describe_mixed(report_data *d, report_table *t) {
                   k == INPUT_MACHINE   ? ": times of different machines are not compared"
                   : k == INPUT_RANKS   ? ": times on different numbers of ranks are not compared"
                   : k == INPUT_THREADS ? ": times on different numbers of threads are not compared"
+                  : k == INPUT_PRECISION
+                      ? " (precision: auto): times in different precisions are not compared"
                   : k == INPUT_PROGRAM ? " (several commits or builds)"
                                        : "");
   }

@@ -129,6 +129,13 @@ expect_status 0 bench db rebuild
 expect_status 0 bench report experiments/odd.yaml
 expect_line out.txt '^– (wall time, time|time, wall time) of data.train \[a.tar\], what plain: its runs were made with kernels for different processors$'
 sed -i 's/columns: \[train_seconds, /columns: [/' experiments/odd.yaml
+# Nor of runs of which precision: auto made one of fp32, under other load.
+sed -i 's/"cpu_kernels":"x86-64-v2",//; s/"host":"node7"/"host":"odd"/; s/"precision":"bf16"/"precision":"fp32"/' "$(grep -l '"host":"node7"' results/odd/*/events.jsonl)"
+sed -i 's/"host":"[^"]*"/"host":"odd"/' results/odd/*/events.jsonl
+expect_status 0 bench db rebuild
+expect_status 0 bench report odd
+expect_line out.txt '^– time of data.train \[a.tar\], what plain: its runs computed in different precisions$'
+expect_line out.txt '^the runs of this table differ in their precision \(precision: auto\): times in different precisions are not compared$'
 
 # An accuracy on a set that the column names, and after the tuning of the rows that are tuned.
 cat > experiments/sets.yaml <<'E'

@@ -127,7 +127,7 @@ sed -i 's/"threads":2/"threads":7/' results/small/mask_ratio=0.75*tuning*/events
 expect_status 0 bench db rebuild
 bench report small --format json > tuned.json
 says tuned.json "(r ->> '\$[2].values.iso_speedup.value') IS NULL AND (r ->> '\$[1].values.iso_speedup.value') > 0 AND (r ->> '\$[2].values.speedup.value') > 0" "times of other threads are added to the curve"
-says tuned.json "(r ->> '\$[2].values.iso_speedup.missing') LIKE '%ran on another machine or number of ranks or threads'" "no reason for the missing speed-up"
+says tuned.json "(r ->> '\$[2].values.iso_speedup.missing') LIKE '%ran on another machine, in another precision, or on another number of ranks or threads'" "no reason for the missing speed-up"
 
 # Nor are times on other numbers of threads compared; accuracies are.
 rm -rf results
@@ -137,7 +137,7 @@ sed -i 's/"threads":2/"threads":7/' results/small/mask_ratio=0.75*/events.jsonl
 expect_status 0 bench db rebuild
 expect_status 0 bench report small
 expect_line out.txt 'the runs of this table differ in their threads: times on different numbers of threads are not compared'
-expect_line out.txt 'the baseline had other inputs, or ran on another machine or number of ranks or threads'
+expect_line out.txt 'the baseline had other inputs, or ran on another machine, in another precision, or on another number of ranks or threads'
 bench report small --format json > mixed.json
 expect_status 0 bench plot small --figure accuracy_vs_time --format svg --out mixed
 expect_status 0 bench plot small --figure memory --format svg --out mixed
@@ -159,7 +159,7 @@ claims:
 Y
 sqlite3 results/flipbench.db "INSERT OR REPLACE INTO summary SELECT run_id, 'cpu_seconds', 3 FROM v_cell_latest"
 expect_status 0 bench report experiments/small.yaml
-expect_line out.txt '^- CPU: cannot tell; the rows ran on different machines or numbers of ranks or threads, or changed these while they ran$'
+expect_line out.txt '^- CPU: cannot tell; the rows ran on different machines, in different precisions, or on different numbers of ranks or threads, or changed these while they ran$'
 expect_line out.txt '^- CPU alike: .*: 1\.00, one seed; '
 
 # Memory of a GPU is not compared with that of a process, nor that of runs on other numbers of ranks;
