@@ -13,15 +13,17 @@
 
 #include "base/mem.h"
 
-err fs_read(const char *path, char **data, size_t *length) {
+/* flags: O_NONBLOCK to take regular files only, without waiting for the other end of a pipe. */
+static err read_whole(const char *path, int flags, char **data, size_t *length) {
   err error = NULL;
   char *bytes = NULL;
   size_t capacity = 0, used = 0;
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
   if (fd < 0) return err_errno(errno, "%s: cannot open", path);
-  struct stat status;
+  struct stat status = {0};
   if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode))
     FAIL(ERR_IO, "%s: is a folder, not a file", path);
+  if (flags && !S_ISREG(status.st_mode)) FAIL(ERR_INPUT, "%s: is not a regular file", path);
   capacity = status.st_size > 0 ? (size_t)status.st_size + 1 : 4096;
   bytes = mem_resize(NULL, capacity, 1);
   while (bytes) {
@@ -56,6 +58,14 @@ cleanup:
   free(bytes);
   close(fd);
   return error;
+}
+
+err fs_read(const char *path, char **data, size_t *length) {
+  return read_whole(path, 0, data, length);
+}
+
+err fs_read_regular(const char *path, char **data, size_t *length) {
+  return read_whole(path, O_NONBLOCK, data, length);
 }
 
 err fs_write_all(int fd, const void *data, size_t length, const char *path) {

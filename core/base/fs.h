@@ -9,6 +9,9 @@
 
 /* Reads the whole file, NUL-terminated after `length` bytes; the caller frees `*data`. */
 err fs_read(const char *path, char **data, size_t *length) ERR_MUST_CHECK;
+/* The same of a regular file; ERR_INPUT for a pipe, a socket or a device, none of which is waited
+ * for. */
+err fs_read_regular(const char *path, char **data, size_t *length) ERR_MUST_CHECK;
 /* Atomic: written to a temporary file next to `path`, fsynced, renamed to it, folder fsynced. */
 err fs_write_atomic(const char *path, const void *data, size_t length) ERR_MUST_CHECK;
 /* The same for a file written piece by piece: it gets its name only when complete. Initialise with

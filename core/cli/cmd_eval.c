@@ -54,13 +54,13 @@ static err open_set(const char *path, const char *task, const trained *t, comm *
   return error;
 }
 
-/* The samples that the set left out or skipped, on any rank. */
+/* Of samples that the set left out, or counts in a way that may surprise, on any rank. */
 static err warn_of(eval_set *set, comm *ranks) {
   strbuf lines = {0};
   strbuf_append(&lines, eval_set_new_warnings(set));
   err error = share_lines(ranks, &lines);
   if (!error && lines.length && comm_rank(ranks) == 0)
-    log_warning("skipped: %s", strbuf_string(&lines));
+    log_warning("%s", strbuf_string(&lines));
   strbuf_free(&lines);
   return error;
 }

@@ -1,5 +1,6 @@
 /* Constraints between settings, which the rows of the settings table cannot express. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "config/settings.h"
@@ -56,10 +57,25 @@ static err check_words(const settings *s) {
   return NULL;
 }
 
+static int64_t patches_of(const settings *s) {
+  int64_t grid = s->image_size / s->image_patch;
+  return grid * grid;
+}
+
+/* As many patches as published code keeps: none may be left. */
+static err check_mask(const settings *s) {
+  int64_t patches = patches_of(s);
+  if ((double)patches * (1 - s->mask_ratio) >= 1) return NULL;
+  return err_new(ERR_INPUT,
+                 "mask_ratio: %g leaves 0 of %" PRId64 " patches; at least one is needed",
+                 s->mask_ratio, patches);
+}
+
 /* Predictions are placed by patch position, and there must be dropped patches to predict. */
 static err check_reconstruction(const settings *s) {
+  double patches = (double)patches_of(s);
   if (s->reconstruction_weight == 0) return NULL;
-  if (s->mask_mode == MASK_ZERO || s->mask_ratio == 0)
+  if (s->mask_mode == MASK_ZERO || floor(patches * (1 - s->mask_ratio)) == patches)
     return err_new(ERR_INPUT,
                    "reconstruction.weight: %g needs dropped patches to predict: set a mask_ratio "
                    "and a mask_mode other than zero, or leave reconstruction.weight at 0",
@@ -86,6 +102,14 @@ static err check_attentive(const settings *s) {
     return err_new(ERR_INPUT,
                    "attentive.cell: %" PRId64 " does not divide the %" PRId64 " patches of a row",
                    s->attentive_cell, grid);
+  if (s->attentive_cell == grid || size == s->image_patch)
+    return err_new(ERR_INPUT,
+                   "%s: %" PRId64
+                   " gives all patches one score, so that the same ones are kept of every image; "
+                   "choose a %s value",
+                   size == s->image_patch ? "attentive.size" : "attentive.cell",
+                   size == s->image_patch ? size : s->attentive_cell,
+                   size == s->image_patch ? "larger" : "smaller");
   return NULL;
 }
 
@@ -232,6 +256,7 @@ static err check_pairs(const settings *s) {
 
 err settings_check_step(const settings *s) {
   err error = settings_check_model(s);
+  if (!error) error = check_mask(s);
   if (!error) error = check_length(s);
   if (error) return error;
   if (s->micro_batch_size && s->batch_size % s->micro_batch_size)

@@ -121,7 +121,7 @@ err pictures_caption(const pictures *p, int64_t row, char **caption) {
 }
 
 err pictures_bytes(const pictures *p, int64_t row, void **bytes, size_t *size) {
-  if (!p->data) return fs_read(p->files[row], (char **)bytes, size);
+  if (!p->data) return fs_read_regular(p->files[row], (char **)bytes, size);
   dataset_sample sample;
   err error = dataset_read(p->data, row, &sample);
   *size = sample.image_bytes;

@@ -14,6 +14,7 @@
 #include "read/in_order.h"
 #include "read/record.h"
 #include "text/template.h"
+#include "text/utf8.h"
 #include "eval/classes.h"
 #include "eval/copies.h"
 #include "eval/description.h"
@@ -112,12 +113,16 @@ static err add_text(const eval_set *set, row_place *p, const char *text) {
                           &p->id_counts[at]);
 }
 
-/* The non-empty lines of a caption, at most `most`. */
+static bool is_blank(const char *text) {
+  return utf8_count_words(text) == 0;
+}
+
+/* The lines of a caption that are not blank, at most `most`. */
 static err add_lines(const eval_set *set, row_place *p, char *caption, int64_t most) {
   err error = NULL;
   for (char *rest = caption, *line; (line = strsep(&rest, "\n")) && !error;) {
     line[strcspn(line, "\r")] = '\0';
-    if (*line && most-- > 0) error = add_text(set, p, line);
+    if (!is_blank(line) && most-- > 0) error = add_text(set, p, line);
   }
   return error;
 }
@@ -128,8 +133,8 @@ static err add_list(const eval_set *set, row_place *p, const set_description *d)
   if (!p->sample.json) return NULL;
   int64_t most = d->captions_per_image;
   err error = sample_strings(p->sample.json, d->captions, &list, &count);
-  for (size_t i = 0; i < count; i++) { /* an empty caption is no text, as in add_lines */
-    if (!error && *list[i] && most-- > 0) error = add_text(set, p, list[i]);
+  for (size_t i = 0; i < count; i++) { /* a blank caption is no text, as in add_lines */
+    if (!error && !is_blank(list[i]) && most-- > 0) error = add_text(set, p, list[i]);
     free(list[i]);
   }
   free(list);
@@ -141,10 +146,11 @@ static bool is_json_list(const set_description *d) {
   return strcmp(d->captions, "text") != 0 && strcmp(d->captions, "lines") != 0;
 }
 
-/* Sources give a row without a caption an empty one where none is required: it is no text. */
+/* Sources give a row without a caption an empty one where none is required: it is no text, nor is
+ * white space, whose embedding all such rows would share. */
 static err add_captions(const eval_set *set, const set_description *d, row_place *p) {
   bool is_list = is_json_list(d);
-  bool is_empty = !p->sample.caption || !*p->sample.caption;
+  bool is_empty = !p->sample.caption || is_blank(p->sample.caption);
   if (!set->has_retrieval || (!is_list && is_empty)) return NULL;
   if (strcmp(d->captions, "text") == 0) return add_text(set, p, p->sample.caption);
   if (strcmp(d->captions, "lines") == 0)

@@ -355,7 +355,7 @@ void suite_write_table(const suite *s, strbuf *out) {
       strbuf_format(out, "\n%s was not measured: %s\n", s->rows[i].name, s->rows[i].problem);
   for (size_t i = 0; i < s->row_count; i++)
     if (s->rows[i].warnings && *s->rows[i].warnings)
-      strbuf_format(out, "\n%s: %s\n", s->rows[i].name, s->rows[i].warnings);
+      strbuf_format(out, "\n%s\n", s->rows[i].warnings); /* each names its set or shard */
 }
 
 void suite_write_json(const suite *s, strbuf *out) {

@@ -46,7 +46,7 @@ static char *path_beside(const char *path, const char *extension) {
 /* A file that is missing or unreadable is the fault of its sample, which a run can do without. An
  * outage is not: it would make bad samples of all that are read while it lasts. */
 static err read_own_file(const char *path, char **bytes, size_t *length) {
-  err error = fs_read(path, bytes, length);
+  err error = fs_read_regular(path, bytes, length);
   if (!error || err_kind_of(error) != ERR_IO) return error;
   err judged = fs_is_at_fault(path)
                    ? err_new(ERR_INPUT, "%s", err_message(error))
@@ -134,7 +134,7 @@ static void hash_one(const char *path, bool has_head, hash_state *state) {
   char head[HEAD_BYTES];
   if (stat(path, &status) != 0) return;
   hash_add(state, &status.st_size, sizeof status.st_size);
-  int fd = has_head ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+  int fd = has_head ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
   ssize_t got = fd >= 0 ? read(fd, head, sizeof head) : 0;
   if (got > 0) hash_add(state, head, (size_t)got);
   if (fd >= 0) close(fd);

@@ -467,7 +467,7 @@ static void fit_lists(shard *s) {
 
 static err map_file(const char *path, shard *s) {
   struct stat status;
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused, not waited for */
   if (fd < 0) return err_errno(errno, "%s: cannot open", s->path);
   err error = NULL;
   if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {

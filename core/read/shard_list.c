@@ -149,7 +149,7 @@ cleanup:
 /* Checks that a file exists and may be a tar, from its first and last bytes. */
 static err look_at(listed *one, char ends[2 * END_BYTES], size_t *length) {
   struct stat status;
-  int fd = open(one->name, O_RDONLY | O_CLOEXEC);
+  int fd = open(one->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return err_errno(errno, "%s: cannot open", one->name);
   ssize_t head = 0, tail = 0;
   err error = NULL;

@@ -112,6 +112,33 @@ static void yaml_that_is_no_yaml_is_refused_with_its_place(void **state) {
   }
 }
 
+/* 64 patches, of which a mask keeps some and drops some, by more than one score. */
+static void a_mask_has_patches_to_keep_and_to_drop(void **state) {
+  (void)state;
+  static const char *const changes[][2] = {
+      {"mask_ratio: 0.984375\n", NULL},
+      {"mask_ratio: 0.99\n", "mask_ratio: 0.99 leaves 0 of 64 patches"},
+      {"mask_ratio: 0.5\nreconstruction.weight: 1\n", NULL},
+      {"image.size: 8\nreconstruction.weight: 1\n", "needs dropped patches to predict"},
+      {"mask_ratio: 0.5\nmask_mode: attentive\nattentive.cell: 4\n", NULL},
+      {"mask_ratio: 0.5\nmask_mode: attentive\nattentive.cell: 8\n",
+       "attentive.cell: 8 gives all patches one score"},
+      {"mask_ratio: 0.5\nmask_mode: attentive\nattentive.size: 8\n",
+       "attentive.size: 8 gives all patches one score"}};
+  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+    settings s;
+    assert_ok(settings_init(&s));
+    apply(&s, "text.vocabulary: v.txt\ndata.train: a.tar\nsamples: 1000\n");
+    apply(&s, changes[i][0]);
+    err error = settings_check(&s);
+    if (changes[i][1])
+      assert_fails_with(error, changes[i][1]);
+    else
+      assert_ok(error);
+    settings_free(&s);
+  }
+}
+
 static void constraints_between_settings_are_checked(void **state) {
   (void)state;
   static const char *const changes[][2] = {
@@ -366,6 +393,7 @@ int main(void) {
       cmocka_unit_test(the_last_word_on_the_length_of_a_run_wins),
       cmocka_unit_test(every_error_of_a_file_is_reported_in_one_pass_with_its_place),
       cmocka_unit_test(yaml_that_is_no_yaml_is_refused_with_its_place),
+      cmocka_unit_test(a_mask_has_patches_to_keep_and_to_drop),
       cmocka_unit_test(constraints_between_settings_are_checked),
       cmocka_unit_test(the_canonical_form_reads_back_as_itself),
       cmocka_unit_test(a_classifier_needs_whole_images_and_a_set),

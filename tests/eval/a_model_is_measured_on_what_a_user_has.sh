@@ -34,6 +34,14 @@ expect_line err.txt 'captions: nowhere: no sample has a caption'
 # A set has the same rows whichever of its tasks are run: a sample without a caption keeps its own.
 mkdir sparse; tar xf data/heldout-00000.tar -C sparse
 rm sparse/*[05].txt; tar cf sparse.tar --sort=name -C sparse .
+# A caption of white space is none: all of them would have one embedding, and could not be found.
+mkdir blank; tar xf data/heldout-00000.tar -C blank
+for text in blank/*[05].txt; do printf ' \302\240\n\n' > "$text"; done
+tar cf blank.tar --sort=name -C blank .
+sed 's/images: .*/images: [blank.tar]/' held.yaml > blank.yaml
+expect_status 0 "$FLIP" eval retrieval -m run -f blank.yaml --json
+[ "$(number images out.txt)" = 32 ] || { cat out.txt; fail "32 images were expected"; }
+expect_line err.txt '^flip: warning: [^:]*: 8 samples have no readable caption'
 sed 's/images: .*/images: [sparse.tar]/; $a limit: 20\ncorruption: {kind: gaussian_noise, strength: 5}' held.yaml > sparse.yaml
 retrieval_of() { expect_status 0 "$FLIP" eval "$@" -m run -f sparse.yaml --json; grep -o '"retrieval":.*' out.txt; }
 retrieval_of > both.txt

@@ -46,6 +46,16 @@ train --out some --set 'data.train=[some.csv]' --set eval.sets=[] 2> err.txt
 expect_line err.txt '^flip: warning: 160 samples could not be read and were replaced by others'
 expect_line some/events.jsonl '"event":"end".*"replaced_samples":160,'
 
+# A pipe among the files is skipped and named, not waited for; as a shard it is refused.
+mkdir piped; cp files/*.png piped; for i in 0 1 2 3 4 5 6 7; do echo a shape > piped/0000000$i.txt; done
+mkfifo piped/00000008.png pipe.tar; echo a shape > piped/00000008.txt
+expect_status 1 "$FLIP" data verify folder:piped
+expect_line out.txt 'piped/00000008.png: is not a regular file'
+train --out piped_run --set 'data.train=[folder:piped]' --set eval.sets=[] 2> err.txt
+expect_line piped_run/events.jsonl 'skipped_sample.*piped/00000008.png: is not a regular file'
+expect_status 2 train --out shard_run --set 'data.train=[pipe.tar]'
+expect_line err.txt 'pipe.tar: is not a regular file'
+
 # An outage of the files makes no bad samples: it ends the run as a failure to read, and the run is resumed.
 lasting() { train_behind --out "$@" --set samples=32M --set log_every=1 --set checkpoint.every_samples=320 --set eval.sets=[] 2> err.txt; }
 until_step() { until [ "$(field step step $1/events.jsonl 2>/dev/null | tail -1)" -ge $2 ] 2>/dev/null; do kill -0 $pid || fail "ended too early"; sleep 0.02; done; }
