@@ -387,27 +387,51 @@ static int compare_series(const void *a, const void *b) {
   return x->series - y->series;
 }
 
-/* Labels at the ends of lines; false: there is no place for one of them. Where colours repeat, each
- * shows its mark. */
+/* Where labels of lines that end at one x were moved apart, they stand in the order of the ends. */
+static void put_in_order(const figure *f, const figure_end *ends, size_t count, box *taken) {
+  for (size_t i = 0; i < count; i++)
+    for (size_t k = i + 1; k < count; k++) {
+      bool is_column = fabs(across(f, ends[i].x) - across(f, ends[k].x)) < 1 &&
+                       fabs(taken[i].left - taken[k].left) < 1;
+      bool is_in_order = (ends[i].y > ends[k].y) == (taken[i].top > taken[k].top);
+      if (!is_column || is_in_order || ends[i].y == ends[k].y) continue;
+      const box was = taken[i];
+      taken[i].top = taken[k].top;
+      taken[i].bottom = taken[k].bottom;
+      taken[k].top = was.top;
+      taken[k].bottom = was.bottom;
+    }
+}
+
+/* Where colours repeat, each end shows its mark. */
+static void name_end(const figure *f, const figure_end *end, size_t count, strbuf *name) {
+  strbuf_clear(name);
+  if (count > FIGURE_COLOURS)
+    name_with_mark(f, end, name);
+  else
+    strbuf_append(name, end->text);
+}
+
+/* Labels at the ends of lines; false: there is no place for one of them. */
 static bool place_labels(figure *f, figure_end *ends, size_t count, box *taken) {
   enum { CLEAR = 40 }; /* the overlap above which a legend is better */
   const canvas *c = canvas_of(f);
-  strbuf name = {0}, labels = {0};
+  strbuf name = {0};
   double worst = 0, cost;
   qsort(ends, count, sizeof *ends, compare_ends);
   for (size_t i = 0; i < count; i++) {
-    strbuf_clear(&name);
-    strbuf_append(&name, ends[i].text);
-    if (count > FIGURE_COLOURS) name_with_mark(f, &ends[i], &name);
+    name_end(f, &ends[i], count, &name);
     taken[i] = best_place(f, &ends[i], text_width(strbuf_string(&name)), taken, i, &cost);
     worst = fmax(worst, cost);
+  }
+  put_in_order(f, ends, count, taken);
+  for (size_t i = 0; i < count && worst < CLEAR; i++) {
+    name_end(f, &ends[i], count, &name);
     label_place at = {taken[i].left / c->width, (taken[i].top + taken[i].bottom) / 2 / c->height,
                       11.5, 1};
-    set_label(f, ends[i].series, strbuf_string(&name), &at, &labels);
+    set_label(f, ends[i].series, strbuf_string(&name), &at, &f->ends);
   }
-  if (worst < CLEAR) strbuf_append(&f->ends, strbuf_string(&labels));
   strbuf_free(&name);
-  strbuf_free(&labels);
   return worst < CLEAR;
 }
 

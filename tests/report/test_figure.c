@@ -103,6 +103,36 @@ static void labels_keep_clear(void **state) {
   assert_in_range(legends, 0, 100); /* for most, places are found */
 }
 
+/* Of lines that end side by side: what is higher is named higher. */
+static void labels_stand_in_the_order_of_their_lines(void **state) {
+  (void)state;
+  for (uint64_t seed = 1; seed <= 200; seed++) {
+    figure f = {.x_most = 10.2, .y_most = 20, .right_edge = 0.82};
+    rng r = rng_at(seed, RNG_TEST, 0, 0);
+    figure_end ends[SERIES];
+    double last[SERIES];
+    box boxes[SERIES];
+    label_text texts[SERIES];
+    for (int i = 0; i < SERIES; i++) {
+      last[i] = 9 + 2 * rng_double(&r);
+      const figure_point points[] = {{0, 4, 4, 4, false}, {10, last[i], last[i], last[i], false}};
+      assert_ok(figure_add_series(&f, points, 2));
+      ends[i] = (figure_end){10, last[i], "", i};
+      snprintf(ends[i].text, sizeof ends[i].text, "%d", i);
+    }
+    figure_place_ends(&f, "accuracy (%)", ends, SERIES);
+    assert_int_equal(placed(&f, boxes, texts), SERIES);
+    bool is_legend = strstr(texts[0], "■");
+    for (int i = 0; i < SERIES && !is_legend; i++)
+      for (int k = 0; k < i; k++) {
+        bool is_higher = last[atoi(texts[i])] > last[atoi(texts[k])];
+        if (fabs(boxes[i].left - boxes[k].left) < 1e-3)
+          assert_int_equal(boxes[i].top > boxes[k].top, is_higher);
+      }
+    figure_free(&f);
+  }
+}
+
 /* Lines that end at one place have no room for labels there. */
 static void draw_alike(figure *f, int series, bool is_column, const char *name) {
   figure_end ends[FIGURE_MOST_SERIES];
@@ -174,6 +204,7 @@ static void a_title_begins_with_a_capital_but_not_a_setting(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(labels_keep_clear),
+      cmocka_unit_test(labels_stand_in_the_order_of_their_lines),
       cmocka_unit_test(names_of_many_lines_do_not_overlap),
       cmocka_unit_test(series_of_one_colour_have_other_marks),
       cmocka_unit_test(a_title_begins_with_a_capital_but_not_a_setting),
