@@ -50,6 +50,7 @@ typedef struct {
   char
       words_fault[WEIGHTS_FAULT]; /* "", or why its texts are other tokens here; weights_check_words
                                    */
+  strbuf remarks; /* what `sets` change of how the weights were trained to be used, one per line */
   param_table table;
   float *values; /* [table.total], tensors at their offsets */
 } weights;
@@ -63,10 +64,11 @@ void weights_name_parts(unsigned drawn, strbuf *out);
 /* `paths`: one whole model, or an image tower and a text tower in any order; parts that no file
  * contains (a missing tower, projections, the temperature) are initialised from s.seed. A path is a
  * folder (a model's, or a run's, whose newest checkpoint is used) or a .safetensors file next to
- * its configuration. `sets`: KEY=VALUE changes of settings that the files do not contain. Tensors
- * may be fp32, fp16 or bf16; every one must be known, present and of the right shape; image
- * positions are resized when image.size was set to another value, and the first text positions are
- * taken when text.length was (open_clip's image positions are resized in any case, as there). */
+ * its configuration. `sets`: KEY=VALUE changes of settings; ERR_INPUT for one that determines what
+ * the weights compute and that the files give another value (config/weights_of.h). Tensors may be
+ * fp32, fp16 or bf16; every one must be known, present and of the right shape; image positions are
+ * resized when image.size was set to another value, and the first text positions are taken when
+ * text.length was (open_clip's image positions are resized in any case, as there). */
 err weights_load(const char *const *paths, size_t count, const char *const *sets, size_t set_count,
                  weights *w) ERR_MUST_CHECK;
 void weights_free(weights *w);
