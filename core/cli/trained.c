@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/version.h"
+#include "eval/finite.h"
 #include "model/count.h"
 #include "ops/device.h"
 
@@ -150,7 +151,8 @@ void trained_close(trained *t) {
   *t = (trained){0};
 }
 
-err trained_embed_texts(trained *t, char *const *texts, size_t count, float *embeddings) {
+err trained_embed_texts(trained *t, const char *name, char *const *texts, size_t count,
+                        float *embeddings) {
   int64_t length = t->s.text_length;
   int32_t *ids = mem_zeroed(count * (size_t)length, sizeof *ids);
   int32_t *counts = mem_zeroed(count, sizeof *counts);
@@ -166,6 +168,7 @@ err trained_embed_texts(trained *t, char *const *texts, size_t count, float *emb
   }
   TRY(failed.error);
   TRY(clip_embed_texts(t->model, (int64_t)count, ids, counts, embeddings));
+  error = finite_check(name, "texts", embeddings, (int64_t)count, t->s.embed_dim, NULL);
 cleanup:
   free(ids);
   free(counts);

@@ -38,8 +38,9 @@ void trained_close(trained *t);
 /* The lines of a file, one text each, including blank ones; an empty file is an error. */
 err trained_read_lines(const char *path, text_lines *lines) ERR_MUST_CHECK;
 
-/* Unit-length embeddings [count, embed] of texts. */
-err trained_embed_texts(trained *t, char *const *texts, size_t count,
+/* Unit-length embeddings [count, embed] of the texts of a file, or of the option `name`;
+ * ERR_NUMERIC where they are not finite. */
+err trained_embed_texts(trained *t, const char *name, char *const *texts, size_t count,
                         float *embeddings) ERR_MUST_CHECK;
 
 #endif
