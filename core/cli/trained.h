@@ -15,7 +15,7 @@ typedef struct {
   tokenizer *words; /* NULL if texts are not needed */
   ops *o;
   clip_model *model;
-  strbuf remarks;         /* of changes, one per line: trained_open gives them, except with is_eval,
+  strbuf remarks;         /* of weights_load: trained_open gives them, except with is_eval,
                            * which may be several ranks' */
   char digest[HASH_SIZE]; /* of program, settings and weights */
   bool is_eval;  /* set before opening: eval.mask_ratio, eval.views and eval.probe_features apply;
@@ -31,7 +31,7 @@ typedef struct {
  * a failure. */
 err trained_open(const char *path, const option_list *sets, bool needs_texts,
                  trained *t) ERR_MUST_CHECK;
-/* What the changes change of how the model was trained to be used, as warnings. */
+/* The remarks, as warnings. */
 void trained_say_remarks(const trained *t);
 void trained_close(trained *t);
 

@@ -405,7 +405,7 @@ err weights_load(const char *const *paths, size_t count, const char *const *sets
     free(sources);
     return error;
   }
-  for (size_t i = 0; i < count; i++) TRY(source_open_model(paths[i], &sources[i]));
+  for (size_t i = 0; i < count; i++) TRY(source_open_model(paths[i], &sources[i], &w->remarks));
   TRY(check_combination(sources, count));
   w->format = sources[0].format;
   for (size_t i = 0; i < count; i++) TRY(source_read_model(&sources[i], w));

@@ -50,7 +50,8 @@ typedef struct {
   char
       words_fault[WEIGHTS_FAULT]; /* "", or why its texts are other tokens here; weights_check_words
                                    */
-  strbuf remarks; /* what `sets` change of how the weights were trained to be used, one per line */
+  strbuf remarks; /* one per line: what `sets` change of how the weights were trained to be used,
+                   * which of two files was read, what weights_save removed */
   param_table table;
   float *values; /* [table.total], tensors at their offsets */
 } weights;
@@ -77,8 +78,9 @@ void weights_free(weights *w);
 bool weights_hold_words(const weights *w, int64_t entries);
 
 /* flip: `path` is the file; hf, open_clip: a folder, created if needed. ERR_UNSUPPORTED names the
- * setting that the format cannot express. */
-err weights_save(const char *path, weights_format format, const weights *w) ERR_MUST_CHECK;
+ * setting that the format cannot express; ERR_INPUT, the weights of another format in the folder.
+ * Files of an earlier model of this format are replaced or removed, the latter with a remark. */
+err weights_save(const char *path, weights_format format, weights *w) ERR_MUST_CHECK;
 
 /* What a saved file leaves different from `w` although it holds the same weights, one per line: the
  * libraries that read it have their own ways of cropping images and of cleaning texts. */
