@@ -20,6 +20,7 @@ static err find_format(const char *name, weights_format *format) {
 
 static void warn_of_changes(weights_format format, const weights *w) {
   strbuf remarks = {0};
+  strbuf_append(&remarks, strbuf_string(&w->remarks));
   weights_describe_changes(format, w, &remarks);
   char *rest = remarks.data, *line;
   while (rest && *(line = strsep(&rest, "\n"))) log_warning("%s", line);

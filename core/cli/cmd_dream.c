@@ -45,7 +45,7 @@ static err dream(trained *t, char *words, const dream_options *o, bool has_progr
   uint8_t *pixels = mem_aligned((size_t)(o->size * o->size * 3));
   err error = NULL;
   if (!text || !pixels) FAIL(ERR_MEMORY, "out of memory: an image");
-  TRY(trained_embed_texts(t, &words, 1, text));
+  TRY(trained_embed_texts(t, "--text", &words, 1, text));
   TRY(dream_paint(t->model, text, o, show, &bar, pixels, &result));
   TRY(write_png(out, o->size, pixels));
   progress_clear(&bar);

@@ -43,7 +43,7 @@ static err embed_texts(trained *t, const char *path, const char *out) {
   size_t count = lines.count;
   rows = mem_zeroed(count * (size_t)width, sizeof *rows);
   if (!rows) FAIL(ERR_MEMORY, "out of memory: %zu embeddings", count);
-  TRY(trained_embed_texts(t, lines.items, count, rows));
+  TRY(trained_embed_texts(t, path, lines.items, count, rows));
   TRY(npy_write(out, (int64_t)count, width, rows));
   printf("%s: %zu x %ld, texts\n", out, count, (long)width);
 cleanup:

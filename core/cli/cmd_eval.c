@@ -283,6 +283,7 @@ static err run_on_ranks(const request *r, trained *t) {
                                    ? "compute embeddings with other bits: use GPUs of one kind"
                                    : "compute embeddings with other bits: set FLIP_CPU_KERNELS to "
                                      "the older of them on all ranks");
+  if (!error && comm_rank(ranks) == 0) trained_say_remarks(t);
   if (!error) error = run_request(r, t, ranks);
   bool is_of_one = error && err_kind_of(error) == ERR_LOST;
   if (is_of_one && lives) {

@@ -78,7 +78,7 @@ static err find_images(const request *r, trained *t, gallery_hit *hits) {
   query = mem_zeroed((size_t)width, sizeof *query);
   rows = mem_zeroed((size_t)(pictures_count(all) * width), sizeof *rows);
   if (!query || !rows) FAIL(ERR_MEMORY, "out of memory: embeddings");
-  TRY(trained_embed_texts(t, &words, 1, query));
+  TRY(trained_embed_texts(t, "--text", &words, 1, query));
   TRY(pictures_embed(all, &how, t->model, rows, &warnings));
   if (warnings.length)
     log_warning("images that could not be decoded were skipped:\n%s", strbuf_string(&warnings));
@@ -114,8 +114,8 @@ static err find_texts(const request *r, trained *t, gallery_hit *hits) {
   query = mem_zeroed((size_t)width, sizeof *query);
   rows = mem_zeroed(count * (size_t)width, sizeof *rows);
   if (!query || !rows) FAIL(ERR_MEMORY, "out of memory: embeddings");
-  TRY(err_context(pictures_embed_one(bytes, size, &how, t->model, query), "%s", r->image));
-  TRY(trained_embed_texts(t, lines.items, count, rows));
+  TRY(pictures_embed_one(r->image, bytes, size, &how, t->model, query));
+  TRY(trained_embed_texts(t, r->texts, lines.items, count, rows));
   int64_t found = gallery_best(query, rows, (int64_t)count, width, r->top, hits);
   for (int64_t i = 0; i < found; i++) TRY(print_hit(r, i, &hits[i], "", lines.items[hits[i].row]));
   if (r->html) {

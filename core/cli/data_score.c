@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/progress.h"
 #include "cli/trained.h"
+#include "eval/finite.h"
 #include "eval/pictures.h"
 
 enum { SLOTS = 2 };
@@ -17,7 +18,7 @@ typedef struct {
   uint8_t *pixels;
   int32_t *ids, *counts;
   float *images, *texts;
-  bool *is_there;
+  bool *is_bad;
 } score_slot;
 
 /* While the device encodes the samples of one slot, the other is filled. */
@@ -37,9 +38,9 @@ static err open_slot(const scorer *s, score_slot *slot) {
   slot->counts = mem_zeroed(batch, sizeof *slot->counts);
   slot->images = mem_zeroed(batch * (size_t)c->embed_dim, sizeof *slot->images);
   slot->texts = mem_zeroed(batch * (size_t)c->embed_dim, sizeof *slot->texts);
-  slot->is_there = mem_zeroed(batch, sizeof *slot->is_there);
+  slot->is_bad = mem_zeroed(batch, sizeof *slot->is_bad);
   if (!slot->pixels || !slot->ids || !slot->counts || !slot->images || !slot->texts ||
-      !slot->is_there)
+      !slot->is_bad)
     return mem_error(bytes, "a batch to score");
   return s->t.o->call->pin ? s->t.o->call->pin(s->t.o, slot->pixels, bytes) : NULL;
 }
@@ -62,7 +63,7 @@ static void close_scorer(scorer *s) {
     free(slot->counts);
     free(slot->images);
     free(slot->texts);
-    free(slot->is_there);
+    free(slot->is_bad);
   }
   trained_close(&s->t);
 }
@@ -80,7 +81,7 @@ static err prepare(const scorer *s, score_slot *to, const dataset *data, int64_t
   if (!error)
     error =
         tokenizer_encode(s->t.words, sample.caption, length, to->ids + i * length, &to->counts[i]);
-  to->is_there[i] = !error;
+  to->is_bad[i] = error != NULL;
   if (error && err_kind_of(error) == ERR_INPUT) {
     err_free(error);
     error = NULL;
@@ -118,13 +119,18 @@ static err fill(const scorer *s, score_slot *slot, const dataset *data, int64_t 
   return error;
 }
 
-/* Of samples whose embeddings are there. */
-static void score(const scorer *s, score_slot *slot, float *scores) {
+/* Of samples whose embeddings are there. A score of NaN means a sample that cannot be read. */
+static err score(const scorer *s, score_slot *slot, float *scores) {
   int64_t width = s->t.s.embed_dim;
+  err error = finite_check("--min-score", "images", slot->images, slot->count, width, slot->is_bad);
+  if (!error)
+    error = finite_check("--min-score", "texts", slot->texts, slot->count, width, slot->is_bad);
+  if (error) return error;
   for (int64_t i = 0; i < slot->count; i++)
     scores[slot->first + i] =
-        slot->is_there[i] ? cosine(slot->images + i * width, slot->texts + i * width, width) : NAN;
+        slot->is_bad[i] ? NAN : cosine(slot->images + i * width, slot->texts + i * width, width);
   slot->count = 0;
+  return NULL;
 }
 
 /* Queues two batches, so that those of the other slot are done when it returns
@@ -152,11 +158,11 @@ err data_scores(const dataset *data, const char *model, const option_list *sets,
     error = fill(&s, &s.slots[now], data, at, count);
     if (!error) error = encode(&s, &s.slots[now]);
     now = (now + 1) % SLOTS;
-    if (!error) score(&s, &s.slots[now], *scores);
+    if (!error) error = score(&s, &s.slots[now], *scores);
     progress_update(&bar, (double)(at + count), "");
   }
   if (s.t.model) error = clip_queue_finish(s.t.model, error);
-  for (int i = 0; i < SLOTS && !error; i++) score(&s, &s.slots[i], *scores);
+  for (int i = 0; i < SLOTS && !error; i++) error = score(&s, &s.slots[i], *scores);
   progress_finish(&bar, NULL);
   close_scorer(&s);
   return error;

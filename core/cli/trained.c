@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/version.h"
+#include "eval/finite.h"
 #include "model/count.h"
 #include "ops/device.h"
 
@@ -101,6 +103,14 @@ static err describe(const weights *w, const settings *s, char digest[HASH_SIZE])
   return error;
 }
 
+void trained_say_remarks(const trained *t) {
+  for (const char *at = strbuf_string(&t->remarks); *at;) {
+    const int length = (int)strcspn(at, "\n");
+    log_warning("%.*s", length, at);
+    at += length + (at[length] == '\n');
+  }
+}
+
 err trained_open(const char *path, const option_list *sets, bool needs_texts, trained *t) {
   weights w;
   clip_config config;
@@ -108,6 +118,8 @@ err trained_open(const char *path, const option_list *sets, bool needs_texts, tr
   if (error) return error;
   TRY(settings_copy(&w.s, &t->s));
   t->has_settings = true;
+  t->remarks = w.remarks;
+  w.remarks = (strbuf){0};
   error = err_context(check_parts(t, &w), "%s", path);
   if (!error && needs_texts) error = err_context(open_words(t, &w), "%s", path);
   if (error) goto cleanup;
@@ -124,6 +136,7 @@ err trained_open(const char *path, const option_list *sets, bool needs_texts, tr
   TRY(clip_create(t->o, &config, &limits, has_pixels, &t->model));
   TRY(weights_into(&w, t->model));
   TRY(describe(&w, &t->s, t->digest));
+  if (!t->is_eval) trained_say_remarks(t);
 cleanup:
   weights_free(&w);
   return error;
@@ -134,10 +147,12 @@ void trained_close(trained *t) {
   ops_destroy(t->o);
   if (t->words) tokenizer_close(t->words);
   if (t->has_settings) settings_free(&t->s);
+  strbuf_free(&t->remarks);
   *t = (trained){0};
 }
 
-err trained_embed_texts(trained *t, char *const *texts, size_t count, float *embeddings) {
+err trained_embed_texts(trained *t, const char *name, char *const *texts, size_t count,
+                        float *embeddings) {
   int64_t length = t->s.text_length;
   int32_t *ids = mem_zeroed(count * (size_t)length, sizeof *ids);
   int32_t *counts = mem_zeroed(count, sizeof *counts);
@@ -153,6 +168,7 @@ err trained_embed_texts(trained *t, char *const *texts, size_t count, float *emb
   }
   TRY(failed.error);
   TRY(clip_embed_texts(t->model, (int64_t)count, ids, counts, embeddings));
+  error = finite_check(name, "texts", embeddings, (int64_t)count, t->s.embed_dim, NULL);
 cleanup:
   free(ids);
   free(counts);

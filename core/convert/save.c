@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/shipped.h"
+#include "convert/folder.h"
 #include "convert/foreign.h"
 #include "convert/names.h"
 #include "convert/weights.h"
@@ -243,18 +244,25 @@ static err check_vocabulary(const weights *w) {
 
 /* A WordPiece vocabulary is copied next to the weights, where transformers' AutoTokenizer finds it.
  * Byte-pair models use CLIP's own tokenizer, which both libraries include. */
-static err save_vocabulary(const char *folder, const weights *model) {
+static err save_vocabulary(const char *folder, weights_format format, weights *model) {
   const settings *s = &model->s;
-  char *text = NULL;
+  char *text = NULL, *found = NULL, tokens[HASH_SIZE];
   size_t length;
   strbuf words = {0}, config = {0};
-  if (s->text_tokenizer != TOKENIZER_WORDPIECE || !*s->text_vocabulary) return NULL;
-  err error = check_vocabulary(model);
-  if (error) return error;
-  char *found = shipped_or_given(s->text_vocabulary);
-  error = found ? fs_read(found, &text, &length) : mem_error(0, "a path");
-  free(found);
-  if (error) return err_context(error, "text.vocabulary");
+  const bool has_words = s->text_tokenizer == TOKENIZER_WORDPIECE && *s->text_vocabulary;
+  err error = NULL;
+  if (has_words) {
+    TRY(check_vocabulary(model));
+    found = shipped_or_given(s->text_vocabulary);
+    error = found ? fs_read(found, &text, &length) : mem_error(0, "a path");
+    TRY(err_context(error, "text.vocabulary"));
+  }
+  error = find_words(model, tokens);
+  if (error && err_kind_of(error) == ERR_MEMORY) goto cleanup;
+  if (error) *tokens = '\0'; /* the vocabulary is not exported, and need not be the model's */
+  err_free(error);
+  TRY(folder_clear(folder, format, s, tokens, has_words, &model->remarks));
+  if (!has_words) goto cleanup;
   strbuf_append_bytes(&words, text, length);
   json_writer writer = jsonw_start(&config), *w = &writer;
   jsonw_object(w, NULL);
@@ -264,23 +272,27 @@ static err save_vocabulary(const char *folder, const weights *model) {
   jsonw_end(w);
   error = write_text(folder, "vocab.txt", &words);
   if (!error) error = write_text(folder, "tokenizer_config.json", &config);
+cleanup:
   strbuf_free(&words);
   strbuf_free(&config);
+  free(found);
   free(text);
   return error;
 }
 
-static err save_foreign(const char *folder, weights_format format, const weights *w) {
+static err save_foreign(const char *folder, weights_format format, weights *w) {
   err error = NULL;
   bool is_hf = format == WEIGHTS_HF;
   int64_t end_of_text, rows = settings_vocabulary_rows(&w->s, w->vocabulary);
   strbuf config = {0}, preprocessor = {0};
-  char *path = fs_join(folder, is_hf ? "model.safetensors" : "open_clip_model.safetensors");
+  const char *name = is_hf ? "model.safetensors" : "open_clip_model.safetensors";
+  char *path = fs_join(folder, name);
   tensor_list list = {.items = mem_zeroed(NAME_PARTS * w->table.count + 1, sizeof *list.items),
                       .turned = mem_zeroed(NAME_PARTS * w->table.count + 1, sizeof *list.turned)};
   const safetensors_pair pairs[] = {{"format", "pt"}}; /* transformers requires it */
   if (!path || !list.items || !list.turned) FAIL(ERR_MEMORY, "out of memory: a list of tensors");
   TRY(foreign_check(format, &w->s));
+  TRY(folder_check_free(folder, name));
   TRY(find_end_of_text(w, format, &end_of_text));
   for (size_t i = 0; i < w->table.count; i++) TRY(add_tensor(w, format, &w->table.items[i], &list));
   TRY(add_fixed_positions(w, format, &list));
@@ -292,7 +304,7 @@ static err save_foreign(const char *folder, weights_format format, const weights
   } else {
     foreign_write_open_clip(&w->s, rows, end_of_text, &config);
   }
-  TRY(save_vocabulary(folder, w));
+  TRY(save_vocabulary(folder, format, w));
   TRY(write_text(folder, is_hf ? "config.json" : "open_clip_config.json", &config));
   TRY(safetensors_write(path, list.items, list.count, pairs, 1, false, NULL));
 cleanup:
@@ -381,6 +393,6 @@ void weights_describe_changes(weights_format format, const weights *w, strbuf *r
                            "did not: their embeddings differ\n");
 }
 
-err weights_save(const char *path, weights_format format, const weights *w) {
+err weights_save(const char *path, weights_format format, weights *w) {
   return format == WEIGHTS_FLIP ? save_own(path, w) : save_foreign(path, format, w);
 }

@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "convert/folder.h"
 #include "convert/foreign.h"
 #include "convert/wordpiece.h"
 #include "train/checkpoint.h"
@@ -50,34 +51,10 @@ err weights_detect(const safetensors_file *f, weights_format *format) {
   return detect(&one, format);
 }
 
-/* The file of the tensors in a folder. */
-static err find_in_folder(const char *folder, char **path) {
-  static const char *const names[] = {
-      "model.safetensors",           "model.safetensors.index.json",
-      "open_clip_model.safetensors", "open_clip_model.safetensors.index.json",
-      "model.fp16.safetensors",      "model.fp16.safetensors.index.json"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    char *candidate = fs_join(folder, names[i]);
-    if (!candidate) return mem_error(strlen(folder), "a path");
-    if (fs_exists(candidate)) {
-      *path = candidate;
-      return NULL;
-    }
-    free(candidate);
-  }
-  err error = checkpoint_newest_of_run(folder, path);
-  if (!error && !*path)
-    error = err_new(ERR_INPUT,
-                    "%s: contains no model.safetensors, open_clip_model.safetensors or checkpoint "
-                    "(pickled .bin and .pt files are not read: save as safetensors)",
-                    folder);
-  return error;
-}
-
-err source_open_model(const char *path, source *s) {
+err source_open_model(const char *path, source *s, strbuf *remarks) {
   err error = NULL;
   if (fs_is_folder(path)) {
-    error = find_in_folder(path, &s->path);
+    error = folder_find_weights(path, &s->path, remarks);
     s->folder = mem_copy_string(path);
   } else {
     size_t length = (size_t)(fs_name(path) - path);

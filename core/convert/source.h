@@ -11,8 +11,9 @@ typedef struct {
   weights_format format;
 } source;
 
-/* `path`: a model's folder, a run's, or a file. source_close_model also works after a failure. */
-err source_open_model(const char *path, source *s) ERR_MUST_CHECK;
+/* `path`: a model's folder, a run's, or a file; a line in `remarks` where a folder holds two.
+ * source_close_model also works after a failure. */
+err source_open_model(const char *path, source *s, strbuf *remarks) ERR_MUST_CHECK;
 void source_close_model(source *s);
 /* The settings, the vocabulary's size and the end of text that its configuration gives. */
 err source_read_model(const source *from, weights *w) ERR_MUST_CHECK;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "config/weights_of.h"
 #include "convert/names.h"
 #include "convert/source.h"
 #include "model/positions.h"
@@ -311,6 +312,65 @@ static err check_combination(const source *sources, size_t count) {
   return NULL;
 }
 
+/* What a source says of its model. How a tower alone is pooled, it leaves open; and so do files of
+ * others without a vocabulary, or with one that is not ours, the tokenizer. */
+static unsigned parts_of_source(const source *from, const weights *w) {
+  const bool has_words = *w->s.text_vocabulary && !*w->words_fault;
+  switch (from->format) {
+  case WEIGHTS_VIT:
+    return OF_IMAGE;
+  case WEIGHTS_BERT:
+    return OF_TEXT | (has_words ? OF_TOKENIZER : 0);
+  case WEIGHTS_HF:
+  case WEIGHTS_OPEN_CLIP:
+    return OF_IMAGE | OF_TEXT | OF_POOLING | (has_words ? OF_TOKENIZER : 0);
+  case WEIGHTS_FLIP:
+    break;
+  }
+  return OF_WHOLE_MODEL;
+}
+
+typedef struct {
+  const source *from;
+  strbuf *remarks;
+} changes;
+
+static err take_change(void *context, const weights_difference *d) {
+  const changes *c = context;
+  if (!d->is_use)
+    return err_new(ERR_INPUT,
+                   "--set %s=%s: %s is of a model with %s: %s, and its weights would compute "
+                   "something else",
+                   d->key, d->now, c->from->path, d->key, d->before);
+  strbuf_format(c->remarks, "%s was trained with %s: %s, and is used with %s\n", c->from->path,
+                d->key, d->before, d->now);
+  return NULL;
+}
+
+/* Applies the changes. What the files say of a setting that determines what their weights compute
+ * cannot be changed: the numbers would be another model's. */
+static err change_settings(const source *sources, size_t count, const char *const *sets,
+                           size_t set_count, weights *w) {
+  settings before;
+  unsigned parts[2] = {0}; /* check_combination allows no more */
+  for (size_t i = 0; i < count && i < 2; i++) parts[i] = parts_of_source(&sources[i], w);
+  err error = settings_copy(&w->s, &before);
+  if (error) return error;
+  for (size_t i = 0; i < set_count; i++) {
+    TRY(settings_set(&w->s, sets[i]));
+    if (strncmp(sets[i], "precision=", 10) == 0 && w->s.precision != PRECISION_AUTO)
+      w->precision = w->s.precision;
+    if (strncmp(sets[i], "text.vocabulary=", 16) == 0) *w->words_fault = '\0';
+  }
+  for (size_t i = 0; i < count && i < 2; i++)
+    TRY(weights_compare(&before, &w->s, parts[i], take_change,
+                        &(changes){&sources[i], &w->remarks}));
+  if (w->remarks.is_broken) error = mem_error(0, "remarks");
+cleanup:
+  settings_free(&before);
+  return error;
+}
+
 static err read_all(source *sources, size_t count, weights *w) {
   err error = NULL;
   clip_config config;
@@ -345,18 +405,13 @@ err weights_load(const char *const *paths, size_t count, const char *const *sets
     free(sources);
     return error;
   }
-  for (size_t i = 0; i < count; i++) TRY(source_open_model(paths[i], &sources[i]));
+  for (size_t i = 0; i < count; i++) TRY(source_open_model(paths[i], &sources[i], &w->remarks));
   TRY(check_combination(sources, count));
   w->format = sources[0].format;
   for (size_t i = 0; i < count; i++) TRY(source_read_model(&sources[i], w));
   const positions configured = {w->s.text_length,
                                 w->s.image_patch > 0 ? w->s.image_size / w->s.image_patch : 0};
-  for (size_t i = 0; i < set_count; i++) {
-    TRY(settings_set(&w->s, sets[i]));
-    if (strncmp(sets[i], "precision=", 10) == 0 && w->s.precision != PRECISION_AUTO)
-      w->precision = w->s.precision;
-    if (strncmp(sets[i], "text.vocabulary=", 16) == 0) *w->words_fault = '\0';
-  }
+  TRY(change_settings(sources, count, sets, set_count, w));
   if (w->s.classification_classes > 0)
     FAIL(ERR_UNSUPPORTED,
          "%s is a classifier of %ld classes (classification.classes): it has no text tower and no "
@@ -390,6 +445,7 @@ void weights_free(weights *w) {
   settings_free(&w->s);
   param_table_free(&w->table);
   free(w->values);
+  strbuf_free(&w->remarks);
   *w = (weights){0};
 }
 

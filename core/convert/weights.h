@@ -50,6 +50,8 @@ typedef struct {
   char
       words_fault[WEIGHTS_FAULT]; /* "", or why its texts are other tokens here; weights_check_words
                                    */
+  strbuf remarks; /* one per line: what `sets` change of how the weights were trained to be used,
+                   * which of two files was read, what weights_save removed */
   param_table table;
   float *values; /* [table.total], tensors at their offsets */
 } weights;
@@ -63,10 +65,11 @@ void weights_name_parts(unsigned drawn, strbuf *out);
 /* `paths`: one whole model, or an image tower and a text tower in any order; parts that no file
  * contains (a missing tower, projections, the temperature) are initialised from s.seed. A path is a
  * folder (a model's, or a run's, whose newest checkpoint is used) or a .safetensors file next to
- * its configuration. `sets`: KEY=VALUE changes of settings that the files do not contain. Tensors
- * may be fp32, fp16 or bf16; every one must be known, present and of the right shape; image
- * positions are resized when image.size was set to another value, and the first text positions are
- * taken when text.length was (open_clip's image positions are resized in any case, as there). */
+ * its configuration. `sets`: KEY=VALUE changes of settings; ERR_INPUT for one that determines what
+ * the weights compute and that the files give another value (config/weights_of.h). Tensors may be
+ * fp32, fp16 or bf16; every one must be known, present and of the right shape; image positions are
+ * resized when image.size was set to another value, and the first text positions are taken when
+ * text.length was (open_clip's image positions are resized in any case, as there). */
 err weights_load(const char *const *paths, size_t count, const char *const *sets, size_t set_count,
                  weights *w) ERR_MUST_CHECK;
 void weights_free(weights *w);
@@ -75,8 +78,9 @@ void weights_free(weights *w);
 bool weights_hold_words(const weights *w, int64_t entries);
 
 /* flip: `path` is the file; hf, open_clip: a folder, created if needed. ERR_UNSUPPORTED names the
- * setting that the format cannot express. */
-err weights_save(const char *path, weights_format format, const weights *w) ERR_MUST_CHECK;
+ * setting that the format cannot express; ERR_INPUT, the weights of another format in the folder.
+ * Files of an earlier model of this format are replaced or removed, the latter with a remark. */
+err weights_save(const char *path, weights_format format, weights *w) ERR_MUST_CHECK;
 
 /* What a saved file leaves different from `w` although it holds the same weights, one per line: the
  * libraries that read it have their own ways of cropping images and of cleaning texts. */

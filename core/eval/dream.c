@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "eval/finite.h"
 
 enum { MOST_LEVELS = 16, COARSEST = 4 };
 
@@ -203,6 +204,7 @@ static err judge(painting *p, clip_model *model, const float *text, double *scor
   draw_canvas(p);
   take_view(p, &whole, p->bytes);
   err error = clip_embed_images(model, 1, p->bytes, NULL, own);
+  if (!error) error = finite_check("the canvas", "images", own, 1, embed, NULL);
   *score = 0;
   for (int64_t i = 0; i < embed; i++) *score += (double)own[i] * (double)text[i];
   free(own);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "eval/copies.h"
 #include "eval/feed.h"
+#include "eval/finite.h"
 #include "eval/probe_inside.h"
 #include "eval/set.h"
 #include "eval/share.h"
@@ -78,16 +79,18 @@ cleanup:
 }
 
 /* Embeddings [rows, width] of all images, as embed_own makes them; NULL is an error of this rank.
- */
+ * ERR_NUMERIC, on all of them, where those of images that were decoded are not finite. */
 static err embed_images(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
                         float *embeddings) {
-  size_t row_bytes = (size_t)clip_image_features(model) * sizeof *embeddings;
-  int64_t batch = image_batch(model);
+  int64_t batch = image_batch(model), width = clip_image_features(model);
+  size_t row_bytes = (size_t)width * sizeof *embeddings;
   err error = embeddings ? NULL : mem_error((size_t)set->rows * row_bytes, "image embeddings");
   if (!error) error = embed_own(set, model, how, epoch, embeddings);
   error = share_gather(how->ranks, error, set->rows, batch, row_bytes, embeddings);
+  if (!error)
+    error = share_gather(how->ranks, NULL, set->rows, batch, sizeof *set->is_bad, set->is_bad);
   if (error) return error;
-  return share_gather(how->ranks, NULL, set->rows, batch, sizeof *set->is_bad, set->is_bad);
+  return finite_check(set->name, "images", embeddings, set->rows, width, set->is_bad);
 }
 
 /* Moves the rows that take part to the front and returns their number: those with a class, or those
@@ -187,7 +190,7 @@ static err run_retrieval(eval_set *set, clip_model *model, const eval_how *how, 
   float *own = mem_aligned(bytes);
   int32_t *owners = mem_zeroed((size_t)set->text_count, sizeof *owners);
   err error = NULL;
-  TRY(texts_embed(model, how, set->text_count, set->ids, set->id_counts,
+  TRY(texts_embed(set->name, model, how, set->text_count, set->ids, set->id_counts,
                   own && owners ? texts : NULL));
   memcpy(own, images, bytes);
   int64_t used = compact(set, false, width, own, NULL);

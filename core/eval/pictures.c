@@ -11,6 +11,7 @@
 #include "read/file_rows.h"
 #include "image/image.h"
 #include "eval/feed.h"
+#include "eval/finite.h"
 
 enum { BATCH = 256, DEEPEST_FOLDER = 64 };
 
@@ -18,6 +19,7 @@ struct pictures {
   dataset *data; /* or */
   char **files;
   size_t file_count;
+  char *name;        /* the first place */
   int64_t strangers; /* other files in the folders */
   strbuf warnings;
 };
@@ -64,6 +66,8 @@ err pictures_open(const char *const *places, size_t count, pictures **out) {
   err error = NULL;
   pictures *p = mem_zeroed(1, sizeof *p);
   if (!p) return mem_error(sizeof *p, "images");
+  p->name = mem_copy_string(places[0]);
+  if (!p->name) FAIL(ERR_MEMORY, "out of memory: images");
   for (size_t i = 0; i < count; i++) folders += fs_is_folder(places[i]);
   if (folders == count) {
     for (size_t i = 0; i < count; i++) TRY(search(p, places[i], 0));
@@ -89,6 +93,7 @@ void pictures_close(pictures *p) {
   if (p->data) dataset_close(p->data);
   for (size_t i = 0; i < p->file_count; i++) free(p->files[i]);
   free(p->files);
+  free(p->name);
   strbuf_free(&p->warnings);
   free(p);
 }
@@ -224,18 +229,22 @@ err pictures_embed(const pictures *p, const image_preparation *how, clip_model *
     if (!error) error = clip_queue_images(model, count, pixels, NULL, embeddings + at * width);
   }
   error = feed_close(&images, error);
+  if (!error) error = finite_check(p->name, "images", embeddings, total, width, is_bad);
   for (int64_t i = 0; i < total && !error; i++)
     for (int64_t j = 0; j < width && is_bad[i]; j++) embeddings[i * width + j] = NAN;
   free(is_bad);
   return error;
 }
 
-err pictures_embed_one(const void *bytes, size_t size, const image_preparation *how,
-                       clip_model *model, float *embedding) {
+err pictures_embed_one(const char *name, const void *bytes, size_t size,
+                       const image_preparation *how, clip_model *model, float *embedding) {
   size_t values = (size_t)(how->size * how->size * 3);
   uint8_t *pixels = mem_aligned(values);
   err error = pixels ? pictures_prepare(bytes, size, how, pixels) : mem_error(values, "an image");
+  error = err_context(error, "%s", name);
   if (!error) error = clip_embed_images(model, 1, pixels, NULL, embedding);
+  if (!error)
+    error = finite_check(name, "images", embedding, 1, clip_get_config(model)->image.embed, NULL);
   free(pixels);
   return error;
 }

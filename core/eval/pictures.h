@@ -28,15 +28,17 @@ err pictures_caption(const pictures *p, int64_t row, char **caption) ERR_MUST_CH
 err pictures_bytes(const pictures *p, int64_t row, void **bytes, size_t *size) ERR_MUST_CHECK;
 
 /* Embeddings [count, embed] of all images, prepared as in evaluation. An image that cannot be
- * decoded gives a row of NaN and a line in `warnings`. */
+ * decoded gives a row of NaN and a line in `warnings`; ERR_NUMERIC where the model's are not
+ * finite. */
 err pictures_embed(const pictures *p, const image_preparation *how, clip_model *model,
                    float *embeddings, strbuf *warnings) ERR_MUST_CHECK;
 
 /* Prepares one encoded image as in evaluation. */
 err pictures_prepare(const void *bytes, size_t size, const image_preparation *how,
                      uint8_t *pixels) ERR_MUST_CHECK;
-/* The same, and encodes it; embedding [embed]. */
-err pictures_embed_one(const void *bytes, size_t size, const image_preparation *how,
-                       clip_model *model, float *embedding) ERR_MUST_CHECK;
+/* The same, and encodes it; embedding [embed]. Errors name it. */
+err pictures_embed_one(const char *name, const void *bytes, size_t size,
+                       const image_preparation *how, clip_model *model,
+                       float *embedding) ERR_MUST_CHECK;
 
 #endif

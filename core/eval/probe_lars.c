@@ -1,4 +1,5 @@
 /* The linear probe of FLIP's Table 11, following MAE. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,20 @@ static err train_epoch(lars_probe *probe, const probe_features *f, const eval_pr
   }
   *mean_loss = sum / (double)updates;
   return error;
+}
+
+/* A probe that diverged would predict the first class, or any: no accuracy is its. After the last
+ * update there is no loss any more, so that the weights are looked at. */
+static err check_converged(const lars_probe *probe, const eval_probe *p, int64_t epoch) {
+  bool is_finite = isfinite(p->loss);
+  for (int64_t i = 0; i < probe->classes * probe->width; i++)
+    is_finite = is_finite && isfinite(probe->weights[i]);
+  for (int64_t c = 0; c < probe->classes; c++) is_finite = is_finite && isfinite(probe->bias[c]);
+  if (is_finite) return NULL;
+  return err_new(ERR_NUMERIC,
+                 "epoch %ld of %ld: the linear probe diverged: its loss or its weights are not "
+                 "finite at a peak rate of %g (flip eval probe: a lower --rate)",
+                 (long)epoch + 1, (long)p->epochs, p->rate);
 }
 
 static int64_t default_batch(int64_t images) {
@@ -135,6 +150,7 @@ err eval_run_lars_items(eval_set *train, eval_set *test, clip_model *model, cons
       probe.ranks = how->ranks;
     }
     TRY(train_epoch(&probe, &from, p, how->seed, epoch, &g, &p->loss));
+    TRY(check_converged(&probe, p, epoch));
   }
   TRY(share_agree(how->ranks, predict(&probe, &to, p, outcomes)));
 cleanup:

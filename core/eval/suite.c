@@ -281,7 +281,9 @@ err suite_run(suite *s, const settings *run, const tokenizer *words, clip_model 
   err error = NULL;
   for (size_t i = 0; i < s->row_count && !error; i++) {
     error = run_row(&s->rows[i], run, words, model, ranks, &prompts);
-    if (!error || err_kind_of(error) == ERR_MEMORY || err_kind_of(error) == ERR_LOST) continue;
+    if (!error || err_kind_of(error) == ERR_MEMORY || err_kind_of(error) == ERR_LOST ||
+        err_kind_of(error) == ERR_NUMERIC) /* the model's fault, not the set's */
+      continue;
     s->rows[i].problem = mem_copy_string(err_message(error));
     err_free(error);
     error = NULL;

@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "eval/finite.h"
 #include "eval/share.h"
 
-err texts_embed(clip_model *model, const eval_how *how, int64_t count, const int32_t *ids,
-                const int32_t *id_counts, float *embeddings) {
+err texts_embed(const char *name, clip_model *model, const eval_how *how, int64_t count,
+                const int32_t *ids, const int32_t *id_counts, float *embeddings) {
   const clip_config *c = clip_get_config(model);
   int64_t batch = clip_text_batch(model), width = c->text.embed;
   const comm_slice own = share_of(count, batch, comm_size(how->ranks), comm_rank(how->ranks));
@@ -16,7 +17,8 @@ err texts_embed(clip_model *model, const eval_how *how, int64_t count, const int
   err error = embeddings ? clip_embed_texts(model, own.count, ids + own.first * c->text_length,
                                             id_counts + own.first, embeddings + own.first * width)
                          : mem_error((size_t)count * row_bytes, "text embeddings");
-  return share_gather(how->ranks, error, count, batch, row_bytes, embeddings);
+  error = share_gather(how->ranks, error, count, batch, row_bytes, embeddings);
+  return error ? error : finite_check(name, "texts", embeddings, count, width, NULL);
 }
 
 static void normalise(float *row, int64_t width) {
@@ -64,7 +66,7 @@ static err embed_classes(const eval_set *set, clip_model *model, const eval_how 
   int64_t width = clip_get_config(model)->text.embed, templates = (int64_t)set->template_count;
   size_t values = (size_t)(set->class_count * templates * width);
   float *prompts = classes ? mem_zeroed(values, sizeof *prompts) : NULL;
-  err error = texts_embed(model, how, set->class_count * templates, set->prompt_ids,
+  err error = texts_embed(set->name, model, how, set->class_count * templates, set->prompt_ids,
                           set->prompt_id_counts, prompts);
 #pragma omp parallel for schedule(static)
   for (int64_t c = 0; c < (error ? 0 : set->class_count); c++) {

@@ -5,9 +5,10 @@
 #include "eval/eval.h"
 #include "eval/set.h"
 
-/* Embeddings [count, width] of every text; NULL is an error of this rank. */
-err texts_embed(clip_model *model, const eval_how *how, int64_t count, const int32_t *ids,
-                const int32_t *id_counts, float *embeddings) ERR_MUST_CHECK;
+/* Embeddings [count, width] of every text of the set of that name; NULL is an error of this rank.
+ * ERR_NUMERIC, on all of them, where they are not finite. */
+err texts_embed(const char *name, clip_model *model, const eval_how *how, int64_t count,
+                const int32_t *ids, const int32_t *id_counts, float *embeddings) ERR_MUST_CHECK;
 
 /* [classes, width]: the normalised mean of each class's prompts, or what how->prompts has of them;
  * NULL is an error of this rank. */

@@ -5,48 +5,25 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "config/weights_of.h"
 #include "train/checkpoint.h"
 #include "train/run.h"
 
-#define COUNT(list) (sizeof(list) / sizeof *(list))
+/* A difference in what the weights are given is noted, one in what they compute is refused. */
+typedef struct {
+  run *r;
+  const char *path;
+} start;
 
-/* What a tower computes from its weights. Image size, patch and text length may differ: positions
- * and the patch embedding are resized. */
-static const char *const image_keys[] = {"image.heads",      "image.position", "image.class_token",
-                                         "image.pool",       "image.pre_norm", "image.patch_bias",
-                                         "image.activation", "image.norm_eps"};
-static const char *const text_keys[] = {"text.heads",        "text.tokenizer", "text.causal",
-                                        "text.pool",         "text.post_norm", "text.activation",
-                                        "text.padding_mask", "text.norm_eps"};
-/* What they were trained to be given, and to give. Training may go on with other values, as from
- * the towers of other projects. */
-static const char *const image_uses[] = {"image.normalization"};
-static const char *const text_uses[] = {"text.special_tokens", "text.repair", "normalize"};
-
-/* remarks: where to note a difference, instead of refusing it; NULL. */
-static err compare(const char *path, const settings *before, const settings *s,
-                   const char *const *keys, size_t count, strbuf *remarks) {
-  for (size_t i = 0; i < count; i++) {
-    const setting *row = settings_find(keys[i]);
-    strbuf own = {0}, other = {0};
-    setting_format(row, s, &own);
-    setting_format(row, before, &other);
-    err error = NULL;
-    if (own.is_broken || other.is_broken)
-      error = mem_error(0, "the settings");
-    else if (remarks && strcmp(strbuf_string(&own), strbuf_string(&other)) != 0)
-      strbuf_format(remarks, "init_from: %s was trained with %s: %s, and this run has %s\n", path,
-                    keys[i], strbuf_string(&other), strbuf_string(&own));
-    else if (strcmp(strbuf_string(&own), strbuf_string(&other)) != 0)
-      error = err_new(ERR_INPUT,
-                      "%s is of a model with %s: %s, and this run has %s, with which its weights "
-                      "compute something else; set %s: %s",
-                      path, keys[i], strbuf_string(&other), strbuf_string(&own), keys[i],
-                      strbuf_string(&other));
-    strbuf_free(&own);
-    strbuf_free(&other);
-    if (error) return error;
-  }
+static err take_difference(void *context, const weights_difference *d) {
+  const start *from = context;
+  if (!d->is_use)
+    return err_new(ERR_INPUT,
+                   "%s is of a model with %s: %s, and this run has %s, with which its weights "
+                   "compute something else; set %s: %s",
+                   from->path, d->key, d->before, d->now, d->key, d->before);
+  strbuf_format(&from->r->remarks, "init_from: %s was trained with %s: %s, and this run has %s\n",
+                from->path, d->key, d->before, d->now);
   return NULL;
 }
 
@@ -55,12 +32,8 @@ static err check_model(run *r, const char *path) {
   checkpoint_state state;
   err error = checkpoint_read_settings(path, &before, &state);
   if (error) return error;
-  error = compare(path, &before, r->s, image_keys, COUNT(image_keys), NULL);
-  if (!error) error = compare(path, &before, r->s, image_uses, COUNT(image_uses), &r->remarks);
-  if (!error && !run_is_classifier(r))
-    error = compare(path, &before, r->s, text_keys, COUNT(text_keys), NULL);
-  if (!error && !run_is_classifier(r))
-    error = compare(path, &before, r->s, text_uses, COUNT(text_uses), &r->remarks);
+  const unsigned parts = run_is_classifier(r) ? OF_IMAGE | OF_POOLING : OF_WHOLE_MODEL;
+  error = weights_compare(&before, r->s, parts, take_difference, &(start){r, path});
   if (!error && !run_is_classifier(r))
     error = err_context(words_check(&state.words, r->s, r->words), "%s", path);
   settings_free(&before);

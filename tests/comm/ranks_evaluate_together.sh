@@ -57,6 +57,8 @@ for name in zeroshot retrieval roc_auc roc_auc_low map_11point map_11point_high;
 check probe probe --json --train train.yaml -f heldout.yaml
 check lars probe --json --train train.yaml -f heldout.yaml --method lars --epochs 3 --batch 20
 check suite suite suite.yaml
+check given --json -f held.yaml -s image.normalization=none
+[ "$(grep -c 'was trained with image.normalization' given.err1)" = 1 ] || { cat given.err1; fail "what the model is given is not said"; }
 grep -q 'none was not measured' suite.1 && grep -qE '\| broken, jpeg 3 \| mean_per_class \| [0-9.]+ \[' suite.1 || { cat suite.1; fail "the suite"; }
 
 # one message for an error of all ranks

@@ -96,6 +96,13 @@ expect_status 0 "$FLIP" convert -i "$models/vit" -i cased -o both.safetensors -f
 expect_line out.txt '^new, initialised from seed 0: image projection, text projection, temperature$'
 expect_status 0 "$FLIP" eval probe -m "$models/vit" -f held.yaml --train held.yaml -s eval.probe_features=encoder -s eval.batch_size=8
 refused 1 'so that it has no embeddings' eval probe -m "$models/vit" -f held.yaml --train held.yaml
+# What these files say of their towers holds; how each is pooled, they leave open.
+towers=(convert -i "$models/vit" -i cased -o both.safetensors -f flip -s embed_dim=24 -s text.length=10)
+refused 2 "set image.heads=4: .*/vit/model.safetensors is of a model with image.heads: 2, and its weights would" "${towers[@]}" -s image.heads=4
+refused 2 "set text.causal=true: cased/model.safetensors is of a model with text.causal: false, and its weights would" "${towers[@]}" -s text.causal=true
+expect_status 0 "$FLIP" "${towers[@]}" -s image.pool=mean -s text.pool=mean
+[ ! -s err.txt ] || { cat err.txt; fail "the files say nothing of the pooling"; }
+refused 2 'set text.pool=first: hf/model.safetensors is of a model with text.pool: eot' embed -m hf -t texts.txt -o x.npy -s text.pool=first
 # A tokenizer that keeps the case, or that is not ours, makes other tokens of a text.
 refused_words() { refused 1 "$1" convert -i "$models/vit" -i cased -o x -f flip -s embed_dim=24 -s text.length=10; }
 echo '{"tokenizer_class": "BertTokenizer", "do_lower_case": false}' > cased/tokenizer_config.json

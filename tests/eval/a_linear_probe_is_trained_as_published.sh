@@ -43,6 +43,14 @@ expect_line err.txt 'a batch of 1000 is more than the 160 images'
 # A batch of one is normalised to nothing.
 expect_status 2 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --method lars --batch 1
 expect_line err.txt 'a batch of 1 cannot be normalised: the probe by LARS needs 2 images or more, and .* has 160: choose a larger'
+# A probe that diverges has no accuracy, whether its loss shows it or only the weights after the last update.
+for rate in 1e9 1e300; do
+  expect_status 1 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --method lars --epochs 2 --no-augment --rate $rate
+  [ ! -s out.txt ] || { cat out.txt; fail "a probe that diverged has an accuracy"; }
+done
+expect_line err.txt 'epoch 1 of 2: the linear probe diverged: its loss or its weights are not finite at a peak rate of 1e\+300 \(flip eval probe: a lower --rate\)'
+expect_status 1 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --method lars --epochs 1 --no-augment --batch 53 --rate 1e300
+expect_line err.txt 'epoch 1 of 1: the linear probe diverged'
 # Zero is a value that was given, and no default.
 for given in '--c 0' '--c -1' '--method lars --epochs 0' '--method lars --batch 0' '--method lars --rate 0'; do
   expect_status 2 "$FLIP" eval probe -m run -f held.yaml --train train.yaml $given

@@ -18,6 +18,26 @@ done
 expect_status 0 "$FLIP" train --config run.yaml --no-progress --out given -s init_from=two/checkpoints -s image.normalization=none -s text.special_tokens=both -s samples=64 -s warmup_samples=0 -s eval.points=1
 expect_line err.txt '^flip: init_from: .* was trained with image.normalization: imagenet, and this run has none'
 expect_line err.txt '^flip: init_from: .* was trained with text.special_tokens: none, and this run has both'
+# So it is where a model is used: --set makes no other model of it, and says what it is given otherwise.
+printf 'a red star\n' > star.txt
+expect_status 0 "$FLIP" embed -m two -t star.txt -o star.npy -s image.heads=2 -s text.norm_eps=1.0e-6 # as it is
+[ ! -s err.txt ] || { cat err.txt; fail "nothing was changed"; }
+for other in image.heads=4 image.pool=class image.activation=quick_gelu image.norm_eps=0.1 text.heads=4 text.causal=true \
+  text.pool=mean text.activation=gelu_erf text.padding_mask=true text.norm_eps=0.1 text.tokenizer=bpe; do
+  for command in 'eval -f held.yaml' 'embed -t star.txt -o other.npy' 'retrieve -t star -i data' 'convert -o other -f flip -i two' \
+    'dream -t star -o other.png --steps 1 --views 2 --no-progress'; do
+    model='-m two'
+    [ "${command%% *}" != convert ] || model=
+    expect_status 2 "$FLIP" $command $model -s $other
+    expect_line err.txt "[-][-]set $other: two/checkpoints/.*is of a model with ${other%=*}: [^ ]*, and its weights would compute something else"
+  done
+done
+expect_status 0 "$FLIP" eval -m two -f held.yaml -s image.normalization=none -s text.special_tokens=both -s normalize=false
+for given in 'image.normalization: imagenet, and is used with none' 'text.special_tokens: none, and is used with both' 'normalize: true, and is used with false'; do
+  expect_line err.txt "flip: warning: two/checkpoints/.* was trained with $given"
+done
+expect_status 0 "$FLIP" convert -i two -o other.safetensors -f flip -s image.normalization=none
+expect_line err.txt 'two/checkpoints/.* was trained with image.normalization: imagenet, and is used with none'
 # The same number of words in another order is another embedding.
 { head -n -2 vocab.txt; tail -1 vocab.txt; tail -2 vocab.txt | head -1; } > turned.txt
 expect_status 2 "$FLIP" train --config run.yaml --no-progress --out other -s init_from=two/checkpoints -s text.vocabulary=turned.txt

@@ -1,0 +1,52 @@
+#include "config/weights_of.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+static const struct {
+  const char *key;
+  unsigned parts; /* all of them must be known */
+  bool is_use;
+} rows[] = {{"image.heads", OF_IMAGE, false},
+            {"image.position", OF_IMAGE, false},
+            {"image.class_token", OF_IMAGE, false},
+            {"image.pool", OF_IMAGE | OF_POOLING, false},
+            {"image.pre_norm", OF_IMAGE, false},
+            {"image.patch_bias", OF_IMAGE, false},
+            {"image.activation", OF_IMAGE, false},
+            {"image.norm_eps", OF_IMAGE, false},
+            {"image.normalization", OF_IMAGE, true},
+            {"text.heads", OF_TEXT, false},
+            {"text.tokenizer", OF_TEXT | OF_TOKENIZER, false},
+            {"text.causal", OF_TEXT, false},
+            {"text.pool", OF_TEXT | OF_POOLING, false},
+            {"text.post_norm", OF_TEXT, false},
+            {"text.activation", OF_TEXT, false},
+            {"text.padding_mask", OF_TEXT, false},
+            {"text.norm_eps", OF_TEXT, false},
+            {"text.special_tokens", OF_TEXT, true},
+            {"text.repair", OF_TEXT | OF_TOKENIZER, true},
+            {"normalize", OF_TEXT | OF_POOLING, true}};
+
+err weights_compare(const settings *before, const settings *now, unsigned parts,
+                    err (*visit)(void *context, const weights_difference *difference),
+                    void *context) {
+  err error = NULL;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows && !error; i++) {
+    const setting *row = settings_find(rows[i].key);
+    strbuf own = {0}, other = {0};
+    if ((rows[i].parts & parts) != rows[i].parts) continue;
+    setting_format(row, now, &own);
+    setting_format(row, before, &other);
+    const weights_difference difference = {rows[i].key, strbuf_string(&other), strbuf_string(&own),
+                                           rows[i].is_use};
+    if (own.is_broken || other.is_broken)
+      error = mem_error(0, "the settings");
+    else if (strcmp(difference.before, difference.now) != 0)
+      error = visit(context, &difference);
+    strbuf_free(&own);
+    strbuf_free(&other);
+  }
+  return error;
+}
