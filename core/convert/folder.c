@@ -54,8 +54,9 @@ err folder_find_weights(const char *folder, char **path, strbuf *remarks) {
   return *path ? NULL : mem_error(strlen(folder), "a path");
 }
 
-err folder_check_free(const char *folder, const char *name) {
+err folder_check_free(const char *folder, weights_format format, const char *name) {
   char *found = NULL;
+  bool has_processor;
   err error = NULL;
   if (!fs_is_folder(folder)) return NULL;
   TRY(checkpoint_newest_of_run(folder, &found));
@@ -66,6 +67,11 @@ err folder_check_free(const char *folder, const char *name) {
     found = mem_copy_string(files[i].name);
     if (!found) FAIL(ERR_MEMORY, "out of memory: a path");
   }
+  TRY(exists(folder, "processor_config.json", &has_processor));
+  if (format == WEIGHTS_HF && has_processor)
+    FAIL(ERR_INPUT, "holds processor_config.json, which would be read instead of the "
+                    "preprocessor_config.json that is written: choose another folder, or remove "
+                    "that file");
   if (found)
     FAIL(
         ERR_INPUT,
@@ -120,8 +126,8 @@ static err remove_file(const char *folder, const char *name, strbuf *remarks) {
   return error;
 }
 
-err folder_clear(const char *folder, weights_format format, const settings *s, const char *tokens,
-                 bool writes_words, strbuf *remarks) {
+err folder_clear(const char *folder, const settings *s, const char *tokens, bool writes_words,
+                 strbuf *remarks) {
   static const struct {
     const char *name;
     unsigned tokenizers; /* that read it: flip's, or transformers' */
@@ -137,11 +143,22 @@ err folder_clear(const char *folder, weights_format format, const settings *s, c
   bool is_same;
   err error = has_tokens(folder, s, tokens, &is_same);
   for (size_t i = 0; i < COUNT(beside) && !error; i++) {
+    bool is_there;
     if (is_same && beside[i].tokenizers & own) continue;
     if (writes_words && beside[i].is_written) continue;
-    error = remove_file(folder, beside[i].name, remarks);
+    if (beside[i].is_written) {
+      error = remove_file(folder, beside[i].name, remarks);
+      continue;
+    }
+    error = exists(folder, beside[i].name, &is_there);
+    bool is_read = *tokens && strcmp(beside[i].name, "merges.txt") == 0; /* by flip, as its words */
+    if (!error && is_there && is_read)
+      error = err_new(ERR_INPUT, "%s/%s: is of another model: choose another folder, or remove it",
+                      folder, beside[i].name);
+    else if (!error && is_there)
+      strbuf_format(
+          remarks, "%s/%s: was there before, and may be another model's: this export writes none\n",
+          folder, beside[i].name);
   }
-  /* it goes before the preprocessor_config.json that is written */
-  if (!error && format == WEIGHTS_HF) error = remove_file(folder, "processor_config.json", remarks);
   return error;
 }

@@ -244,7 +244,7 @@ static err check_vocabulary(const weights *w) {
 
 /* A WordPiece vocabulary is copied next to the weights, where transformers' AutoTokenizer finds it.
  * Byte-pair models use CLIP's own tokenizer, which both libraries include. */
-static err save_vocabulary(const char *folder, weights_format format, weights *model) {
+static err save_vocabulary(const char *folder, weights *model) {
   const settings *s = &model->s;
   char *text = NULL, *found = NULL, tokens[HASH_SIZE];
   size_t length;
@@ -261,7 +261,7 @@ static err save_vocabulary(const char *folder, weights_format format, weights *m
   if (error && err_kind_of(error) == ERR_MEMORY) goto cleanup;
   if (error) *tokens = '\0'; /* the vocabulary is not exported, and need not be the model's */
   err_free(error);
-  TRY(folder_clear(folder, format, s, tokens, has_words, &model->remarks));
+  TRY(folder_clear(folder, s, tokens, has_words, &model->remarks));
   if (!has_words) goto cleanup;
   strbuf_append_bytes(&words, text, length);
   json_writer writer = jsonw_start(&config), *w = &writer;
@@ -292,7 +292,7 @@ static err save_foreign(const char *folder, weights_format format, weights *w) {
   const safetensors_pair pairs[] = {{"format", "pt"}}; /* transformers requires it */
   if (!path || !list.items || !list.turned) FAIL(ERR_MEMORY, "out of memory: a list of tensors");
   TRY(foreign_check(format, &w->s));
-  TRY(folder_check_free(folder, name));
+  TRY(folder_check_free(folder, format, name));
   TRY(find_end_of_text(w, format, &end_of_text));
   for (size_t i = 0; i < w->table.count; i++) TRY(add_tensor(w, format, &w->table.items[i], &list));
   TRY(add_fixed_positions(w, format, &list));
@@ -304,7 +304,7 @@ static err save_foreign(const char *folder, weights_format format, weights *w) {
   } else {
     foreign_write_open_clip(&w->s, rows, end_of_text, &config);
   }
-  TRY(save_vocabulary(folder, format, w));
+  TRY(save_vocabulary(folder, w));
   TRY(write_text(folder, is_hf ? "config.json" : "open_clip_config.json", &config));
   TRY(safetensors_write(path, list.items, list.count, pairs, 1, false, NULL));
 cleanup:

@@ -35,25 +35,30 @@ refused parts hf model.safetensors.index.json model.safetensors
 is_model hf run
 is_model open_clip run
 
-# The same format's are replaced, and what stood beside them goes: here merges, and how images are prepared.
+# How images are prepared would be read from there too.
+mkdir prepared; echo '{"image_processor": {"size": {"height": 30, "width": 30}}}' > prepared/processor_config.json
+expect_status 2 "$FLIP" convert -i other -o prepared -f hf
+expect_line err.txt 'prepared: holds processor_config.json, which would be read instead of the preprocessor_config.json that is written'
+
+# The same format's are replaced; files of a tokenizer that stood beside them are named, and stay.
 gzip -dc "$SOURCE/tests/parity/fixtures/merges.txt.gz" > merges.txt
 for format in hf open_clip; do
   cp merges.txt $format
+  expect_status 2 "$FLIP" convert -i other -o $format -f $format
+  expect_line err.txt "$format/merges.txt: is of another model: choose another folder, or remove it"
+  rm $format/merges.txt
   echo '{}' > $format/tokenizer.json
-  echo '{"image_processor": {"size": {"height": 30, "width": 30}, "do_center_crop": false, "do_normalize": false}}' > $format/processor_config.json
+  sed -i 's/.*/\L&/' $format/vocab.txt; echo another >> $format/vocab.txt
   expect_status 0 "$FLIP" convert -i other -o $format -f $format
-  for file in merges.txt tokenizer.json; do
-    expect_line err.txt "^flip: warning: $format/$file: removed, as it was another model's"
-    [ ! -e $format/$file ] || fail "$format/$file is still there"
-  done
+  expect_line err.txt "^flip: warning: $format/tokenizer.json: was there before, and may be another model's"
+  [ -e $format/tokenizer.json ] || fail "$format/tokenizer.json is gone"
   is_model $format other
 done
-[ ! -e hf/processor_config.json ] && [ -e open_clip/processor_config.json ] || fail "open_clip reads no processor_config.json"
 grep -q 'vocab.txt\|tokenizer_config' err.txt && fail "what is replaced is not removed"
-# A tokenizer of the model's own words stays.
-echo '{}' > hf/tokenizer.json
+# A tokenizer of the model's own words needs no remark.
 expect_status 0 "$FLIP" convert -i other -o hf -f hf
-[ -e hf/tokenizer.json ] || fail "a tokenizer of the same words was removed"
+grep -q tokenizer.json err.txt && fail "a tokenizer of the same words"
+rm hf/tokenizer.json
 # The list of words of an earlier model is not that of a byte-pair model; its own merges stay.
 expect_status 0 "$FLIP" convert -i pairs -o hf -f hf
 for file in vocab.txt tokenizer_config.json; do
