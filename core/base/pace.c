@@ -24,7 +24,6 @@ static const double least_lost = 0.05;
 /* The number and share of undisturbed rows needed to estimate the steady pace. */
 enum { LEAST_UNDISTURBED = 5, MOST_WARM_UP = 20, BLOCKS = 10, LEAST_FOR_BLOCKS = 20 };
 static const double least_undisturbed_share = 0.02;
-static const double shortest_step = 1e-9;
 
 typedef struct {
   double step_seconds;
@@ -163,7 +162,7 @@ static void find_steady(timed *times, size_t count, pace *p) {
   p->steady_step_seconds = median;
   p->steady_low = p->steady_high = NAN;
   if (isnan(half)) return;
-  p->steady_low = k ? times[k - 1].step_seconds : fmax(median - half, shortest_step);
+  p->steady_low = k ? times[k - 1].step_seconds : fmax(median - half, PACE_SHORTEST);
   p->steady_high = k ? times[count - k].step_seconds : median + half;
   p->steady_low = fmin(p->steady_low, median); /* the median is weighted, the ranks are not */
   p->steady_high = fmax(p->steady_high, median);
@@ -176,7 +175,7 @@ static size_t take_times(const pace_row *rows, size_t count, const marks *m, boo
   for (size_t i = 0; i < count; i++) {
     if (!m->is_steady[i] || (m->is_held_up[i] && !takes_all)) continue;
     double seconds = rows[i].seconds / (double)rows[i].steps;
-    times[taken++] = (timed){seconds > shortest_step ? seconds : shortest_step, rows[i].steps};
+    times[taken++] = (timed){seconds > PACE_SHORTEST ? seconds : PACE_SHORTEST, rows[i].steps};
   }
   return taken;
 }
@@ -247,7 +246,7 @@ static void measure(const pace_row *rows, size_t count, const marks *m, timed *t
   p->is_disturbed = held_up > 0 && p->lost_share > least_lost;
   if (!p->has_undisturbed)
     p->steady_low =
-        fmin(p->steady_low, fmax(p->steady_step_seconds * (1 - p->lost_share), shortest_step));
+        fmin(p->steady_low, fmax(p->steady_step_seconds * (1 - p->lost_share), PACE_SHORTEST));
 }
 
 err pace_of(const pace_row *rows, size_t count, int threads, int cpus, pace *out) {

@@ -10,6 +10,10 @@
 
 #include "base/err.h"
 
+/* In seconds: no step is taken to be shorter. A steady_low of it is no bound: few rows, which
+ * differ much, leave none. */
+#define PACE_SHORTEST 1e-9
+
 /* One `step` row of the event stream (docs/events.md): sums over the steps it covers. */
 typedef struct {
   int64_t process; /* rows of one process are adjacent; a new number starts a new warm-up */

@@ -88,7 +88,8 @@ static err write_html(const report_words *words, const spec_experiment *e, store
 static err write_claims(const char *format, const spec_experiment *e, store *s, strbuf *out) {
   if (strcmp(format, "csv") == 0) return claims_write_csv(e, s, out);
   if (strcmp(format, "latex") == 0) return claims_write_latex(e, s, out);
-  if (strcmp(format, "json") != 0) return claims_write(e, s, out);
+  if (strcmp(format, "json") != 0)
+    return claims_write(e, s, strcmp(format, "markdown") == 0, out);
   json_writer w = jsonw_start(out);
   jsonw_object(&w, NULL);
   err error = claims_write_json(e, s, &w);

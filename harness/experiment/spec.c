@@ -218,11 +218,30 @@ static err read_schedule(spec_reader *r) {
   return NULL;
 }
 
+/* What names and titles contain reaches terminals, where it could be an escape sequence. */
+static void refuse_controls(spec_reader *r, const yml_node *node) {
+  if (node->kind == YML_SCALAR) {
+    for (const unsigned char *at = (const unsigned char *)node->scalar; *at; at++) {
+      bool is_c1 = at[0] == 0xC2 && at[1] >= 0x80 && at[1] < 0xA0;
+      if (!is_c1 && (*at >= 0x20 || *at == '\t' || *at == '\n') && *at != 0x7F) continue;
+      yml_problem(&r->problems, node, NULL, 0, "contains the control character U+%04X",
+                  is_c1 ? at[1] : at[0]);
+      return;
+    }
+    return;
+  }
+  for (size_t i = 0; i < node->count; i++) {
+    if (node->kind == YML_MAP) refuse_controls(r, node->keys[i]);
+    refuse_controls(r, node->items[i]);
+  }
+}
+
 static err read_all(spec_reader *r) {
   err error = NULL;
   if (r->root->kind != YML_MAP)
     return err_new(ERR_INPUT, "%s: an experiment is a map of keys (name, base, matrix, report, …)",
                    r->e->path);
+  refuse_controls(r, r->root);
   spec_check_group(r, r->root, "the experiment", FORMAT_TOP);
   TRY(merge_profile(r));
   TRY(read_name(r));

@@ -12,7 +12,7 @@
 accuracy_place accuracy_find(const report_data *d, size_t cell, const column *c) {
   ptrdiff_t shown = data_shown_cell(d, cell, c);
   accuracy_place at = {shown >= 0 ? (size_t)shown : cell, NULL};
-  if (data_has_result(d, cell, c)) at.evaluation = data_find_evaluation(d, cell, c);
+  if (data_has_result(d, cell, c)) at.evaluation = data_final_evaluation(d, cell, c);
   if (at.evaluation && isnan(at.evaluation->value)) at.evaluation = NULL;
   return at;
 }

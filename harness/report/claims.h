@@ -65,7 +65,7 @@ void claims_write_note(const claim_result *j, strbuf *out);
 
 /* One line per claim, with value, interval, n and verdict, and a line of counts. Nothing is written
  * for a file without claims. */
-err claims_write(const spec_experiment *e, store *s, strbuf *out) ERR_MUST_CHECK;
+err claims_write(const spec_experiment *e, store *s, bool is_markdown, strbuf *out) ERR_MUST_CHECK;
 /* The keys "claims", an array, and "claim_counts". */
 err claims_write_json(const spec_experiment *e, store *s, json_writer *w) ERR_MUST_CHECK;
 /* One record per claim, with a header. */

@@ -106,18 +106,30 @@ static void write_evidence(const claim_result *j, strbuf *out) {
 
 /* ---- formats ---- */
 
-err claims_write(const spec_experiment *e, store *s, strbuf *out) {
+static void write_claim(const claim_result *j, strbuf *out) {
+  const spec_claim *c = j->claim;
+  strbuf_format(out, "%s%s%s%s: ", c->from ? "[" : "", c->from ? c->from : "", c->from ? "] " : "",
+                c->sentence);
+  if (!isnan(j->value)) strbuf_format(out, "%s: ", j->quantity);
+  write_evidence(j, out);
+}
+
+err claims_write(const spec_experiment *e, store *s, bool is_markdown, strbuf *out) {
   claim_results all;
   err error = claims_judge_all(e, s, &all);
   if (error || !all.count) return error;
   strbuf_append(out, "\nClaims\n\n");
   for (size_t i = 0; i < all.count; i++) {
-    const spec_claim *c = all.items[i].claim;
-    strbuf_format(out, "- %s%s%s%s: ", c->from ? "[" : "", c->from ? c->from : "",
-                  c->from ? "] " : "", c->sentence);
-    if (!isnan(all.items[i].value)) strbuf_format(out, "%s: ", all.items[i].quantity);
-    write_evidence(&all.items[i], out);
+    strbuf line = {0};
+    write_claim(&all.items[i], &line);
+    strbuf_append(out, "- ");
+    if (is_markdown)
+      report_markdown_text(strbuf_string(&line), out);
+    else
+      strbuf_append(out, strbuf_string(&line));
     strbuf_append_char(out, '\n');
+    out->is_broken = out->is_broken || line.is_broken;
+    strbuf_free(&line);
   }
   strbuf_append_char(out, '\n');
   claims_write_counts(all.counts, out);

@@ -50,7 +50,7 @@ static bool is_any_other(const report_data *d, size_t row,
   const data_cell *first = NULL;
   for (size_t i = 0; i < d->rows[row].count; i++) {
     const data_cell *c = &d->cells[d->rows[row].cells[i]];
-    if (!c->is_finished) continue;
+    if (!c->is_finished || !c->environment.is_known) continue;
     if (first && is_other(first, c)) return true;
     first = first ? first : c;
   }

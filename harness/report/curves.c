@@ -190,12 +190,17 @@ cleanup:
   return error;
 }
 
+void curves_drop_times(data_curve *curve) {
+  for (size_t p = 0; p < curve->points; p++) curve->seconds[p] = NAN;
+}
+
 err curves_of_row(report_data *d, size_t row, data_curve *curve) {
   size_t *cells = mem_zeroed(d->rows[row].count, sizeof *cells);
   *curve = (data_curve){0};
   if (!cells) return mem_error(0, "a curve");
   size_t count = data_finished(d, row, cells);
   err error = curves_of_cells(d, d->e->report.iso, cells, count, curve);
+  if (!error && data_differing_pace(d, row)) curves_drop_times(curve);
   free(cells);
   return error;
 }

@@ -23,6 +23,8 @@ err curves_of_cells(report_data *d, const column *c, const size_t *cells, size_t
                     data_curve *curve) ERR_MUST_CHECK;
 /* All finished cells of a row, for the report's iso metric. */
 err curves_of_row(report_data *d, size_t row, data_curve *curve) ERR_MUST_CHECK;
+/* As of a row whose runs have no mean time (data_differing_pace): no point has a time. */
+void curves_drop_times(data_curve *curve);
 void curves_free(data_curve *curve);
 
 typedef struct {

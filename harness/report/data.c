@@ -350,6 +350,14 @@ const data_evaluation *data_find_evaluation(const report_data *d, size_t cell, c
   return c->kind == COLUMN_SHIFTED ? find_shifted(d, own, &m) : find_main(d, own, &m);
 }
 
+const data_evaluation *data_final_evaluation(const report_data *d, size_t cell, const column *c) {
+  const data_evaluation *e = data_find_evaluation(d, cell, c);
+  const data_cell *own = e ? shown_cell(d, cell, c) : NULL;
+  for (size_t i = 0; own && i < own->evaluation_count; i++)
+    if (own->evaluations[i].step > e->step) return NULL;
+  return e;
+}
+
 const data_evaluation *data_find_beside(const data_evaluation *all, size_t count,
                                         const data_evaluation *e, const char *metric) {
   for (size_t i = 0; i < count; i++)
@@ -402,7 +410,7 @@ bool data_has_result(const report_data *d, size_t cell, const column *c) {
 double data_value(const report_data *d, size_t cell, const column *c) {
   if (!data_has_result(d, cell, c)) return NAN;
   if (c->kind == COLUMN_SUMMARY) return data_number_of(&d->cells[cell], c->argument);
-  const data_evaluation *e = data_find_evaluation(d, cell, c);
+  const data_evaluation *e = data_final_evaluation(d, cell, c);
   return e ? e->value / data_chance(shown_cell(d, cell, c), e, c) : (double)NAN;
 }
 

@@ -88,6 +88,8 @@ bool data_has_mixed_paces(const data_cell *c);
 
 /* The last evaluation of what a column shows for a cell, finished or not; NULL: none. */
 const data_evaluation *data_find_evaluation(const report_data *d, size_t cell, const column *c);
+/* The same if it is of the run's last evaluation: an earlier one is not the run's result. */
+const data_evaluation *data_final_evaluation(const report_data *d, size_t cell, const column *c);
 /* Whether the cell (or the one trained from it, if the column refers to that) has finished. */
 bool data_has_result(const report_data *d, size_t cell, const column *c);
 /* The value of a column for one cell, before scaling; NaN when there is none. Ratios are computed

@@ -48,23 +48,42 @@ static void write_text(const column *c, bool is_baseline, bool is_short, bar *b)
     write_ratio(&b->ratio, b->text + used, room);
 }
 
+/* The first rows that have a value; how many have none is told. */
+static err find_rows(drawing *g, const column *c, size_t rows[FIGURE_MOST_SERIES], size_t *count) {
+  size_t found = 0, all = g->d->row_count;
+  for (size_t row = 0; row < all; row++) {
+    data_measure m;
+    err error = measure_row(g->d, row, c, &m);
+    if (error) return error;
+    if (!isfinite(m.value)) continue;
+    if (found < FIGURE_MOST_SERIES) rows[found] = row;
+    found++;
+  }
+  if (found && found < all)
+    strbuf_format(&g->f.left_out, "%zu row%s left out: no value", all - found,
+                  all - found == 1 ? "" : "s");
+  *count = figure_limit(&g->f, found, "rows");
+  return NULL;
+}
+
 static err measure_bars(drawing *g, const bars *b, bar *made, size_t *count) {
   report_data *d = g->d;
   const column *c = columns_find(b->column), *flops = columns_find("flops_per_sample");
   data_measure base = {.value = NAN}, base_flops = {.value = NAN}, own_flops;
-  const size_t rows = figure_limit(&g->f, d->row_count, "rows");
+  size_t rows[FIGURE_MOST_SERIES], found;
   err error = NULL;
   double at = 0;
   *count = 0;
+  TRY(find_rows(g, c, rows, &found));
   if (d->baseline >= 0) {
     TRY(measure_row(d, (size_t)d->baseline, c, &base));
     TRY(measure_row(d, (size_t)d->baseline, flops, &base_flops));
   }
-  for (size_t row = 0; row < rows; row++) {
+  for (size_t i = 0; i < found; i++) {
+    const size_t row = rows[i];
     bar *own = &made[*count];
     *own = (bar){.row = row, .ideal = NAN};
     TRY(measure_row(d, row, c, &own->value));
-    if (!isfinite(own->value.value)) continue;
     TRY(measure_row(d, row, flops, &own_flops));
     TRY(measure_row(d, row, columns_find(b->ratio), &own->ratio));
     if ((ptrdiff_t)row != d->baseline && d->baseline >= 0 && b->rises_with_speed &&
@@ -109,8 +128,21 @@ static void set_title(drawing *g, const bars *b, const bar *made, size_t count) 
   strbuf_free(&shorter);
 }
 
+/* Names longer than `room`, a share of the figure, end in "…". */
+static void shorten_names(const figure *f, bar *made, size_t count, double small, double room) {
+  for (size_t i = 0; i < count; i++) {
+    double share = figure_text_share(f, made[i].name) * small;
+    strbuf name = {0};
+    if (share <= room) continue;
+    strbuf_append(&name, made[i].name);
+    text_cut(&name, 0, (size_t)((double)text_columns(made[i].name) * room / share) - 1);
+    snprintf(made[i].name, sizeof made[i].name, "%s…", strbuf_string(&name));
+    strbuf_free(&name);
+  }
+}
+
 /* Division of the plot: names on the left, texts right of the bars. */
-static void lay_out(figure *f, const bar *made, size_t count) {
+static void lay_out(figure *f, bar *made, size_t count) {
   double names = 0, texts = 0, most = 0;
   double size = fmin(11.5, 190.0 / (double)count), small = size / 11.5;
   if (f->is_column) size = fmin(9.5, 100.0 / (double)count), small = size / 11.5;
@@ -120,7 +152,9 @@ static void lay_out(figure *f, const bar *made, size_t count) {
     double high = isfinite(made[i].value.high) ? made[i].value.high : made[i].value.value;
     most = fmax(most, fmax(high, isnan(made[i].ideal) ? 0 : made[i].ideal));
   }
-  f->left_edge = fmin((f->is_column ? 0.06 : 0.05) + names, 0.5);
+  const double margin = f->is_column ? 0.06 : 0.05, most_left = 0.5;
+  f->left_edge = fmin(margin + names, most_left);
+  shorten_names(f, made, count, small, most_left - margin);
   f->right_edge = 0.97;
   double room = f->right_edge - f->left_edge, share = fmin((texts + 0.03) / room, 0.6);
   f->x_least = 0;

@@ -439,6 +439,7 @@ err drawing_loss(drawing *g) {
   size_t end_count = 0, count;
   const char *unit_name;
   double longest = 0;
+  size_t fewest = LOSS_BINS, most = 0;
   const size_t rows = drawn_rows(g);
   faceting panels;
   err error = NULL;
@@ -459,6 +460,8 @@ err drawing_loss(drawing *g) {
     for (size_t i = 0; i < count; i++)
       drawing_widen(&g->f, points[i].x, points[i].low, points[i].high);
     if (!count) continue;
+    fewest = count < fewest ? count : fewest;
+    most = count > most ? count : most;
     figure_end *end = &ends[end_count++];
     *end = (figure_end){points[count - 1].x, points[count - 1].y, "", (int)row};
     drawing_name_row(g, row, end->text, sizeof end->text);
@@ -466,9 +469,10 @@ err drawing_loss(drawing *g) {
   g->f.has_data = drawing_pad(&g->f, false);
   if (!g->f.has_data) return NULL;
   g->f.x_least = 0;
-  /* lines that share a colour differ in their marks */
-  g->f.has_marks = (panels.count ? panels.series : rows) > FIGURE_COLOURS;
-  figure_set_number(&g->f, "mark_every", LOSS_BINS / 10);
+  /* lines that share a colour differ in their marks; a single point is no line */
+  const bool is_short = fewest == 1 && most <= LOSS_BINS / 10;
+  g->f.has_marks = (panels.count ? panels.series : rows) > FIGURE_COLOURS || is_short;
+  figure_set_number(&g->f, "mark_every", is_short ? 1 : LOSS_BINS / 10);
   const char *loss = name_loss(d, rows);
   finish_lines(g, &panels, loss, ends, end_count);
   figure_set_text(&g->f, "x_label", "%s seen%s", unit_name,

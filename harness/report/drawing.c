@@ -16,8 +16,16 @@ double drawing_count_unit(double most, const char **name) {
   return most < 1e4 ? 1 : most < 1e7 ? 1e3 : 1e6;
 }
 
+/* A name that is too long ends in "…", never inside a character. */
 static void finish_name(strbuf *name, char *text, size_t size) {
-  snprintf(text, size, "%s", strbuf_string(name));
+  static const char dots[] = "…";
+  size_t length = strlen(strbuf_string(name)), kept = size - sizeof dots;
+  if (length >= size) {
+    while (kept && (name->data[kept] & 0xC0) == 0x80) kept--;
+    snprintf(text, size, "%.*s%s", (int)kept, name->data, dots);
+  } else {
+    snprintf(text, size, "%s", strbuf_string(name));
+  }
   for (char *at = text; *at; at++)
     if (*at == '"' || *at == '\\') *at = '\'';
   strbuf_free(name);

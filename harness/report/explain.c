@@ -61,6 +61,8 @@ const char *explain_empty(const report_data *d, size_t row, const column *c) {
   for (size_t i = 0; i < cells->count; i++) {
     const data_evaluation *e = data_find_evaluation(d, cells->cells[i], c);
     if (e && isnan(e->value)) return "the measured value was not a number";
+    if (e && !data_final_evaluation(d, cells->cells[i], c))
+      return "its last evaluation of it is not in the record";
   }
   if (c->kind == COLUMN_FINE_TUNED && !tuned) return "no classifier is trained from this row";
   if (c->kind == COLUMN_FINE_TUNED) return "the classifier has no such evaluation yet";

@@ -116,7 +116,7 @@ err html_write(const spec_experiment *e, store *s, const char *plots, strbuf *ou
   err error = report_build(e, s, &t);
   if (error) return error;
   report_write_text(t, &(report_style){.columns = TEXT_COLUMNS}, &text);
-  TRY(claims_write(e, s, &text));
+  TRY(claims_write(e, s, false, &text));
   TRY(write_figures(e, s, plots, &figures));
   TRY(write_json(e, s, t, &json));
   page_write(&(page_content){t->title, strbuf_string(&text), strbuf_string(&figures),

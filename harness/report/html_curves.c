@@ -55,6 +55,7 @@ static err write_metric(json_writer *w, report_data *d, const column *c, const s
                         size_t count, const line_place *at) {
   data_curve curve;
   err error = curves_of_cells(d, c, cells, count, &curve);
+  if (!error && at->is_mean && data_differing_pace(d, at->row)) curves_drop_times(&curve);
   store_point *points = mem_zeroed(curve.points, sizeof *points);
   if (!error && !points) error = mem_error(0, "a curve");
   for (size_t i = 0; i < curve.points && points; i++)

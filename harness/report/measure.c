@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/pace.h"
 #include "report/accuracy.h"
 #include "report/curves.h"
 #include "stats/student.h"
@@ -114,11 +115,11 @@ bool measure_is_comparable(const report_data *d, size_t row, size_t other, const
 static paired_value paced(const report_data *d, size_t cell, const column *c) {
   const data_cell *own = &d->cells[cell];
   paired_value v = {data_value(d, cell, c), NAN, NAN};
-  double pace = data_number_of(own, "steady_step_seconds");
-  double low = data_number_of(own, "steady_low") / pace;
-  double high = data_number_of(own, "steady_high") / pace;
+  double steady = data_number_of(own, "steady_step_seconds");
+  double least = data_number_of(own, "steady_low"), low = least / steady;
+  double high = data_number_of(own, "steady_high") / steady;
   if (c->kind != COLUMN_SUMMARY || !(low > 0) || !(high > 0)) return v;
-  if (!data_has_pace(own)) low = 0;
+  if (!data_has_pace(own) || least <= PACE_SHORTEST) low = 0; /* few rows, which differ */
   if (is_steady_time(c->argument)) return (paired_value){v.value, v.value * low, v.value * high};
   if (is_speed(c->argument)) return (paired_value){v.value, v.value / high, v.value / low};
   return v;
@@ -184,8 +185,8 @@ static err pair_rows(const report_data *d, size_t row, size_t other, const colum
 
 /* A cell's pace; its curve's time is unbounded below when a tuning that continues it lacks one. */
 static paired_value paced_curve(const report_data *d, size_t cell) {
-  static const column pace = {.kind = COLUMN_SUMMARY, .argument = "steady_step_seconds"};
-  paired_value v = paced(d, cell, &pace);
+  static const column steady = {.kind = COLUMN_SUMMARY, .argument = "steady_step_seconds"};
+  paired_value v = paced(d, cell, &steady);
   if (!data_has_curve_pace(d, cell)) v.low = 0;
   return v;
 }

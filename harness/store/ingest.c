@@ -184,6 +184,8 @@ static err take_line(ingest *in, const char *line, size_t length,
     strbuf_format(&message, "malformed line in the event stream: %.*s",
                   (int)(length < 80 ? length : 80), line);
     text_escape(strbuf_string(&message), &shown);
+    log_warning("run %lld: %s: what it said is not in the record", (long long)in->run_id,
+                strbuf_string(&shown));
     error = ingest_put_warning(in, "broken_line", strbuf_string(&shown), "");
     strbuf_free(&message);
     strbuf_free(&shown);
@@ -254,7 +256,7 @@ static bool has_end(const char *events_path) {
   if (fd >= 0 && length && pread(fd, tail, (size_t)length, size - length) == length &&
       tail[length - 1] == '\n') {
     tail[length - 1] = '\0';
-    const char *before = strrchr(tail, '\n');
+    const char *before = memrchr(tail, '\n', (size_t)length - 1); /* there may be NULs before */
     json_t *last = json_loads(before ? before + 1 : tail, 0, NULL);
     is_end = strcmp(json_text_of(last, "event"), "end") == 0;
     json_decref(last);

@@ -259,6 +259,18 @@ static void a_set_is_one_of_the_cells(void **state) {
 #undef SETS
 }
 
+/* They would reach terminals: an experiment may come from anybody, in a bundle. */
+static void control_characters_are_refused(void **state) {
+  (void)state;
+  assert_message(SETTINGS "title: \"nice \\e]0;owned\\a\"\n",
+                 "test.yaml:2:8: contains the control character U+001B\n"
+                 "    2 | title: \"nice \\e]0;owned\\a\"\n"
+                 "      |        ^~~~~~~~~~~~~");
+  assert_refused(SETTINGS "matrix: {way: [{label: \"a\\x7F\", mask_ratio: 0}]}\n", "U+007F");
+  assert_refused(SETTINGS "title: \"\\x9B31m\"\n", "U+009B");
+  spec_free(expand(SETTINGS "title: \"two\\nlines, ä 日\"\n"));
+}
+
 static void multiples_of_two_chance_levels_are_not_subtracted(void **state) {
   (void)state;
   assert_refused(SETTINGS "matrix: {mask_ratio: [0, 0.5]}\n"
@@ -271,6 +283,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_final_accuracy_is_of_seeds_that_are_all_tuned_or_none),
       cmocka_unit_test(a_set_is_one_of_the_cells),
+      cmocka_unit_test(control_characters_are_refused),
       cmocka_unit_test(multiples_of_two_chance_levels_are_not_subtracted),
       cmocka_unit_test(the_report_knows_its_columns_baseline_and_references),
       cmocka_unit_test(the_report_is_checked_too),

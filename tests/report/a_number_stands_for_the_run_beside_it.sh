@@ -95,3 +95,43 @@ expect_status 0 bench run experiments/small.yaml --dry-run --set samples=4k
 expect_line err.txt "--set samples=4k does not change tuning 'unmasked', which sets samples: 1000 itself"
 expect_status 0 bench check experiments/small.yaml --set samples=4k
 expect_line err.txt "does not change tuning 'unmasked'"
+
+# What is damaged or missing in a record stands for nothing else: not an earlier evaluation for the last one, not
+# a bound for no bound, not a run without events for one of another machine, no time for runs of two machines.
+cat > experiments/damaged.yaml <<'E'
+name: damaged
+settings: {samples: 9k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 4}
+matrix: {mask_ratio: [0, 0.5], seed: [0, 1]}
+report: {rows: mask_ratio, baseline: {mask_ratio: 0}, columns: [samples_per_second, zero_shot_top1], plots: [accuracy_vs_time, throughput]}
+E
+expect_status 0 bench run experiments/damaged.yaml --no-progress
+cp -r results/damaged sound
+events=$(ls results/damaged/mask_ratio=0.5_seed=1-*/events.jsonl)
+line=$(grep -n '"set":"openclipart".*"task":"zeroshot"\|"task":"zeroshot".*"set":"openclipart"' "$events" | tail -1 | cut -d: -f1)
+[ -n "$line" ] || line=$(grep -n '"zeroshot"' "$events" | tail -1 | cut -d: -f1)
+sed -i "${line}s/\"/'/" "$events"
+expect_status 0 bench db rebuild
+expect_line err.txt 'run [0-9]+: malformed line in the event stream: .*: what it said is not in the record'
+expect_status 0 bench report damaged
+expect_line out.txt '^– zero-shot top-1 of mask 50 %: of 1 of the 2 seeds that have finished$'
+cp sound/mask_ratio=0.5_seed=1-*/events.jsonl "$events"
+
+# Few steps that differ much leave a speed no upper bound.
+expect_status 0 bench db rebuild
+sqlite3 results/flipbench.db "UPDATE summary SET value = 1e-9 WHERE name = 'steady_low'"
+expect_status 0 bench report damaged
+expect_line out.txt '^ 0 %  [0-9]+ \[[0-9]+, ∞\] '
+
+# Without its events a run's machine is not known, and is not another one.
+mv "$events" kept.jsonl
+expect_status 0 bench db rebuild
+bench report damaged > out.txt 2>&1
+! grep -q 'different processors' out.txt || { cat out.txt; fail "an unknown processor is another one"; }
+mv kept.jsonl "$events"
+
+# A row of two machines has no time: not in figures and pages either.
+sed -i 's/"cpu":"[^"]*"/"cpu":"another"/; s/"device_name":"[^"]*"/"device_name":"another"/' "$events"
+expect_status 0 bench db rebuild
+expect_status 0 bench plot damaged
+grep -q '1 row left out or cut short: no single steady pace' results/damaged/plots/accuracy_vs_time.gp || fail "a curve of two machines' times"
+grep -q '1 row left out: no value' results/damaged/plots/throughput.gp || fail "the row without a speed is not told"

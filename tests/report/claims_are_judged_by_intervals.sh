@@ -158,3 +158,8 @@ expect_status 0 bench report four
 expect_line out.txt '^- sooner: cannot tell; no accuracy above chance that both reach$'
 expect_line out.txt '^– iso-accuracy of mask 50 %: no accuracy above chance that both reach$'
 expect_line out.txt '^0 hold, .* [0-9] cannot tell, 1 not run, 0 not judged$'
+
+# Sentences are text in Markdown too.
+sed -i 's/claim: lost,/claim: "lost | <b>_all_",/' experiments/four.yaml
+bench report experiments/four.yaml --format markdown > out.txt
+expect_line out.txt '^- lost \\\| \\<b>\\_all\\_: cannot tell'
