@@ -576,6 +576,7 @@ err figure_draw(const figure *f, const char *name, const char *folder, const cha
   if (script.is_broken || path.is_broken) TRY(mem_error(script.length, "a figure"));
   TRY(fs_write_atomic(strbuf_string(&path), script.data, script.length));
   TRY(run_gnuplot(folder, name));
+  TRY(figure_check_files(folder, name, formats));
   TRY(tidy_svg(f, name, folder, formats));
 cleanup:
   free(plots);

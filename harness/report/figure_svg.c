@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -47,5 +48,22 @@ err figure_svg_tidy(const char *path, const char *title) {
   }
   strbuf_free(&text);
   free(svg);
+  return error;
+}
+
+err figure_check_files(const char *folder, const char *name, const char *formats) {
+  static const char *const all[] = {"png", "svg", "pdf"};
+  err error = NULL;
+  for (size_t i = 0; i < sizeof all / sizeof *all && !error; i++) {
+    strbuf path = {0};
+    struct stat file;
+    if (!strstr(formats, all[i])) continue;
+    strbuf_format(&path, "%s/%s.%s", folder, name, all[i]);
+    if (path.is_broken)
+      error = mem_error(0, "a figure");
+    else if (stat(path.data, &file) != 0 || file.st_size == 0)
+      error = err_new(ERR_INPUT, "%s: the template drew nothing", path.data);
+    strbuf_free(&path);
+  }
   return error;
 }

@@ -11,5 +11,8 @@
 void figure_svg_retitle(const char *svg, const char *title, strbuf *out);
 /* The same in a file. */
 err figure_svg_tidy(const char *path, const char *title) ERR_MUST_CHECK;
+/* ERR_INPUT if one of the files that gnuplot was to draw is empty, as with a template that plots
+ * nothing. */
+err figure_check_files(const char *folder, const char *name, const char *formats) ERR_MUST_CHECK;
 
 #endif

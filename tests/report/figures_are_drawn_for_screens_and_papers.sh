@@ -53,6 +53,9 @@ grep -q 'mine alone' own/loss.svg || fail "the own template was not used"
 echo 'nonsense' > mine.gp
 expect_status 1 bench plot small --figure loss --template mine.gp --out own
 expect_line err.txt 'gnuplot failed on own/loss.gp'
+echo 'nothing = 1' > none.gp
+expect_status 1 bench plot small --figure loss --template none.gp --out none
+expect_line err.txt 'loss.png: the template drew nothing'
 expect_status 2 bench plot small --figure los
 expect_line err.txt "did you mean 'loss'"
 expect_status 2 bench plot small --template mine.gp
