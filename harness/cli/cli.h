@@ -79,6 +79,16 @@ typedef struct {
         "override the matrix for some cells: mask_ratio=0.5,seed=1:batch_size=64", false           \
   }
 err cli_find_place(cli_place *place) ERR_MUST_CHECK;
+/* Opens the database of the place. One outside the results folder may record the runs of another
+ * folder: that is an error (place.c). */
+err cli_open_place(const cli_place *place, store **s) ERR_MUST_CHECK;
+/* For commands that write runs to the results folder: the database, which may be missing before,
+ * then names it as its own. */
+err cli_make_place(const cli_place *place, store **s) ERR_MUST_CHECK;
+/* For a dry run: a copy of the database. */
+err cli_copy_place(const cli_place *place, store **s) ERR_MUST_CHECK;
+/* A new database at the place: the old one, if it can be read, must not be of another folder. */
+err cli_rebuild_place(const cli_place *place, size_t *runs) ERR_MUST_CHECK;
 
 /* What the command line changes in an experiment. */
 typedef struct {

@@ -74,7 +74,7 @@ int cli_verify(int argc, char **argv) {
   if (is_help_wanted) goto cleanup;
   TRY(cli_one_word(&rest, "RUN or CELL", &word));
   TRY(cli_find_place(&place));
-  TRY(store_open_existing(place.path, &s));
+  TRY(cli_open_place(&place, &s));
   TRY(cli_find_run(s, word, &run_id));
   TRY(run_find_flip(&flip));
   log_info("training run %lld again", (long long)run_id);
