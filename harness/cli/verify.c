@@ -16,7 +16,7 @@ static const char details[] = "The same settings, seed, precision, thread count 
                               "\n"
                               "exit status: 0 identical bits; 1 different bits; 2 cannot be "
                               "verified (not finished, checkpoints\n"
-                              "gone, data missing)";
+                              "gone or damaged, data missing)";
 
 /* The bits differ; prints the recorded differences that may explain it. */
 static void write_difference(const verify_result *r, int64_t run_id, strbuf *out) {
