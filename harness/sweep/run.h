@@ -70,6 +70,7 @@ typedef struct {
   bool has_changed_files; /* finished, and the files that it was trained on have changed since */
   bool has_unknown_files; /* finished, and nothing says whether these have changed */
   bool waits_for_memory;  /* and that was reported */
+  bool is_elsewhere;      /* skipped, as another sweep was running it */
   bool has_begun;         /* an earlier process worked on it */
   bool ran_now;           /* a process was started in this sweep */
   double done_share;      /* fraction of its samples at the last check; kept between time slices */
