@@ -140,6 +140,9 @@ int cli_split_words(int argc, char **argv, option_list *words);
 /* Before what is recorded is shown: runs of which flipbench and the trainer were killed together
  * are recorded as running, and end here. What cannot be written stays as it is. */
 err cli_close_gone(const char *results, store *s) ERR_MUST_CHECK;
+/* Likewise: an experiment that was submitted to Slurm may be followed by nobody (--detach), and its
+ * tasks have written to their folders alone. */
+err cli_read_tasks(const char *results, const spec_experiment *e, store *s) ERR_MUST_CHECK;
 /* RESULTS/index.html, over all experiments. */
 err cli_write_index(const char *results, store *s) ERR_MUST_CHECK;
 /* Writes the experiment's page to `path`, with its figures redrawn in RESULTS/NAME/plots, and the

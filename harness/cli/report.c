@@ -123,6 +123,7 @@ static err write_table(const report_words *words, size_t format, const spec_expe
       FAIL(ERR_INPUT, "%s states no claims; docs/experiments.md says how one is stated", e->path);
     TRY(write_claims(name, e, s, &out));
   } else {
+    TRY(cli_read_tasks(words->place.results, e, s));
     TRY(cli_close_gone(words->place.results, s));
     TRY(report_build(e, s, &table));
     if (strcmp(name, "json") == 0) {
