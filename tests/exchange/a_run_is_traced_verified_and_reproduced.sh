@@ -104,6 +104,10 @@ mkdir bad && tar xzf tiny.tar.gz -C bad && sed -i 's/0.5/0.4/' bad/tiny/files/fi
 tar czf bad.tar.gz -C bad tiny
 expect_status 2 bench reproduce bad.tar.gz --out other
 expect_line err.txt 'differs from what was packed'
+rm bad/tiny/files/files/tiny.yaml
+tar czf bad.tar.gz -C bad tiny
+expect_status 2 bench reproduce bad.tar.gz --out incomplete
+expect_line err.txt 'files/files/tiny.yaml: is missing, though MANIFEST.json lists it'
 sed -i 's/"final_loss":[0-9.]*/"final_loss":1.0/; s/"loss":[0-9.]*/"loss":1.25/' reproduced/tiny/again/tiny/*0.5*seed=*/events.jsonl
 expect_status 1 bench reproduce tiny.tar.gz
 expect_line out.txt 'mask 50 % · loss .* 1.250 .* DIFFERS'
