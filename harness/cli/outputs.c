@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "cli/cli.h"
 #include "report/html.h"
 #include "report/plot.h"
@@ -27,9 +28,9 @@ err cli_close_gone(const char *results, store *s) {
 err cli_read_tasks(const char *results, const spec_experiment *e, store *s) {
   strbuf jobs = {0};
   strbuf_format(&jobs, "%s/%s/slurm/jobs.tsv", results, e->name);
-  bool was_submitted = !jobs.is_broken && fs_exists(jobs.data);
+  err unread = jobs.is_broken ? mem_error(0, "a path") : NULL;
+  if (!unread && fs_exists(jobs.data)) unread = run_read_new(e, s, results);
   strbuf_free(&jobs);
-  err unread = was_submitted ? run_read_new(e, s, results) : NULL;
   if (unread && err_kind_of(unread) == ERR_MEMORY) return unread;
   err_free(unread);
   return NULL;

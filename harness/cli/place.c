@@ -195,6 +195,7 @@ err cli_rebuild_place(const cli_place *place, size_t *runs) {
   err error = NULL;
   /* a copy, as the old database is kept as it is; one that cannot be read is no reason to stop */
   err unreadable = store_open_copy(place->path, &s);
+  if (unreadable && err_kind_of(unreadable) == ERR_MEMORY) return unreadable;
   if (!unreadable) error = check(s, place, true);
   err_free(unreadable);
   store_close(s);

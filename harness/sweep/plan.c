@@ -262,7 +262,8 @@ static err find_run_anew(store *s, const char *results, const char *cell_id, con
   if (error) return error;
   if (!run->run_id) { /* missing in the database: it was lost, or another process ran the cell */
     char *path = directory_path(results, directory, "attempts.jsonl");
-    bool is_there = path && fs_exists(path);
+    if (!path) return mem_error(0, "a path");
+    bool is_there = fs_exists(path);
     free(path);
     if (!is_there) return NULL;
     error = store_ingest(s, results, directory, &run_id);
