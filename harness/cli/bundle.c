@@ -288,7 +288,7 @@ int cli_bundle(int argc, char **argv) {
   if (is_help_wanted) goto cleanup;
   TRY(cli_one_word(&rest, "EXPERIMENT", &given));
   TRY(fix_places(&words, &results, &out));
-  TRY(store_open_existing(words.place.path, &s));
+  TRY(cli_open_place(&words.place, &s));
   TRY(load(s, given, &words, &e));
   TRY(bundle(e, s, &words));
 cleanup:

@@ -79,6 +79,16 @@ typedef struct {
         "override the matrix for some cells: mask_ratio=0.5,seed=1:batch_size=64", false           \
   }
 err cli_find_place(cli_place *place) ERR_MUST_CHECK;
+/* Opens the database of the place. One outside the results folder may record the runs of another
+ * folder: that is an error (place.c). */
+err cli_open_place(const cli_place *place, store **s) ERR_MUST_CHECK;
+/* For commands that write runs to the results folder: the database, which may be missing before,
+ * then names it as its own. */
+err cli_make_place(const cli_place *place, store **s) ERR_MUST_CHECK;
+/* For a dry run: a copy of the database. */
+err cli_copy_place(const cli_place *place, store **s) ERR_MUST_CHECK;
+/* A new database at the place: the old one, if it can be read, must not be of another folder. */
+err cli_rebuild_place(const cli_place *place, size_t *runs) ERR_MUST_CHECK;
 
 /* What the command line changes in an experiment. */
 typedef struct {
@@ -130,6 +140,9 @@ int cli_split_words(int argc, char **argv, option_list *words);
 /* Before what is recorded is shown: runs of which flipbench and the trainer were killed together
  * are recorded as running, and end here. What cannot be written stays as it is. */
 err cli_close_gone(const char *results, store *s) ERR_MUST_CHECK;
+/* Likewise: an experiment that was submitted to Slurm may be followed by nobody (--detach), and its
+ * tasks have written to their folders alone. */
+err cli_read_tasks(const char *results, const spec_experiment *e, store *s) ERR_MUST_CHECK;
 /* RESULTS/index.html, over all experiments. */
 err cli_write_index(const char *results, store *s) ERR_MUST_CHECK;
 /* Writes the experiment's page to `path`, with its figures redrawn in RESULTS/NAME/plots, and the

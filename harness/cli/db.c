@@ -71,7 +71,7 @@ static int db_rebuild(int argc, char **argv) {
   if (!error && !is_done) error = no_words(&call.rest);
   if (!error && !is_done && !fs_is_folder(call.place.results))
     error = err_new(ERR_INPUT, "%s: no such results folder", call.place.results);
-  if (!error && !is_done) error = run_rebuild(call.place.path, call.place.results, &runs);
+  if (!error && !is_done) error = cli_rebuild_place(&call.place, &runs);
   if (!error && !is_done)
     strbuf_format(&call.out, "%s: rebuilt from %zu %s\n", call.place.path, runs,
                   text_plural((int64_t)runs, "run", "runs"));
@@ -158,7 +158,7 @@ static int db_merge(int argc, char **argv) {
   if (!error && !is_done && !call.rest.count)
     error = err_new(ERR_INPUT, "a RESULTS_DIR is missing (see --help)");
   if (!error && !is_done) error = cli_find_place(&call.place);
-  if (!error && !is_done) error = store_open(call.place.path, &call.s);
+  if (!error && !is_done) error = cli_make_place(&call.place, &call.s);
   for (size_t i = 0; i < call.rest.count && !error && !is_done; i++)
     error = run_merge(call.s, call.place.results, call.rest.items[i], with_checkpoints, &count);
   if (!error && !is_done) {

@@ -3,6 +3,7 @@
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "cli/cli.h"
 #include "report/html.h"
 #include "report/plot.h"
@@ -24,10 +25,22 @@ err cli_close_gone(const char *results, store *s) {
   return error;
 }
 
+err cli_read_tasks(const char *results, const spec_experiment *e, store *s) {
+  strbuf jobs = {0};
+  strbuf_format(&jobs, "%s/%s/slurm/jobs.tsv", results, e->name);
+  err unread = jobs.is_broken ? mem_error(0, "a path") : NULL;
+  if (!unread && fs_exists(jobs.data)) unread = run_read_new(e, s, results);
+  strbuf_free(&jobs);
+  if (unread && err_kind_of(unread) == ERR_MEMORY) return unread;
+  err_free(unread);
+  return NULL;
+}
+
 err cli_write_page(const char *results, const spec_experiment *e, store *s, const char *path) {
   strbuf page = {0}, folder = {0};
   strbuf_format(&folder, "%s/%s/plots", results, e->name);
-  err error = cli_close_gone(results, s);
+  err error = cli_read_tasks(results, e, s);
+  if (!error) error = cli_close_gone(results, s);
   if (!error) error = html_write(e, s, strbuf_string(&folder), &page);
   if (!error && page.is_broken) error = err_new(ERR_MEMORY, "out of memory: the page");
   if (!error) error = fs_write_atomic(path, page.data, page.length);

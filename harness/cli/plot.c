@@ -125,7 +125,7 @@ int cli_plot(int argc, char **argv) {
   if (!plot.is_column && strcmp(size, "wide") != 0)
     FAIL(ERR_INPUT, "--size: '%s' is not wide or column", size);
   TRY(cli_find_place(&place));
-  TRY(store_open_existing(place.path, &s));
+  TRY(cli_open_place(&place, &s));
   spec_options spec = {.profile = profile};
   TRY(cli_load_experiment(s, given, &spec, &e));
   strbuf_format(&folder, "%s/%s/plots", place.results, e->name);

@@ -124,6 +124,7 @@ static err write_table(const report_words *words, size_t format, const spec_expe
       FAIL(ERR_INPUT, "%s states no claims; docs/experiments.md says how one is stated", e->path);
     TRY(write_claims(name, e, s, &out));
   } else {
+    TRY(cli_read_tasks(words->place.results, e, s));
     TRY(cli_close_gone(words->place.results, s));
     TRY(report_build(e, s, &table));
     if (strcmp(name, "json") == 0) {
@@ -165,7 +166,7 @@ static err collect_paper(const report_words *words, paper_report **report) {
   char *folder = shipped_or_given("experiments/paper");
   if (!folder) return mem_error(0, "a path");
   bool is_expected = words->place.db || fs_exists(words->place.path);
-  err error = is_expected ? store_open_existing(words->place.path, &s) : store_open_empty(&s);
+  err error = is_expected ? cli_open_place(&words->place, &s) : store_open_empty(&s);
   if (!error) error = paper_collect(s, folder, words->profile ? words->profile : "mini", report);
   store_close(s);
   free(folder);
@@ -249,7 +250,7 @@ int cli_report(int argc, char **argv) {
   if (words.only_claims && strcmp(words.format, "html") == 0)
     FAIL(ERR_INPUT, "--claims has no html; the page of --format html alone has the claims too");
   TRY(cli_find_place(&words.place));
-  TRY(store_open_existing(words.place.path, &s));
+  TRY(cli_open_place(&words.place, &s));
   spec_options spec = {.profile = words.profile};
   TRY(cli_load_experiment(s, given, &spec, &e));
   TRY(strcmp(words.format, "html") == 0 ? write_html(&words, e, s)

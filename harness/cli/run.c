@@ -54,6 +54,8 @@ static const char details[] =
     "exit status: 0 all cells finished; 1 some failed; 2 usage error or invalid experiment file;\n"
     "130 interrupted";
 
+#define NOT_GIVEN INT64_MIN /* a whole number */
+
 typedef struct {
   cli_place place;
   const char *profile;
@@ -149,7 +151,11 @@ static err read_limits(const run_words *words, spec_limits *limits) {
   if (words->memory_limit && !text_parse_bytes(words->memory_limit, &limits->memory_bytes))
     return err_new(ERR_INPUT, "--memory-limit: '%s' is not a size (512MiB, 8GiB)",
                    words->memory_limit);
-  if (words->retries >= 0) limits->retries = words->retries;
+  if (words->retries == NOT_GIVEN) return NULL;
+  if (words->retries < 0)
+    return err_new(ERR_INPUT, "--retries: %lld is negative; 0 turns retries off",
+                   (long long)words->retries);
+  limits->retries = words->retries;
   return NULL;
 }
 
@@ -236,8 +242,10 @@ cleanup:
 }
 
 int cli_run(int argc, char **argv) {
-  run_words words = {
-      .place = {.results = "results"}, .retries = -1, .progress = true, .check_memory = true};
+  run_words words = {.place = {.results = "results"},
+                     .retries = NOT_GIVEN,
+                     .progress = true,
+                     .check_memory = true};
   option options[] = {
       {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "a profile of the file", false},
       CLI_CELL_OPTIONS(words.set, words.set_cell),
@@ -287,7 +295,7 @@ int cli_run(int argc, char **argv) {
                        .set_cell_count = words.set_cell.count};
   TRY(cli_load_experiment(NULL, given, &spec, &e));
   cli_tell_notices(e);
-  TRY(words.dry_run ? store_open_copy(words.place.path, &s) : store_open(words.place.path, &s));
+  TRY(words.dry_run ? cli_copy_place(&words.place, &s) : cli_make_place(&words.place, &s));
   TRY(run_and_report(&words, given, e, s, &all_finished));
 cleanup:
   store_close(s);

@@ -5,7 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "cli/cli.h"
 #include "store/facts.h"
 #include "store/runs.h"
@@ -31,7 +33,7 @@ static int finish(runs_call *call, option *options, err error) {
 
 static err open_call(runs_call *call) {
   err error = cli_find_place(&call->place);
-  return error ? error : store_open_existing(call->place.path, &call->s);
+  return error ? error : cli_open_place(&call->place, &call->s);
 }
 
 /* ---- list ---- */
@@ -221,6 +223,31 @@ static err remove_one(runs_call *call, int64_t run_id) {
   return error;
 }
 
+/* A folder that is missing may lie in other results, where the run would stay as it is. An archived
+ * run may be archived again: that completes an archive which was interrupted. */
+static err require_folders(runs_call *call, const int64_t *runs, bool is_archive) {
+  err error = NULL;
+  for (size_t i = 0; i < call->rest.count && !error; i++) {
+    store_run run;
+    if ((error = store_load_run(call->s, runs[i], &run))) return error;
+    char *path = fs_join(call->place.results, run.directory);
+    if (!path)
+      error = mem_error(0, "a path");
+    else if (!fs_is_folder(path) && !(is_archive && run.is_archived))
+      error = err_new(ERR_INPUT,
+                      "%s: run %lld's folder is not there; if it lies in other results, give them "
+                      "with --results; if it was deleted, 'flipbench db rebuild' drops its record",
+                      path, (long long)runs[i]);
+    free(path);
+    store_free_run(&run);
+  }
+  return error;
+}
+
+static err archive_one(runs_call *call, int64_t run_id) {
+  return run_archive(call->s, call->place.results, run_id);
+}
+
 static int for_each_run(const command *c, runs_call *call, int argc, char **argv,
                         err (*change)(runs_call *, int64_t),
                         err (*confirm)(runs_call *, const int64_t *)) {
@@ -233,14 +260,11 @@ static int for_each_run(const command *c, runs_call *call, int argc, char **argv
   }
   if (!error && !is_done) error = open_call(call);
   if (!error && !is_done) error = find_runs(call, runs);
+  if (!error && !is_done) error = require_folders(call, runs, change == archive_one);
   if (!error && !is_done && confirm && !call->is_sure) error = confirm(call, runs);
   for (size_t i = 0; i < call->rest.count && !error && !is_done; i++) error = change(call, runs[i]);
   free(runs);
   return finish(call, c->options, error);
-}
-
-static err archive_one(runs_call *call, int64_t run_id) {
-  return run_archive(call->s, call->place.results, run_id);
 }
 
 static err restore_one(runs_call *call, int64_t run_id) {

@@ -246,7 +246,7 @@ int cli_status(int argc, char **argv) {
   if (is_help_wanted) goto cleanup;
   if (rest.count > 1) FAIL(ERR_INPUT, "expected at most one EXPERIMENT");
   TRY(cli_find_place(&place));
-  TRY(store_open_existing(place.path, &s));
+  TRY(cli_open_place(&place, &s));
   if (is_watching && (rest.count != 1 || is_json))
     FAIL(ERR_INPUT, "--watch takes one EXPERIMENT and no --json");
   if (!(every >= 0.05 && every <= 3600))

@@ -215,7 +215,7 @@ static err submit(submit_words *words, const option_list *rest, bool *all_finish
   TRY(cli_load_experiment(NULL, given, &spec, &e));
   cli_tell_notices(e);
   TRY(find_paths(words));
-  TRY(words->dry_run ? store_open_copy(words->place.path, &s) : store_open(words->place.path, &s));
+  TRY(words->dry_run ? cli_copy_place(&words->place, &s) : cli_make_place(&words->place, &s));
   TRY(plan_and_submit(words, given, e, s, all_finished));
 cleanup:
   store_close(s);

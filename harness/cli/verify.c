@@ -16,7 +16,7 @@ static const char details[] = "The same settings, seed, precision, thread count 
                               "\n"
                               "exit status: 0 identical bits; 1 different bits; 2 cannot be "
                               "verified (not finished, checkpoints\n"
-                              "gone, data missing)";
+                              "gone or damaged, data missing)";
 
 /* The bits differ; prints the recorded differences that may explain it. */
 static void write_difference(const verify_result *r, int64_t run_id, strbuf *out) {
@@ -74,7 +74,7 @@ int cli_verify(int argc, char **argv) {
   if (is_help_wanted) goto cleanup;
   TRY(cli_one_word(&rest, "RUN or CELL", &word));
   TRY(cli_find_place(&place));
-  TRY(store_open_existing(place.path, &s));
+  TRY(cli_open_place(&place, &s));
   TRY(cli_find_run(s, word, &run_id));
   TRY(run_find_flip(&flip));
   log_info("training run %lld again", (long long)run_id);

@@ -209,6 +209,11 @@ static err check_files(const json_t *files, const char *folder) {
     char *path = name ? fs_join(folder, name) : NULL;
     if (!path || !wanted)
       error = err_new(ERR_INPUT, "MANIFEST.json: entry %zu has no valid name or no digest", i);
+    else if (!fs_exists(path))
+      error = err_new(ERR_INPUT,
+                      "%s: is missing, though MANIFEST.json lists it: the bundle is "
+                      "incomplete",
+                      path);
     else
       error = hash_file(path, digest);
     if (!error && strcmp(digest, wanted) != 0)

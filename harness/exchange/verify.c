@@ -66,6 +66,19 @@ static err read_ranks(store *s, int64_t run_id, recorded *r) {
   return error;
 }
 
+/* Before the second training, which takes as long as the first: other bits would be blamed on it.
+ */
+static err check_checkpoint(int64_t run_id, const char *path) {
+  err damage = weights_check(path);
+  if (!damage || err_kind_of(damage) != ERR_INPUT) return damage;
+  err error = err_new(ERR_INPUT,
+                      "run %lld cannot be verified: its checkpoint %s was damaged, or changed by "
+                      "another program: %s",
+                      (long long)run_id, path, err_message(damage));
+  err_free(damage);
+  return error;
+}
+
 static err read_record(store *s, const char *results, int64_t run_id, recorded *r) {
   err error = store_load_run(s, run_id, &r->run);
   if (error) return error;
@@ -78,7 +91,7 @@ static err read_record(store *s, const char *results, int64_t run_id, recorded *
   if (!error && !r->checkpoint)
     error = err_new(ERR_INPUT, "%s/%s: its checkpoints are gone; nothing to compare with", results,
                     r->run.directory);
-  return error;
+  return error ? error : check_checkpoint(run_id, r->checkpoint);
 }
 
 /* Trains in `folder`; the trainer's output goes to log.txt there. */

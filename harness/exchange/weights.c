@@ -9,6 +9,8 @@
 #include <jansson.h>
 
 #include "base/fs.h"
+#include "base/hash.h"
+#include "base/mem.h"
 
 /* A safetensors file: 8 bytes, little-endian, of header length; a JSON object of
  * {name: {dtype, shape, data_offsets: [begin, end]}}; the data. */
@@ -31,11 +33,11 @@ static err open_header(const char *path, weights_file *f) {
     header_length = header_length << 8 | (unsigned char)f->bytes[i];
   if (f->length < 8 || header_length > f->length - 8)
     return err_new(ERR_INPUT, "%s: not a safetensors file", path);
+  f->data = f->bytes + 8 + header_length;
+  f->data_length = f->length - 8 - header_length;
   f->header = json_loadb(f->bytes + 8, header_length, 0, NULL);
   if (!json_is_object(f->header))
     return err_new(ERR_INPUT, "%s: its header is not a JSON object", path);
-  f->data = f->bytes + 8 + header_length;
-  f->data_length = f->length - 8 - header_length;
   return NULL;
 }
 
@@ -110,5 +112,55 @@ err weights_compare(const char *path_a, const char *path_b, weights_comparison *
 cleanup:
   close_file(&a);
   close_file(&b);
+  return error;
+}
+
+/* ---- checksums, as core/train/safetensors.h describes them ---- */
+
+static const char checked_start[] = "{\"__metadata__\":{\"flip.checksum\":\"";
+
+/* The header's, in which its own digits count as zeros. */
+static err check_header(const char *header, size_t length) {
+  enum { START = sizeof checked_start - 1, DIGITS = HASH_SIZE - 1 };
+  char digest[HASH_SIZE], zeros[DIGITS];
+  if (length < START + DIGITS || memcmp(header, checked_start, START) != 0) return NULL;
+  hash_state *state = hash_begin();
+  if (!state) return mem_error(0, "a checksum");
+  memset(zeros, '0', sizeof zeros);
+  hash_add(state, header, START);
+  hash_add(state, zeros, DIGITS);
+  hash_add(state, header + START + DIGITS, length - START - DIGITS);
+  hash_finish(state, digest);
+  if (memcmp(digest, header + START, DIGITS) == 0) return NULL;
+  return err_new(ERR_INPUT, "its header differs from its checksum");
+}
+
+static err check_tensors(const weights_file *f) {
+  static const char prefix[] = "flip.checksum/";
+  const char *key;
+  json_t *value;
+  json_object_foreach(json_object_get(f->header, "__metadata__"), key, value) {
+    char digest[HASH_SIZE];
+    tensor t;
+    if (strncmp(key, prefix, strlen(prefix)) != 0 || !json_is_string(value)) continue;
+    const char *name = key + strlen(prefix);
+    if (!find_tensor(f, name, &t)) return err_new(ERR_INPUT, "it has no tensor '%s'", name);
+    hash_bytes(t.data, t.length, digest);
+    if (strcmp(digest, json_string_value(value)) != 0)
+      return err_new(ERR_INPUT, "tensor '%s' differs from its checksum", name);
+  }
+  return NULL;
+}
+
+err weights_check(const char *path) {
+  weights_file f = {0};
+  err error = NULL, other = NULL;
+  TRY(fs_read(path, &f.bytes, &f.length));
+  other = open_header(path, &f);
+  if (f.data) TRY(check_header(f.bytes + 8, f.length - 8 - f.data_length));
+  if (!other) error = check_tensors(&f);
+cleanup:
+  err_free(other);
+  close_file(&f);
   return error;
 }

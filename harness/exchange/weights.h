@@ -14,5 +14,8 @@ typedef struct {
 /* Identical files need not be safetensors; files that differ must be. */
 err weights_compare(const char *path_a, const char *path_b,
                     weights_comparison *result) ERR_MUST_CHECK;
+/* ERR_INPUT, without the path, when the file differs from the checksums in it. One without them, or
+ * of another format, is accepted. */
+err weights_check(const char *path) ERR_MUST_CHECK;
 
 #endif

@@ -118,10 +118,21 @@ err spec_canonical(spec_reader *r, const char *key, const yml_node *node, char *
 
 /* ---- the file as a whole ---- */
 
+/* '-' would make it an option of the commands that take the name. */
 static bool is_good_name(const char *name) {
-  if (!*name || *name == '.') return false;
+  if (!*name || *name == '.' || *name == '-') return false;
   return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
          strlen(name);
+}
+
+/* What else lies in a results folder: "flipbench.db", and with an ending the files beside it. */
+static bool is_taken_name(const char *name) {
+  static const char *const taken[] = {"index.html", "paper.html", "benchmarks", "builds"};
+  static const char database[] = "flipbench.db";
+  bool is_taken = strncmp(name, database, sizeof database - 1) == 0;
+  for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+    is_taken = is_taken || strcmp(name, taken[i]) == 0;
+  return is_taken;
 }
 
 /* The name is used for a folder under results/, hence the restricted alphabet. Default: the file's
@@ -132,7 +143,9 @@ static err read_name(spec_reader *r) {
   if (error) return error;
   if (name && !is_good_name(name))
     yml_problem(&r->problems, yml_get(r->root, "name"), NULL, 0,
-                "name '%s' may only hold letters, digits, '_', '-' and '.'", name);
+                "name '%s' may only hold letters, digits, '_', '-' and '.', and not begin with "
+                "'-' or '.'",
+                name);
   if (!name) {
     name = mem_copy_string(fs_name(r->e->path));
     char *dot = name ? strrchr(name, '.') : NULL;
@@ -140,8 +153,13 @@ static err read_name(spec_reader *r) {
     if (name && !is_good_name(name))
       yml_problem(&r->problems, r->root, NULL, 0,
                   "the file's name is the experiment's, which may only hold letters, digits, '_', "
-                  "'-' and '.': give it another one as 'name:'");
+                  "'-' and '.', and not begin with '-' or '.': give it another one as 'name:'");
   }
+  if (name && is_taken_name(name))
+    yml_problem(&r->problems, r->root, NULL, 0,
+                "the name '%s' is taken: flipbench keeps a file or a folder of that name in the "
+                "results folder; give the experiment another one as 'name:'",
+                name);
   strbuf full = {0};
   strbuf_append(&full, name ? name : "");
   if (r->options->profile) strbuf_format(&full, "@%s", r->options->profile);

@@ -390,9 +390,17 @@ static const char version_9[] = "ALTER TABLE run ADD COLUMN own_settings TEXT NO
  * '': not archived, or not read again since. */
 static const char version_10[] = "ALTER TABLE run ADD COLUMN archived_at TEXT NOT NULL DEFAULT '';";
 
+/* Of a database outside its results folder, which would take any other for its own: at most one
+ * row. */
+static const char version_11[] = "CREATE TABLE results_folder ("
+                                 "  id TEXT NOT NULL,"  /* as in the folder's id file */
+                                 "  path TEXT NOT NULL" /* where it was last seen */
+                                 ") STRICT;";
+
 /* migrations[v] brings version v to v + 1 */
-static const char *const migrations[] = {version_1, version_2, version_3, version_4, version_5,
-                                         version_6, version_7, version_8, version_9, version_10};
+static const char *const migrations[] = {version_1, version_2,  version_3, version_4,
+                                         version_5, version_6,  version_7, version_8,
+                                         version_9, version_10, version_11};
 _Static_assert(sizeof migrations / sizeof *migrations == STORE_VERSION,
                "one step for each version");
 

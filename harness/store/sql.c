@@ -20,6 +20,7 @@ struct store {
     sqlite3_stmt *statement;
   } kept[MOST_STATEMENTS];
   size_t kept_count;
+  int depth; /* of transactions within one another */
 };
 
 static err sql_error(const store *s, int code) {
@@ -189,10 +190,13 @@ err sql_script(store *s, const char *sql) {
 }
 
 err sql_begin(store *s) {
-  return sql_script(s, "BEGIN IMMEDIATE");
+  err error = s->depth ? NULL : sql_script(s, "BEGIN IMMEDIATE");
+  if (!error) s->depth++;
+  return error;
 }
 
 err sql_end(store *s, err error) {
+  if (s->depth && --s->depth) return error; /* store_export begins by itself, to read alone */
   if (!error) error = sql_script(s, "COMMIT");
   if (error && !sqlite3_get_autocommit(s->database)) err_free(sql_script(s, "ROLLBACK"));
   return error;
@@ -336,4 +340,12 @@ err store_check(store *s) {
                     s->path, strbuf_string(&found));
   strbuf_free(&found);
   return error;
+}
+
+err store_begin(store *s) {
+  return sql_begin(s);
+}
+
+err store_end(store *s, err error) {
+  return sql_end(s, error);
 }

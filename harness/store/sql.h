@@ -37,8 +37,10 @@ const char *sql_text(sqlite3_stmt *rows, int column); /* "" for NULL */
 double sql_real(sqlite3_stmt *rows, int column);      /* NaN for NULL */
 
 err sql_script(store *s, const char *sql) ERR_MUST_CHECK;
+/* Within another transaction it becomes part of that one. */
 err sql_begin(store *s) ERR_MUST_CHECK;
-/* Commits when `error` is NULL, else rolls back; returns the first error. */
+/* Commits when `error` is NULL, else rolls back; returns the first error. Within another
+ * transaction that one's end does so: give the error on to it. */
 err sql_end(store *s, err error) ERR_MUST_CHECK;
 
 /* The schema's migrations: brings the database from its user_version to STORE_VERSION.

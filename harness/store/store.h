@@ -21,7 +21,7 @@
 
 typedef struct store store;
 
-enum { STORE_VERSION = 10 }; /* of the schema: PRAGMA user_version */
+enum { STORE_VERSION = 11 }; /* of the schema: PRAGMA user_version */
 
 /* Opens `path`, creating it and its folder and migrating an older schema. A database from a newer
  * flipbench is an error. */
@@ -35,6 +35,11 @@ err store_open_empty(store **s) ERR_MUST_CHECK;
 err store_open_copy(const char *path, store **s) ERR_MUST_CHECK;
 void store_close(store *s);
 const char *store_path(const store *s);
+/* One transaction around several changes, other functions' too: no other process writes meanwhile.
+ * store_end commits when `error` is NULL, else it undoes all of them; it returns the first error.
+ */
+err store_begin(store *s) ERR_MUST_CHECK;
+err store_end(store *s, err error) ERR_MUST_CHECK;
 /* SQLite's integrity check of every page and its foreign key check. */
 err store_check(store *s) ERR_MUST_CHECK;
 /* Returns freed space to the file system and updates the query planner's statistics. */

@@ -46,15 +46,19 @@ static err refuse_alive(const char *results, const kept_run *run, const char *wh
 
 /* ---- marks ---- */
 
-/* Writes to the folder and then to the database. False: the folder is gone, so the caller changes
- * only the database. */
+/* Writes to the folder and then to the database, which must not be locked by another process: the
+ * mark would be in the folder alone, after an error. False: the folder is gone, so the caller
+ * changes only the database. */
 static err mark(store *s, const char *results, const kept_run *run, const char *what,
                 const char *text, bool *is_done) {
   int64_t run_id;
   *is_done = run->is_there;
   if (!run->is_there) return NULL;
-  err error = directory_record_mark(results, run->directory, what, text);
-  return error ? error : store_ingest(s, results, run->directory, &run_id);
+  err error = store_begin(s);
+  if (error) return error;
+  error = directory_record_mark(results, run->directory, what, text);
+  if (!error) error = store_ingest(s, results, run->directory, &run_id);
+  return store_end(s, error);
 }
 
 err run_note(store *s, const char *results, int64_t run_id, const char *text) {

@@ -254,29 +254,47 @@ err run_look_again(store *s, const run_options *options, run_cell *c) {
   return error;
 }
 
+/* The cell's run, with what its folder has beyond the record. */
+static err find_run_anew(store *s, const char *results, const char *cell_id, const char *directory,
+                         store_run *run) {
+  int64_t run_id;
+  err error = store_find_run(s, cell_id, run);
+  if (error) return error;
+  if (!run->run_id) { /* missing in the database: it was lost, or another process ran the cell */
+    char *path = directory_path(results, directory, "attempts.jsonl");
+    if (!path) return mem_error(0, "a path");
+    bool is_there = fs_exists(path);
+    free(path);
+    if (!is_there) return NULL;
+    error = store_ingest(s, results, directory, &run_id);
+  } else {
+    if (!has_unread(results, run)) return NULL;
+    error = store_ingest(s, results, run->directory, &run_id);
+  }
+  store_free_run(run);
+  return error ? error : store_find_run(s, cell_id, run);
+}
+
+err run_read_new(const spec_experiment *e, store *s, const char *results) {
+  err error = NULL;
+  for (size_t i = 0; i < e->cell_count && !error; i++) {
+    store_run run = {0};
+    char *directory = directory_name(e, &e->cells[i]);
+    error = directory ? find_run_anew(s, results, e->cells[i].id, directory, &run)
+                      : mem_error(0, "a path");
+    store_free_run(&run);
+    free(directory);
+  }
+  return error;
+}
+
 static err plan_cell(const spec_experiment *e, store *s, const run_options *options, run_cell *c) {
   store_run run = {0};
-  int64_t run_id;
-  bool is_behind = true;
   err error = NULL;
   c->directory = directory_name(e, c->cell);
   if (!c->directory) return mem_error(0, "a path");
   TRY(finish_archiving(s, options, c->directory));
-  TRY(store_find_run(s, c->cell->id, &run));
-  if (!run.run_id) { /* a run directory missing from the database: the database was lost */
-    char *path = directory_path(options->results, c->directory, "attempts.jsonl");
-    bool is_there = path && fs_exists(path);
-    free(path);
-    if (!is_there) goto cleanup;
-    TRY(store_ingest(s, options->results, c->directory, &run_id));
-  } else {
-    is_behind = has_unread(options->results, &run);
-    if (is_behind) TRY(store_ingest(s, options->results, run.directory, &run_id));
-  }
-  if (is_behind) {
-    store_free_run(&run);
-    TRY(store_find_run(s, c->cell->id, &run));
-  }
+  TRY(find_run_anew(s, options->results, c->cell->id, c->directory, &run));
   bool is_running = run.run_id && strcmp(run.status, "running") == 0;
   if (is_running && options->is_remote) {
     c->state = CELL_RUNNING;

@@ -70,6 +70,7 @@ typedef struct {
   bool has_changed_files; /* finished, and the files that it was trained on have changed since */
   bool has_unknown_files; /* finished, and nothing says whether these have changed */
   bool waits_for_memory;  /* and that was reported */
+  bool is_elsewhere;      /* skipped, as another sweep was running it */
   bool has_begun;         /* an earlier process worked on it */
   bool ran_now;           /* a process was started in this sweep */
   double done_share;      /* fraction of its samples at the last check; kept between time slices */
@@ -101,6 +102,9 @@ err run_close_gone(store *s, const char *results, const char *directory) ERR_MUS
  * asked. *is_alive: it is held, and nothing was recorded. */
 err run_close_lost(store *s, const char *results, const char *directory,
                    bool *is_alive) ERR_MUST_CHECK;
+/* Reads what the folders of the experiment's cells have beyond the record, as run_plan does first:
+ * tasks on other machines write to no database. */
+err run_read_new(const spec_experiment *e, store *s, const char *results) ERR_MUST_CHECK;
 /* Determines the state of a cell from its record, as run_plan does for a run that has ended. */
 err run_look_again(store *s, const run_options *options, run_cell *c) ERR_MUST_CHECK;
 /* Blocks the signals that ask to stop: SIGINT, SIGTERM and, unless it is ignored (nohup), SIGHUP.

@@ -42,6 +42,9 @@ err runner_predict_again(const runner *r, run_cell *c) ERR_MUST_CHECK;
 /* Starts waiting cells, in order, while slots are free. */
 void runner_fill_slots(runner *r);
 
+/* At the end: skipped cells that another sweep has finished meanwhile are finished. */
+void runner_look_at_skipped(runner *r);
+
 /* Reads new events of the running cells. */
 void runner_ingest(runner *r);
 /* Stops processes that exceeded their time limit. */

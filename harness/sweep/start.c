@@ -22,13 +22,53 @@ static err skip(run_cell *c, const char *format, const char *detail) {
   return c->reason ? NULL : mem_error(0, "a message");
 }
 
+/* Another sweep, or the trainer that an earlier one left behind, may have finished the cell after
+ * run_plan looked. An orphan has recorded no attempt_end, so the database is asked, which knows its
+ * last event. */
+static err look_again(runner *r, run_cell *c, bool *is_finished) {
+  store_run run;
+  *is_finished = false;
+  err error = store_ingest(r->s, r->options->results, c->directory, &c->run_id);
+  if (!error) error = store_find_run_in(r->s, c->directory, &run);
+  if (error) return error;
+  *is_finished = run.run_id && strcmp(run.status, "finished") == 0;
+  store_free_run(&run);
+  if (!*is_finished) return NULL;
+  c->state = CELL_FINISHED;
+  c->has_begun = true;
+  display_say(&r->shown, "%s: has finished meanwhile in another sweep", c->cell->label);
+  return store_find_lost_share(r->s, c->run_id, &c->lost_share);
+}
+
+/* The same for a cell that was skipped, as another sweep was running it or a cell before it. */
+static err look_at_skipped(runner *r, run_cell *c) {
+  bool is_finished, is_there;
+  char *path = directory_path(r->options->results, c->directory, NULL);
+  if (!path) return mem_error(0, "a path");
+  is_there = fs_is_folder(path);
+  free(path);
+  return is_there ? look_again(r, c, &is_finished) : NULL;
+}
+
+void runner_look_at_skipped(runner *r) {
+  for (size_t i = 0; i < r->sweep->count && !r->failure; i++)
+    if (r->sweep->cells[i].state == CELL_SKIPPED)
+      runner_keep_failure(r, look_at_skipped(r, &r->sweep->cells[i]));
+}
+
 /* Does the parent allow this cell to start? NULL in *init_from when it has none or must wait. */
 static err look_at_parent(runner *r, run_cell *c, bool *is_ready, char **init_from) {
   *is_ready = true;
   *init_from = NULL;
   if (c->cell->parent == SPEC_NO_PARENT) return NULL;
-  const run_cell *parent = &r->sweep->cells[c->cell->parent];
+  run_cell *parent = &r->sweep->cells[c->cell->parent];
   *is_ready = false;
+  if (parent->state == CELL_SKIPPED) {
+    err unknown = look_at_skipped(r, parent);
+    if (unknown) return unknown;
+    /* the other sweep may finish it while this one has work anyway */
+    if (parent->state == CELL_SKIPPED && parent->is_elsewhere && r->running_count) return NULL;
+  }
   if (parent->state == CELL_FAILED || parent->state == CELL_SKIPPED ||
       parent->state == CELL_INTERRUPTED)
     return skip(c, "its parent cell has no result:", parent->cell->label);
@@ -113,24 +153,6 @@ static err look_at_memory(runner *r, run_cell *c, bool *is_ready) {
   return error;
 }
 
-/* With the lock taken: another sweep, or the trainer that an earlier one left behind, may have
- * finished the cell after run_plan looked. An orphan has recorded no attempt_end, so the database
- * is asked, which knows its last event. */
-static err look_again(runner *r, run_cell *c, bool *is_finished) {
-  store_run run;
-  *is_finished = false;
-  err error = store_ingest(r->s, r->options->results, c->directory, &c->run_id);
-  if (!error) error = store_find_run_in(r->s, c->directory, &run);
-  if (error) return error;
-  *is_finished = run.run_id && strcmp(run.status, "finished") == 0;
-  store_free_run(&run);
-  if (!*is_finished) return NULL;
-  c->state = CELL_FINISHED;
-  c->has_begun = true;
-  display_say(&r->shown, "%s: has finished meanwhile in another sweep", c->cell->label);
-  return store_find_lost_share(r->s, c->run_id, &c->lost_share);
-}
-
 /* The lock is held. */
 static err start_or_take_result(runner *r, size_t index, const char *init_from, int lock_fd) {
   bool is_finished, has_started;
@@ -160,6 +182,7 @@ static err start_cell(runner *r, size_t index, bool *is_full) {
   TRY(fs_make_folders(path));
   TRY(directory_lock(r->options->results, c->directory, &lock_fd, &lock, &holder));
   if (lock == LOCK_REFUSED) {
+    r->sweep->cells[index].is_elsewhere = true;
     TRY(skip(c, "another flipbench is running it in", path));
   } else if (lock == LOCK_ORPHANED) {
     if (!r->waits_for_orphan)

@@ -248,6 +248,7 @@ err run_all(const spec_experiment *e, store *s, const run_options *options, run_
     time_slices_decide(r);
     r->shown.done_at_start = runner_work_done(r, NULL);
     loop(r, &blocked);
+    runner_look_at_skipped(r);
   }
   display_finish(&r->shown);
   sigprocmask(SIG_SETMASK, &r->unblocked, NULL);

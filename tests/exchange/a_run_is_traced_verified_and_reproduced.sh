@@ -62,6 +62,24 @@ expect_line out.txt '^libc: was 1\.9, is [2-9]'
 expect_line out.txt '^older: was 3, is none$'
 expect_line out.txt '^COLOUR: is blue, but .* sets red'
 ! grep -q PLANET out.txt || fail "a variable that is set as in the experiment is named"
+# A recorded checkpoint that was damaged says nothing about the program.
+weights=$(ls results/tiny/*0_seed=1*/checkpoints/*.safetensors | tail -n 1)
+cp "$weights" whole.safetensors
+damaged="run 2 cannot be verified: its checkpoint $weights was damaged, or changed by another program: "
+flip_byte() { # FILE OFFSET
+  printf "\\x$(printf %02x $(($(od -An -tu1 -j"$2" -N1 "$1") ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+flip_byte "$weights" $(($(stat -c %s "$weights") - 2))
+expect_status 2 bench verify 2
+expect_line err.txt "${damaged}tensor '.*' differs from its checksum$"
+cp whole.safetensors "$weights"
+flip_byte "$weights" 100
+expect_status 2 bench verify 2
+expect_line err.txt "${damaged}its header differs from its checksum$"
+head -c -1 whole.safetensors > "$weights"
+expect_status 2 bench verify 2
+expect_line err.txt "${damaged}it has no tensor '"
+! ls -d results/verify-* 2>/dev/null || fail 'the run was trained again'
 rm -r results/tiny/*0_seed=1*/checkpoints
 expect_status 2 bench verify 2
 expect_line err.txt 'its checkpoints are gone'
@@ -86,6 +104,10 @@ mkdir bad && tar xzf tiny.tar.gz -C bad && sed -i 's/0.5/0.4/' bad/tiny/files/fi
 tar czf bad.tar.gz -C bad tiny
 expect_status 2 bench reproduce bad.tar.gz --out other
 expect_line err.txt 'differs from what was packed'
+rm bad/tiny/files/files/tiny.yaml
+tar czf bad.tar.gz -C bad tiny
+expect_status 2 bench reproduce bad.tar.gz --out incomplete
+expect_line err.txt 'files/files/tiny.yaml: is missing, though MANIFEST.json lists it'
 sed -i 's/"final_loss":[0-9.]*/"final_loss":1.0/; s/"loss":[0-9.]*/"loss":1.25/' reproduced/tiny/again/tiny/*0.5*seed=*/events.jsonl
 expect_status 1 bench reproduce tiny.tar.gz
 expect_line out.txt 'mask 50 % · loss .* 1.250 .* DIFFERS'

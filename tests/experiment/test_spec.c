@@ -395,6 +395,15 @@ static void wrong_shapes_are_reported_with_their_place(void **state) {
                     "test.yaml:2:10: include takes a list of maps");
   assert_fails_with(parse(SETTINGS "report: fine\n", NULL, &e), "report takes a map");
   assert_fails_with(parse(SETTINGS "name: a/b\n", NULL, &e), "may only hold letters");
+  assert_fails_with(parse(SETTINGS "name: -x\n", NULL, &e), "and not begin with '-' or '.'");
+  assert_fails_with(parse(SETTINGS "name: flipbench.db-wal\n", NULL, &e),
+                    "the name 'flipbench.db-wal' is taken");
+  const char *const taken[] = {"flipbench.db", "index.html", "paper.html", "benchmarks", "builds"};
+  for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+    char text[256];
+    snprintf(text, sizeof text, SETTINGS "name: %s\n", taken[i]);
+    assert_fails_with(parse(text, NULL, &e), "is taken: flipbench keeps a file or a folder");
+  }
   assert_fails_with(parse("base: nowhere.yaml\n" SETTINGS, NULL, &e),
                     "test.yaml:1:7: base 'nowhere.yaml' is neither next to this file");
   assert_fails_with(parse(SETTINGS, "x", &e), "has no profiles");

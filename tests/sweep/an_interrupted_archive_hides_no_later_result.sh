@@ -23,11 +23,17 @@ expect_status 0 bench run experiments/small.yaml
 expect_answer "SELECT directory, archived FROM run WHERE id = 3" "$cell.archived-2|1"
 expect_answer "SELECT directory, archived, status FROM run WHERE id = 4" "$cell|0|finished"
 
-# a run whose folder is gone is archived in the database alone, and its name stays free too
+# a run whose folder is gone is not archived: it may lie elsewhere; a rebuilt database knows it no more
 rm -r "results/$cell"
-expect_status 0 bench runs archive 4
+for verb in archive restore 'remove --yes'; do
+  expect_status 2 bench runs $verb 4
+  expect_line err.txt "^flipbench: error: results/$cell: run 4's folder is not there; .* 'flipbench db rebuild' drops its record"
+done
+expect_answer "SELECT directory, archived FROM run WHERE id = 4" "$cell|0"
+expect_status 0 bench db rebuild
 expect_status 0 bench run experiments/small.yaml
-expect_answer "SELECT directory, archived FROM run WHERE id = 4" "$cell.archived-3|1"
-expect_answer "SELECT directory, archived, status FROM run WHERE id = 5" "$cell|0|finished"
-expect_answer "SELECT count(*) FROM run" 5
+expect_answer "SELECT directory, archived FROM run WHERE directory GLOB '$cell*' ORDER BY 1" \
+  "$cell|0
+$cell.archived-1|1
+$cell.archived-2|1"
 expect_status 0 bench db check

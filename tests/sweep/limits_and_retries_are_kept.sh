@@ -67,6 +67,9 @@ expect_answer "SELECT min((SELECT count(*) FROM attempt WHERE run_id = run.id)) 
  expect_status 0 bench run experiments/small.yaml --retry
  expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 5)
 
+expect_status 2 bench run experiments/small.yaml --retries -1
+expect_line err.txt '--retries: -1 is negative; 0 turns retries off'
+
 # Deterministic failures are not retried; when retries are used up the cell has failed.
 (once FAKE_NAN; expect_status 1 bench run experiments/small.yaml --retries 2 --retry-wait 10ms
  expect_answer "SELECT count(*) FROM attempt JOIN run ON run.id = run_id $half" 1)
