@@ -70,10 +70,11 @@ sed 's/name: small/name: fresh/; s/\[0, 0.5\]/[0], seed: [7]/' experiments/small
 sqlite3 results/flipbench.db 'SELECT cell_id, status FROM run ORDER BY id' > runs.want
 cd ..
 
-# An output without the folder's name and, with TIMED, without its numbers, which differ each time.
+# An output without the folder's name and, with TIMED, without its numbers and what is said of other
+# load on the machine, which differ each time.
 plain() {
   if [ -n "${TIMED-}" ]; then
-    sed -E 's/[0-9]+(\.[0-9]+)?/#/g; s/# (h|m|s|ms)\b/#/g; s/ +/ /g' "$1"
+    sed -E '/^† /d; s/ †//g; s/∞/#/g; s/─+/─/g; s/[0-9]+(\.[0-9]+)?/#/g; s/# (h|m|s|ms)\b/#/g; s/ +/ /g' "$1"
   else
     sed -E "s#$SCRATCH/faults/[^/ ]*#.#g" "$1"
   fi
