@@ -9,7 +9,7 @@ srun --mpi=list 2>&1 | grep -q pmix || { echo 'skipped: this Slurm has no PMIx p
 cat > many.yaml <<'Y'
 name: many
 base: run.yaml
-settings: {samples: 192k, log_every: 5}
+settings: {samples: 312k, log_every: 5}
 requires: {ranks: 2}
 limits: {memory: 100MiB, retries: 1, retry_wait: 100ms, fewest_ranks: 1}
 report: {columns: [final_loss], plots: []}
@@ -50,7 +50,7 @@ wait $follower || { cat out.txt err.txt "$(folder)"/log.txt; fail 'the retry'; }
 grep -q "\"kind\":\"rank\",\"message\":\"rank 1 of 2 (host [^,]*, process $victim) has ended: killed by signal 9" "$(folder)"/attempts.jsonl ||
   { cat "$(folder)"/attempts.jsonl "$(folder)"/log.txt; fail 'the lost rank is not named'; }
 expect_answer "SELECT group_concat(coalesce(ranks, 1), ' ') FROM attempt" '2 2 1'
-expect_answer "SELECT status, (SELECT sum(steps) FROM step) FROM run" 'finished|8000'
+expect_answer "SELECT status, (SELECT sum(steps) FROM step) FROM run" 'finished|13000'
 grep -q '"why":"retry 1 of 1 after rank: .*; on 1 rank instead of 2"' "$(folder)"/attempts.jsonl || fail 'the record does not say why fewer'
 bench show 1 | grep -q "2 ranks: $(hostname) (ranks 0, 1)" || fail 'show names no nodes'
 none_live "$(folder)" || fail 'ranks are left'
