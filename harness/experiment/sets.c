@@ -7,7 +7,9 @@
 typedef struct {
   spec_reader *r;
   spec_names known;
+  bool has_looked;  /* for them: only once a name is to be compared */
   bool is_complete; /* every set of every cell could be read here */
+  err error;
 } known_sets;
 
 static err add_set(known_sets *s, const char *path) {
@@ -42,7 +44,9 @@ static err find_sets(known_sets *s) {
 
 static void check_set(known_sets *s, const yml_node *node, const char *name) {
   strbuf all = {0};
-  if (spec_names_has(&s->known, name)) return;
+  if (!s->has_looked) s->error = find_sets(s);
+  s->has_looked = true;
+  if (s->error || !s->is_complete || !s->known.count || spec_names_has(&s->known, name)) return;
   for (size_t i = 0; i < s->known.count; i++)
     strbuf_format(&all, "%s%s", i ? ", " : "", s->known.items[i]);
   yml_problem(&s->r->problems, node, NULL, 0, "no cell has an evaluation set called '%s' (%s)",
@@ -85,15 +89,12 @@ err spec_check_sets(spec_reader *r) {
   static const char *const keys[] = {"main_set", "shifted_set"};
   known_sets s = {.r = r, .is_complete = true};
   const yml_node *report = yml_get(r->root, "report"), *claims = yml_get(r->root, "claims");
-  err error = find_sets(&s);
-  if (error || !s.is_complete || !s.known.count) goto cleanup;
   for (int k = 0; k < 2 && report && report->kind == YML_MAP; k++) {
     const yml_node *set = yml_get(report, keys[k]);
     if (!yml_is_null(set) && set->kind == YML_SCALAR) check_set(&s, set, set->scalar);
   }
   if (report) check_columns(&s, report);
   if (claims) check_claims(&s, claims);
-cleanup:
   spec_names_free(&s.known);
-  return error;
+  return s.error;
 }

@@ -3,12 +3,14 @@
 
 #include "report/data.h"
 
+const input_kind data_time_inputs[DATA_TIME_INPUTS] = {INPUT_MACHINE, INPUT_RANKS, INPUT_THREADS,
+                                                       INPUT_PRECISION};
+
 /* A cell without a finished run has no time, and its inputs are not known. */
 static bool has_comparable_times(const data_cell *a, const data_cell *b) {
-  static const input_kind kinds[] = {INPUT_MACHINE, INPUT_RANKS, INPUT_THREADS, INPUT_PRECISION};
   if (!a->is_finished || !b->is_finished) return true;
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-    if (a->inputs[kinds[i]] != b->inputs[kinds[i]]) return false;
+  for (size_t i = 0; i < DATA_TIME_INPUTS; i++)
+    if (a->inputs[data_time_inputs[i]] != b->inputs[data_time_inputs[i]]) return false;
   return !data_has_mixed_paces(a) && !data_has_mixed_paces(b);
 }
 

@@ -123,6 +123,10 @@ ptrdiff_t data_partner(const report_data *d, size_t cell, size_t other);
 /* The row's finished cells, each paired with the cell of `other` with the same seed. Arrays of the
  * row's count. */
 size_t data_pair_seeds(const report_data *d, size_t row, size_t other, size_t *own, size_t *theirs);
+/* Times of runs that differ in one of these are not compared. */
+enum { DATA_TIME_INPUTS = 4 };
+extern const input_kind data_time_inputs[DATA_TIME_INPUTS];
+
 /* May the rows' results be compared, and their times? Results not if their inputs differ; times not
  * across machines. */
 bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_of_time);

@@ -48,15 +48,15 @@ static void write_text(const column *c, bool is_baseline, bool is_short, bar *b)
     write_ratio(&b->ratio, b->text + used, room);
 }
 
-/* The first rows that have a value; how many have none is told. */
-static err find_rows(drawing *g, const column *c, size_t rows[FIGURE_MOST_SERIES], size_t *count) {
+/* The first rows that have a value, with it; how many have none is told. */
+static err find_rows(drawing *g, const column *c, bar made[FIGURE_MOST_SERIES], size_t *count) {
   size_t found = 0, all = g->d->row_count;
   for (size_t row = 0; row < all; row++) {
     data_measure m;
     err error = measure_row(g->d, row, c, &m);
     if (error) return error;
     if (!isfinite(m.value)) continue;
-    if (found < FIGURE_MOST_SERIES) rows[found] = row;
+    if (found < FIGURE_MOST_SERIES) made[found] = (bar){.row = row, .ideal = NAN, .value = m};
     found++;
   }
   if (found && found < all)
@@ -70,33 +70,29 @@ static err measure_bars(drawing *g, const bars *b, bar *made, size_t *count) {
   report_data *d = g->d;
   const column *c = columns_find(b->column), *flops = columns_find("flops_per_sample");
   data_measure base = {.value = NAN}, base_flops = {.value = NAN}, own_flops;
-  size_t rows[FIGURE_MOST_SERIES], found;
   err error = NULL;
   double at = 0;
   *count = 0;
-  TRY(find_rows(g, c, rows, &found));
+  TRY(find_rows(g, c, made, count));
   if (d->baseline >= 0) {
     TRY(measure_row(d, (size_t)d->baseline, c, &base));
     TRY(measure_row(d, (size_t)d->baseline, flops, &base_flops));
   }
-  for (size_t i = 0; i < found; i++) {
-    const size_t row = rows[i];
-    bar *own = &made[*count];
-    *own = (bar){.row = row, .ideal = NAN};
-    TRY(measure_row(d, row, c, &own->value));
+  for (size_t i = 0; i < *count; i++) {
+    bar *own = &made[i];
+    const size_t row = own->row;
     TRY(measure_row(d, row, flops, &own_flops));
     TRY(measure_row(d, row, columns_find(b->ratio), &own->ratio));
     if ((ptrdiff_t)row != d->baseline && d->baseline >= 0 && b->rises_with_speed &&
         data_is_comparable(d, row, (size_t)d->baseline, true))
       own->ideal = base.value * base_flops.value / own_flops.value;
     /* with two keys, a gap where the first one changes */
-    if (*count && g->t->key_count > 1 &&
+    if (i && g->t->key_count > 1 &&
         strcmp(g->t->rows[row].keys[0], g->t->rows[own[-1].row].keys[0]) != 0)
       at += 0.5;
     own->at = at++;
     drawing_name_row(g, row, own->name, sizeof own->name);
     write_text(c, (ptrdiff_t)row == d->baseline, g->f.is_column, own);
-    ++*count;
   }
 cleanup:
   return error;
@@ -128,15 +124,12 @@ static void set_title(drawing *g, const bars *b, const bar *made, size_t count) 
   strbuf_free(&shorter);
 }
 
-/* Names longer than `room`, a share of the figure, end in "…". */
-static void shorten_names(const figure *f, bar *made, size_t count, double small, double room) {
+/* Names longer than `room`, a share of the figure, are cut. */
+static void shorten_names(const figure *f, bar *made, size_t count, double size, double room) {
   for (size_t i = 0; i < count; i++) {
-    double share = figure_text_share(f, made[i].name) * small;
     strbuf name = {0};
-    if (share <= room) continue;
-    strbuf_append(&name, made[i].name);
-    text_cut(&name, 0, (size_t)((double)text_columns(made[i].name) * room / share) - 1);
-    snprintf(made[i].name, sizeof made[i].name, "%s…", strbuf_string(&name));
+    figure_fit_text(f, made[i].name, size, room, &name);
+    snprintf(made[i].name, sizeof made[i].name, "%s", strbuf_string(&name));
     strbuf_free(&name);
   }
 }
@@ -154,7 +147,7 @@ static void lay_out(figure *f, bar *made, size_t count) {
   }
   const double margin = f->is_column ? 0.06 : 0.05, most_left = 0.5;
   f->left_edge = fmin(margin + names, most_left);
-  shorten_names(f, made, count, small, most_left - margin);
+  shorten_names(f, made, count, size, most_left - margin);
   f->right_edge = 0.97;
   double room = f->right_edge - f->left_edge, share = fmin((texts + 0.03) / room, 0.6);
   f->x_least = 0;

@@ -91,8 +91,7 @@ static const char *explain_unlike(const report_data *d, size_t row, size_t other
   if (measure_is_training_loss(c)) return "losses of different batch sizes are not compared";
   if (measure_is_timed(c))
     return "the rows ran on different machines, in different precisions, or on different numbers "
-           "of ranks or threads, or changed these "
-           "while they ran";
+           "of ranks or threads, or changed these while they ran";
   return "the rows ran on different devices or numbers of ranks";
 }
 

@@ -223,6 +223,15 @@ double figure_text_share(const figure *f, const char *text) {
   return text_width(text) / canvas_of(f)->width;
 }
 
+void figure_fit_text(const figure *f, const char *text, double size, double room, strbuf *out) {
+  double share = figure_text_share(f, text) * size / 11.5;
+  size_t start = out->length;
+  strbuf_append(out, text);
+  if (share <= room + 1e-6) return; /* not for rounding */
+  text_cut(out, start, (size_t)((double)text_columns(text) * room / share) - 1);
+  strbuf_append(out, "…");
+}
+
 /* text_width is of 11.5 points; all marks are as wide. */
 double figure_legend_share(const figure *f, const char *name) {
   return legend_size(f) / 11.5 * (figure_text_share(f, "■ ") + figure_text_share(f, name));
@@ -340,12 +349,7 @@ typedef struct {
 static void set_label(const figure *f, int series, const char *name, const label_place *at,
                       strbuf *out) {
   strbuf text = {0};
-  double share = figure_text_share(f, name) * at->size / 11.5;
-  strbuf_append(&text, name);
-  if (share > at->room + 1e-6) { /* not for rounding */
-    text_cut(&text, 0, (size_t)((double)text_columns(name) * at->room / share) - 1);
-    strbuf_append(&text, "…");
-  }
+  figure_fit_text(f, name, at->size, at->room, &text);
   strbuf_format(out, "set label %d ", 201 + series);
   append_quoted(out, strbuf_string(&text));
   strbuf_format(out,

@@ -56,6 +56,9 @@ void figure_set_legend(figure *f, const char *name, double at, size_t line, int 
 /* The place of a value on the x axis; the width of a text: as shares of the canvas. */
 double figure_across(const figure *f, double x);
 double figure_text_share(const figure *f, const char *text);
+/* Appends the text as it fits into `room`, a share of the width, in letters of `size` points; cut,
+ * it ends in "…". */
+void figure_fit_text(const figure *f, const char *text, double size, double room, strbuf *out);
 double figure_legend_share(const figure *f, const char *name); /* of an entry of the legend */
 /* The label at the end of a series, placed clear of the lines and of other labels; if a line would
  * cross one, all go into a legend next to `y_label`, or right of the plot, which moves the right

@@ -81,11 +81,10 @@ static bool has_times(const char *name) {
 
 /* Rows in one figure whose times do not belong together. */
 static void name_incomparable_times(const report_data *d, strbuf *out) {
-  static const input_kind kinds[] = {INPUT_MACHINE, INPUT_RANKS, INPUT_THREADS, INPUT_PRECISION};
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-    if (d->is_mixed[kinds[i]])
+  for (size_t i = 0; i < DATA_TIME_INPUTS; i++)
+    if (d->is_mixed[data_time_inputs[i]])
       strbuf_format(out, "times not comparable: runs differ in their %s · ",
-                    store_input_name(kinds[i]));
+                    store_input_name(data_time_inputs[i]));
 }
 
 /* Do two groups differ from the newest run in the same inputs? The source line names these once. */
