@@ -15,6 +15,7 @@ typedef struct {
 static err add_set(known_sets *s, const char *path) {
   yml_document *document = NULL;
   err error = yml_load(path, &document);
+  if (error && err_kind_of(error) == ERR_MEMORY) return error;
   if (error) { /* it belongs to another machine, or the run will say what is wrong with it */
     s->is_complete = false;
     err_free(error);
