@@ -299,6 +299,7 @@ int cli_bisect(int argc, char **argv) {
     FAIL(ERR_INPUT, "--rounds: %lld is not between %d and 1000", (long long)rounds,
          RATIO_LEAST_ROUNDS);
   TRY(cli_find_place(&place));
+  TRY(cli_check_place(&place));
   if (!(folder = fs_join(place.results, "builds"))) FAIL(ERR_MEMORY, "out of memory: a path");
   s.builds.folder = folder;
   s.how.words = &words;
@@ -308,7 +309,7 @@ int cli_bisect(int argc, char **argv) {
   s.findings = mem_zeroed(s.count, sizeof *s.findings);
   if (!s.findings) FAIL(ERR_MEMORY, "out of memory: %zu commits", s.count);
   TRY(find(&s, is_json, &is_found));
-  TRY(store_open(place.path, &record));
+  TRY(cli_make_place(&place, &record));
   TRY(store_ingest_samples(record, place.results));
 cleanup:
   store_close(record);

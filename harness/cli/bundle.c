@@ -290,6 +290,7 @@ int cli_bundle(int argc, char **argv) {
   TRY(fix_places(&words, &results, &out));
   TRY(cli_open_place(&words.place, &s));
   TRY(load(s, given, &words, &e));
+  TRY(cli_catch_up(words.place.results, e, s));
   TRY(bundle(e, s, &words));
 cleanup:
   store_close(s);

@@ -85,6 +85,8 @@ err cli_open_place(const cli_place *place, store **s) ERR_MUST_CHECK;
 /* For commands that write runs to the results folder: the database, which may be missing before,
  * then names it as its own. */
 err cli_make_place(const cli_place *place, store **s) ERR_MUST_CHECK;
+/* The same error before something long whose result goes there; nothing is made. */
+err cli_check_place(const cli_place *place) ERR_MUST_CHECK;
 /* For a dry run: a copy of the database. */
 err cli_copy_place(const cli_place *place, store **s) ERR_MUST_CHECK;
 /* A new database at the place: the old one, if it can be read, must not be of another folder. */
@@ -143,6 +145,10 @@ err cli_close_gone(const char *results, store *s) ERR_MUST_CHECK;
 /* Likewise: an experiment that was submitted to Slurm may be followed by nobody (--detach), and its
  * tasks have written to their folders alone. */
 err cli_read_tasks(const char *results, const spec_experiment *e, store *s) ERR_MUST_CHECK;
+/* Both. */
+err cli_catch_up(const char *results, const spec_experiment *e, store *s) ERR_MUST_CHECK;
+/* Of every recorded experiment that was submitted to Slurm. */
+err cli_catch_up_all(const char *results, store *s) ERR_MUST_CHECK;
 /* RESULTS/index.html, over all experiments. */
 err cli_write_index(const char *results, store *s) ERR_MUST_CHECK;
 /* Writes the experiment's page to `path`, with its figures redrawn in RESULTS/NAME/plots, and the

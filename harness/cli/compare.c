@@ -199,13 +199,14 @@ int cli_compare(int argc, char **argv) {
     FAIL(ERR_INPUT, "expected one or two programs (see --help)");
   TRY(check_rounds(rounds, rest.count == 2));
   TRY(cli_find_place(&place));
+  TRY(cli_check_place(&place));
   how.base = rest.items[0];
   how.other = rest.count == 2 ? rest.items[1] : NULL;
   how.words = &words;
   how.results = place.results;
   how.rounds = (size_t)rounds;
   TRY(timing_measure(&how, NULL, &result));
-  TRY(store_open(place.path, &s));
+  TRY(cli_make_place(&place, &s));
   TRY(store_ingest_samples(s, place.results));
   TRY(report_result(&result, &how, is_json, &is_compared));
   if (!is_compared)

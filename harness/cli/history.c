@@ -49,7 +49,7 @@ err history_check(const history_words *words, const option_list *rest) {
 
 err history_open(history_words *words, store **s) {
   err error = cli_find_place(&words->place);
-  return error ? error : store_open(words->place.path, s);
+  return error ? error : cli_make_place(&words->place, s);
 }
 
 err history_read(const history_words *words, store *s, sample_series **series, size_t *count,

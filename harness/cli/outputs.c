@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "report/html.h"
 #include "report/plot.h"
+#include "store/experiments.h"
 #include "store/runs.h"
 
 err cli_close_gone(const char *results, store *s) {
@@ -36,11 +37,39 @@ err cli_read_tasks(const char *results, const spec_experiment *e, store *s) {
   return NULL;
 }
 
+err cli_catch_up(const char *results, const spec_experiment *e, store *s) {
+  err error = cli_read_tasks(results, e, s);
+  return error ? error : cli_close_gone(results, s);
+}
+
+err cli_catch_up_all(const char *results, store *s) {
+  store_names names = {0};
+  err error = store_list_experiments(s, &names);
+  for (size_t i = 0; i < names.count && !error; i++) {
+    spec_experiment *e = NULL;
+    strbuf jobs = {0};
+    strbuf_format(&jobs, "%s/%s/slurm/jobs.tsv", results, names.items[i]);
+    if (jobs.is_broken)
+      error = mem_error(0, "a path");
+    else if (fs_exists(jobs.data)) { /* one whose file is gone keeps what is recorded */
+      err unread = cli_load_experiment(s, names.items[i], &(spec_options){0}, &e);
+      if (!unread) unread = cli_read_tasks(results, e, s);
+      if (unread && err_kind_of(unread) == ERR_MEMORY)
+        error = unread;
+      else
+        err_free(unread);
+    }
+    spec_free(e);
+    strbuf_free(&jobs);
+  }
+  store_free_names(&names);
+  return error ? error : cli_close_gone(results, s);
+}
+
 err cli_write_page(const char *results, const spec_experiment *e, store *s, const char *path) {
   strbuf page = {0}, folder = {0};
   strbuf_format(&folder, "%s/%s/plots", results, e->name);
-  err error = cli_read_tasks(results, e, s);
-  if (!error) error = cli_close_gone(results, s);
+  err error = cli_catch_up(results, e, s);
   if (!error) error = html_write(e, s, strbuf_string(&folder), &page);
   if (!error && page.is_broken) error = err_new(ERR_MEMORY, "out of memory: the page");
   if (!error) error = fs_write_atomic(path, page.data, page.length);

@@ -177,6 +177,13 @@ err cli_open_place(const cli_place *place, store **s) {
   return error ? error : give_or_close(check(*s, place, false), s);
 }
 
+err cli_check_place(const cli_place *place) {
+  store *s = NULL;
+  err error = fs_exists(place->path) ? cli_open_place(place, &s) : NULL;
+  store_close(s);
+  return error;
+}
+
 err cli_copy_place(const cli_place *place, store **s) {
   err error = store_open_copy(place->path, s);
   return error ? error : give_or_close(check(*s, place, true), s);

@@ -88,8 +88,7 @@ static err write_html(const report_words *words, const spec_experiment *e, store
 static err write_claims(const char *format, const spec_experiment *e, store *s, strbuf *out) {
   if (strcmp(format, "csv") == 0) return claims_write_csv(e, s, out);
   if (strcmp(format, "latex") == 0) return claims_write_latex(e, s, out);
-  if (strcmp(format, "json") != 0)
-    return claims_write(e, s, strcmp(format, "markdown") == 0, out);
+  if (strcmp(format, "json") != 0) return claims_write(e, s, strcmp(format, "markdown") == 0, out);
   json_writer w = jsonw_start(out);
   jsonw_object(&w, NULL);
   err error = claims_write_json(e, s, &w);
@@ -124,8 +123,6 @@ static err write_table(const report_words *words, size_t format, const spec_expe
       FAIL(ERR_INPUT, "%s states no claims; docs/experiments.md says how one is stated", e->path);
     TRY(write_claims(name, e, s, &out));
   } else {
-    TRY(cli_read_tasks(words->place.results, e, s));
-    TRY(cli_close_gone(words->place.results, s));
     TRY(report_build(e, s, &table));
     if (strcmp(name, "json") == 0) {
       TRY(write_json(table, e, s, &out));
@@ -167,6 +164,7 @@ static err collect_paper(const report_words *words, paper_report **report) {
   if (!folder) return mem_error(0, "a path");
   bool is_expected = words->place.db || fs_exists(words->place.path);
   err error = is_expected ? cli_open_place(&words->place, &s) : store_open_empty(&s);
+  if (!error && is_expected) error = cli_catch_up_all(words->place.results, s);
   if (!error) error = paper_collect(s, folder, words->profile ? words->profile : "mini", report);
   store_close(s);
   free(folder);
@@ -253,6 +251,7 @@ int cli_report(int argc, char **argv) {
   TRY(cli_open_place(&words.place, &s));
   spec_options spec = {.profile = words.profile};
   TRY(cli_load_experiment(s, given, &spec, &e));
+  TRY(cli_catch_up(words.place.results, e, s));
   TRY(strcmp(words.format, "html") == 0 ? write_html(&words, e, s)
                                         : write_table(&words, format, e, s));
 cleanup:

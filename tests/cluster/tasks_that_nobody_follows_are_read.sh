@@ -6,6 +6,14 @@ printf '#!/bin/sh\necho x >> jobs; wc -l < jobs\n' > bin/sbatch
 printf '#!/bin/sh\n' > bin/squeue
 chmod +x bin/*
 PATH=$PWD/bin:$PATH
+cat >> experiments/small.yaml <<'Y'
+claims:
+  - claim: "Half of the patches suffice"
+    metric: zero_shot_top1
+    of: {mask_ratio: 0.5}
+    against: {mask_ratio: 0}
+    expect: greater
+Y
 expect_status 0 bench submit experiments/small.yaml --slurm --detach
 expect_status 0 bench status small
 [ "$(grep -c '^not run' out.txt)" = 5 ] || fail 'something was run'
@@ -17,13 +25,14 @@ expect_status 0 bench task "$list" 2
 expect_status 0 bench status
 expect_line out.txt '^small +3/5 finished'
 
-# The report too, from the file as by name, and in every form.
+# The report too, from the file as by name, and in every form, and what is made of the same runs.
 tasks() { DB=results/flipbench.db ask "SELECT count(*) FROM run WHERE status = 'finished'"; }
-for how in small experiments/small.yaml 'small --format html'; do
+for how in 'report small' 'report experiments/small.yaml' 'report small --format html' 'report small --claims' \
+  'report --paper' 'plot small' 'export small' 'bundle small'; do
   expect_status 0 bench db rebuild
   sqlite3 results/flipbench.db 'PRAGMA foreign_keys = ON; DELETE FROM run'
-  expect_status 0 bench report $how
-  [ "$(tasks)" = 3 ] || fail "report $how reads $(tasks) of 3 tasks"
+  expect_status 0 bench $how
+  [ "$(tasks)" = 3 ] || fail "$how reads $(tasks) of 3 tasks"
 done
 
 # A task that resumes an interrupted run is read as well, and nothing is read twice.

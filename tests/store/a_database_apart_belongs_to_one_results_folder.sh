@@ -15,10 +15,13 @@ for made in no yes; do
   [ ! -e B/small ] || fail "something was written to B"
   mkdir -p B
 done
-for command in 'runs remove 2 --yes' 'runs archive 1' 'runs list' 'db rebuild' 'status' 'report small' 'show 1'; do
+for command in 'runs remove 2 --yes' 'runs archive 1' 'runs list' 'db rebuild' 'status' 'report small' 'show 1' \
+  'history' 'compare /bin/false' 'bisect HEAD~1 HEAD'; do
   expect_status 2 bench $command --results B
   expect_line err.txt "$other"
 done
+expect_status 3 bench regress --results B
+expect_line err.txt "$other"
 expect_status 0 bench status small --results A
 expect_line out.txt '^finished .* mask_ratio=0.5'
 [ -d A/small ] && [ ! -e A/flipbench.db ] || fail "the runs of A are not as they were"
