@@ -57,6 +57,8 @@ if [ "$small" = 1 ]; then
   large=(-s image.size=32 -s image.patch=16 -s image.width=32 -s image.layers=1 -s image.heads=2 -s text.width=32
     -s text.layers=1 -s text.heads=2 -s embed_dim=32)
 fi
+sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
+[ -z "$sanitizer" ] || PATH=$PATH:$(dirname "$sanitizer")
 export flip tests work steps cpu_steps small
 started=$SECONDS failed=0 tag='' out=$raw
 . tests/gpu/kinds.sh
@@ -84,8 +86,6 @@ card=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,nohe
 printf '%s\n' "part $part" "date $(date -u +%FT%TZ)" "commit $commit" "card $card" >"$out/about"
 say "$(date -u +%F) · call $call, $part · commit $commit · $card" ""
 nvidia-smi >"$out/machine.txt" 2>&1 || true
-sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
-[ -z "$sanitizer" ] || PATH=$PATH:$(dirname "$sanitizer")
 
 # Operations one beside the other while data is made, then what needs data. The chains use different folders; a chain's
 # stages use what those before them have trained. At most SECONDS in all.
