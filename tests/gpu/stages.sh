@@ -130,8 +130,12 @@ stage_if_time() { # NAME…
 # together CHAIN…: chains of stages (strings of names) beside each other, reported in the order of the arguments as far
 # as they have ended; the raw output of all is kept meanwhile. What fails or hangs in a chain delays that chain alone.
 # The name after_operations waits for data, and for the tests of operations, for 45 s at most or a quarter of the time.
+#
+# Each chain has choices of its own (core/cuda/choice.c), in cache_NAME after its first stage: one lock is for all choices
+# of a file, so that chains would wait for each other's, and all of them for one that hangs while it chooses. Bits are
+# compared within a chain only.
 together() {
-  local chain name i=0 pids=() kept=$SECONDS
+  local chain first name i=0 pids=() kept=$SECONDS
   if nvidia-smi --query-gpu=compute_mode --format=csv,noheader 2>/dev/null | grep -qi exclusive; then
     say "The GPU takes one process at a time: the proofs run one after another." ""
     set -- "$*"
@@ -139,7 +143,9 @@ together() {
   for chain; do
     # shellcheck disable=SC2206
     pending+=($chain)
+    first=${chain#after_operations }
     (
+      [ $# = 1 ] || export XDG_CACHE_HOME=$raw/cache_${first%% *}
       export GOMP_SPINCOUNT=1000 # a thread that waits must not burn a core that others need
       for name in $chain; do
         [ "$name" != after_operations ] || { after_operations; continue; }

@@ -6,11 +6,12 @@ mkdir -p machine/bin machine/lib machine/tests machine/experiments
 cp -r "$SOURCE/tests/gpu" "$SOURCE/tests/peers" machine/tests/
 cp -r "$SOURCE/experiments/presets" machine/experiments/
 echo 0123456789abcdef > machine/commit
-export TROUBLE='' CARD='card A' PIDS=$PWD/pids FLIP_PROOF_SMALL=1
+export TROUBLE='' CARD='card A' PIDS=$PWD/pids CACHES=$PWD/caches FLIP_PROOF_SMALL=1
 unset FLIP_PLUGINS
 
 cat > machine/tests/test_ops << 'X'
 #!/bin/bash
+mkdir -p "$XDG_CACHE_HOME" && echo "$1 ${XDG_CACHE_HOME##*/}" >> "$CACHES"
 case $1:$TROUBLE in
 cuda_fp32:fails) echo "[  FAILED  ] a_planted_error"; exit 1 ;;
 *:no_gpu) echo "skipped: this machine has no NVIDIA driver"; exit 77 ;;
@@ -20,12 +21,17 @@ echo "every operation agrees"
 X
 cat > machine/tests/test_narrow << 'X'
 #!/bin/bash
+mkdir -p "$XDG_CACHE_HOME" && echo "narrow ${XDG_CACHE_HOME##*/}" >> "$CACHES"
 case $TROUBLE in hangs) sleep 600 & echo $! >> "$PIDS"; wait ;; esac
 X
 cp machine/tests/test_ops machine/tests/test_step
 # Trains as many steps as asked; its weights are the same each time, or with TROUBLE only by the algorithms named.
 cat > machine/bin/flip << 'X'
 #!/bin/bash
+case $* in
+'bench step'*) echo "bench ${XDG_CACHE_HOME##*/}" >> "$CACHES" ;;
+train*device=cuda*) echo "${!#} ${XDG_CACHE_HOME##*/}" | sed 's,.*/,,' >> "$CACHES" ;;
+esac
 case $* in
 'data scenes'* | 'tokenizer train'*) exit 0 ;;
 'bench step'*) echo "{\"mask_ratio\":0.75,\"device_name\":\"$CARD\",\"samples_per_second\":300,\"time_ratio\":0.33,\"mfu\":0.5,\"search\":\"${FLIP_PRODUCT_SEARCH_MS:-usual}\"}" ;;
@@ -76,6 +82,13 @@ line failing '^- ok: cpu_and_gpu_learn_the_same'
 line failing '^### vit_l16_batch_8$'
 line failing '^\| vit_l16 \| 75 % \| 300 \| – \| – \| – \| 50.0 % \| 0.33 \| card A \| 01234567 \|'
 
+# Chains that run together do not share their choices, whose lock they would wait for; the benchmarks have others again.
+LC_ALL=C sort -u caches | grep -E '^(bench|cuda|first|second|gpu|plain|narrow )' > chosen
+printf '%s\n' 'bench cache' 'cuda cache_step_cuda' 'cuda_bf16 cache_ops_cuda_bf16' 'cuda_fp32 cache_ops_cuda_fp32' \
+  'first cache_the_same_bits_twice' 'gpu cache_embeddings_of_queued_batches' 'narrow cache_narrow_cuda' \
+  'plain-bf16 cache_settings_learn_the_same' 'plain-gpu cache_settings_learn_the_same' 'second cache_the_same_bits_twice' |
+  diff - chosen || fail "other folders of choices"
+
 # One hangs, the training on the CPU too: it is killed at the proofs' share of the time, and benchmarks begin after it.
 : > "$PIDS"
 TROUBLE=hangs check 1 44 hanging first
@@ -104,8 +117,10 @@ none_is_left
 mkdir exclusive_bin
 printf '#!/bin/sh\necho Exclusive_Process\n' > exclusive_bin/nvidia-smi
 chmod +x exclusive_bin/nvidia-smi
+: > caches
 PATH=$PWD/exclusive_bin:$PATH check 1 60 exclusive first
 line exclusive 'one process at a time'
+! grep -v ' cache$' caches || fail "one chain has several folders of choices"
 raw exclusive 1/ended.txt | sed -n 's/: .*//; /^\(ops\|narrow\|step\|the_same\|eight\|settings\|too\)/p' > order
 printf '%s\n' ops_cuda_bf16 narrow_cuda ops_cuda_fp32 step_cuda the_same_bits_twice eight_bits_learn settings_learn_the_same \
   too_large_a_run_is_refused | diff - order || fail "not one after another"
@@ -139,6 +154,23 @@ raw failing 1/vit_l16_batch_8.txt | cmp - before || fail "an earlier call's resu
 raw failing 3/vit_l16_mask_75.txt | grep -q 300 || fail "the third call's result is not kept"
 [ "$(grep -c '^| vit_l16 | 75 %' failing/summary.md)" = 1 ] || fail "the summary has not one row of the step"
 check 2 30 failing again no_such_stage
+
+# The sanitizers' repetitions need not choose: in a later call too, or after tests that ran one after another.
+mkdir sanitizer_bin
+cat > sanitizer_bin/compute-sanitizer << 'X'
+#!/bin/bash
+until [ -x "$1" ]; do shift; done
+exec "$@"
+X
+chmod +x sanitizer_bin/compute-sanitizer
+sanitize() { PATH=$PWD/sanitizer_bin:$PATH check "$@" again ops_cuda_fp32 memcheck_ops_fp32 racecheck_ops_bf16 racecheck_narrow; }
+: > caches
+sanitize 0 30 failing
+printf '%s\n' 'cuda_fp32 cache_ops_cuda_fp32' 'cuda_fp32 cache_ops_cuda_fp32' 'cuda_bf16 cache_ops_cuda_bf16' 'narrow cache_narrow_cuda' |
+  diff - caches || fail "the sanitizers' tests choose again"
+: > caches
+sanitize 0 30 exclusive
+[ "$(grep -c ' cache$' caches)" = 4 ] || { cat caches; fail "the sanitizers' tests choose again after one chain"; }
 
 # PyTorch's rows of another card are not compared.
 peer() { # CARD
