@@ -33,7 +33,8 @@ finish() { # on exit: nothing that was started goes on, and what has ended is re
   rm -rf "$work"
 }
 
-passed() { [ -e "$work/ended/$1" ] && [ "$(cut -d' ' -f1 "$work/ended/$1")" = 0 ]; }
+status_of() { [ ! -e "$work/ended/$1" ] || cut -d' ' -f1 "$work/ended/$1"; }
+passed() { [ "$(status_of "$1")" = 0 ]; }
 choices() { cat "$XDG_CACHE_HOME"/flip/choices-*.txt 2>/dev/null | LC_ALL=C sort; }
 
 # At most the stage's limit, and not beyond the call's own end; killed with all it started: a program that waits for a
@@ -109,6 +110,30 @@ stage() { # NAME…, one after another
   for name; do
     run_stage "$name"
     tell "$name"
+  done
+}
+
+use_named_algorithms() { # WHY…
+  say "" "$*: what follows uses those that the libraries name (FLIP_PRODUCT_SEARCH_MS=0), and the names of benchmarks say so."
+  export FLIP_PRODUCT_SEARCH_MS=0 XDG_CACHE_HOME=$raw/cache_named
+  tag=_named_algorithms
+}
+
+# Benchmarks of steps. The first that gives nothing is repeated with named algorithms, in case that one which the search
+# for products has found breaks it; if these do not help either, what follows searches again.
+step_or_named_algorithms() { # NAME…
+  local name searched=${FLIP_PRODUCT_SEARCH_MS-unset} chosen=$XDG_CACHE_HOME is_repeated=$tag
+  for name; do
+    stage "$name"
+    [ -z "$is_repeated" ] || continue
+    if [ ! -e "$out/$name.txt" ] || [ -s "$out/$name.txt" ] || [ "$(seconds_left)" -lt 5 ]; then continue; fi
+    is_repeated=1
+    use_named_algorithms "$name has given nothing, perhaps because of algorithms that the search for products has found"
+    stage "$name"
+    [ ! -s "$out/$name$tag.txt" ] || continue
+    say "" "Nor has it with named algorithms: what follows searches."
+    tag='' XDG_CACHE_HOME=$chosen FLIP_PRODUCT_SEARCH_MS=$searched
+    [ "$searched" != unset ] || unset FLIP_PRODUCT_SEARCH_MS
   done
 }
 

@@ -34,7 +34,10 @@ train*device=cuda*) echo "${!#} ${XDG_CACHE_HOME##*/}" | sed 's,.*/,,' >> "$CACH
 esac
 case $* in
 'data scenes'* | 'tokenizer train'*) exit 0 ;;
-'bench step'*) echo "{\"mask_ratio\":0.75,\"device_name\":\"$CARD\",\"samples_per_second\":300,\"time_ratio\":0.33,\"mfu\":0.5,\"search\":\"${FLIP_PRODUCT_SEARCH_MS:-usual}\"}" ;;
+'bench step'*)
+  case $TROUBLE:${FLIP_PRODUCT_SEARCH_MS:-} in no_steps:* | no_steps_by_search:) echo "flip: error: no step" >&2; exit 1 ;; esac
+  case $TROUBLE:$*:${FLIP_PRODUCT_SEARCH_MS:-} in no_masks_by_search:*' --mask 0.75:') ;; no_masks_by_search:*:) exit 1 ;; esac
+  echo "{\"mask_ratio\":0.75,\"device_name\":\"$CARD\",\"samples_per_second\":300,\"time_ratio\":0.33,\"mfu\":0.5,\"search\":\"${FLIP_PRODUCT_SEARCH_MS:-usual}\"}" ;;
 'bench '*) echo '{}' ;;
 train*)
   case $TROUBLE:$* in hangs:*/cpu | cpu_hangs:*device=cpu*) echo $$ >> "$PIDS"; exec sleep 600 ;; esac
@@ -44,6 +47,10 @@ train*)
   done
   mkdir -p "$out/checkpoints"
   for ((i = 0; i < samples / batch; i++)); do echo '{"event":"step","loss":1.5}'; done > "$out/events.jsonl"
+  case $TROUBLE:$out:${FLIP_PRODUCT_SEARCH_MS:-} in
+  killed_bits:*/second:) exit 137 ;;
+  no_run_by_search:*/second:) echo "flip: error: no run" >&2; exit 1 ;;
+  esac
   bits=same
   [ "$TROUBLE" != other_bits ] || [ "${FLIP_PRODUCT_SEARCH_MS:-}" = 0 ] || bits=$RANDOM$RANDOM
   [ "$TROUBLE" != always_other_bits ] || bits=$RANDOM$RANDOM
@@ -79,6 +86,7 @@ printf '%s\n' ops_cuda_bf16 narrow_cuda ops_cuda_fp32 step_cuda the_same_bits_tw
 line failing '^- ok: the_same_bits_twice'
 line failing '^- ok: settings_learn_the_same'
 line failing '^- ok: cpu_and_gpu_learn_the_same'
+line failing '^### vit_l16_mask_75$'
 line failing '^### vit_l16_batch_8$'
 line failing '^\| vit_l16 \| 75 % \| 300 \| – \| – \| – \| 50.0 % \| 0.33 \| card A \| 01234567 \|'
 
@@ -136,6 +144,8 @@ line library '^### vit_l16_batch_8$'
 TROUBLE=other_bits check 1 60 bits first
 line bits '^- FAILED: the_same_bits_twice'
 line bits '^- ok: the_same_bits_with_named_algorithms'
+line bits '^Two runs differ only with algorithms .*: what follows uses those that the libraries name'
+line bits '^### vit_l16_mask_75_named_algorithms$'
 line bits '^### vit_l16_batch_8_named_algorithms$'
 line bits '^\| vit_l16 \| 75 % .* 01234567 \(named algorithms only\) \|$'
 raw bits 1/vit_l16_batch_8_named_algorithms.txt | grep -q '"search":"0"' || fail "the search went on"
@@ -143,6 +153,38 @@ TROUBLE=always_other_bits check 1 60 others first
 line others '^- FAILED: the_same_bits_with_named_algorithms'
 line others '^### vit_l16_batch_8$'
 raw others 1/vit_l16_batch_8.txt | grep -q '"search":"usual"' || fail "all that follows is without the search, for nothing"
+TROUBLE=no_run_by_search check 1 60 no_run first
+line no_run '^- FAILED: the_same_bits_twice, status 1 .*no run'
+line no_run '^Two runs fail only with algorithms'
+line no_run '^### vit_l16_batch_8_named_algorithms$'
+# One that was killed shows nothing of the algorithms.
+TROUBLE=killed_bits check 1 60 killed first
+line killed '^- FAILED: the_same_bits_twice, status 137'
+line killed '^- ok: the_same_bits_with_named_algorithms'
+line killed '^Two runs did not end in their time, and did with named algorithms'
+line killed '^### vit_l16_batch_8$'
+
+# Steps that give nothing, one mask or all in turns: repeated with the named algorithms, and so on if these are the remedy.
+TROUBLE=no_steps_by_search check 0 60 no_steps bench
+line no_steps '^### vit_l16_mask_75$'
+line no_steps '^vit_l16_mask_75 has given nothing'
+line no_steps '^### vit_l16_mask_75_named_algorithms$'
+line no_steps '^### vit_l16_batch_8_named_algorithms$'
+line no_steps '^### vit_b16_batch_8_named_algorithms$'
+line no_steps '^\| vit_l16 \| 75 % .* 01234567 \(named algorithms only\) \|$'
+raw no_steps 1/vit_l16_batch_8_named_algorithms.txt | grep -q '"search":"0"' || fail "the search went on"
+TROUBLE=no_masks_by_search check 0 60 no_masks bench
+line no_masks '^vit_l16_batch_8 has given nothing'
+grep -E '^### vit' no_masks/report.md | grep -v kernels | sed -n 1,4p > order
+printf '### %s\n' vit_l16_mask_75 vit_l16_batch_8 vit_l16_batch_8_named_algorithms vit_l16_fp8_delayed_named_algorithms |
+  diff - order || fail "other benchmarks"
+: > caches
+TROUBLE=no_steps check 0 60 nothing bench
+line nothing '^Nor has it with named algorithms'
+grep -E '^### vit' nothing/report.md | grep -v kernels | sed -n 1,4p > order
+printf '### %s\n' vit_l16_mask_75 vit_l16_mask_75_named_algorithms vit_l16_batch_8 vit_l16_fp8_delayed | diff - order ||
+  fail "other benchmarks"
+[ "$(sed -n 1,3p caches | tr '\n' ,)" = 'bench cache,bench cache_named,bench cache,' ] || { cat caches; fail "other choices"; }
 
 # Later calls into the folder: a stage without time, or one that fails, takes nothing away.
 raw failing 1/vit_l16_batch_8.txt > before
