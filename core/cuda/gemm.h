@@ -111,7 +111,7 @@ err gemm_search(ops *o, gemm_plan *plan, const gemm_product *p,
                 double *seconds) ERR_MUST_CHECK;
 
 /* gemm_variants.c: algorithms with one setting other than the base's, those that may be fastest
- * first; only what the library accepts for the plan. */
+ * first; only what the library accepts for the plan, and none below GEMM_ALIGNMENT. */
 typedef enum {
   GEMM_VARY_TILE,
   GEMM_VARY_SPLIT, /* of k: reproducible sums only */

@@ -1,6 +1,7 @@
 /* Algorithms that the heuristics did not name: one of theirs with another tile, cluster, option or
- * split of k. The library checks each; which tiles and splits are worth a trial is estimated from
- * how evenly they fill the multiprocessors. */
+ * split of k. The library checks each, by the layouts: it does not see the addresses, so there are
+ * none for those with less than the full alignment, which only the heuristics are told. Which tiles
+ * and splits are worth a trial is estimated from how evenly they fill the multiprocessors. */
 #include <stdlib.h>
 
 #include "cuda/gemm.h"
@@ -216,5 +217,5 @@ void gemm_list_variants(const gemm_variants *v, gemm_variation which,
       [GEMM_VARY_CLUSTER] = vary_cluster,
       [GEMM_VARY_OPTION] = vary_option};
   out->count = 0;
-  lists[which](v, base, out);
+  if (v->plan->key.alignment >= GEMM_ALIGNMENT) lists[which](v, base, out);
 }

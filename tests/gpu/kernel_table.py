@@ -16,8 +16,10 @@ with open(sys.argv[1], errors='replace') as trace:
             records.append((start, start + duration, stream, graph, field[4]))
 records.sort()
 replayed = [r for r in records if r[3]]
-if replayed:  # of the model that was replayed last, without the steps that are timed in parts
-    replayed = [r for r in replayed if r[3] == replayed[-1][3]]
+# Of the model that was replayed last, without the steps that are timed in parts. Its two sets of inputs take turns, and
+# each has a graph of its own, which is the whole step (core/train/step.c).
+last = list(dict.fromkeys(r[3] for r in reversed(replayed)))[:2]
+replayed = [r for r in replayed if r[3] in last]
 updates = [i for i, r in enumerate(replayed) if re.search(r'(^|_Z\d+|\b)update(_narrow)?(\b|P|\d|\()', r[4])]
 ends = [i + 1 for n, i in enumerate(updates) if n + 1 == len(updates) or updates[n + 1] - i > 20]
 steps = list(zip(ends, ends[1:]))[-int(sys.argv[2] if len(sys.argv) > 2 else 5):]

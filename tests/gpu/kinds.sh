@@ -32,6 +32,13 @@ needs_torch() {
 }
 needs_nccl() { [ -e "$plugins/libflip_nccl.so" ] || why="NCCL is not in this build"; }
 needs_sanitizer() { [ -n "$sanitizer" ] || why="compute-sanitizer is not on the machine"; }
+# Tests that compute-sanitizer repeats, and the repetitions: with the choices of the test's chain (together), if it had
+# one, since choosing takes longest there.
+with_choices_of() { # STAGE COMMAND…
+  local cache=$raw/cache_$1
+  [ -d "$cache" ] || cache=$XDG_CACHE_HOME
+  words=(env "XDG_CACHE_HOME=$cache" "${@:2}")
+}
 needs_tracer() { why=$(tests/gpu/kernels.sh --check "$here/$built/lib"); }
 
 # describe NAME sets: kind (proof, figure, or preparation, which is reported only when it fails), limit (seconds),
@@ -49,8 +56,9 @@ describe() {
   # proofs
   make_data) limit=60 words=(tests/gpu/proofs.sh "$name") ;;
   train_on_the_cpu) limit=240 words=(tests/gpu/proofs.sh "$name") ;;
-  ops_cuda_bf16 | ops_cuda_fp32) words=("$tests/test_ops" "${name#ops_}") ;;
-  narrow_cuda | step_cuda) words=("$tests/test_${name%_cuda}" cuda) ;;
+  ops_cuda_bf16 | ops_cuda_fp32) with_choices_of "$name" "$tests/test_ops" "${name#ops_}" ;;
+  narrow_cuda) with_choices_of "$name" "$tests/test_narrow" cuda ;;
+  step_cuda) words=("$tests/test_step" cuda) ;;
   the_same_bits_twice | embeddings_of_queued_batches | evaluation_and_finetuning) limit=90 words=(tests/gpu/proofs.sh "$name") ;;
   too_large_a_run_is_refused | eight_bits_learn) limit=60 words=(tests/gpu/proofs.sh "$name") ;;
   settings_learn_the_same | cpu_and_gpu_learn_the_same) limit=150 words=(tests/gpu/proofs.sh "$name") ;;
@@ -61,9 +69,10 @@ describe() {
   calls_of_nccl) limit=40 words=(env FLIP_COMM=nccl "$tests/gpu_calls") && needs_nccl ;;
   one_rank_through_nccl) limit=60 words=(tests/gpu/proofs.sh "$name") && needs_nccl ;;
   memcheck_ops_bf16 | memcheck_ops_fp32)
-    words=(compute-sanitizer --tool memcheck --error-exitcode 9 "$tests/test_ops" "cuda_${name##*_}") && needs_sanitizer ;;
-  racecheck_ops_bf16) words=(tests/gpu/proofs.sh racecheck test_ops cuda_bf16) && needs_sanitizer ;;
-  racecheck_narrow) words=(tests/gpu/proofs.sh racecheck test_narrow cuda) && needs_sanitizer ;;
+    with_choices_of "ops_cuda_${name##*_}" compute-sanitizer --tool memcheck --error-exitcode 9 "$tests/test_ops" "cuda_${name##*_}" &&
+      needs_sanitizer ;;
+  racecheck_ops_bf16) with_choices_of ops_cuda_bf16 tests/gpu/proofs.sh racecheck test_ops cuda_bf16 && needs_sanitizer ;;
+  racecheck_narrow) with_choices_of narrow_cuda tests/gpu/proofs.sh racecheck test_narrow cuda && needs_sanitizer ;;
   # the training step
   vit_l16_batch_"$batch") step 150 "$model" ;;
   vit_b16_batch_"$batch") step 100 "$model" ;;

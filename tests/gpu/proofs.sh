@@ -55,8 +55,10 @@ cpu_and_gpu_learn_the_same() {
   alike "$work/cpu" "$work/gpu" "$cpu_steps" 0.02
 }
 the_same_bits_twice() {
+  local differ
   rm -rf "$work/first" "$work/first.ended" "$work/second" # of an attempt that was cut
-  in_bf16 && train cuda bf16 "$work/second" && cmp "$(newest "$work/first")" "$(newest "$work/second")"
+  in_bf16 && train cuda bf16 "$work/second" || return
+  differ=$(cmp "$(newest "$work/first")" "$(newest "$work/second")" 2>&1) || { echo "two runs differ: $differ"; return 1; }
 }
 # One rank whose gradients go through NCCL.
 one_rank_through_nccl() {

@@ -33,7 +33,8 @@ finish() { # on exit: nothing that was started goes on, and what has ended is re
   rm -rf "$work"
 }
 
-passed() { [ -e "$work/ended/$1" ] && [ "$(cut -d' ' -f1 "$work/ended/$1")" = 0 ]; }
+status_of() { [ ! -e "$work/ended/$1" ] || cut -d' ' -f1 "$work/ended/$1"; }
+passed() { [ "$(status_of "$1")" = 0 ]; }
 choices() { cat "$XDG_CACHE_HOME"/flip/choices-*.txt 2>/dev/null | LC_ALL=C sort; }
 
 # At most the stage's limit, and not beyond the call's own end; killed with all it started: a program that waits for a
@@ -112,6 +113,30 @@ stage() { # NAME…, one after another
   done
 }
 
+use_named_algorithms() { # WHY…
+  say "" "$*: what follows uses those that the libraries name (FLIP_PRODUCT_SEARCH_MS=0), and the names of benchmarks say so."
+  export FLIP_PRODUCT_SEARCH_MS=0 XDG_CACHE_HOME=$raw/cache_named
+  tag=_named_algorithms
+}
+
+# Benchmarks of steps. The first that gives nothing is repeated with named algorithms, in case that one which the search
+# for products has found breaks it; if these do not help either, what follows searches again.
+step_or_named_algorithms() { # NAME…
+  local name searched=${FLIP_PRODUCT_SEARCH_MS-unset} chosen=$XDG_CACHE_HOME is_repeated=$tag
+  for name; do
+    stage "$name"
+    [ -z "$is_repeated" ] || continue
+    if [ ! -e "$out/$name.txt" ] || [ -s "$out/$name.txt" ] || [ "$(seconds_left)" -lt 5 ]; then continue; fi
+    is_repeated=1
+    use_named_algorithms "$name has given nothing, perhaps because of algorithms that the search for products has found"
+    stage "$name"
+    [ ! -s "$out/$name$tag.txt" ] || continue
+    say "" "Nor has it with named algorithms: what follows searches."
+    tag='' XDG_CACHE_HOME=$chosen FLIP_PRODUCT_SEARCH_MS=$searched
+    [ "$searched" != unset ] || unset FLIP_PRODUCT_SEARCH_MS
+  done
+}
+
 # Of a call that is expected to run out of time, which does not fail it: stages with less than half of their limit, and
 # less than 40 s, left are not begun.
 stage_if_time() { # NAME…
@@ -130,8 +155,12 @@ stage_if_time() { # NAME…
 # together CHAIN…: chains of stages (strings of names) beside each other, reported in the order of the arguments as far
 # as they have ended; the raw output of all is kept meanwhile. What fails or hangs in a chain delays that chain alone.
 # The name after_operations waits for data, and for the tests of operations, for 45 s at most or a quarter of the time.
+#
+# Each chain has choices of its own (core/cuda/choice.c), in cache_NAME after its first stage: one lock is for all choices
+# of a file, so that chains would wait for each other's, and all of them for one that hangs while it chooses. Bits are
+# compared within a chain only.
 together() {
-  local chain name i=0 pids=() kept=$SECONDS
+  local chain first name i=0 pids=() kept=$SECONDS
   if nvidia-smi --query-gpu=compute_mode --format=csv,noheader 2>/dev/null | grep -qi exclusive; then
     say "The GPU takes one process at a time: the proofs run one after another." ""
     set -- "$*"
@@ -139,7 +168,9 @@ together() {
   for chain; do
     # shellcheck disable=SC2206
     pending+=($chain)
+    first=${chain#after_operations }
     (
+      [ $# = 1 ] || export XDG_CACHE_HOME=$raw/cache_${first%% *}
       export GOMP_SPINCOUNT=1000 # a thread that waits must not burn a core that others need
       for name in $chain; do
         [ "$name" != after_operations ] || { after_operations; continue; }
