@@ -176,6 +176,9 @@ static err run_zeroshot(eval_set *set, clip_model *model, const eval_how *how, f
   z->metric = set->metric;
   if (!error && set->metric == EVAL_ROC_AUC)
     error = score_two_classes(how->ranks, images, labels, used, classes, width, z, outcomes);
+  if (!error && isnan(eval_zeroshot_value(z, z->metric))) /* no fault of finite scores */
+    FAIL(ERR_INPUT, "%s: metric %s: the images that can be read are not of %s", set->name,
+         eval_metric_name(z->metric), set->is_multilabel ? "any of the classes" : "both classes");
 cleanup:
   free(classes);
   free(labels);
