@@ -117,13 +117,11 @@ static bool is_blank(const char *text) {
   return utf8_count_words(text) == 0;
 }
 
-/* The lines of a caption that are not blank, at most `most`. */
+/* The lines of a caption that are not blank, at most `most`; they end in LF, CR LF or CR. */
 static err add_lines(const eval_set *set, row_place *p, char *caption, int64_t most) {
   err error = NULL;
-  for (char *rest = caption, *line; (line = strsep(&rest, "\n")) && !error;) {
-    line[strcspn(line, "\r")] = '\0';
+  for (char *rest = caption, *line; (line = strsep(&rest, "\r\n")) && !error;)
     if (!is_blank(line) && most-- > 0) error = add_text(set, p, line);
-  }
   return error;
 }
 
