@@ -84,6 +84,8 @@ sed 's/^classes.*//' voc.yaml > wrong.yaml
 expect_status 2 "$FLIP" eval -m run -f wrong.yaml; expect_line err.txt "multilabel: list the classes"
 sed 's/^multilabel.*/metric: map_11point/;s/^label_files.*//' voc.yaml > wrong.yaml
 expect_status 2 "$FLIP" eval -m run -f wrong.yaml; expect_line err.txt "needs a set with multilabel: true"
+{ cat voc.yaml; echo 'min_images: 5'; } > wrong.yaml
+expect_status 2 "$FLIP" eval -m run -f wrong.yaml; expect_line err.txt "multilabel: min_images leaves out no class"
 { cat held.yaml; echo 'metric: top_1'; } > wrong.yaml
 expect_status 2 "$FLIP" eval -m run -f wrong.yaml; expect_line err.txt "did you mean 'top1'"
 { cat held.yaml; echo 'metric: roc_auc'; } > wrong.yaml
