@@ -138,7 +138,13 @@ err classes_take_given(eval_set *set, const settings_list *labels, const setting
   return error;
 }
 
-/* The given classes, or every label with enough images, in alphabetical order; tallies get their
+/* With 1, the default, all given classes are used, also one that no image has. */
+static bool has_enough(const class_request *r, const tally *own) {
+  bool is_given = r->classes->count > 0;
+  return (own ? own->count : 0) >= (is_given && r->min_images == 1 ? 0 : r->min_images);
+}
+
+/* The given classes, or every label in alphabetical order, with enough images; tallies get their
  * class. */
 static err make_classes(eval_set *set, const class_request *r, tally *all, size_t distinct) {
   size_t given = r->classes->count, most = given ? given : distinct;
@@ -147,7 +153,7 @@ static err make_classes(eval_set *set, const class_request *r, tally *all, size_
   if (!set->classes || !set->class_labels) return mem_error(most * sizeof(char *), "classes");
   for (size_t i = 0; i < most; i++) {
     tally *own = given ? find(all, distinct, r->classes->items[i]) : &all[i];
-    if (!given && own->count < r->min_images) continue;
+    if (!has_enough(r, own)) continue;
     if (own) own->class = set->class_count;
     err error = add_class(set, given ? r->classes->items[i] : own->label,
                           r->names->count ? r->names->items[i] : NULL);
@@ -176,8 +182,8 @@ static void warn_of_empty_classes(eval_set *set, const class_request *r, tally *
     if (!find(all, distinct, r->classes->items[i]))
       append_name(&list, count++, r->classes->items[i], 0);
   if (count)
-    eval_set_warn(set, "%s: %zu of %ld classes %s no image: %s", set->name, count,
-                  (long)set->class_count, text_plural((int64_t)count, "has", "have"),
+    eval_set_warn(set, "%s: %zu of %zu classes %s no image: %s", set->name, count,
+                  r->classes->count, text_plural((int64_t)count, "has", "have"),
                   end_list(&list, count));
   strbuf_free(&list);
 }

@@ -18,7 +18,7 @@ err classes_check(const settings_list *labels, const char *file,
 
 typedef struct {
   const char *label;                    /* which label of a sample gives its class */
-  int64_t min_images;                   /* of a class, when no classes are given */
+  int64_t min_images;                   /* of a class; 1: a given one may have none */
   const settings_list *classes, *names; /* the given ones; count 0: every label is a class */
 } class_request;
 

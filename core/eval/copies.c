@@ -90,6 +90,25 @@ err copies_join(eval_set *set, char *const *names, bool repeats_texts, int64_t m
   return error;
 }
 
+void copies_hash(const uint8_t *pixels, int64_t count, int64_t size, char (*digests)[HASH_SIZE]) {
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < count; i++) hash_bytes(pixels + i * size, (size_t)size, digests[i]);
+}
+
+err copies_share_embeddings(const char (*digests)[HASH_SIZE], int64_t count, int64_t width,
+                            float *images) {
+  named *all = mem_zeroed((size_t)count, sizeof *all);
+  if (!all) return mem_error((size_t)count * sizeof *all, "image embeddings");
+  for (int64_t i = 0; i < count; i++) all[i] = (named){digests[i], i};
+  qsort(all, (size_t)count, sizeof *all, by_name);
+  for (int64_t i = 1; i < count; i++)
+    if (strcmp(all[i].name, all[i - 1].name) == 0)
+      memcpy(images + all[i].row * width, images + all[i - 1].row * width,
+             (size_t)width * sizeof *images);
+  free(all);
+  return NULL;
+}
+
 typedef struct {
   char digest[HASH_SIZE]; /* of an embedding's bits */
 } hashed;

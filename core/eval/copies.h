@@ -10,6 +10,13 @@
  * image has all of its texts, so those of the first row are enough. */
 err copies_join(eval_set *set, char *const *names, bool repeats_texts, int64_t most) ERR_MUST_CHECK;
 
+/* The digests of `count` images of `size` bytes each. */
+void copies_hash(const uint8_t *pixels, int64_t count, int64_t size, char (*digests)[HASH_SIZE]);
+/* Images [count, width] of the same pixels get the embedding of the first of them, to the bit, as
+ * texts of the same tokens do (texts.h). */
+err copies_share_embeddings(const char (*digests)[HASH_SIZE], int64_t count, int64_t width,
+                            float *images) ERR_MUST_CHECK;
+
 /* Warns, once per set, of images with exactly the embedding of another one: where retrieval means
  * the one, the other is counted as a wrong match. images [count, width]. */
 err copies_warn(eval_set *set, const float *images, int64_t count, int64_t width) ERR_MUST_CHECK;

@@ -177,6 +177,9 @@ static void check_metric(const yml_node *root, const set_description *d, yml_pro
                 "multilabel: list the classes with 'classes' or 'class_file'");
   if (d->is_multilabel && d->has_probe)
     yml_problem(problems, root, NULL, 0, "multilabel: the probe requires one label per image");
+  if (d->is_multilabel && d->min_images > 1)
+    yml_problem(problems, yml_get(root, "min_images"), NULL, 0,
+                "multilabel: min_images leaves out no class: list those that count");
   if (!d->is_multilabel && (d->label_files || d->ignore_label))
     yml_problem(problems, root, NULL, 0, "%s requires multilabel: true",
                 d->label_files ? "label_files" : "ignore_label");

@@ -49,9 +49,9 @@ static err find_pixels(eval_set *set, int64_t first, int64_t count, const eval_h
 }
 
 /* The part of this rank; epoch below 0: prepared as in evaluation, else augmented as in that epoch.
- */
+ * digests [rows] of the pixels, or NULL. */
 static err embed_own(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
-                     float *embeddings) {
+                     float *embeddings, char (*digests)[HASH_SIZE]) {
   int64_t width = clip_image_features(model);
   int64_t size = set->preparation.size * set->preparation.size * 3;
   const comm_slice own = own_images(set, model, how);
@@ -67,6 +67,7 @@ static err embed_own(eval_set *set, clip_model *model, const eval_how *how, int6
     count = BATCH - at % BATCH;
     if (count > end - at) count = end - at;
     TRY(find_pixels(set, at, count, how, epoch, &images, &pixels));
+    if (digests) copies_hash(pixels, count, size, digests + at);
     TRY(views_queue(&views, model, at, count, pixels, embeddings + at * width));
   }
   if (epoch < 0 && set->pixels) {
@@ -79,18 +80,28 @@ cleanup:
 }
 
 /* Embeddings [rows, width] of all images, as embed_own makes them; NULL is an error of this rank.
- * ERR_NUMERIC, on all of them, where those of images that were decoded are not finite. */
+ * ERR_NUMERIC, on all of them, where those of images that were decoded are not finite. In retrieval
+ * copies of an image have one embedding; with a mask each shows other patches. */
 static err embed_images(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
                         float *embeddings) {
-  int64_t batch = image_batch(model), width = clip_image_features(model);
+  int64_t batch = image_batch(model), width = clip_image_features(model), rows = set->rows;
   size_t row_bytes = (size_t)width * sizeof *embeddings;
-  err error = embeddings ? NULL : mem_error((size_t)set->rows * row_bytes, "image embeddings");
-  if (!error) error = embed_own(set, model, how, epoch, embeddings);
-  error = share_gather(how->ranks, error, set->rows, batch, row_bytes, embeddings);
-  if (!error)
-    error = share_gather(how->ranks, NULL, set->rows, batch, sizeof *set->is_bad, set->is_bad);
-  if (error) return error;
-  return finite_check(set->name, "images", embeddings, set->rows, width, set->is_bad);
+  const bool shares = epoch < 0 && set->has_retrieval && how->mask_ratio == 0;
+  char(*digests)[HASH_SIZE] = shares ? mem_zeroed((size_t)rows, sizeof *digests) : NULL;
+  err error = embeddings && (digests || !shares)
+                  ? NULL
+                  : mem_error((size_t)rows * row_bytes, "image embeddings");
+  if (!error) error = embed_own(set, model, how, epoch, embeddings, digests);
+  TRY(share_gather(how->ranks, error, rows, batch, row_bytes, embeddings));
+  TRY(share_gather(how->ranks, NULL, rows, batch, sizeof *set->is_bad, set->is_bad));
+  if (shares) TRY(share_gather(how->ranks, NULL, rows, batch, sizeof *digests, digests));
+  TRY(finite_check(set->name, "images", embeddings, rows, width, set->is_bad));
+  if (shares)
+    error = share_agree(how->ranks, copies_share_embeddings((const char(*)[HASH_SIZE])digests, rows,
+                                                            width, embeddings));
+cleanup:
+  free(digests);
+  return error;
 }
 
 /* Moves the rows that take part to the front and returns their number: those with a class, or those
@@ -176,6 +187,9 @@ static err run_zeroshot(eval_set *set, clip_model *model, const eval_how *how, f
   z->metric = set->metric;
   if (!error && set->metric == EVAL_ROC_AUC)
     error = score_two_classes(how->ranks, images, labels, used, classes, width, z, outcomes);
+  if (!error && isnan(eval_zeroshot_value(z, z->metric))) /* no fault of finite scores */
+    FAIL(ERR_INPUT, "%s: metric %s: the images that can be read are not of %s", set->name,
+         eval_metric_name(z->metric), set->is_multilabel ? "any of the classes" : "both classes");
 cleanup:
   free(classes);
   free(labels);

@@ -149,6 +149,21 @@ static double mean_precision(const void *data, const int32_t *weights) {
   return sum / (double)present;
 }
 
+/* The share of positives among the labels that count, of the classes that the mean has. */
+static double positive_share(const int8_t *truths, int64_t images, int64_t classes) {
+  int64_t positives = 0, counted = 0;
+  for (int64_t c = 0; c < classes; c++) {
+    int64_t own = 0, all = 0;
+    for (int64_t i = 0; i < images; i++) {
+      own += truths[i * classes + c] > 0;
+      all += truths[i * classes + c] != 0;
+    }
+    positives += own;
+    counted += own ? all : 0;
+  }
+  return (double)positives / (double)counted;
+}
+
 /* order [class_count, image_count]: each class's images, best first; every rank sorts some. */
 static err rank_classes(comm *ranks, const float *images, int64_t image_count, const float *classes,
                         int64_t class_count, int64_t width, scored *order) {
@@ -170,15 +185,11 @@ static err rank_classes(comm *ranks, const float *images, int64_t image_count, c
 err eval_score_multilabel(comm *ranks, const float *images, const int8_t *truths,
                           int64_t image_count, const float *classes, int64_t class_count,
                           int64_t width, eval_zeroshot *z, eval_outcomes *outcomes) {
-  int64_t positives = 0, counted = 0;
   bool is_number = true;
   scored *order = mem_zeroed((size_t)(image_count * class_count), sizeof *order);
   err error = rank_classes(ranks, images, image_count, classes, class_count, width, order);
-  for (int64_t i = 0; i < image_count * class_count && !error; i++) {
+  for (int64_t i = 0; i < image_count * class_count && !error; i++)
     is_number = is_number && !isnan(order[i].score);
-    positives += truths[i] > 0;
-    counted += truths[i] != 0;
-  }
   if (error) {
     free(order);
     return error;
@@ -189,7 +200,7 @@ err eval_score_multilabel(comm *ranks, const float *images, const int8_t *truths
                        .metric = EVAL_MAP_11POINT,
                        .bounds = {NAN, NAN}};
   z->map_11point = is_number ? mean_precision(&r, NULL) : (double)NAN;
-  z->chance = (double)positives / (double)counted;
+  z->chance = positive_share(truths, image_count, class_count);
   if (is_number)
     error = interval_of(ranks, image_count, mean_precision, &r, z->map_11point, false, z->bounds,
                         outcomes ? &outcomes->resampled : NULL);

@@ -188,22 +188,30 @@ err multilabel_take(eval_set *set, const set_description *d, int64_t row,
   return NULL;
 }
 
-static void warn_of_classes(eval_set *set) {
+/* Classes that no image has: the mean is of the others. */
+static err check_classes(eval_set *set) {
   int64_t without = 0;
   const char *one = NULL;
   for (int64_t c = 0; c < set->class_count; c++) {
     bool has_image = false;
     for (int64_t row = 0; row < set->rows && !has_image; row++)
-      has_image = set->labels[row] >= 0 && set->truths[row * set->class_count + c] > 0;
+      has_image =
+          !set->is_bad[row] && set->labels[row] >= 0 && set->truths[row * set->class_count + c] > 0;
     if (has_image) continue;
     without++;
     one = set->class_labels[c];
   }
+  if (without == set->class_count && set->index->stranger)
+    return err_new(ERR_INPUT, "no image has any of the %ld classes: '%s' is a label, but no class",
+                   (long)set->class_count, set->index->stranger);
+  if (without == set->class_count)
+    return err_new(ERR_INPUT, "no image has any of the %ld classes", (long)set->class_count);
   if (without)
     eval_set_warn(set, "%s: %ld of %ld classes %s left out of the mean: '%s'%s", set->name,
                   (long)without, (long)set->class_count,
                   text_plural(without, "has no image and is", "have no image and are"), one,
                   without > 1 ? ", …" : "");
+  return NULL;
 }
 
 err multilabel_finish(eval_set *set, const set_description *d) {
@@ -233,8 +241,7 @@ err multilabel_finish(eval_set *set, const set_description *d) {
     eval_set_warn(set, "%s: %ld %s not a class, such as '%s'", set->name, (long)x->strangers,
                   text_plural(x->strangers, "label is", "labels are"),
                   x->stranger ? x->stranger : "?");
-  warn_of_classes(set);
-  return NULL;
+  return check_classes(set);
 }
 
 void multilabel_close(eval_set *set) {

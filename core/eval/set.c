@@ -117,13 +117,11 @@ static bool is_blank(const char *text) {
   return utf8_count_words(text) == 0;
 }
 
-/* The lines of a caption that are not blank, at most `most`. */
+/* The lines of a caption that are not blank, at most `most`; they end in LF, CR LF or CR. */
 static err add_lines(const eval_set *set, row_place *p, char *caption, int64_t most) {
   err error = NULL;
-  for (char *rest = caption, *line; (line = strsep(&rest, "\n")) && !error;) {
-    line[strcspn(line, "\r")] = '\0';
+  for (char *rest = caption, *line; (line = strsep(&rest, "\r\n")) && !error;)
     if (!is_blank(line) && most-- > 0) error = add_text(set, p, line);
-  }
   return error;
 }
 
@@ -283,6 +281,19 @@ static void warn_of_missing_texts(eval_set *set, const set_description *d) {
                   d->captions, text_plural(count, "is", "are"));
 }
 
+/* The area under a curve is of two classes that both have images. */
+static err check_curve(const eval_set *set) {
+  bool has_image[2] = {false, false};
+  if (set->class_count != 2)
+    return err_new(ERR_INPUT, "metric roc_auc: needs two classes, the set has %ld",
+                   (long)set->class_count);
+  for (int64_t row = 0; row < set->rows; row++)
+    if (!set->is_bad[row] && set->labels[row] >= 0) has_image[set->labels[row]] = true;
+  if (has_image[0] && has_image[1]) return NULL;
+  return err_new(ERR_INPUT, "metric roc_auc: needs images of both classes; none is of '%s'",
+                 set->class_labels[has_image[0]]);
+}
+
 /* Captions and labels of every row. */
 static err read_rows(eval_set *set, const set_description *d) {
   err error = NULL;
@@ -308,8 +319,7 @@ static err read_rows(eval_set *set, const set_description *d) {
     TRY(multilabel_finish(set, d));
   else if (set->has_labels)
     TRY(classes_choose(set, &request, labels));
-  if (set->has_zeroshot && d->metric == EVAL_ROC_AUC && set->class_count != 2)
-    FAIL(ERR_INPUT, "metric roc_auc: needs two classes, the set has %ld", (long)set->class_count);
+  if (set->has_zeroshot && d->metric == EVAL_ROC_AUC) TRY(check_curve(set));
   if (set->has_zeroshot) TRY(make_prompts(set, d));
 cleanup:
   if (r.texts) hash_finish(r.texts, set->texts_hash);

@@ -8,6 +8,40 @@
 #include "eval/finite.h"
 #include "eval/share.h"
 
+/* A text by its tokens ids [length], of which `count` are its own. */
+typedef struct {
+  const int32_t *ids;
+  int64_t length, row;
+  int32_t count;
+} token_row;
+
+static int by_tokens(const void *a, const void *b) {
+  const token_row *x = a, *y = b;
+  int order = memcmp(x->ids, y->ids, (size_t)x->length * sizeof *x->ids);
+  return order ? order : (x->count > y->count) - (x->count < y->count);
+}
+
+static int by_tokens_and_row(const void *a, const void *b) {
+  const token_row *x = a, *y = b;
+  int order = by_tokens(a, b);
+  return order ? order : (x->row > y->row) - (x->row < y->row);
+}
+
+err texts_share_embeddings(const int32_t *ids, const int32_t *id_counts, int64_t count,
+                           int64_t length, int64_t width, float *embeddings) {
+  token_row *order = mem_zeroed((size_t)count, sizeof *order);
+  if (!order) return mem_error((size_t)count * sizeof *order, "texts");
+  for (int64_t i = 0; i < count; i++)
+    order[i] = (token_row){ids + i * length, length, i, id_counts[i]};
+  qsort(order, (size_t)count, sizeof *order, by_tokens_and_row);
+  for (int64_t i = 1; i < count; i++)
+    if (by_tokens(&order[i - 1], &order[i]) == 0)
+      memcpy(embeddings + order[i].row * width, embeddings + order[i - 1].row * width,
+             (size_t)width * sizeof *embeddings);
+  free(order);
+  return NULL;
+}
+
 err texts_embed(const char *name, clip_model *model, const eval_how *how, int64_t count,
                 const int32_t *ids, const int32_t *id_counts, float *embeddings) {
   const clip_config *c = clip_get_config(model);
@@ -18,46 +52,16 @@ err texts_embed(const char *name, clip_model *model, const eval_how *how, int64_
                                             id_counts + own.first, embeddings + own.first * width)
                          : mem_error((size_t)count * row_bytes, "text embeddings");
   error = share_gather(how->ranks, error, count, batch, row_bytes, embeddings);
-  return error ? error : finite_check(name, "texts", embeddings, count, width, NULL);
+  if (!error) error = finite_check(name, "texts", embeddings, count, width, NULL);
+  if (error) return error;
+  return share_agree(
+      how->ranks, texts_share_embeddings(ids, id_counts, count, c->text_length, width, embeddings));
 }
 
 static void normalise(float *row, int64_t width) {
   double square = 0;
   for (int64_t i = 0; i < width; i++) square += (double)row[i] * (double)row[i];
   for (int64_t i = 0; i < width && square > 0; i++) row[i] /= (float)sqrt(square);
-}
-
-/* Classes with identical prompts get bit-identical embeddings: the position of a prompt in a batch
- * must not decide between them. */
-typedef struct {
-  const eval_set *set;
-  int64_t class;
-} named;
-
-static int by_prompts(const void *a, const void *b) {
-  const named *x = a, *y = b;
-  const eval_set *set = x->set;
-  size_t ids = set->template_count * (size_t)set->text_length;
-  int order = memcmp(set->prompt_ids + (size_t)x->class * ids,
-                     set->prompt_ids + (size_t)y->class * ids, ids * sizeof *set->prompt_ids);
-  return order ? order : (x->class > y->class) - (x->class < y->class);
-}
-
-static err share_embeddings(const eval_set *set, int64_t width, float *classes) {
-  size_t count = (size_t)set->class_count, ids = set->template_count * (size_t)set->text_length;
-  named *order = mem_zeroed(count, sizeof *order);
-  if (!order) return mem_error(count * sizeof *order, "classes");
-  for (size_t c = 0; c < count; c++) order[c] = (named){set, (int64_t)c};
-  qsort(order, count, sizeof *order, by_prompts);
-  for (size_t i = 1; i < count; i++) {
-    size_t one = (size_t)order[i - 1].class, other = (size_t)order[i].class;
-    if (memcmp(set->prompt_ids + one * ids, set->prompt_ids + other * ids,
-               ids * sizeof *set->prompt_ids) == 0)
-      memcpy(classes + other * (size_t)width, classes + one * (size_t)width,
-             (size_t)width * sizeof *classes);
-  }
-  free(order);
-  return NULL;
 }
 
 /* [classes, width]: the normalised mean of each class's prompts; NULL is an error of this rank. */
@@ -77,7 +81,7 @@ static err embed_classes(const eval_set *set, clip_model *model, const eval_how 
     normalise(row, width);
   }
   free(prompts);
-  return error ? error : share_agree(how->ranks, share_embeddings(set, width, classes));
+  return error;
 }
 
 void eval_prompts_free(eval_prompts *prompts) {

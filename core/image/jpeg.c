@@ -22,10 +22,12 @@ static void on_error(j_common_ptr codec) {
 }
 
 /* libjpeg warns about damaged data and continues with grey; such an image is rejected. Extra bytes
- * between the segments of a complete image are accepted, as are unusual version numbers. */
+ * between the segments of a complete image are accepted, as are headers whose unusual values it
+ * does not use: version numbers, Adobe's transform, the coefficients of a baseline scan. */
 static void on_message(j_common_ptr codec, int level) {
   int code = codec->err->msg_code;
-  bool is_harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR;
+  bool is_harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR ||
+                     code == JWRN_ADOBE_XFORM || code == JWRN_NOT_SEQUENTIAL;
   if (level < 0 && !is_harmless) on_error(codec);
 }
 

@@ -157,7 +157,10 @@ static size_t contraction_length(const char *text, bool is_huggingface) {
 
 typedef enum { WORD_SPACE, WORD_LETTER, WORD_NUMBER, WORD_OTHER } word_class;
 
-static word_class class_of(int32_t c) {
+/* U+0345, whose capital is a letter, is of no class in CLIP's regular expression, which ignores
+ * letter case: it separates words as a space does. */
+static word_class class_of(int32_t c, bool is_huggingface) {
+  if (c == 0x345 && !is_huggingface) return WORD_SPACE;
   return utf8_is_letter(c)   ? WORD_LETTER
          : utf8_is_number(c) ? WORD_NUMBER
          : utf8_is_space(c)  ? WORD_SPACE
@@ -170,7 +173,7 @@ size_t clip_text_next_word(const char **text, bool is_huggingface) {
   do {
     start = at;
     if (!*at) return 0;
-    class = class_of(utf8_next(&at));
+    class = class_of(utf8_next(&at), is_huggingface);
   } while (class == WORD_SPACE);
   *text = start;
   size_t contraction = contraction_length(start, is_huggingface);
@@ -178,7 +181,7 @@ size_t clip_text_next_word(const char **text, bool is_huggingface) {
   if (class == WORD_NUMBER) return (size_t)(at - start);
   while (*at) {
     const char *next = at;
-    if (class_of(utf8_next(&next)) != class) break;
+    if (class_of(utf8_next(&next), is_huggingface) != class) break;
     at = next;
   }
   return (size_t)(at - start);

@@ -9,13 +9,15 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-/* The most likely encoding of a text that is not UTF-8, for messages. */
+/* The most likely encoding of a text that is not UTF-8, for messages. A single NUL, and those that
+ * a text of fixed length is padded with, are no sign of UTF-16. */
 static const char *guess(const char *bytes, size_t size) {
   size_t nuls = 0;
   if (size >= 2 && (memcmp(bytes, "\xFF\xFE", 2) == 0 || memcmp(bytes, "\xFE\xFF", 2) == 0))
     return "it begins with UTF-16's byte order mark";
+  while (size && !bytes[size - 1]) size--;
   for (size_t i = 0; i < size; i++) nuls += !bytes[i];
-  return size >= 4 && nuls >= size / 4 ? "every other byte is NUL: UTF-16?" : NULL;
+  return nuls > 1 && nuls >= size / 3 ? "every other byte is NUL: UTF-16?" : NULL;
 }
 
 /* The first byte that belongs to no character; `size` when all of it is UTF-8. */

@@ -18,6 +18,13 @@ cd ..
 printf 'name: many\nimages: [many.tar]\ntasks: [retrieval]\ncaptions: lines\n' > lines.yaml
 expect_status 0 "$FLIP" eval -m run -f lines.yaml --json
 [ "$(number images out.txt)" = 40 ] && [ "$(number texts out.txt)" = 120 ] || { cat out.txt; fail "40 images and 120 texts were expected"; }
+grep -o '"retrieval":.*' out.txt > feeds.txt
+mkdir returns; tar xf many.tar -C returns # lines that end in CR
+for text in returns/*.txt; do sed 's/\r$//' "$text" | tr '\n' '\r' > cr && mv cr "$text"; done
+tar cf returns.tar --sort=name -C returns .
+sed 's/many.tar/returns.tar/' lines.yaml > returns.yaml
+expect_status 0 "$FLIP" eval -m run -f returns.yaml --json
+grep -o '"retrieval":.*' out.txt | diff feeds.txt - || fail "captions that end in CR are lost"
 sed 's/captions: lines/captions: lines\ncaptions_per_image: 1/' lines.yaml > first.yaml
 expect_status 0 "$FLIP" eval retrieval -m run -f first.yaml --json
 grep -o '"retrieval":.*' out.txt > first.txt

@@ -48,6 +48,20 @@ expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
 expect_line err.txt "1 of $count classes has no image: 'unicorn'"
 expect_line err.txt "images? ha(s|ve) a label that is not a class: '$(head -1 labels.txt)' \([0-9]+\)"
 
+# min_images leaves out a class that is listed, too.
+tar xOf data/heldout-00000.tar --wildcards '*.json' | grep -o '"shape":"[a-z]*"' | cut -d'"' -f4 | sort | uniq -c > counts.txt
+most=$(awk '{ print $1 }' counts.txt | sort -nu | tail -2 | head -1)
+[ "$(awk -v n="$most" '$1 >= n' counts.txt | wc -l)" -gt 1 ] || fail "no two classes have enough images"
+set_with "min_images: $most"
+expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
+mv out.txt frequent.txt
+set_with "min_images: $most
+classes: [$(paste -sd, labels.txt), unicorn]"
+expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
+diff frequent.txt out.txt || fail "min_images leaves out other classes where they are listed"
+expect_line err.txt "1 of $((count + 1)) classes has no image: 'unicorn'"
+expect_line err.txt 'have a label that is not a class'
+
 # Two classes of one name stay two: torch's order decides between their equal scores, and the probe
 # looks at labels alone.
 sed "1,2s/.*/&\ta thing/" labels.txt > same.txt

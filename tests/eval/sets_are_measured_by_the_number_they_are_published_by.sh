@@ -84,6 +84,8 @@ sed 's/^classes.*//' voc.yaml > wrong.yaml
 expect_status 2 "$FLIP" eval -m run -f wrong.yaml; expect_line err.txt "multilabel: list the classes"
 sed 's/^multilabel.*/metric: map_11point/;s/^label_files.*//' voc.yaml > wrong.yaml
 expect_status 2 "$FLIP" eval -m run -f wrong.yaml; expect_line err.txt "needs a set with multilabel: true"
+{ cat voc.yaml; echo 'min_images: 5'; } > wrong.yaml
+expect_status 2 "$FLIP" eval -m run -f wrong.yaml; expect_line err.txt "multilabel: min_images leaves out no class"
 { cat held.yaml; echo 'metric: top_1'; } > wrong.yaml
 expect_status 2 "$FLIP" eval -m run -f wrong.yaml; expect_line err.txt "did you mean 'top1'"
 { cat held.yaml; echo 'metric: roc_auc'; } > wrong.yaml
@@ -94,6 +96,24 @@ expect_status 2 "$FLIP" eval -m run -f voc.yaml; expect_line err.txt "$last:40: 
 cp last.txt "$last"
 printf '000 2\n' >> "voc/Main/$(echo $classes | cut -d' ' -f1)_test.txt"
 expect_status 2 "$FLIP" eval -m run -f voc.yaml; expect_line err.txt "_test.txt:41: a line is IMAGE and 1, 0 or -1"
+
+# Numbers of no image: no label is a class, or none of one of two; or the images that have it cannot be read.
+sed 's/^classes.*/classes: [zebra, okapi]/' json.yaml > wrong.yaml
+expect_status 2 "$FLIP" eval -m run -f wrong.yaml
+expect_line err.txt "no image has any of the 2 classes: '.*' is a label, but no class"
+mkdir -p torn; cp json/*.json torn
+for json in torn/*.json; do
+  key=$(basename "${json%.json}")
+  if grep -q '"star"' "$json"; then echo torn > "torn/$key.png"; else cp "json/$key.png" torn/; fi
+done
+tar cf torn.tar --sort=name -C torn .
+sed -e 's/^classes.*/classes: [star]/' -e 's/json.tar/torn.tar/' json.yaml > wrong.yaml
+expect_status 2 "$FLIP" eval -m run -f wrong.yaml
+expect_line err.txt 'metric map_11point: the images that can be read are not of any of the classes'
+one=$(value "$(ls unpacked/*.json | head -1)" shape)
+sed "/^name/d;s/tasks.*/tasks: [zeroshot]/;\$a metric: roc_auc\nclasses: [$one, okapi]" held.yaml > wrong.yaml
+expect_status 2 "$FLIP" eval -m run -f wrong.yaml
+expect_line err.txt "metric roc_auc: needs images of both classes; none is of 'okapi'"
 
 # Two classes: AUC and top-1; it does not matter which of the two is called positive.
 two=$(for j in unpacked/*.json; do value "$j" shape; done | sort | uniq -c | sort -rn | head -2 | awk '{print $2}')

@@ -49,6 +49,23 @@ static void a_long_caption_is_cut_and_keeps_end_of_text(void **state) {
   tokenizer_close(t);
 }
 
+/* The regular expression of CLIP's tokenizer ignores letter case, and so takes U+0345, whose
+ * capital is a letter, neither for one nor for anything else. Hugging Face's does. */
+static void an_iota_below_separates_words_as_in_open_clip(void **state) {
+  (void)state;
+  static const char below[] = "\u0325\u0301\u0345!", apart[] = "\u0325\u0301 !";
+  int32_t a[CONTEXT], b[CONTEXT], count;
+  for (int kind = 0; kind < 2; kind++) {
+    tokenizer *t;
+    assert_ok(tokenizer_open(kind ? TOKENIZER_BPE_HUGGINGFACE : TOKENIZER_BPE, SPECIAL_TOKENS_BOTH,
+                             MERGES, &t));
+    assert_ok(tokenizer_encode(t, below, CONTEXT, a, &count));
+    assert_ok(tokenizer_encode(t, apart, CONTEXT, b, &count));
+    assert_int_equal(memcmp(a, b, sizeof a) != 0, kind);
+    tokenizer_close(t);
+  }
+}
+
 static void a_plain_vocabulary_file_is_as_good_as_a_gzipped_one(void **state) {
   (void)state;
   char path[] = "/tmp/flip-merges-XXXXXX", *text = gunzip_file(MERGES);
@@ -92,6 +109,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_string_gives_open_clips_and_huggingfaces_tokens),
       cmocka_unit_test(a_long_caption_is_cut_and_keeps_end_of_text),
+      cmocka_unit_test(an_iota_below_separates_words_as_in_open_clip),
       cmocka_unit_test(a_plain_vocabulary_file_is_as_good_as_a_gzipped_one),
       cmocka_unit_test(a_wrong_vocabulary_is_refused_by_line),
   };

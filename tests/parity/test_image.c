@@ -112,6 +112,49 @@ static void a_jpeg_too_large_is_refused_by_its_header(void **state) {
     }
 }
 
+/* The pixels of both files are the same. */
+static void assert_same_picture(const char *one, size_t bytes, const char *other,
+                                size_t other_bytes) {
+  image a, b;
+  assert_ok(image_decode(one, bytes, 0, &a));
+  assert_ok(image_decode(other, other_bytes, 0, &b));
+  assert_int_equal(a.width, b.width);
+  assert_int_equal(a.height, b.height);
+  assert_memory_equal(a.pixels, b.pixels, (size_t)a.width * (size_t)a.height * 3);
+  image_free(&a);
+  image_free(&b);
+}
+
+/* libjpeg warns of these, and reads them right, as Pillow does: a baseline scan whose header names
+ * other coefficients than 0 to 63, as some encoders write it, and Adobe's marker with a transform
+ * that three components do not have. */
+static void an_unusual_header_of_a_jpeg_is_no_damage(void **state) {
+  (void)state;
+  static const char adobe[] = "\xFF\xEE\0\16Adobe\0\144\0\0\0\0\2"; /* transform 2 */
+  enum { START = 2, JFIF = 18, MARKER = sizeof adobe - 1, COEFFICIENTS = 11 };
+  static const char scan[] = "\xFF\xDA\0\14\3";
+  char *data, *at;
+  size_t length;
+  case_header h;
+  assert_ok(fs_read(FLIP_SOURCE_DIR "/tests/parity/fixtures/images.bin", &data, &length));
+  at = memmem(data, length, "jpeg 4:2:0", strlen("jpeg 4:2:0"));
+  assert_non_null(at);
+  memcpy(&h, at - sizeof h, sizeof h);
+  const char *file = at + h.name_length;
+  size_t bytes = (size_t)h.bytes;
+  char *changed = malloc(bytes);
+  memcpy(changed, file, bytes);
+  char *header = memmem(changed, bytes, scan, sizeof scan - 1);
+  assert_non_null(header);
+  memset(header + COEFFICIENTS, 0, 3);
+  assert_same_picture(file, bytes, changed, bytes);
+  memcpy(changed + START, adobe, MARKER);
+  memcpy(changed + START + MARKER, file + START + JFIF, bytes - START - JFIF);
+  assert_same_picture(file, bytes, changed, bytes - JFIF + MARKER);
+  free(changed);
+  free(data);
+}
+
 /* Any size, any part, mirrored or not: what the fast passes read and make is what the plain ones
  * do.
  */
@@ -207,6 +250,7 @@ int main(void) {
       cmocka_unit_test(every_kind_of_image_is_within_one_grey_level_of_pillow),
       cmocka_unit_test(what_is_no_image_is_an_error_not_a_crash),
       cmocka_unit_test(a_jpeg_too_large_is_refused_by_its_header),
+      cmocka_unit_test(an_unusual_header_of_a_jpeg_is_no_damage),
       cmocka_unit_test(fast_and_portable_passes_give_the_same_bits),
       cmocka_unit_test(random_crops_have_the_requested_area_and_flip_half_the_time),
       cmocka_unit_test(after_ten_tries_the_crop_is_the_central_square),

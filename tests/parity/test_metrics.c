@@ -73,6 +73,7 @@ static void a_class_that_no_image_has_is_left_out(void **state) {
   eval_zeroshot z;
   assert_ok(eval_score_multilabel(NULL, images, truths, 3, classes, 2, 2, &z, NULL));
   assert_same(z.map_11point, (6 * 1 + 5 * (2.0 / 3)) / 11); /* recalls 0 to 0.5, then 0.6 to 1 */
+  assert_same(z.chance, 2.0 / 3);                           /* of class 0 alone, as the mean is */
   assert_true(isnan(eval_zeroshot_value(&z, EVAL_TOP1)));
 }
 

@@ -78,6 +78,12 @@ for tasks in 'zeroshot, retrieval' retrieval; do
 done
 changed nul "printf 'a red\0 apple tree' > 00000003.txt; rm 0000000[0124567]*"
 "$FLIP" data stats nul.tar | grep -qE 'caption +4 … 4 … 4 words' || fail "what follows a NUL is lost"
+# NULs at the end of a short text are padding, and one inside it does not make it UTF-16.
+changed padded "printf 'dog\0' > 00000003.txt; printf 'a dog\0\0\0\0\0\0\0' > 00000004.txt; printf 'a\0 dog' > 00000005.txt"
+expect_status 0 "$FLIP" data verify padded.tar
+changed unmarked "printf 'a dog' | iconv -t UTF-16LE > 00000003.txt; printf 'a dog' | iconv -t UTF-16BE > 00000004.txt"
+expect_status 1 "$FLIP" data verify unmarked.tar
+[ "$(grep -c 'its caption is not UTF-8: every other byte is NUL: UTF-16?' out.txt)" = 2 ] || fail "UTF-16 without a mark is not named"
 
 # Which member is used does not depend on the order in the tar; skipped members are counted.
 cd whole

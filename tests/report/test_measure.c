@@ -124,6 +124,19 @@ static void a_number_is_divided_by_the_chance_of_its_own_set(void **state) {
   assert_near(data_value(&d, 0, columns_find("zero_shot_x_chance")), 15, 1e-9);
 }
 
+static void a_classifiers_curve_begins_at_chance_too(void **state) {
+  (void)state;
+  const char *const tasks[] = {"zeroshot", "classification"};
+  for (int i = 0; i < 2; i++) {
+    size_t first = cells[0].evaluation_count;
+    add(0, "pets", tasks[i], "top1", 10, 0.7);
+    add(0, "pets", tasks[i], "top5", 10, 0.9);
+    add(0, "pets", tasks[i], "chance", 10, 0.1);
+    assert_near(data_start(&cells[0], &evaluations[0][first]), 0.1, 1e-9);
+    assert_near(data_start(&cells[0], &evaluations[0][first + 1]), 0.5, 1e-9);
+  }
+}
+
 static void a_tuning_continues_the_curve_on_the_set_that_it_began_on(void **state) {
   (void)state;
   const column *c = columns_find("zero_shot_top1");
@@ -296,6 +309,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       ON_CELLS(the_shifted_set_is_the_first_other_with_the_metric),
       ON_CELLS(a_number_is_divided_by_the_chance_of_its_own_set),
+      ON_CELLS(a_classifiers_curve_begins_at_chance_too),
       ON_CELLS(a_tuning_continues_the_curve_on_the_set_that_it_began_on),
       ON_CELLS(a_difference_of_two_sets_has_the_variances_of_both),
       ON_CELLS(classes_of_one_set_are_not_those_of_another),
