@@ -193,3 +193,21 @@ got=$(lines "value ->> 'name'")
 [ "$got" = 'mask_ratio=0 seed=0; mask_ratio=0 seed=1; mask_ratio=0 seed=2 (failed); mask 0 %' ] || fail "the lines are named '$got'"
 got=$(lines "(value ->> 'is_mean') || (value ->> 'has_mean') || json_array_length(value, '\$.points')")
 [ "$got" = '014; 014; 001; 114' ] || fail "the mean is not of the finished runs: $got"
+
+# The smallest of the slow-downs is not the best of its column: the baseline is sooner. Of speed-ups the greatest is.
+cat > experiments/later.yaml <<'Y'
+name: later
+settings: {samples: 20k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 6}
+matrix: {mask_ratio: [0, 0.75, 0.9], seed: [0, 1, 2]}
+tuning: {unmasked: {from: "${cell}", unless: {mask_ratio: 0}, mask_ratio: 0, samples: 2k, eval.points: 2}}
+report: {rows: mask_ratio, baseline: {mask_ratio: 0.9}, iso: retrieval_i2t_r1, columns: [iso_speedup], plots: []}
+Y
+sed 's/name: later/name: sooner/; s/baseline: {mask_ratio: 0.9}/baseline: {mask_ratio: 0}/' experiments/later.yaml > experiments/sooner.yaml
+for name in later sooner; do
+  expect_status 0 bench run experiments/$name.yaml --no-progress
+  bench report $name --format json > $name.json
+done
+says later.json "(r ->> '\$[0].values.iso_speedup.high') < (r ->> '\$[1].values.iso_speedup.low') AND (r ->> '\$[1].values.iso_speedup.high') < 1" "the slow-downs are not told apart"
+says later.json "(r ->> '\$[1].values.iso_speedup.best') = 0" "a slow-down is the best"
+says sooner.json "(r ->> '\$[1].values.iso_speedup.high') < (r ->> '\$[2].values.iso_speedup.low')" "the speed-ups are not told apart"
+says sooner.json "(r ->> '\$[2].values.iso_speedup.best') = 1" "the greatest speed-up is not the best"
