@@ -1,6 +1,7 @@
 /* The report on the reproduction as text, Markdown and HTML. */
 #include "report/paper.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,12 +42,12 @@ static void write_chance(const paper_report *p, strbuf *out) {
   size_t counts[CLAIM_VERDICTS];
   count_verdicts(p, NULL, counts);
   const size_t judged = counts[CLAIM_HOLDS] + counts[CLAIM_FAILS] + counts[CLAIM_UNSURE];
-  const double wrong = wrong_share * (double)judged;
-  if (wrong < 0.5) return;
+  const long wrong = lround(wrong_share * (double)judged); /* halves upwards */
+  if (!wrong) return;
   strbuf_format(out,
-                "With 95 %% intervals, up to about %.0f of these %zu verdicts %s expected to be "
+                "With 95 %% intervals, up to about %ld of these %zu verdicts %s expected to be "
                 "wrong by chance alone.",
-                wrong, judged, wrong < 1.5 ? "is" : "are");
+                wrong, judged, text_plural(wrong, "is", "are"));
 }
 
 /* The same as a line. */
