@@ -151,11 +151,12 @@ void paper_write_markdown(const paper_report *p, strbuf *out) {
 
 /* ---- the page ---- */
 
-/* Sorted by its number; the texts use a typographic minus. */
+/* Sorted by its number; the texts use a typographic minus, and "~" before what is not verified. */
 static void published_cell(page_table *t, const char *text) {
   static const char minus[] = "−";
-  bool is_negative = strncmp(text, minus, sizeof minus - 1) == 0;
-  double number = strtod(is_negative ? text + sizeof minus - 1 : text, NULL);
+  const char *at = text + (*text == '~');
+  bool is_negative = strncmp(at, minus, sizeof minus - 1) == 0;
+  double number = strtod(is_negative ? at + sizeof minus - 1 : at, NULL);
   page_table_cell(t, &(page_cell){.text = *text ? text : "–",
                                   .order = *text ? PAGE_BY_NUMBER : PAGE_LAST,
                                   .number = is_negative ? -number : number,

@@ -50,6 +50,10 @@ expect_line many.txt '^With 95 % intervals, up to about [12] of these [2-6][0-9]
 } > twenty.json
 "$FLIPBENCH" report --paper --from twenty.json > twenty.txt
 expect_line twenty.txt '^With 95 % intervals, up to about 1 of these 20 verdicts is expected to be wrong by chance alone\.$'
+# On the page the published values are in the order of their numbers, those not verified too.
+sed 's/"published":""/"published":"~−2.50"/' twenty.json > unverified.json
+"$FLIPBENCH" report --paper --from unverified.json --format html --out unverified.html
+expect_line unverified.html '\{"sort":-2.5,"text":"~−2.50"\}'
 expect_line findings.md '^\| Table 9 \| faster \\\| cheaper \| speed of mask 75 % over that of mask 0 %: [0-9.]+ \(95 % interval .*\| 2.50 \| holds \|$'
 expect_line findings.md '^\| second \| better \| – \| – \| not run: mask\\_ratio=0; mask\\_ratio=0.9 \|$'
 expect_line findings.md '^\| First table \| 5 of 5 \| commit [0-9a-f]+.* · .*20[0-9][0-9]-[0-9][0-9]-[0-9][0-9].* \|$'
