@@ -124,6 +124,15 @@ static void a_number_is_divided_by_the_chance_of_its_own_set(void **state) {
   assert_near(data_value(&d, 0, columns_find("zero_shot_x_chance")), 15, 1e-9);
 }
 
+static void a_curve_of_few_classes_begins_at_what_chance_reaches(void **state) {
+  (void)state;
+  add(0, "shapes", "zeroshot", "mean_top1_top5", 10, 0.8);
+  add(0, "shapes", "zeroshot", "chance", 10, 0.25);
+  assert_near(data_start(&cells[0], &evaluations[0][0]), 0.625, 1e-12); /* of 0.25 and 1 */
+  evaluations[0][1].value = 0.01;
+  assert_near(data_start(&cells[0], &evaluations[0][0]), 0.03, 1e-12);
+}
+
 static void a_tuning_continues_the_curve_on_the_set_that_it_began_on(void **state) {
   (void)state;
   const column *c = columns_find("zero_shot_top1");
@@ -296,6 +305,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       ON_CELLS(the_shifted_set_is_the_first_other_with_the_metric),
       ON_CELLS(a_number_is_divided_by_the_chance_of_its_own_set),
+      ON_CELLS(a_curve_of_few_classes_begins_at_what_chance_reaches),
       ON_CELLS(a_tuning_continues_the_curve_on_the_set_that_it_began_on),
       ON_CELLS(a_difference_of_two_sets_has_the_variances_of_both),
       ON_CELLS(classes_of_one_set_are_not_those_of_another),
