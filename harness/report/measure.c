@@ -292,9 +292,10 @@ static void take(const paired_result *r, size_t seeds, double scale, data_measur
   *m = (data_measure){r->value * scale, r->low * scale, r->high * scale, false, seeds, 0, NULL};
 }
 
-/* Covers seeds and, if the runs have them, their own intervals over steps. */
+/* Covers seeds and, of the runs that have them, their own intervals over steps. */
 static void name_source(const pairing *p, data_measure *m) {
-  bool has_steps = p->count && !isnan(p->own_values[0].low);
+  bool has_steps = false;
+  for (size_t i = 0; i < p->count; i++) has_steps = has_steps || !isnan(p->own_values[i].low);
   if (isnan(m->low)) return;
   m->over = !has_steps ? "seeds" : p->count > 1 ? "seeds and steps" : "steps";
 }

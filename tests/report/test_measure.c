@@ -300,6 +300,30 @@ static void a_seed_without_a_curve_leaves_its_pair_out(void **state) {
   assert_int_equal(iso.seeds, 1);
 }
 
+/* A run of one row has no interval of its own. */
+static void a_time_covers_the_steps_of_every_run_that_has_an_interval(void **state) {
+  (void)state;
+  store_fact numbers[2][4];
+  data_measure m;
+  for (size_t i = 0; i < 2; i++) {
+    static const char *const names[] = {"steady_seconds", "steady_step_seconds", "steady_low",
+                                        "steady_high"};
+    const double values[] = {100 + (double)i, 1, 0.9, 1.1};
+    for (size_t k = 0; k < 4; k++) {
+      numbers[i][k] = (store_fact){(char *)names[k], {.kind = STORE_REAL}};
+      numbers[i][k].value.real = values[k];
+    }
+    cells[i].numbers = numbers[i];
+    cells[i].number_count = i ? 4 : 2;
+  }
+  assert_ok(measure_row(&d, 0, columns_find("steady_seconds"), &m));
+  assert_near(m.value, 100.5, 1e-9);
+  assert_string_equal(m.over, "seeds and steps");
+  cells[1].number_count = 2;
+  assert_ok(measure_row(&d, 0, columns_find("steady_seconds"), &m));
+  assert_string_equal(m.over, "seeds");
+}
+
 int main(void) {
 #define ON_CELLS(test) cmocka_unit_test_setup_teardown(test, make_cells, free_hits)
   const struct CMUnitTest tests[] = {
@@ -314,6 +338,7 @@ int main(void) {
       ON_CELLS(a_seed_that_has_not_finished_does_not_prevent_a_comparison),
       ON_CELLS(losses_of_other_batch_sizes_are_not_compared),
       ON_CELLS(a_seed_without_a_curve_leaves_its_pair_out),
+      ON_CELLS(a_time_covers_the_steps_of_every_run_that_has_an_interval),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
