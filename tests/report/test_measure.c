@@ -324,6 +324,28 @@ static void a_time_covers_the_steps_of_every_run_that_has_an_interval(void **sta
   assert_string_equal(m.over, "seeds");
 }
 
+static void a_single_disturbed_row_bounds_a_time_from_above_only(void **state) {
+  (void)state;
+  const char *const names[] = {"steady_seconds", "steady_step_seconds", "disturbed",
+                               "disturbed_share"};
+  const double values[] = {100, 1, 1, 1};
+  store_fact numbers[4];
+  data_measure m;
+  for (size_t k = 0; k < 4; k++) {
+    numbers[k] = (store_fact){(char *)names[k], {.kind = STORE_REAL}};
+    numbers[k].value.real = values[k];
+  }
+  cells[0].numbers = numbers;
+  cells[0].number_count = 4;
+  cells[1].is_finished = false;
+  assert_ok(measure_row(&d, 0, columns_find("steady_seconds"), &m));
+  assert_near(m.low, 0, 0);
+  assert_near(m.high, 100, 1e-9);
+  numbers[2].value.real = numbers[3].value.real = 0; /* undisturbed: nothing shows how it varies */
+  assert_ok(measure_row(&d, 0, columns_find("steady_seconds"), &m));
+  assert_true(isnan(m.low) && isnan(m.high));
+}
+
 int main(void) {
 #define ON_CELLS(test) cmocka_unit_test_setup_teardown(test, make_cells, free_hits)
   const struct CMUnitTest tests[] = {
@@ -338,6 +360,7 @@ int main(void) {
       ON_CELLS(a_seed_that_has_not_finished_does_not_prevent_a_comparison),
       ON_CELLS(losses_of_other_batch_sizes_are_not_compared),
       ON_CELLS(a_seed_without_a_curve_leaves_its_pair_out),
+      ON_CELLS(a_single_disturbed_row_bounds_a_time_from_above_only),
       ON_CELLS(a_time_covers_the_steps_of_every_run_that_has_an_interval),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
