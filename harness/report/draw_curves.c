@@ -176,14 +176,20 @@ static err keep_clear_of_iso(drawing *g, const curve_iso *at, double unit) {
   return error;
 }
 
-/* "Block reaches top-1 15.6 % 1.4× sooner than 32 tokens" */
+/* With one decimal a factor of 1.04 would seem to be none. */
+static int factor_digits(double factor) {
+  return factor < 1.95 ? 2 : 1;
+}
+
+/* "Block reaches top-1 15.6 % 1.40× sooner than 32 tokens" */
 static void tell_iso(drawing *g, const data_iso *best, size_t row) {
   const column *c = g->d->e->report.iso;
   const bool is_sooner = best->at.speedup > 1;
   const double ratio = is_sooner ? best->at.speedup : 1 / best->at.speedup;
   char own[96], base[96], when[32];
   strbuf shorter = {0};
-  snprintf(when, sizeof when, "%.1f× %s", ratio, is_sooner ? "sooner" : "later");
+  snprintf(when, sizeof when, "%.*f× %s", factor_digits(ratio), ratio,
+           is_sooner ? "sooner" : "later");
   drawing_name_row(g, row, own, sizeof own);
   drawing_name_row(g, (size_t)g->d->baseline, base, sizeof base);
   strbuf_format(&shorter, "%s: %s %s", c->heading, own, when);
@@ -201,16 +207,18 @@ static err mark_iso(drawing *g, double unit) {
   bool is_compared;
   err error = find_clearest(g, &best, &row, &is_compared);
   bool is_told = best.at.speedup > 1 && g->f.panels < 2;
+  const int digits = factor_digits(best.at.speedup);
   figure_set_number(&g->f, "has_iso", is_told);
   figure_set_number(&g->f, "iso_from", best.at.baseline_seconds / unit);
   figure_set_number(&g->f, "iso_to", best.at.seconds / unit);
   figure_set_number(&g->f, "iso_at", best.at.accuracy);
   if (is_told && !error) error = keep_clear_of_iso(g, &best.at, unit);
   if (isinf(best.high))
-    figure_set_text(&g->f, "iso_text", "%.1f× sooner (%.1f or more)", best.at.speedup, best.low);
+    figure_set_text(&g->f, "iso_text", "%.*f× sooner (%.*f or more)", digits, best.at.speedup,
+                    digits, best.low);
   else
-    figure_set_text(&g->f, "iso_text", "%.1f× sooner (%.1f to %.1f)", best.at.speedup, best.low,
-                    best.high);
+    figure_set_text(&g->f, "iso_text", "%.*f× sooner (%.*f to %.*f)", digits, best.at.speedup,
+                    digits, best.low, digits, best.high);
   if (!isnan(best.at.speedup))
     tell_iso(g, &best, row);
   else

@@ -57,6 +57,8 @@ void drawing_number(double value, int digits, char *text, size_t size) {
     snprintf(text, size, "%d,%03d", (int)(value + 0.5) / 1000, (int)(value + 0.5) % 1000);
   else if (value >= 100 || value < 0.001)
     snprintf(text, size, "%.3g", value);
+  else if (digits == 0 && value < 10)
+    snprintf(text, size, "%.2g", value);
   else
     snprintf(text, size, "%.*f", digits, value);
 }

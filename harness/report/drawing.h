@@ -21,7 +21,7 @@ void drawing_name_row(const drawing *g, size_t row, char *text, size_t size);
 /* The first `count` row keys (a panel), or those that follow (a series in it). */
 void drawing_name_part(const drawing *g, size_t row, size_t count, bool is_rest, char *text,
                        size_t size);
-/* "1,426", "3.4". */
+/* "1,426", "3.4"; with digits 0 "0.45" all the same. */
 void drawing_number(double value, int digits, char *text, size_t size);
 
 void drawing_start_range(figure *f);

@@ -132,7 +132,7 @@ static err write_cells(json_writer *w, store *s, const char *results, strbuf *te
                                         {PAGE_NUMBER, "time", NULL, NULL},
                                         {PAGE_NUMBER, "memory (MiB)", NULL, NULL},
                                         {PAGE_NUMBER, "loss", NULL, NULL},
-                                        {PAGE_NUMBER, "zero-shot (%)", NULL, NULL},
+                                        {PAGE_NUMBER, "zero-shot per class (%)", NULL, NULL},
                                         {PAGE_NUMBER, "image→text R@1 (%)", NULL, NULL},
                                         {PAGE_NUMBER, "ended", NULL, NULL}};
   store_cell *cells;

@@ -111,15 +111,18 @@ bool measure_is_comparable(const report_data *d, size_t row, size_t other, const
   return data_is_comparable(d, row, other, measure_is_timed(c));
 }
 
-/* A cell's number, with the interval over its steps if it is a steady-pace number. */
+/* A cell's number, with the interval over its steps if it is a steady-pace number. Where hardly a
+ * row is undisturbed the interval is unbounded, also that of a single row, which has no other. */
 static paired_value paced(const report_data *d, size_t cell, const column *c) {
   const data_cell *own = &d->cells[cell];
+  const bool has_pace = data_has_pace(own);
   paired_value v = {data_value(d, cell, c), NAN, NAN};
   double steady = data_number_of(own, "steady_step_seconds");
   double least = data_number_of(own, "steady_low"), low = least / steady;
   double high = data_number_of(own, "steady_high") / steady;
-  if (c->kind != COLUMN_SUMMARY || !(low > 0) || !(high > 0)) return v;
-  if (!data_has_pace(own) || least <= PACE_SHORTEST) low = 0; /* few rows, which differ */
+  if (!has_pace && isnan(high)) high = 1; /* undisturbed it would have been no slower */
+  if (c->kind != COLUMN_SUMMARY || !(high > 0) || (has_pace && !(low > 0))) return v;
+  if (!has_pace || least <= PACE_SHORTEST) low = 0; /* few rows, which differ */
   if (is_steady_time(c->argument)) return (paired_value){v.value, v.value * low, v.value * high};
   if (is_speed(c->argument)) return (paired_value){v.value, v.value / high, v.value / low};
   return v;
@@ -292,9 +295,10 @@ static void take(const paired_result *r, size_t seeds, double scale, data_measur
   *m = (data_measure){r->value * scale, r->low * scale, r->high * scale, false, seeds, 0, NULL};
 }
 
-/* Covers seeds and, if the runs have them, their own intervals over steps. */
+/* Covers seeds and, of the runs that have them, their own intervals over steps. */
 static void name_source(const pairing *p, data_measure *m) {
-  bool has_steps = p->count && !isnan(p->own_values[0].low);
+  bool has_steps = false;
+  for (size_t i = 0; i < p->count; i++) has_steps = has_steps || !isnan(p->own_values[i].low);
   if (isnan(m->low)) return;
   m->over = !has_steps ? "seeds" : p->count > 1 ? "seeds and steps" : "steps";
 }

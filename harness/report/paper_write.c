@@ -1,6 +1,7 @@
 /* The report on the reproduction as text, Markdown and HTML. */
 #include "report/paper.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,12 +42,12 @@ static void write_chance(const paper_report *p, strbuf *out) {
   size_t counts[CLAIM_VERDICTS];
   count_verdicts(p, NULL, counts);
   const size_t judged = counts[CLAIM_HOLDS] + counts[CLAIM_FAILS] + counts[CLAIM_UNSURE];
-  const double wrong = wrong_share * (double)judged;
-  if (wrong < 0.5) return;
+  const long wrong = lround(wrong_share * (double)judged); /* halves upwards */
+  if (!wrong) return;
   strbuf_format(out,
-                "With 95 %% intervals, up to about %.0f of these %zu verdicts %s expected to be "
+                "With 95 %% intervals, up to about %ld of these %zu verdicts %s expected to be "
                 "wrong by chance alone.",
-                wrong, judged, wrong < 1.5 ? "is" : "are");
+                wrong, judged, text_plural(wrong, "is", "are"));
 }
 
 /* The same as a line. */
@@ -150,11 +151,12 @@ void paper_write_markdown(const paper_report *p, strbuf *out) {
 
 /* ---- the page ---- */
 
-/* Sorted by its number; the texts use a typographic minus. */
+/* Sorted by its number; the texts use a typographic minus, and "~" before what is not verified. */
 static void published_cell(page_table *t, const char *text) {
   static const char minus[] = "−";
-  bool is_negative = strncmp(text, minus, sizeof minus - 1) == 0;
-  double number = strtod(is_negative ? text + sizeof minus - 1 : text, NULL);
+  const char *at = text + (*text == '~');
+  bool is_negative = strncmp(at, minus, sizeof minus - 1) == 0;
+  double number = strtod(is_negative ? at + sizeof minus - 1 : at, NULL);
   page_table_cell(t, &(page_cell){.text = *text ? text : "–",
                                   .order = *text ? PAGE_BY_NUMBER : PAGE_LAST,
                                   .number = is_negative ? -number : number,

@@ -372,6 +372,8 @@ static err mark_best(report_data *d, report_table *t) {
     bool is_higher = known->better == BETTER_HIGHER, is_best = true;
     ptrdiff_t best = find_best(t, c, is_higher ? 1 : -1);
     if (best < 0) continue;
+    /* the baseline's own, which is not shown, is 1 */
+    if (known->kind == COLUMN_ISO) is_best = t->rows[best].values[c].low > 1;
     for (size_t r = 0; r < t->row_count && is_best; r++) {
       if ((ptrdiff_t)r == best || isnan(t->rows[r].values[c].value)) continue;
       err error = is_higher ? measure_is_above(d, (size_t)best, r, known, &is_best)

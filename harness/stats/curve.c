@@ -2,6 +2,11 @@
 
 #include <math.h>
 
+bool curve_is_above(double a, double b) {
+  static const double rounding = 1e-9; /* one hit more is above 1e-7 */
+  return a - b > rounding * fabs(b);
+}
+
 double curve_best(const accuracy_curve *c) {
   double best = NAN;
   for (size_t i = 0; i < c->count; i++)
@@ -11,12 +16,12 @@ double curve_best(const accuracy_curve *c) {
 
 double curve_time_to(const accuracy_curve *c, double accuracy) {
   double time = 0, envelope = c->start;
-  if (accuracy <= c->start) return 0;
+  if (!curve_is_above(accuracy, c->start)) return 0;
   for (size_t i = 0; i < c->count; i++) {
     const curve_point *next = &c->points[i];
-    if (next->accuracy >= accuracy) {
+    if (!curve_is_above(accuracy, next->accuracy)) {
       double share = (accuracy - envelope) / (next->accuracy - envelope);
-      return time + share * (next->seconds - time);
+      return time + fmin(share, 1) * (next->seconds - time);
     }
     time = next->seconds;
     if (next->accuracy > envelope) envelope = next->accuracy;

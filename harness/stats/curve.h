@@ -12,6 +12,7 @@
 #ifndef FLIPBENCH_STATS_CURVE_H
 #define FLIPBENCH_STATS_CURVE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct {
@@ -24,6 +25,9 @@ typedef struct {
   double start; /* accuracy at time 0 */
 } accuracy_curve;
 
+/* Is accuracy `a` above `b` by more than rounding? Of equal means the sums differ in their last
+ * digits. */
+bool curve_is_above(double a, double b);
 /* The best accuracy of the curve; NaN for an empty one. */
 double curve_best(const accuracy_curve *c);
 /* When the envelope reaches `accuracy`: 0 for one that it starts with, NaN when it never does. */

@@ -96,10 +96,11 @@ static err make_mean(const iso_rows *rows, accuracy_curve *mean) {
   return NULL;
 }
 
+/* The first of equal ones. */
 static size_t highest(const accuracy_curve *mean) {
   size_t best = 0;
   for (size_t p = 1; p < mean->count; p++)
-    if (mean->points[p].accuracy > mean->points[best].accuracy) best = p;
+    if (curve_is_above(mean->points[p].accuracy, mean->points[best].accuracy)) best = p;
   return best;
 }
 
@@ -108,7 +109,8 @@ static err find_tops(search *s) {
   if (!error) error = make_mean(s->base, &s->base_mean);
   if (error) return error;
   const size_t own = highest(&s->own_mean), base = highest(&s->base_mean);
-  s->is_own_lower = s->own_mean.points[own].accuracy <= s->base_mean.points[base].accuracy;
+  s->is_own_lower =
+      !curve_is_above(s->own_mean.points[own].accuracy, s->base_mean.points[base].accuracy);
   s->lower_end = s->is_own_lower ? s->own->seconds[own] : s->base->seconds[base];
   s->other_end = s->is_own_lower ? s->base->seconds[base] : s->own->seconds[own];
   const iso_rows *lower = s->is_own_lower ? s->own : s->base;

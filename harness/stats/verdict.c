@@ -77,18 +77,20 @@ static bool judge_trend(const series_levels *l, const verdict_options *how, seri
   return true;
 }
 
+/* Where the `count` newest values of a level begin, outliers not counted; false: it has no more. */
+static bool find_newest(const series_levels *l, size_t first, size_t count, size_t *at) {
+  for (*at = l->count; *at > first && count > 0;) count -= !l->is_aside[--*at];
+  return count == 0 && *at > first;
+}
+
 /* One or two values at the end that are worse than the preceding level: not a level yet, but the
  * series cannot be called fine either. */
 static bool judge_newest(const series_levels *l, const verdict_options *how, series_verdict *v) {
-  const series_level *newest = &l->levels[l->level_count - 1];
-  for (size_t count = 1; count < LEVELS_LEAST_SEGMENT; count++) {
-    size_t at = l->count - count;
-    if (at <= newest->first) break;
-    series_level before = levels_stretch(l, newest->first, at),
-                 end = {.first = at, .last = l->count};
-    for (size_t i = at; i < l->count; i++) end.mean += l->values[i] / (double)count;
-    end.used = count;
-    end.deviation = count > 1 ? fabs(l->values[at] - l->values[at + 1]) / sqrt(2) : (double)NAN;
+  const size_t first = l->levels[l->level_count - 1].first;
+  size_t at;
+  for (size_t count = 1; count < LEVELS_LEAST_SEGMENT && find_newest(l, first, count, &at);
+       count++) {
+    series_level before = levels_stretch(l, first, at), end = levels_stretch(l, at, l->count);
     if (before.used < LEVELS_LEAST_SEGMENT) continue;
     contrast c = compare_levels(&before, &end);
     double p = tail_of(&c);
@@ -136,10 +138,11 @@ static void find_bound(const series_levels *l, const verdict_options *how, const
 
 /* What judge_newest would see. */
 static void find_unseen(const series_levels *l, const verdict_options *how, series_verdict *v) {
-  const series_level *newest = &l->levels[l->level_count - 1];
-  for (size_t count = 1; count < LEVELS_LEAST_SEGMENT && newest->first + count < l->count;
+  const size_t first = l->levels[l->level_count - 1].first;
+  size_t at;
+  for (size_t count = 1; count < LEVELS_LEAST_SEGMENT && find_newest(l, first, count, &at);
        count++) {
-    series_level before = levels_stretch(l, newest->first, l->count - count), end = before;
+    series_level before = levels_stretch(l, first, at), end = before;
     if (before.used < LEVELS_LEAST_SEGMENT) continue;
     end.used = count;
     contrast c = compare_levels(&before, &end);

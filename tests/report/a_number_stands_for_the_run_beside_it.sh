@@ -89,6 +89,8 @@ tuned=$(ask "SELECT run_id FROM v_cell_latest WHERE experiment = 'small' AND lab
 expect_status 0 bench report small --format html
 grep -q "\"run_ids\":\[$tuned\]" results/small/report.html || fail "the page's tuned number is not of run $tuned"
 grep -q '"text":"tuned top-1 of mask 0 %: no tuning starts from this row."' results/small/report.html || fail "the page does not say why a number is missing"
+# The index has the mean over classes, and says so.
+expect_line results/index.html '"heading":"zero-shot per class \(%\)"'
 
 # What --set does not reach is said at the start.
 expect_status 0 bench run experiments/small.yaml --dry-run --set samples=4k

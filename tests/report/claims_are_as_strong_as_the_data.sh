@@ -193,3 +193,30 @@ got=$(lines "value ->> 'name'")
 [ "$got" = 'mask_ratio=0 seed=0; mask_ratio=0 seed=1; mask_ratio=0 seed=2 (failed); mask 0 %' ] || fail "the lines are named '$got'"
 got=$(lines "(value ->> 'is_mean') || (value ->> 'has_mean') || json_array_length(value, '\$.points')")
 [ "$got" = '014; 014; 001; 114' ] || fail "the mean is not of the finished runs: $got"
+
+# The smallest of the slow-downs is not the best of its column: the baseline is sooner. Of speed-ups the greatest is.
+cat > experiments/later.yaml <<'Y'
+name: later
+settings: {samples: 20k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 6}
+matrix: {mask_ratio: [0, 0.75, 0.9], seed: [0, 1, 2]}
+tuning: {unmasked: {from: "${cell}", unless: {mask_ratio: 0}, mask_ratio: 0, samples: 2k, eval.points: 2}}
+report: {rows: mask_ratio, baseline: {mask_ratio: 0.9}, iso: retrieval_i2t_r1, columns: [iso_speedup], plots: []}
+Y
+sed 's/name: later/name: sooner/; s/baseline: {mask_ratio: 0.9}/baseline: {mask_ratio: 0}/' experiments/later.yaml > experiments/sooner.yaml
+for name in later sooner; do
+  expect_status 0 bench run experiments/$name.yaml --no-progress
+  bench report $name --format json > $name.json
+done
+says later.json "(r ->> '\$[0].values.iso_speedup.high') < (r ->> '\$[1].values.iso_speedup.low') AND (r ->> '\$[1].values.iso_speedup.high') < 1" "the slow-downs are not told apart"
+says later.json "(r ->> '\$[1].values.iso_speedup.best') = 0" "a slow-down is the best"
+says sooner.json "(r ->> '\$[1].values.iso_speedup.high') < (r ->> '\$[2].values.iso_speedup.low')" "the speed-ups are not told apart"
+says sooner.json "(r ->> '\$[2].values.iso_speedup.best') = 1" "the greatest speed-up is not the best"
+
+# A speed-up of a few percent is told with as many digits: accuracies that differ far less than the times.
+sed 's/name: sooner/name: near/; s/\[0, 0.75, 0.9\]/[0, 0.06]/; /^tuning/d; s/plots: .*/plots: [accuracy_vs_time]}/' experiments/sooner.yaml > experiments/near.yaml
+expect_status 0 bench run experiments/near.yaml --no-progress
+sqlite3 results/flipbench.db "VACUUM INTO 'near.db'"
+sqlite3 near.db "DELETE FROM outcome; UPDATE evaluation SET value = 1e-4 * step + 1e-6 * ((run_id * run_id * 7919 + step * 31) % 101) WHERE metric = 'image_to_text_r1'"
+expect_status 0 bench plot near --db near.db --format svg
+grep -qE "^iso_text = '1\.0[3-6]× sooner \(1\.0[2-5] to 1\.0[3-7]\)'" results/near/plots/accuracy_vs_time.gp || fail "the arrow: $(grep iso_text results/near/plots/accuracy_vs_time.gp)"
+grep -qE "^title_text = 'Mask 6 % reaches image→text R@1 [0-9.]+ % 1\.0[3-6]× sooner than mask 0 %'" results/near/plots/accuracy_vs_time.gp || fail "the title: $(grep title_text results/near/plots/accuracy_vs_time.gp)"

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "report/figure.h"
+#include "report/drawing.h"
 
 enum { SERIES = 4, POINTS = 8 };
 
@@ -201,6 +201,23 @@ static void a_title_begins_with_a_capital_but_not_a_setting(void **state) {
   assert_title("step_seconds: no change detected", "step_seconds: no change detected");
 }
 
+static void assert_number(double value, int digits, const char *shown) {
+  char text[32];
+  drawing_number(value, digits, text, sizeof text);
+  assert_string_equal(text, shown);
+}
+
+static void a_slow_speed_is_not_rounded_to_none(void **state) {
+  (void)state;
+  assert_number(0, 0, "0");
+  assert_number(0.4536, 0, "0.45");
+  assert_number(1.52, 0, "1.5");
+  assert_number(9.96, 0, "10");
+  assert_number(15.6, 0, "16");
+  assert_number(3.44, 1, "3.4");
+  assert_number(1425.7, 0, "1,426");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(labels_keep_clear),
@@ -208,6 +225,7 @@ int main(void) {
       cmocka_unit_test(names_of_many_lines_do_not_overlap),
       cmocka_unit_test(series_of_one_colour_have_other_marks),
       cmocka_unit_test(a_title_begins_with_a_capital_but_not_a_setting),
+      cmocka_unit_test(a_slow_speed_is_not_rounded_to_none),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -137,6 +137,15 @@ static void a_classifiers_curve_begins_at_chance_too(void **state) {
   }
 }
 
+static void a_curve_of_few_classes_begins_at_what_chance_reaches(void **state) {
+  (void)state;
+  add(0, "shapes", "zeroshot", "mean_top1_top5", 10, 0.8);
+  add(0, "shapes", "zeroshot", "chance", 10, 0.25);
+  assert_near(data_start(&cells[0], &evaluations[0][0]), 0.625, 1e-12); /* of 0.25 and 1 */
+  evaluations[0][1].value = 0.01;
+  assert_near(data_start(&cells[0], &evaluations[0][0]), 0.03, 1e-12);
+}
+
 static void a_tuning_continues_the_curve_on_the_set_that_it_began_on(void **state) {
   (void)state;
   const column *c = columns_find("zero_shot_top1");
@@ -304,12 +313,59 @@ static void a_seed_without_a_curve_leaves_its_pair_out(void **state) {
   assert_int_equal(iso.seeds, 1);
 }
 
+/* A run of one row has no interval of its own. */
+static void a_time_covers_the_steps_of_every_run_that_has_an_interval(void **state) {
+  (void)state;
+  store_fact numbers[2][4];
+  data_measure m;
+  for (size_t i = 0; i < 2; i++) {
+    static const char *const names[] = {"steady_seconds", "steady_step_seconds", "steady_low",
+                                        "steady_high"};
+    const double values[] = {100 + (double)i, 1, 0.9, 1.1};
+    for (size_t k = 0; k < 4; k++) {
+      numbers[i][k] = (store_fact){(char *)names[k], {.kind = STORE_REAL}};
+      numbers[i][k].value.real = values[k];
+    }
+    cells[i].numbers = numbers[i];
+    cells[i].number_count = i ? 4 : 2;
+  }
+  assert_ok(measure_row(&d, 0, columns_find("steady_seconds"), &m));
+  assert_near(m.value, 100.5, 1e-9);
+  assert_string_equal(m.over, "seeds and steps");
+  cells[1].number_count = 2;
+  assert_ok(measure_row(&d, 0, columns_find("steady_seconds"), &m));
+  assert_string_equal(m.over, "seeds");
+}
+
+static void a_single_disturbed_row_bounds_a_time_from_above_only(void **state) {
+  (void)state;
+  const char *const names[] = {"steady_seconds", "steady_step_seconds", "disturbed",
+                               "disturbed_share"};
+  const double values[] = {100, 1, 1, 1};
+  store_fact numbers[4];
+  data_measure m;
+  for (size_t k = 0; k < 4; k++) {
+    numbers[k] = (store_fact){(char *)names[k], {.kind = STORE_REAL}};
+    numbers[k].value.real = values[k];
+  }
+  cells[0].numbers = numbers;
+  cells[0].number_count = 4;
+  cells[1].is_finished = false;
+  assert_ok(measure_row(&d, 0, columns_find("steady_seconds"), &m));
+  assert_near(m.low, 0, 0);
+  assert_near(m.high, 100, 1e-9);
+  numbers[2].value.real = numbers[3].value.real = 0; /* undisturbed: nothing shows how it varies */
+  assert_ok(measure_row(&d, 0, columns_find("steady_seconds"), &m));
+  assert_true(isnan(m.low) && isnan(m.high));
+}
+
 int main(void) {
 #define ON_CELLS(test) cmocka_unit_test_setup_teardown(test, make_cells, free_hits)
   const struct CMUnitTest tests[] = {
       ON_CELLS(the_shifted_set_is_the_first_other_with_the_metric),
       ON_CELLS(a_number_is_divided_by_the_chance_of_its_own_set),
       ON_CELLS(a_classifiers_curve_begins_at_chance_too),
+      ON_CELLS(a_curve_of_few_classes_begins_at_what_chance_reaches),
       ON_CELLS(a_tuning_continues_the_curve_on_the_set_that_it_began_on),
       ON_CELLS(a_difference_of_two_sets_has_the_variances_of_both),
       ON_CELLS(classes_of_one_set_are_not_those_of_another),
@@ -318,6 +374,8 @@ int main(void) {
       ON_CELLS(a_seed_that_has_not_finished_does_not_prevent_a_comparison),
       ON_CELLS(losses_of_other_batch_sizes_are_not_compared),
       ON_CELLS(a_seed_without_a_curve_leaves_its_pair_out),
+      ON_CELLS(a_single_disturbed_row_bounds_a_time_from_above_only),
+      ON_CELLS(a_time_covers_the_steps_of_every_run_that_has_an_interval),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

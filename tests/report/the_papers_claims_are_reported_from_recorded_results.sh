@@ -40,6 +40,20 @@ expect_line findings.md '^3 claims, profile mini: 1 holds, 1 does not hold, 0 ca
 # Of 20 and more, a verdict may be expected to be.
 "$FLIPBENCH" report --paper --from "$SOURCE/results/paper-mini/claims.json" > many.txt
 expect_line many.txt '^With 95 % intervals, up to about [12] of these [2-6][0-9] verdicts (is|are) expected to be wrong by chance alone\.$'
+{
+  printf '{"profile":"mini","tables":[{"name":"t","title":"T","provenance":"","cells":1,"finished":1}],"claims":['
+  for i in $(seq 20); do
+    [ "$i" = 1 ] || printf ,
+    printf '{"table":"t","from":"","claim":"%s","measured":"1.0","basis":"","published":"","verdict":"holds","note":""}' "$i"
+  done
+  printf ']}'
+} > twenty.json
+"$FLIPBENCH" report --paper --from twenty.json > twenty.txt
+expect_line twenty.txt '^With 95 % intervals, up to about 1 of these 20 verdicts is expected to be wrong by chance alone\.$'
+# On the page the published values are in the order of their numbers, those not verified too.
+sed 's/"published":""/"published":"~−2.50"/' twenty.json > unverified.json
+"$FLIPBENCH" report --paper --from unverified.json --format html --out unverified.html
+expect_line unverified.html '\{"sort":-2.5,"text":"~−2.50"\}'
 expect_line findings.md '^\| Table 9 \| faster \\\| cheaper \| speed of mask 75 % over that of mask 0 %: [0-9.]+ \(95 % interval .*\| 2.50 \| holds \|$'
 expect_line findings.md '^\| second \| better \| – \| – \| not run: mask\\_ratio=0; mask\\_ratio=0.9 \|$'
 expect_line findings.md '^\| First table \| 5 of 5 \| commit [0-9a-f]+.* · .*20[0-9][0-9]-[0-9][0-9]-[0-9][0-9].* \|$'

@@ -253,6 +253,17 @@ static void an_outlying_newest_commit_is_not_fine(void **state) {
   assert_int_equal(verdict_of(values, 12).kind, VERDICT_FINE);
 }
 
+/* What is excluded from the levels is no part of the newest commits either. */
+static void an_outlier_just_before_the_newest_commit_hides_nothing(void **state) {
+  (void)state;
+  double values[12];
+  for (size_t i = 0; i < 12; i++) values[i] = 1000 + (double)(i % 3);
+  values[10] = 800;
+  assert_int_equal(verdict_of(values, 12).kind, VERDICT_FINE);
+  values[11] = 900; /* two that are worse are no outliers */
+  assert_int_equal(verdict_of(values, 12).reason, VERDICT_BY_NEWEST);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(compare_alarms_in_at_most_five_percent),
@@ -268,6 +279,7 @@ int main(void) {
       cmocka_unit_test(what_became_faster_or_recovered_is_fine),
       cmocka_unit_test(a_short_newest_level_has_a_bound),
       cmocka_unit_test(an_outlying_newest_commit_is_not_fine),
+      cmocka_unit_test(an_outlier_just_before_the_newest_commit_hides_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -347,6 +347,38 @@ static void a_curve_that_levels_off_has_no_narrow_interval(void **state) {
   assert_true(low < 60. / 80 + 0.05 && high > 60. / 40 - 0.05);
 }
 
+/* Two evaluations of the baseline have the same mean, which the order of its seeds rounds one way
+ * or the other: it is highest at the first of them, and the seeds' order changes no interval. */
+static void equal_evaluations_are_not_told_apart_by_rounding(void **state) {
+  (void)state;
+  const double slow[] = {10, 20, 30, 40}, fast[] = {8, 16, 24, 32};
+  const double of_base[3][4] = {
+      {0.20, 0.52, 0.66, 0.52}, {0.26, 0.38, 0.48, 0.58}, {0.14, 0.52, 0.44, 0.48}};
+  const double of_own[3][4] = {
+      {0.18, 0.36, 0.58, 0.70}, {0.20, 0.32, 0.50, 0.66}, {0.16, 0.34, 0.51, 0.62}};
+  static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                   {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+  const paired_result no_pace = {NAN, NAN, NAN};
+  double first_low = NAN, first_high = NAN;
+  for (int k = 0; k < 6; k++) {
+    double base_values[3][4], own_values[3][4], low, high;
+    for (int seed = 0; seed < 3; seed++)
+      for (int p = 0; p < 4; p++) {
+        base_values[seed][p] = of_base[orders[k][seed]][p];
+        own_values[seed][p] = of_own[orders[k][seed]][p];
+      }
+    iso_rows base = {4, 3, slow, base_values[0], NULL, NULL, 0, 0};
+    iso_rows own = {4, 3, fast, own_values[0], NULL, NULL, 0, 0};
+    assert_ok(iso_interval(&base, &own, 30. / 24, &no_pace, &low, &high));
+    if (k == 0) first_low = low, first_high = high;
+    assert_near(low, first_low, 1e-9);
+    assert_near(high, first_high, 1e-9);
+  }
+  curve_point points[] = {{10, 0.3}, {20, 0.1 + 0.2}}; /* the second is greater by rounding */
+  accuracy_curve c = {points, 2, 0};
+  assert_near(curve_time_to(&c, curve_best(&c)), 10, 1e-9);
+}
+
 /* Where the baseline reaches the accuracy before its first evaluation, when is unknown. */
 static void what_is_before_the_first_evaluation_is_unknown(void **state) {
   (void)state;
@@ -541,6 +573,7 @@ int main(void) {
       cmocka_unit_test(the_interval_of_an_iso_speedup_contains_the_unrefuted_values),
       cmocka_unit_test(a_curve_that_may_never_get_there_has_an_open_interval),
       cmocka_unit_test(a_curve_that_levels_off_has_no_narrow_interval),
+      cmocka_unit_test(equal_evaluations_are_not_told_apart_by_rounding),
       cmocka_unit_test(what_is_before_the_first_evaluation_is_unknown),
       cmocka_unit_test(a_changed_level_is_found_where_it_changed),
       cmocka_unit_test(noise_and_a_single_outlier_are_no_change),
