@@ -236,9 +236,22 @@ static err check_classification(const settings *s) {
   return check_mixing(s);
 }
 
+/* In a causal tower a token attends to those before it, of which the first has none. */
+static err check_pooled_token(const settings *s) {
+  if (!s->text_causal || s->text_pool != TEXT_POOL_FIRST) return NULL;
+  return err_new(ERR_INPUT,
+                 "text.pool: first with text.causal: true pools a token that attends to no other: "
+                 "%s; set text.pool to mean%s, or text.causal: false",
+                 s->text_special_tokens == SPECIAL_TOKENS_BOTH
+                     ? "the start token, which is the same in every caption"
+                     : "of each caption only its first word piece",
+                 s->text_special_tokens == SPECIAL_TOKENS_BOTH ? " or eot" : "");
+}
+
 /* Checks the settings that only contrastive training uses. */
 static err check_pairs(const settings *s) {
   err error = check_order(s);
+  if (!error) error = check_pooled_token(s);
   if (error) return error;
   if (!*s->text_vocabulary)
     return err_new(ERR_INPUT, "text.vocabulary is empty: name a vocab.txt ('flip tokenizer train' "

@@ -11,7 +11,7 @@ train --out two -s 'eval.sets=[held.yaml, shifted.yaml]' -s samples=64 -s warmup
 
 # Weights go on in a model that computes the same from them.
 for other in image.heads=4 image.activation=gelu_erf text.pool=mean text.causal=true; do
-  expect_status 2 "$FLIP" train --config run.yaml --no-progress --out other -s init_from=two/checkpoints -s $other
+  expect_status 2 "$FLIP" train --config run.yaml --no-progress --out other -s init_from=two/checkpoints -s text.pool=mean -s $other
   expect_line err.txt "init_from: .*is of a model with ${other%=*}: .*, and this run has ${other#*=}, .*set ${other%=*}:"
 done
 # What they are given may differ, and is said.
@@ -107,6 +107,12 @@ for command in embed 'eval zeroshot'; do
   expect_line err.txt '(mask_ratio=0.5: only training uses it; flip eval drops patches by eval.mask_ratio|is missing)'
 done
 cmp -s fp32.npy bf16.npy && fail "--set precision=bf16 changed no embedding"
+
+# Texts that could not differ, or by their first word piece alone.
+for tokens in both none; do
+  expect_status 2 "$FLIP" train --config run.yaml --no-progress --out constant -s text.causal=true -s text.special_tokens=$tokens
+done
+expect_line err.txt 'text.pool: first with text.causal: true .*: of each caption only its first word piece; set text.pool to mean, or'
 
 # A classifier's training images are what the set's file says, or it is refused.
 cat > classes.yaml <<'Y'
