@@ -125,6 +125,17 @@ cleanup:
   strbuf_free(&other);
 }
 
+/* Would be 0, or 1, whatever was measured. */
+static bool compares_with_itself(const spec_experiment *e, const spec_claim *c) {
+  if (c->against_metric && strcmp(c->against_metric->name, c->metric->name) != 0) return false;
+  if (!c->against.count) return c->against_metric != NULL;
+  for (size_t i = 0; i < e->cell_count; i++)
+    if (!e->cells[i].tuning && spec_cell_matches(&e->cells[i], &c->of) &&
+        spec_cell_matches(&e->cells[i], &c->against))
+      return true;
+  return false;
+}
+
 static bool is_accuracy(const column *c) {
   return c->kind == COLUMN_EVAL || c->kind == COLUMN_CHANCE || c->kind == COLUMN_SHIFTED ||
          column_is_of_tuning(c->kind);
@@ -166,6 +177,8 @@ static void check_claim(spec_reader *r, const yml_node *map, const spec_claim *c
   if (!spec_claim_is_judged(r->e, c)) return; /* the profile may omit its rows */
   if (c->of.count) check_row(r, yml_get(map, "of"), "of", &c->of);
   if (c->against.count) check_row(r, against, "against", &c->against);
+  if (compares_with_itself(r->e, c))
+    yml_problem(p, against ? against : map, NULL, 0, "the claim compares a row with itself");
   if (c->compare != CLAIM_SPEEDUP && !is_final(c->metric) && !is_final(c->against_metric)) return;
   if (c->of.count) check_tuned_seeds(r, yml_get(map, "of"), "of", &c->of);
   if (c->against.count) check_tuned_seeds(r, against, "against", &c->against);

@@ -279,11 +279,26 @@ static void multiples_of_two_chance_levels_are_not_subtracted(void **state) {
                  "multiples of chance on two sets are of two scales");
 }
 
+static void a_claim_does_not_compare_a_row_with_itself(void **state) {
+  (void)state;
+#define CLAIM(words)                                                                               \
+  SETTINGS                                                                                         \
+      "matrix: {mask_ratio: [0, 0.5], seed: [0, 1]}\n"                                             \
+      "claims: [{claim: c, metric: zero_shot_top1, expect: greater, of: {mask_ratio: 0.5}, " words \
+      "}]\n"
+  assert_refused(CLAIM("against: {mask_ratio: 0.5}"), "the claim compares a row with itself");
+  assert_refused(CLAIM("against_metric: zero_shot_top1"), "the claim compares a row with itself");
+  spec_free(expand(CLAIM("against: {mask_ratio: 0}")));
+  spec_free(expand(CLAIM("against: {mask_ratio: 0.5}, against_metric: zero_shot_top1@a")));
+#undef CLAIM
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_final_accuracy_is_of_seeds_that_are_all_tuned_or_none),
       cmocka_unit_test(a_set_is_one_of_the_cells),
       cmocka_unit_test(control_characters_are_refused),
+      cmocka_unit_test(a_claim_does_not_compare_a_row_with_itself),
       cmocka_unit_test(multiples_of_two_chance_levels_are_not_subtracted),
       cmocka_unit_test(the_report_knows_its_columns_baseline_and_references),
       cmocka_unit_test(the_report_is_checked_too),
