@@ -85,6 +85,8 @@ static void write_summary(json_writer *w, const spec_experiment *e, const report
   jsonw_string(w, "provenance", t->notes.provenance);
   write_texts(w, "warnings", t->notes.mixed, t->notes.disturbed);
   write_texts(w, "findings", t->notes.iso, t->notes.accuracy);
+  write_texts(w, "finding_names", t->notes.iso ? "speed-ups" : NULL,
+              t->notes.accuracy ? "differences" : NULL);
   jsonw_object(w, "file");
   jsonw_string(w, "path", e->path);
   jsonw_string(w, "text", e->text);
