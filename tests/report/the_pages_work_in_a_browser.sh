@@ -75,6 +75,13 @@ sqlite3 results/flipbench.db "UPDATE step SET loss = 12345 + loss / 100 WHERE ru
 bench report long --format html > /dev/null
 for width in 1280 390; do test_page results/long/report.html 1 'short 0.6' $width; done
 grep -q 'of שלום עולם'$'\u200e'': ' dom.txt || fail "a sign may be read on the wrong side of its number"
+# While an experiment has no page, the index has no link to it.
+mv results/many/report.html kept.html
+bench report other --format html > /dev/null
+! grep -q '"many/report.html' results/index.html || fail "the index leads to a page that is not there"
+mv kept.html results/many/report.html
+bench report other --format html > /dev/null
+grep -q '"many/report.html#run-' results/index.html || fail "the index leads to no run"
 # Without scripts the pages say the same numbers as a terminal.
 said() { sed -n '/<noscript>/,/<\/noscript>/{s/.*<pre class="table">//;s/<\/pre>.*//;s/&lt;/</g;s/&gt;/>/g;s/&quot;/"/g;s/&amp;/\&/g;p}' "$1"; }
 bench report other > table.txt
