@@ -60,6 +60,8 @@ addEventListener('load', () => {
       document.querySelector('a.number').click();
       const dialog = document.getElementById('trace');
       expect(dialog.open, 'no dialog');
+      const interval = document.querySelector('a.number').parentElement.querySelector('.plus');
+      expect(!interval || dialog.querySelector('dd').textContent.includes(interval.textContent), 'the dialog has no interval');
       const commit = /^[0-9a-f]{10}/.exec(dialog.querySelector('td.mono').textContent);
       expect(commit, 'the dialog names no commit: ' + dialog.textContent);
       const link = dialog.querySelector('a[href^="#run-"]'), run = document.querySelector(link.getAttribute('href'));
@@ -88,6 +90,11 @@ addEventListener('load', () => {
       /* what is read was measured where the head says, or says where else */
       const told = [...chart.querySelectorAll('.plate ~ text')].map(t => t.textContent), measured = page.curves[0].series.flatMap(s => s.points.map(p => p[0]));
       expect(measured.some(at => Math.abs(at - parseFloat(told[0]) * (/k$/.test(told[0]) ? 1000 : 1)) <= 0.005 * at), 'no evaluation at ' + told[0]);
+      /* every chart can be read, that of losses by run */
+      for (const other of document.querySelectorAll('.chart svg')) {
+        for (let i = 0; i < 20; i++) other.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight'}));
+        expect(other.querySelector('.plate'), 'no values in ' + other.getAttribute('aria-label'));
+      }
       /* rows differ by colour, or by their marks where colours repeat */
       const looks = [...document.querySelectorAll('.legend button')].map(b => b.querySelector('i').style.background + (b.querySelector('b') || {}).textContent);
       expect(new Set(looks).size === looks.length, 'two rows look alike');

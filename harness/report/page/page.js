@@ -148,7 +148,7 @@
         make('td', {class: 'text mono'}, run ? run.commit : '–'), make('td', {class: 'text'}, run ? run.machine : '–'),
         make('td', {class: 'text'}, run ? run.ended : '–')));
     });
-    const facts = [['shown', link.textContent + (column.unit ? ' ' + column.unit : '')], ['what it is', column.help],
+    const facts = [['shown', link.textContent + (cell.plus || '') + (column.unit ? ' ' + column.unit : '')], ['what it is', column.help],
       ['interval', cell.interval], ['published', cell.reference]].filter(fact => fact[1]);
     const close = make('button', {type: 'button', class: 'close', 'aria-label': 'close'}, '×');
     close.addEventListener('click', () => dialog.close());
