@@ -246,3 +246,18 @@ Y
 expect_status 0 bench run experiments/classes.yaml --no-progress
 ! grep -q 'batch size' out.txt || fail "losses of classifiers are said to depend on the batch size"
 grep -qx "y_label = 'training loss'" results/classes/plots/loss.gp || fail "a classifier's loss is called $(grep ^y_label results/classes/plots/loss.gp)"
+
+# Four panels of a column: labels of the y axes keep apart, and a series' name from that of the metric.
+mkdir -p history/benchmarks
+ordinal=0
+for series in 'a series of many words, too long for a column' b c d; do
+  for commit in 1 2 3 4; do
+    printf '{"ordinal":%s,"series":"%s","metric":"samples_per_second","side":"","commit":"%s","dirty":"","committed":"2026-01-0%s","machine":"m","time":"2026-01-0%s","value":4%s.%s}\n' \
+      $((++ordinal)) "$series" $commit$commit$commit $commit $commit $((commit * 3 % 10)) $commit
+  done
+done > history/benchmarks/2026-01-05.jsonl
+expect_status 0 bench history --results history --size column --format svg --out history-column
+drawn=history-column/history-samples_per_second-1.gp
+expect_line $drawn '^panels = 4;'
+awk -F ' = ' '/^(low|high|step)4 = / { of[substr($1, 1, 3)] = $2 } END { exit !((of["hig"] - of["low"]) / of["ste"] <= 3) }' $drawn || fail "more labels at a y axis than have room: $(grep -E '^(low|high|step)4' $drawn)"
+expect_line $drawn "^name1 = 'a series .*…'"
