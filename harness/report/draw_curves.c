@@ -27,11 +27,8 @@ typedef struct {
 
 /* Rows of a panel share the first key; of a kind of series the others, and their inputs. */
 static bool is_alike(const drawing *g, size_t a, size_t b, bool is_rest) {
-  char one[96], other[96];
   if (is_rest && g->d->rows[a].group != g->d->rows[b].group) return false;
-  drawing_name_part(g, a, 1, is_rest, one, sizeof one);
-  drawing_name_part(g, b, 1, is_rest, other, sizeof other);
-  return strcmp(one, other) == 0;
+  return drawing_is_alike(g, a, b, 1, is_rest);
 }
 
 /* Puts each row into the panel of its first key; false: there would be too many, or one. */

@@ -132,10 +132,15 @@ size_t figure_limit(figure *f, size_t count, const char *what) {
 }
 
 void figure_set_note(figure *f, const char *text) {
+  const double room = 0.96, share = figure_text_share(f, text) * 8.5 / 11.5;
+  const double size = share > room ? fmax(8.5 * room / share, 6) : 8.5;
+  strbuf fitting = {0};
+  figure_fit_text(f, text, size, room, &fitting);
   strbuf_append(&f->ends, "set label 107 ");
-  append_quoted(&f->ends, text);
-  strbuf_append(&f->ends,
-                " noenhanced at screen 0.022,0.025 left font ',8.5' textcolor rgb faint\n");
+  append_quoted(&f->ends, strbuf_string(&fitting));
+  strbuf_format(&f->ends,
+                " noenhanced at screen 0.022,0.025 left font ',%.3g' textcolor rgb faint\n", size);
+  strbuf_free(&fitting);
 }
 
 static err remember(figure *f, const figure_point *points, size_t count) {

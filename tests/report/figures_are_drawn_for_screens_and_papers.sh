@@ -63,7 +63,26 @@ for name in seven keys; do
     ! grep -qE '^panel_of\[[0-9]+\] = [1-9]' results/$name/plots/$figure.gp || fail "lines of $name are in no plot"
   done
 done
-x_label=$(grep -B1 '<text>speed (samples/s); dashed' results/keys/plots/throughput.svg | grep -oE 'translate\([0-9.]+' | grep -oE '[0-9.]+')
+# Names of many keys are given by their values, in the order of the keys, instead of being cut where they differ.
+names_of() { awk -F '"' '/^\$bars/ { on = 1; next } /^EOD/ { on = 0 } on { print $2 }' "$1"; }
+for size in wide column; do
+  expect_status 0 bench plot keys --figure throughput --format svg --size $size --out keys-$size
+  [ "$(names_of keys-$size/throughput.gp | sort -u | wc -l)" = 16 ] || { names_of keys-$size/throughput.gp; fail "rows have one name"; }
+  expect_line keys-$size/throughput.svg 'rows: mask, batch, learning rate, weight decay'
+done
+# Rows whose second keys begin alike have colours of their own.
+alike=$(printf 'alike%.0s' {1..20})
+cat > experiments/labels.yaml <<Y
+name: labels
+settings: {samples: 3k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 2}
+matrix:
+  mask_ratio: [0, 0.5, 0.7]
+  way: [{label: $alike one, learning_rate: 1.0e-3}, {label: $alike two, learning_rate: 2.0e-3}]
+report: {rows: [mask_ratio, way], columns: [zero_shot_top1], plots: [throughput], baseline: {mask_ratio: 0, way: $alike one}}
+Y
+expect_status 0 bench run experiments/labels.yaml --no-progress
+[ "$(awk '/^\$bars/ { on = 1; next } /^EOD/ { on = 0 } on { print $NF }' results/labels/plots/throughput.gp | tr '\n' ' ')" = '0 1 0 1 0 1 ' ] || fail "other rows share a colour"
+x_label=$(grep -B1 '<text>speed (samples/s); dashed' results/labels/plots/throughput.svg | grep -oE 'translate\([0-9.]+' | grep -oE '[0-9.]+')
 awk -v middle="$x_label" 'BEGIN { exit !(middle > 380 && middle + 61 * 3.8 < 760) }' || fail "the name of the x axis around $x_label leaves the figure"
 # Labels of the y axes keep apart in two rows of panels.
 sed 's/name: ways/name: rows/; s/\[0.5, 0.75\]/[0, 0.3, 0.5, 0.75]/' experiments/ways.yaml > experiments/rows.yaml
