@@ -82,6 +82,10 @@ bench report other --format html > /dev/null
 mv kept.html results/many/report.html
 bench report other --format html > /dev/null
 grep -q '"many/report.html#run-' results/index.html || fail "the index leads to no run"
+# A page that is written elsewhere does not lead to an index that is not there.
+bench report other --format html --out elsewhere.html > /dev/null
+grep -q '"href":"../index.html"' results/other/report.html || fail "no way back to the index"
+! grep -q 'index.html' elsewhere.html || fail "a page in another folder leads to an index"
 # Without scripts the pages say the same numbers as a terminal.
 said() { sed -n '/<noscript>/,/<\/noscript>/{s/.*<pre class="table">//;s/<\/pre>.*//;s/&lt;/</g;s/&gt;/>/g;s/&quot;/"/g;s/&amp;/\&/g;p}' "$1"; }
 bench report other > table.txt
