@@ -72,7 +72,7 @@ err cli_write_page(const char *results, const spec_experiment *e, store *s, cons
   strbuf_format(&home, "%s/%s/report.html", results, e->name);
   /* a page written elsewhere would lead to an index that is not there */
   const char *index = strcmp(path, strbuf_string(&home)) == 0 ? "../index.html" : NULL;
-  err error = cli_catch_up(results, e, s);
+  err error = home.is_broken ? mem_error(0, "the page") : cli_catch_up(results, e, s);
   if (!error) error = html_write(e, s, strbuf_string(&folder), index, &page);
   if (!error && page.is_broken) error = err_new(ERR_MEMORY, "out of memory: the page");
   if (!error) error = fs_write_atomic(path, page.data, page.length);

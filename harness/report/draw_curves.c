@@ -69,7 +69,7 @@ typedef struct {
 } legend_entry;
 
 /* One legend for all panels, in as many lines as it takes: how many. */
-static size_t lay_out_legend(const drawing *g, const faceting *found, legend_entry *entries) {
+static size_t lay_out_legend(drawing *g, const faceting *found, legend_entry *entries) {
   const double start = 0.022, gap = 0.025, end = 0.985, size = figure_legend_size(&g->f);
   const double mark = figure_legend_share(&g->f, "");
   double at = start;
@@ -80,6 +80,7 @@ static size_t lay_out_legend(const drawing *g, const faceting *found, legend_ent
     name_kind(g, found->first[i], name, sizeof entries->name);
     figure_fit_text(&g->f, name, size, end - start - mark, &fitting);
     snprintf(name, sizeof entries->name, "%s", strbuf_string(&fitting));
+    if (fitting.is_broken) g->f.ends.is_broken = true;
     strbuf_free(&fitting);
     const double share = figure_legend_share(&g->f, name);
     if (at > start && at + share > end) {

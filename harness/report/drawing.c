@@ -43,6 +43,7 @@ void drawing_shorten_names(drawing *g) {
     strbuf name = {0};
     data_name_row(g->d, row, &name);
     g->is_brief = g->is_brief || figure_text_share(&g->f, strbuf_string(&name)) > room;
+    if (name.is_broken) g->f.ends.is_broken = true;
     strbuf_free(&name);
   }
 }

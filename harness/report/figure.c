@@ -140,6 +140,7 @@ void figure_set_note(figure *f, const char *text) {
   append_quoted(&f->ends, strbuf_string(&fitting));
   strbuf_format(&f->ends,
                 " noenhanced at screen 0.022,0.025 left font ',%.3g' textcolor rgb faint\n", size);
+  if (fitting.is_broken) f->ends.is_broken = true;
   strbuf_free(&fitting);
 }
 
@@ -541,6 +542,9 @@ static void write_script(const figure *f, const char *name, const char *formats,
   if (f->points.length) strbuf_format(out, "$points << EOD\n%sEOD\n", f->points.data);
   if (f->bands.length) strbuf_format(out, "$bands << EOD\n%sEOD\n", f->bands.data);
   if (f->tuning.length) strbuf_format(out, "$tuning << EOD\n%sEOD\n", f->tuning.data);
+  const strbuf *parts[] = {&f->variables, &f->points, &f->tuning, &f->bands, &f->ends};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+    out->is_broken = out->is_broken || parts[i]->is_broken;
   snprintf(list, sizeof list, "%s", formats);
   strbuf_append(out, "template = ");
   if (template_path) {

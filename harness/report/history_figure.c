@@ -171,6 +171,7 @@ static void name_panel(figure *f, size_t k, const char *series, const char *metr
   snprintf(variable, sizeof variable, "name%zu", k);
   figure_fit_text(f, series, 11, plot - gap - figure_text_share(f, metric) * 9 / 11.5, &name);
   figure_set_text(f, variable, "%s", strbuf_string(&name));
+  if (name.is_broken) f->variables.is_broken = true;
   strbuf_free(&name);
 }
 
