@@ -2,7 +2,8 @@
 # for the tuning, a band for the 95 % interval. With several panels a legend instead of the labels.
 # legend_lines: of that legend (1). mark_every: points from one mark to the next, not the same ones on
 # each line.
-# $points: blocks by series of x, y, low, high;  $tuning: the same. panel_of[], colour_of[]: of series.
+# $points: blocks by series of x, y, low, high;  $tuning: the same;  $bands: the outline of low and high.
+# panel_of[], colour_of[]: of series. panel_tic_step: of the y axes of panels.
 if (has_band) { \
   set style fill transparent solid (series > 8 * panels ? 0.05 : 0.13) noborder \
 }
@@ -22,6 +23,7 @@ if (panels > 1) {
   set label 104 y_label noenhanced at screen 0.022,(is_column ? 0.905 - 0.042 * more_lines : 0.812 - (more_lines < 2 ? 0.017 : 0.033) * more_lines) left font ',11.5' textcolor rgb ink
   set label 106 x_label noenhanced at screen (left_edge + 0.97) / 2.0,(is_column ? 0.05 : 0.074) center font ',11.5' textcolor rgb ink
   unset xlabel
+  set ytics panel_tic_step
 }
 set xtics tic_step
 do for [panel=0:panels-1] {
@@ -36,8 +38,7 @@ do for [panel=0:panels-1] {
     if (column_at == 0) { set ytics format '%g' }
     if (panel > 0) { unset label 101; unset label 102; unset label 103; unset label 104; unset label 106; unset label 107; unset for [i=201:230] label i }
   }
-  plot for [i=0:series-1] $points index i using ($1 * in(i)):(has_band ? $3 : NaN):4 with filledcurves linecolor rgb own(i), \
-     for [i=0:series-1] $tuning index i using ($1 * in(i)):(has_band ? $3 : NaN):4 with filledcurves linecolor rgb own(i), \
+  plot for [i=0:series-1] $bands index i using (has_band ? $1 * in(i) : NaN):2 with filledcurves closed linecolor rgb own(i), \
      for [i=0:series-1] $points index i using ($1 * in(i)):2 with lines linewidth 2.2 linecolor rgb own(i), \
      for [i=0:series-1] $points index i every mark_every::((5 * i) % mark_every) using ($1 * in(i)):(has_marks ? $2 : NaN) with points pointtype mark(i) pointsize 0.62 linecolor rgb own(i), \
      for [i=0:series-1] $tuning index i using ($1 * in(i)):2 with lines dashtype (6,4) linewidth 2.2 linecolor rgb own(i), \

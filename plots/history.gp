@@ -13,6 +13,7 @@ bottom = is_column ? 0.10 : 0.11
 gap = is_column ? 0.13 : 0.085
 tall = (top - bottom - gap * (panels - 1)) / panels
 left_edge = is_column ? 0.145 : 0.085
+tic_font = is_column && panels > 2 ? ',8' : ',9'
 set xrange [x_least:x_most]
 set multiplot
 do for [k=1:panels] {
@@ -31,7 +32,7 @@ do for [k=1:panels] {
   set label 111 y_label noenhanced at screen right_edge,(panel_top + 0.022) right font ',9' textcolor rgb faint
   set yrange [value(sprintf('low%d', k)):value(sprintf('high%d', k))]
   set xtics () font ',8.5' offset 0,0.7
-  set ytics value(sprintf('step%d', k)) font ',9'
+  set ytics value(sprintf('step%d', k)) font tic_font
   set style fill transparent solid 0.18 noborder
   plot sprintf('$levels%d', k) using (($1 + $2) / 2):3:1:2:4:5 with boxxyerror linecolor rgb colour(hue), \
        sprintf('$levels%d', k) using 1:3:($2 - $1):(0) with vectors nohead linewidth 1.6 linecolor rgb colour(hue), \

@@ -40,7 +40,13 @@ source_font = sprintf(',%.1f', source_size)
 if (!is_column) set label 101 title_text noenhanced at screen 0.022,0.957 left font title_font textcolor rgb ink
 if (!is_column) set label 102 subtitle_text noenhanced at screen 0.022,0.905 left font subtitle_font textcolor rgb faint
 if (!is_column) set label 103 source_line noenhanced at screen 0.022,0.025 left font source_font textcolor rgb faint
-set xlabel x_label noenhanced textcolor rgb ink font ',11.5' offset 0,(is_column ? 0.8 : 0.3)
+# The name of the x axis is centred below the plot, or as close to that as the figure has room for it.
+x_label_half = 0.5 * 8.1 * strlen(x_label) / width
+x_label_font = sprintf(',%.1f', 11.5 * (x_label_half > 0.485 ? 0.485 / x_label_half : 1))
+if (x_label_half > 0.485) { x_label_half = 0.485 }
+x_label_at = (left_edge + right_edge) / 2.0
+x_label_shift = x_label_at < 0.01 + x_label_half ? 0.01 + x_label_half - x_label_at : x_label_at > 0.99 - x_label_half ? 0.99 - x_label_half - x_label_at : 0
+set xlabel x_label noenhanced textcolor rgb ink font x_label_font offset screen x_label_shift,character (is_column ? 0.8 : 0.3)
 unset ylabel
 set label 104 y_label noenhanced at screen 0.022,(is_column ? 0.95 : 0.85) left font ',11.5' textcolor rgb ink
 if (is_x_log) { set logscale x }

@@ -67,14 +67,18 @@ err cli_catch_up_all(const char *results, store *s) {
 }
 
 err cli_write_page(const char *results, const spec_experiment *e, store *s, const char *path) {
-  strbuf page = {0}, folder = {0};
+  strbuf page = {0}, folder = {0}, home = {0};
   strbuf_format(&folder, "%s/%s/plots", results, e->name);
-  err error = cli_catch_up(results, e, s);
-  if (!error) error = html_write(e, s, strbuf_string(&folder), &page);
+  strbuf_format(&home, "%s/%s/report.html", results, e->name);
+  /* a page written elsewhere would lead to an index that is not there */
+  const char *index = strcmp(path, strbuf_string(&home)) == 0 ? "../index.html" : NULL;
+  err error = home.is_broken ? mem_error(0, "the page") : cli_catch_up(results, e, s);
+  if (!error) error = html_write(e, s, strbuf_string(&folder), index, &page);
   if (!error && page.is_broken) error = err_new(ERR_MEMORY, "out of memory: the page");
   if (!error) error = fs_write_atomic(path, page.data, page.length);
   strbuf_free(&page);
   strbuf_free(&folder);
+  strbuf_free(&home);
   return error ? error : cli_write_index(results, s);
 }
 

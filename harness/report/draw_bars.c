@@ -159,15 +159,11 @@ static void lay_out(figure *f, bar *made, size_t count) {
 
 /* With two keys, bars that differ only in the first one share a colour. */
 static void colour_bars(const drawing *g, bar *made, size_t count) {
-  char own[96], other[96];
   int kinds = 0;
   for (size_t i = 0; i < count; i++) {
     made[i].colour = -1;
-    drawing_name_part(g, made[i].row, 1, true, own, sizeof own);
-    for (size_t k = 0; k < i && g->t->key_count > 1; k++) {
-      drawing_name_part(g, made[k].row, 1, true, other, sizeof other);
-      if (strcmp(own, other) == 0) made[i].colour = made[k].colour;
-    }
+    for (size_t k = 0; k < i && g->t->key_count > 1; k++)
+      if (drawing_is_alike(g, made[i].row, made[k].row, 1, true)) made[i].colour = made[k].colour;
     if (g->t->key_count < 2) made[i].colour = (int)made[i].row;
     if (made[i].colour < 0) made[i].colour = kinds++;
   }

@@ -12,7 +12,7 @@
 #include "report/measure.h"
 #include "report/write.h"
 
-enum { LOSS_BINS = 120, MOST_IN_ONE_PANEL = 4 };
+enum { LOSS_BINS = 120, MOST_IN_ONE_PANEL = 4, MOST_LEGEND_LINES = 4 };
 
 static size_t drawn_rows(drawing *g) {
   return figure_limit(&g->f, g->d->row_count, "rows");
@@ -27,34 +27,25 @@ typedef struct {
 
 /* Rows of a panel share the first key; of a kind of series the others, and their inputs. */
 static bool is_alike(const drawing *g, size_t a, size_t b, bool is_rest) {
-  char one[96], other[96];
   if (is_rest && g->d->rows[a].group != g->d->rows[b].group) return false;
-  drawing_name_part(g, a, 1, is_rest, one, sizeof one);
-  drawing_name_part(g, b, 1, is_rest, other, sizeof other);
-  return strcmp(one, other) == 0;
+  return drawing_is_alike(g, a, b, 1, is_rest);
 }
 
-/* Panels by the first row key; none (count 0) when the rows fit into one, or would need too
- * many. */
-static void find_panels(drawing *g, faceting *found) {
+/* Puts each row into the panel of its first key; false: there would be too many, or one. */
+static bool sort_into_panels(drawing *g, faceting *found) {
   figure *f = &g->f;
-  *found = (faceting){.count = 0};
-  if (g->t->key_count < 2 || g->t->row_count <= MOST_IN_ONE_PANEL) return;
   const size_t rows = drawn_rows(g);
   for (size_t row = 0; row < rows; row++) {
     size_t panel = 0, kind = 0;
     while (panel < found->count && !is_alike(g, found->rows[panel], row, false)) panel++;
     while (kind < found->series && !is_alike(g, found->first[kind], row, true)) kind++;
-    if (panel == FIGURE_MOST_PANELS) {
-      found->count = 0;
-      return;
-    }
+    if (panel == FIGURE_MOST_PANELS) return false;
     if (panel == found->count) found->rows[found->count++] = row;
     if (kind == found->series) found->first[found->series++] = row;
     f->panel_of[row] = (int)panel;
     f->colour_of[row] = (int)kind;
   }
-  if (found->count < 2) found->count = 0;
+  return found->count > 1;
 }
 
 /* A kind of series with its marks: † when one of its rows has it. */
@@ -71,30 +62,56 @@ static void name_kind(const drawing *g, size_t first, char *text, size_t size) {
   strbuf_free(&name);
 }
 
-/* One legend for all panels, in as many lines as it takes. */
-static void set_legend(drawing *g, const faceting *found) {
-  figure *f = &g->f;
-  const double start = 0.022, gap = 0.025, end = 0.985;
-  struct {
-    char name[96];
-    double at;
-    size_t line;
-  } entries[FIGURE_MOST_SERIES];
+typedef struct {
+  char name[96];
+  double at;
+  size_t line;
+} legend_entry;
+
+/* One legend for all panels, in as many lines as it takes: how many. */
+static size_t lay_out_legend(drawing *g, const faceting *found, legend_entry *entries) {
+  const double start = 0.022, gap = 0.025, end = 0.985, size = figure_legend_size(&g->f);
+  const double mark = figure_legend_share(&g->f, "");
   double at = start;
-  f->legend_lines = 1;
+  size_t lines = 1;
   for (size_t i = 0; i < found->series; i++) {
-    name_kind(g, found->first[i], entries[i].name, sizeof entries[i].name);
-    const double share = figure_legend_share(f, entries[i].name);
+    char *name = entries[i].name;
+    strbuf fitting = {0};
+    name_kind(g, found->first[i], name, sizeof entries->name);
+    figure_fit_text(&g->f, name, size, end - start - mark, &fitting);
+    snprintf(name, sizeof entries->name, "%s", strbuf_string(&fitting));
+    if (fitting.is_broken) g->f.ends.is_broken = true;
+    strbuf_free(&fitting);
+    const double share = figure_legend_share(&g->f, name);
     if (at > start && at + share > end) {
-      f->legend_lines++;
+      lines++;
       at = start;
     }
     entries[i].at = at;
-    entries[i].line = f->legend_lines - 1;
+    entries[i].line = lines - 1;
     at += share + gap;
   }
+  return lines;
+}
+
+static void set_legend(drawing *g, const faceting *found) {
+  figure *f = &g->f;
+  legend_entry entries[FIGURE_MOST_SERIES];
+  f->legend_lines = lay_out_legend(g, found, entries);
   for (size_t i = 0; i < found->series; i++)
     figure_set_legend(f, entries[i].name, entries[i].at, entries[i].line, (int)i);
+}
+
+/* Panels by the first row key; none (count 0) when the rows fit into one, would need too many, or
+ * have so many other keys that their legend would leave no room for the panels. */
+static void find_panels(drawing *g, faceting *found) {
+  figure *f = &g->f;
+  legend_entry entries[FIGURE_MOST_SERIES];
+  *found = (faceting){.count = 0};
+  if (g->t->key_count < 2 || g->t->row_count <= MOST_IN_ONE_PANEL) return;
+  if (sort_into_panels(g, found) && lay_out_legend(g, found, entries) <= MOST_LEGEND_LINES) return;
+  found->count = 0;
+  memset(f->panel_of, 0, sizeof f->panel_of);
 }
 
 /* Panel titles, and the legend. */
@@ -246,6 +263,14 @@ static void tell_without_pace(drawing *g, size_t rows) {
                   out->length ? " · " : "", rows, rows == 1 ? "" : "s");
 }
 
+/* Rows whose runs have recorded no value, or have not finished. */
+static void tell_without_value(drawing *g, size_t rows) {
+  strbuf *out = &g->f.left_out;
+  if (rows && g->f.has_data)
+    strbuf_format(out, "%s%zu row%s left out: no value", out->length ? " · " : "", rows,
+                  rows == 1 ? "" : "s");
+}
+
 /* *is_short: points have no place on the axis. */
 static err add_curve(drawing *g, size_t row, bool is_time, double unit, figure_end *end,
                      bool *has_points, bool *is_short, bool *has_tuning, double *highest) {
@@ -304,7 +329,7 @@ static err draw_accuracy(drawing *g, bool is_time) {
   figure_end ends[FIGURE_MOST_SERIES];
   const char *unit_name;
   double longest;
-  size_t end_count = 0, short_rows = 0;
+  size_t end_count = 0, short_rows = 0, empty_rows = 0;
   bool has_tuning = false;
   double highest = 0;
   const size_t rows = drawn_rows(g);
@@ -322,9 +347,11 @@ static err draw_accuracy(drawing *g, bool is_time) {
                       &highest);
     end_count += has_points;
     short_rows += is_short;
+    empty_rows += !has_points && !is_short;
   }
   tell_without_pace(g, short_rows);
   g->f.has_data = !error && pad_and_cut(&g->f, highest);
+  tell_without_value(g, empty_rows);
   if (!g->f.has_data) return error;
   g->f.has_marks = true;
   figure_set_number(&g->f, "mark_every", 1);
@@ -444,7 +471,7 @@ err drawing_loss(drawing *g) {
   const report_data *d = g->d;
   figure_end ends[FIGURE_MOST_SERIES];
   figure_point points[LOSS_BINS];
-  size_t end_count = 0, count;
+  size_t end_count = 0, empty_rows = 0, count;
   const char *unit_name;
   double longest = 0;
   size_t fewest = LOSS_BINS, most = 0;
@@ -467,6 +494,7 @@ err drawing_loss(drawing *g) {
     if (error) return error;
     for (size_t i = 0; i < count; i++)
       drawing_widen(&g->f, points[i].x, points[i].low, points[i].high);
+    empty_rows += !count;
     if (!count) continue;
     fewest = count < fewest ? count : fewest;
     most = count > most ? count : most;
@@ -475,6 +503,7 @@ err drawing_loss(drawing *g) {
     drawing_name_row(g, row, end->text, sizeof end->text);
   }
   g->f.has_data = drawing_pad(&g->f, false);
+  tell_without_value(g, empty_rows);
   if (!g->f.has_data) return NULL;
   g->f.x_least = 0;
   /* lines that share a colour differ in their marks; a single point is no line */

@@ -31,10 +31,40 @@ static void finish_name(strbuf *name, char *text, size_t size) {
   strbuf_free(name);
 }
 
+static bool has_heading(const drawing *g, size_t k) {
+  return settings_find(g->t->key_names[k]) || spec_is_ranks_key(g->t->key_names[k]);
+}
+
+void drawing_shorten_names(drawing *g) {
+  const double room = g->f.is_column ? 0.74 : 0.6; /* in the smallest letters of a legend */
+  bool has_headings = false;
+  for (size_t k = 0; k < g->t->key_count; k++) has_headings = has_headings || has_heading(g, k);
+  for (size_t row = 0; row < g->t->row_count && has_headings && g->t->key_count > 1; row++) {
+    strbuf name = {0};
+    data_name_row(g->d, row, &name);
+    g->is_brief = g->is_brief || figure_text_share(&g->f, strbuf_string(&name)) > room;
+    if (name.is_broken) g->f.ends.is_broken = true;
+    strbuf_free(&name);
+  }
+}
+
+void drawing_name_keys(const drawing *g, strbuf *out) {
+  for (size_t k = 0; k < g->t->key_count && g->is_brief; k++)
+    strbuf_format(out, "%s%s", k ? ", " : "rows: ", g->t->key_headings[k]);
+}
+
+bool drawing_is_alike(const drawing *g, size_t a, size_t b, size_t count, bool is_rest) {
+  for (size_t k = is_rest ? count : 0; k < (is_rest ? g->t->key_count : count); k++)
+    if (strcmp(g->t->rows[a].keys[k], g->t->rows[b].keys[k]) != 0) return false;
+  return true;
+}
+
 void drawing_name_row(const drawing *g, size_t row, char *text, size_t size) {
   strbuf name = {0};
-  data_name_row(g->d, row, &name);
   const report_row *r = &g->t->rows[row];
+  if (!g->is_brief) data_name_row(g->d, row, &name);
+  for (size_t k = 0; k < g->t->key_count && g->is_brief; k++)
+    strbuf_format(&name, "%s%s", k ? ", " : "", r->keys[k]);
   report_add_marks(r->disturbed > 0, r->has_other_inputs, &name);
   finish_name(&name, text, size);
 }
@@ -45,8 +75,7 @@ void drawing_name_part(const drawing *g, size_t row, size_t count, bool is_rest,
   strbuf name = {0};
   for (size_t k = is_rest ? count : 0; k < (is_rest ? g->t->key_count : count); k++) {
     if (name.length) strbuf_append(&name, ", ");
-    if (settings_find(g->t->key_names[k]) || spec_is_ranks_key(g->t->key_names[k]))
-      strbuf_format(&name, "%s ", g->t->key_headings[k]);
+    if (has_heading(g, k)) strbuf_format(&name, "%s ", g->t->key_headings[k]);
     strbuf_append(&name, r->keys[k]);
   }
   finish_name(&name, text, size);

@@ -23,7 +23,7 @@ static void append_quoted(strbuf *out, const char *text) {
   strbuf_append_char(out, '\'');
 }
 
-static double legend_size(const figure *f) {
+double figure_legend_size(const figure *f) {
   return f->is_column ? 10 : 11.5;
 }
 
@@ -44,7 +44,7 @@ void figure_set_legend(figure *f, const char *name, double at, size_t line, int 
   strbuf_free(&text);
   strbuf_format(&f->ends,
                 " noenhanced at screen %.4f,%.4g left font ',%g' textcolor rgb colour(%d) front\n",
-                at, first + up - step * (double)line, legend_size(f), colour);
+                at, first + up - step * (double)line, figure_legend_size(f), colour);
 }
 
 void figure_set_text(figure *f, const char *name, const char *format, ...) {
@@ -132,10 +132,16 @@ size_t figure_limit(figure *f, size_t count, const char *what) {
 }
 
 void figure_set_note(figure *f, const char *text) {
+  const double room = 0.96, share = figure_text_share(f, text) * 8.5 / 11.5;
+  const double size = share > room ? fmax(8.5 * room / share, 6) : 8.5;
+  strbuf fitting = {0};
+  figure_fit_text(f, text, size, room, &fitting);
   strbuf_append(&f->ends, "set label 107 ");
-  append_quoted(&f->ends, text);
-  strbuf_append(&f->ends,
-                " noenhanced at screen 0.022,0.025 left font ',8.5' textcolor rgb faint\n");
+  append_quoted(&f->ends, strbuf_string(&fitting));
+  strbuf_format(&f->ends,
+                " noenhanced at screen 0.022,0.025 left font ',%.3g' textcolor rgb faint\n", size);
+  if (fitting.is_broken) f->ends.is_broken = true;
+  strbuf_free(&fitting);
 }
 
 static err remember(figure *f, const figure_point *points, size_t count) {
@@ -158,12 +164,24 @@ err figure_add_stretch(figure *f, double x0, double y0, double x1, double y1) {
   return remember(f, line, 2);
 }
 
+/* The intervals of a series as the outline of an area, which gnuplot cuts at the edge of the plot;
+ * of an area between two lines it draws a wrong one there. */
+static void add_band(figure *f, const figure_point *points, size_t count) {
+  if (f->series) strbuf_append(&f->bands, "\n\n");
+  for (size_t i = 0; i < count; i++)
+    strbuf_format(&f->bands, "%.10g %.10g\n", points[i].x, points[i].high);
+  for (size_t i = count; i-- > 0;)
+    strbuf_format(&f->bands, "%.10g %.10g\n", points[i].x, points[i].low);
+  if (!count) strbuf_append(&f->bands, "NaN NaN\n");
+}
+
 err figure_add_series(figure *f, const figure_point *points, size_t count) {
   const figure_point *last = NULL;
   size_t tuned = 0;
   if (f->series >= FIGURE_MOST_SERIES)
     return err_new(ERR_INTERNAL, "a figure with too many series");
   if (f->panels < 2) f->colour_of[f->series] = f->series;
+  add_band(f, points, count);
   if (f->series++) { /* two blank lines separate the blocks of a data set */
     strbuf_append(&f->points, "\n\n");
     strbuf_append(&f->tuning, "\n\n");
@@ -234,7 +252,7 @@ void figure_fit_text(const figure *f, const char *text, double size, double room
 
 /* text_width is of 11.5 points; all marks are as wide. */
 double figure_legend_share(const figure *f, const char *name) {
-  return legend_size(f) / 11.5 * (figure_text_share(f, "■ ") + figure_text_share(f, name));
+  return figure_legend_size(f) / 11.5 * (figure_text_share(f, "■ ") + figure_text_share(f, name));
 }
 
 static double across(const figure *f, double x) {
@@ -368,15 +386,16 @@ static void name_with_mark(const figure *f, const figure_end *end, strbuf *name)
 /* A column of names right of the plot, in letters small enough for all of them; only the longest
  * names are cut. */
 static void place_side_legend(figure *f, const figure_end *ends, size_t count) {
-  const double gap = 0.015, end = 0.985, room = 0.42, least_size = 0.65 * legend_size(f);
+  const double gap = 0.015, end = 0.985, room = 0.42, least_size = 0.65 * figure_legend_size(f);
   const canvas *c = canvas_of(f);
   const double down = fmin(1.1 * letter_height / c->height, (c->top - c->bottom) / (double)count);
   double widest = 0;
   strbuf name = {0};
   for (size_t i = 0; i < count; i++) widest = fmax(widest, figure_legend_share(f, ends[i].text));
-  double size = widest > room ? fmax(legend_size(f) * room / widest, least_size) : legend_size(f);
+  double size = widest > room ? fmax(figure_legend_size(f) * room / widest, least_size)
+                              : figure_legend_size(f);
   size = fmin(size, 11.5 * down * c->height / letter_height);
-  widest *= size / legend_size(f);
+  widest *= size / figure_legend_size(f);
   f->right_edge = end - gap - fmin(widest, room);
   label_place at = {f->right_edge + gap, c->top - down / 2, size, end - gap - f->right_edge};
   for (size_t i = 0; i < count; i++, at.middle -= down) {
@@ -456,6 +475,7 @@ void figure_free(figure *f) {
   strbuf_free(&f->variables);
   strbuf_free(&f->points);
   strbuf_free(&f->tuning);
+  strbuf_free(&f->bands);
   strbuf_free(&f->ends);
   strbuf_free(&f->title);
   strbuf_free(&f->limit);
@@ -474,13 +494,24 @@ static err find_plots(char **plots) {
                                   "or set FLIPBENCH_PLOTS to their folder");
 }
 
-/* A tic distance of 1, 2 or 5 times a power of ten that gives as many tics as labels have room. */
-static double tic_step(const figure *f) {
-  const double share = (f->right_edge - left_of(f)) / (f->panels > 1 ? 2 : 1);
-  double rough = (f->x_most - f->x_least) / fmax(share * (f->is_column ? 4.7 : 7), 2.5);
+/* 1, 2 or 5 times a power of ten, about the given number. */
+static double round_step(double rough) {
   if (!(rough > 0)) return 1;
   double unit = pow(10, floor(log10(rough))), lead = rough / unit;
   return unit * (lead < 1.4 ? 1 : lead < 3 ? 2 : lead < 7 ? 5 : 10);
+}
+
+/* The distance of tics that gives as many as their labels have room. */
+static double tic_step(const figure *f) {
+  const double share = (f->right_edge - left_of(f)) / (f->panels > 1 ? 2 : 1);
+  return round_step((f->x_most - f->x_least) / fmax(share * (f->is_column ? 4.7 : 7), 2.5));
+}
+
+/* The same for the y axes of panels, which are lower than a plot, in two rows (plots/curves.gp)
+ * much lower. */
+static double panel_tic_step(const figure *f) {
+  const bool is_low = f->panels > 3;
+  return round_step((f->y_most - f->y_least) / (is_low ? (f->is_column ? 3.2 : 4) : 6));
 }
 
 static void write_script(const figure *f, const char *name, const char *formats, const char *plots,
@@ -497,11 +528,11 @@ static void write_script(const figure *f, const char *name, const char *formats,
                 "\n%sx_least = %.10g; x_most = %.10g\ny_least = %.10g; y_most = %.10g\n"
                 "series = %d; has_band = %d; has_marks = %d; is_column = %d\n"
                 "panels = %d; is_x_log = %d; left_edge = %.4f; right_edge = %.4f\n"
-                "legend_lines = %zu; tic_step = %.10g\n",
+                "legend_lines = %zu; tic_step = %.10g; panel_tic_step = %.10g\n",
                 strbuf_string(&f->variables), f->x_least, f->x_most, f->y_least, f->y_most,
                 f->series, f->has_band, f->has_marks, f->is_column, f->panels < 2 ? 1 : f->panels,
                 f->is_x_log, left_of(f), f->right_edge, f->legend_lines ? f->legend_lines : 1,
-                tic_step(f));
+                tic_step(f), panel_tic_step(f));
   if (f->series) {
     strbuf_format(out, "array panel_of[%d]\narray colour_of[%d]\n", f->series, f->series);
     for (int i = 0; i < f->series; i++)
@@ -509,7 +540,11 @@ static void write_script(const figure *f, const char *name, const char *formats,
                     f->colour_of[i]);
   }
   if (f->points.length) strbuf_format(out, "$points << EOD\n%sEOD\n", f->points.data);
+  if (f->bands.length) strbuf_format(out, "$bands << EOD\n%sEOD\n", f->bands.data);
   if (f->tuning.length) strbuf_format(out, "$tuning << EOD\n%sEOD\n", f->tuning.data);
+  const strbuf *parts[] = {&f->variables, &f->points, &f->tuning, &f->bands, &f->ends};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+    out->is_broken = out->is_broken || parts[i]->is_broken;
   snprintf(list, sizeof list, "%s", formats);
   strbuf_append(out, "template = ");
   if (template_path) {

@@ -16,6 +16,7 @@ enum { FIGURE_MOST_SERIES = 24, FIGURE_MOST_PANELS = 6, FIGURE_COLOURS = 8 };
 
 typedef struct {
   strbuf variables, points, tuning, ends; /* ends: commands that label the lines */
+  strbuf bands;                           /* the outline of each series' intervals */
   strbuf title;                           /* in full, for browsers and screen readers */
   strbuf limit;    /* what part of the rows is drawn: begins the subtitle; empty: all */
   strbuf left_out; /* the rows that could not be drawn, and why: for the source line */
@@ -59,6 +60,7 @@ double figure_text_share(const figure *f, const char *text);
 /* Appends the text as it fits into `room`, a share of the width, in letters of `size` points; cut,
  * it ends in "…". */
 void figure_fit_text(const figure *f, const char *text, double size, double room, strbuf *out);
+double figure_legend_size(const figure *f);                    /* in points */
 double figure_legend_share(const figure *f, const char *name); /* of an entry of the legend */
 /* The label at the end of a series, placed clear of the lines and of other labels; if a line would
  * cross one, all go into a legend next to `y_label`, or right of the plot, which moves the right

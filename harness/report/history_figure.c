@@ -94,6 +94,12 @@ static void find_range(const sample_series *s, bool is_column, double *low, doub
   *high += (is_column ? 5 : 2.5) * pad;
 }
 
+/* As many labels as a panel of plots/history.gp has room for, one above the other. */
+static int most_tics(const figure *f) {
+  if (!f->is_column) return 5;
+  return f->panels < 3 ? 4 : 3;
+}
+
 static void add_points(const sample_series *s, const series_levels *l, size_t k, figure *f) {
   double low, high;
   find_range(s, f->is_column, &low, &high);
@@ -111,7 +117,7 @@ static void add_points(const sample_series *s, const series_levels *l, size_t k,
   snprintf(name, sizeof name, "high%zu", k);
   figure_set_number(f, name, high);
   snprintf(name, sizeof name, "step%zu", k);
-  figure_set_number(f, name, round_step(high - low, f->is_column ? 4 : 5));
+  figure_set_number(f, name, round_step(high - low, most_tics(f)));
 }
 
 static void add_levels(const sample_series *s, const series_levels *l, size_t k, figure *f) {
@@ -157,20 +163,30 @@ static void add_commits(const sample_series *s, const series_levels *l, size_t k
   strbuf_append(&f->variables, "EOD\n");
 }
 
+/* The name of a panel, next to that of the metric. */
+static void name_panel(figure *f, size_t k, const char *series, const char *metric) {
+  const double plot = f->is_column ? 0.785 : 0.885, gap = 0.02;
+  char variable[32];
+  strbuf name = {0};
+  snprintf(variable, sizeof variable, "name%zu", k);
+  figure_fit_text(f, series, 11, plot - gap - figure_text_share(f, metric) * 9 / 11.5, &name);
+  figure_set_text(f, variable, "%s", strbuf_string(&name));
+  if (name.is_broken) f->variables.is_broken = true;
+  strbuf_free(&name);
+}
+
 static void fill_figure(const history_view *v, const size_t *members, size_t count, figure *f) {
   strbuf text = {0};
   size_t most = 0;
+  f->panels = (int)count;
   for (size_t k = 0; k < count; k++) {
     const sample_series *s = &v->series[members[k]];
-    char name[32];
-    snprintf(name, sizeof name, "name%zu", k + 1);
-    figure_set_text(f, name, "%s", s->series);
+    name_panel(f, k + 1, s->series, v->metric);
     add_points(s, &v->levels[members[k]], k + 1, f);
     add_levels(s, &v->levels[members[k]], k + 1, f);
     add_commits(s, &v->levels[members[k]], k + 1, f->is_column, f);
     if (s->count > most) most = s->count;
   }
-  f->panels = (int)count;
   history_title(v, members, count, &text);
   figure_set_title(f, strbuf_string(&text), NULL);
   strbuf_clear(&text);

@@ -75,29 +75,35 @@ static void write_texts(json_writer *w, const char *key, const char *first, cons
 }
 
 /* The top of the page: provenance and findings. */
-static void write_summary(json_writer *w, const spec_experiment *e, const report_table *t) {
+static void write_summary(json_writer *w, const spec_experiment *e, const report_table *t,
+                          const char *index) {
   jsonw_string(w, "kind", "experiment");
-  jsonw_object(w, "up");
-  jsonw_string(w, "href", "../index.html");
-  jsonw_string(w, "name", "all experiments");
-  jsonw_end(w);
+  if (index) {
+    jsonw_object(w, "up");
+    jsonw_string(w, "href", index);
+    jsonw_string(w, "name", "all experiments");
+    jsonw_end(w);
+  }
   jsonw_string(w, "source", e->source);
   jsonw_string(w, "provenance", t->notes.provenance);
   write_texts(w, "warnings", t->notes.mixed, t->notes.disturbed);
   write_texts(w, "findings", t->notes.iso, t->notes.accuracy);
+  write_texts(w, "finding_names", t->notes.iso ? "speed-ups" : NULL,
+              t->notes.accuracy ? "differences" : NULL);
   jsonw_object(w, "file");
   jsonw_string(w, "path", e->path);
   jsonw_string(w, "text", e->text);
   jsonw_end(w);
 }
 
-static err write_json(const spec_experiment *e, store *s, const report_table *t, strbuf *json) {
+static err write_json(const spec_experiment *e, store *s, const report_table *t, const char *index,
+                      strbuf *json) {
   report_data d = {0};
   json_writer w = jsonw_start(json);
   err error = data_load(e, s, &d);
   if (error) return error;
   jsonw_object(&w, NULL);
-  write_summary(&w, e, t);
+  write_summary(&w, e, t, index);
   html_write_table(&w, &d, t);
   TRY(claims_write_json(e, s, &w));
   TRY(html_write_curves(&w, &d, t));
@@ -110,7 +116,8 @@ cleanup:
 
 enum { TEXT_COLUMNS = 100 }; /* of the table for browsers without JavaScript */
 
-err html_write(const spec_experiment *e, store *s, const char *plots, strbuf *out) {
+err html_write(const spec_experiment *e, store *s, const char *plots, const char *index,
+               strbuf *out) {
   report_table *t = NULL;
   strbuf text = {0}, figures = {0}, json = {0};
   err error = report_build(e, s, &t);
@@ -118,7 +125,7 @@ err html_write(const spec_experiment *e, store *s, const char *plots, strbuf *ou
   report_write_text(t, &(report_style){.columns = TEXT_COLUMNS}, &text);
   TRY(claims_write(e, s, false, &text));
   TRY(write_figures(e, s, plots, &figures));
-  TRY(write_json(e, s, t, &json));
+  TRY(write_json(e, s, t, index, &json));
   page_write(&(page_content){t->title, strbuf_string(&text), strbuf_string(&figures),
                              strbuf_string(&json)},
              out);

@@ -11,8 +11,9 @@
 #include "store/store.h"
 
 /* `plots`: a folder for the figures, which are redrawn as SVG. Without gnuplot the page has
- * none. */
-err html_write(const spec_experiment *e, store *s, const char *plots, strbuf *out) ERR_MUST_CHECK;
+ * none. `index`: where the index is, seen from the page; NULL: nowhere near, there is no link. */
+err html_write(const spec_experiment *e, store *s, const char *plots, const char *index,
+               strbuf *out) ERR_MUST_CHECK;
 
 /* To be saved as RESULTS/index.html: links to each existing RESULTS/NAME/report.html. */
 err html_write_index(store *s, const char *results, strbuf *out) ERR_MUST_CHECK;

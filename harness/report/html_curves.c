@@ -100,13 +100,15 @@ static void name_line(const curve_page *p, size_t row, size_t cell, bool is_alon
   if (!c->is_finished) strbuf_format(name, " (%s)", c->status);
 }
 
-/* One run's line. A run that has not finished is named as such, and is no part of the mean. */
+/* One run's line. A run that has not finished is named as such, and is no part of the mean. Losses
+ * (c is NULL) have no mean. */
 static err write_run_line(const curve_page *p, size_t row, size_t cell, const column *c,
                           size_t runs, size_t finished) {
   bool is_finished = p->d->cells[cell].is_finished;
   strbuf name = {0};
   name_line(p, row, cell, runs < 2, &name);
-  line_place at = {row, strbuf_string(&name), false, finished > 1 && is_finished, !is_finished};
+  line_place at = {row, strbuf_string(&name), false, c && finished > 1 && is_finished,
+                   !is_finished};
   err error = c ? write_metric(p->w, p->d, c, &cell, 1, &at) : write_loss(p->w, p->d, cell, &at);
   strbuf_free(&name);
   return error;

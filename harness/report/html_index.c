@@ -34,12 +34,19 @@ static void count_cell(page_table *t, int64_t count, const char *style) {
   page_table_cell(t, &(page_cell){.text = text, .style = style});
 }
 
-static void name_cell(page_table *t, const char *results, const char *name) {
-  strbuf page = {0}, link = {0};
+/* The page of an experiment, from the index; empty while there is none, as during its first sweep.
+ */
+static void link_page(const char *results, const char *name, strbuf *link) {
+  strbuf page = {0};
   strbuf_format(&page, "%s/%s/report.html", results, name);
-  if (fs_exists(strbuf_string(&page))) strbuf_format(&link, "%s/report.html", name);
-  page_table_cell(t, &(page_cell){.text = name, .href = strbuf_string(&link)});
+  if (fs_exists(strbuf_string(&page))) strbuf_format(link, "%s/report.html", name);
   strbuf_free(&page);
+}
+
+static void name_cell(page_table *t, const char *results, const char *name) {
+  strbuf link = {0};
+  link_page(results, name, &link);
+  page_table_cell(t, &(page_cell){.text = name, .href = strbuf_string(&link)});
   strbuf_free(&link);
 }
 
@@ -81,11 +88,11 @@ static err write_experiments(json_writer *w, store *s, const char *results, strb
 }
 
 /* A disturbed run is marked † as in the comparison tables. */
-static void label_cell(page_table *t, const store_cell *c) {
+static void label_cell(page_table *t, const store_cell *c, const char *results) {
   strbuf label = {0}, link = {0}, help = {0};
   strbuf_format(&label, "%s%s", c->label, c->is_disturbed ? " †" : "");
-  if (c->run_id)
-    strbuf_format(&link, "%s/report.html#run-%lld", c->experiment, (long long)c->run_id);
+  if (c->run_id) link_page(results, c->experiment, &link);
+  if (link.length) strbuf_format(&link, "#run-%lld", (long long)c->run_id);
   if (c->is_disturbed && c->lost_share > 0)
     strbuf_format(&help, "%.0f %% of its time lost to other work", 100 * c->lost_share);
   page_table_cell(t, &(page_cell){.text = strbuf_string(&label),
@@ -98,7 +105,7 @@ static void label_cell(page_table *t, const store_cell *c) {
 
 static void write_cell(page_table *t, const store_cell *c, const char *results) {
   name_cell(t, results, c->experiment);
-  label_cell(t, c);
+  label_cell(t, c, results);
   page_table_cell(
       t, &(page_cell){.text = c->status, .style = c->status, .help = c->message, .is_state = true});
   number_cell(t, c->samples_per_second, 1, 0);

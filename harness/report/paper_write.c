@@ -151,13 +151,15 @@ void paper_write_markdown(const paper_report *p, strbuf *out) {
 
 /* ---- the page ---- */
 
-/* Sorted by its number; the texts use a typographic minus, and "~" before what is not verified. */
-static void published_cell(page_table *t, const char *text) {
+/* Sorted by the number that it begins with; the texts use a typographic minus, and "~" before what
+ * is not verified. */
+static void number_cell(page_table *t, const char *text, const char *small) {
   static const char minus[] = "−";
   const char *at = text + (*text == '~');
   bool is_negative = strncmp(at, minus, sizeof minus - 1) == 0;
   double number = strtod(is_negative ? at + sizeof minus - 1 : at, NULL);
   page_table_cell(t, &(page_cell){.text = *text ? text : "–",
+                                  .small = small,
                                   .order = *text ? PAGE_BY_NUMBER : PAGE_LAST,
                                   .number = is_negative ? -number : number,
                                   .style = *text ? NULL : "none"});
@@ -180,9 +182,8 @@ static void page_claims(const paper_report *p, json_writer *w, strbuf *text) {
     page_table_cell(&t, &(page_cell){.text = *line->from ? line->from : line->table});
     page_table_cell(&t, &(page_cell){.text = line->claim, .small = line->quantity});
     page_table_cell(&t, &(page_cell){.text = line->verdict, .style = style, .small = line->note});
-    page_table_cell(
-        &t, &(page_cell){.text = *line->measured ? line->measured : "–", .small = line->basis});
-    published_cell(&t, line->published);
+    number_cell(&t, line->measured, line->basis);
+    number_cell(&t, line->published, NULL);
   }
   page_table_end_rows(&t);
   jsonw_end(w);

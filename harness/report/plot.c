@@ -102,11 +102,13 @@ static void name_other_inputs(const report_data *d, strbuf *out) {
 
 /* What is not drawn is said in a column of a paper, too. */
 static void set_note(drawing *g) {
-  strbuf note = {0};
-  const strbuf *parts[] = {&g->f.limit, &g->f.left_out};
+  strbuf note = {0}, keys = {0};
+  drawing_name_keys(g, &keys);
+  const strbuf *parts[] = {&g->f.limit, &g->f.left_out, &keys};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
     if (parts[i]->length) strbuf_format(&note, "%s%s", note.length ? " · " : "", parts[i]->data);
   if (g->f.is_column && note.length) figure_set_note(&g->f, strbuf_string(&note));
+  strbuf_free(&keys);
   strbuf_free(&note);
 }
 
@@ -122,6 +124,8 @@ static void set_frame(drawing *g, const char *name) {
     if (t->rows[r].finished > most) most = t->rows[r].finished;
   }
   if (g->f.limit.length) strbuf_format(&subtitle, "%s · ", g->f.limit.data);
+  drawing_name_keys(g, &subtitle);
+  if (g->is_brief) strbuf_append(&subtitle, " · ");
   strbuf_append(&subtitle, t->title);
   if (most == 1)
     strbuf_append(&subtitle, " · one seed");
@@ -188,6 +192,7 @@ static err draw_one(report_data *d, const report_table *t, const plot_options *o
   plot_result *result = NULL;
   err error = add_result(results, name, &result);
   if (error || !result) return error;
+  drawing_shorten_names(&g);
   err failure = draw_into(&g, name, options, result->name);
   if (failure) {
     result->why = mem_copy_string(err_message(failure));

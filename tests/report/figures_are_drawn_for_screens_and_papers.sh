@@ -33,6 +33,76 @@ for size in wide column; do
   awk -v size=$size '{ lines[$NF]++; n++; if ($(NF - 1) > (size == "wide" ? 0.7 : 0.5)) out++ } END { for (l in lines) count++; exit !(n == 4 && count >= 2 && !out) }' legend.txt ||
     { cat legend.txt; fail "the legend of a $size figure is one line, or leaves it"; }
 done
+# More values of the first key than panels: all lines are in one plot. As many other keys as would fill the figure
+# with their legend: the same. The name of an axis stays inside the figure, next to long names of bars.
+cat > experiments/seven.yaml <<'Y'
+name: seven
+settings: {samples: 3k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 2}
+matrix:
+  mask_ratio: [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+  learning_rate: [1.0e-3, 2.0e-3]
+report: {rows: [mask_ratio, learning_rate], columns: [zero_shot_top1], plots: [accuracy_vs_samples, loss]}
+Y
+cat > experiments/keys.yaml <<'Y'
+name: keys
+settings: {samples: 3k, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 2}
+matrix:
+  mask_ratio: [0, 0.5]
+  batch_size: [64, 128]
+  learning_rate: [1.0e-3, 2.0e-3]
+  weight_decay: [0.1, 0.2]
+report:
+  baseline: {mask_ratio: 0, batch_size: 64, learning_rate: 1.0e-3, weight_decay: 0.1}
+  columns: [zero_shot_top1]
+  plots: [accuracy_vs_samples, loss, throughput]
+Y
+for name in seven keys; do
+  expect_status 0 bench run experiments/$name.yaml --no-progress
+  for figure in accuracy_vs_samples loss; do
+    expect_line results/$name/plots/$figure.gp '^panels = 1;'
+    ! grep -qE '^panel_of\[[0-9]+\] = [1-9]' results/$name/plots/$figure.gp || fail "lines of $name are in no plot"
+  done
+done
+# Names of many keys are given by their values, in the order of the keys, instead of being cut where they differ.
+names_of() { awk -F '"' '/^\$bars/ { on = 1; next } /^EOD/ { on = 0 } on { print $2 }' "$1"; }
+for size in wide column; do
+  expect_status 0 bench plot keys --figure throughput --format svg --size $size --out keys-$size
+  [ "$(names_of keys-$size/throughput.gp | sort -u | wc -l)" = 16 ] || { names_of keys-$size/throughput.gp; fail "rows have one name"; }
+  expect_line keys-$size/throughput.svg 'rows: mask, batch, learning rate, weight decay'
+done
+# Rows whose second keys begin alike have colours of their own.
+alike=$(printf 'alike%.0s' {1..20})
+cat > experiments/labels.yaml <<Y
+name: labels
+settings: {samples: 3k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 2}
+matrix:
+  mask_ratio: [0, 0.5, 0.7]
+  way: [{label: $alike one, learning_rate: 1.0e-3}, {label: $alike two, learning_rate: 2.0e-3}]
+report: {rows: [mask_ratio, way], columns: [zero_shot_top1], plots: [throughput], baseline: {mask_ratio: 0, way: $alike one}}
+Y
+expect_status 0 bench run experiments/labels.yaml --no-progress
+[ "$(awk '/^\$bars/ { on = 1; next } /^EOD/ { on = 0 } on { print $NF }' results/labels/plots/throughput.gp | tr '\n' ' ')" = '0 1 0 1 0 1 ' ] || fail "other rows share a colour"
+x_label=$(grep -B1 '<text>speed (samples/s); dashed' results/labels/plots/throughput.svg | grep -oE 'translate\([0-9.]+' | grep -oE '[0-9.]+')
+awk -v middle="$x_label" 'BEGIN { exit !(middle > 380 && middle + 61 * 3.8 < 760) }' || fail "the name of the x axis around $x_label leaves the figure"
+# Labels of the y axes keep apart in two rows of panels.
+sed 's/name: ways/name: rows/; s/\[0.5, 0.75\]/[0, 0.3, 0.5, 0.75]/' experiments/ways.yaml > experiments/rows.yaml
+expect_status 0 bench run experiments/rows.yaml --no-progress
+for size in wide column; do
+  expect_status 0 bench plot rows --format svg --size $size --out rows-$size
+  expect_line rows-$size/accuracy_vs_samples.gp '^panels = 4;'
+  tics=$(grep -oE 'text-anchor="end"' rows-$size/accuracy_vs_samples.svg | wc -l) # those of both rows
+  [ "$tics" -ge 4 ] && [ "$tics" -le 12 ] || fail "$tics labels at the y axes of a $size figure"
+done
+# The shading of an interval that reaches beyond the plot ends at its edge, in a PNG, too.
+cat > experiments/cut.yaml <<'Y'
+name: cut
+settings: {samples: 3200, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 3}
+report: {iso: retrieval_i2t_r1, columns: [retrieval_i2t_r1], plots: [accuracy_vs_samples]}
+Y
+expect_status 0 bench run experiments/cut.yaml --no-progress
+expect_line results/cut/plots/accuracy_vs_samples.gp 'shaded: 95 % interval, cut'
+gnuplot -e "set table 'column.txt'; plot 'results/cut/plots/accuracy_vs_samples.png' binary filetype=png every 1:1:1450:150:1450:280 with rgbimage" 2> /dev/null
+awk '!/^#/ && NF >= 5 { n++; if ($3 + $4 + $5 < 765) dark++ } END { exit !(n > 100 && !dark) }' column.txt || fail "shading right of the plot"
 # No text of the script is shown on hover: the drawing's title is the figure's, and curves have none.
 expect_line ways-wide/accuracy_vs_samples.svg '^<title>[A-Z][^<$]* samples'
 for page in ways-wide/*.svg column/*.svg; do
@@ -173,6 +243,18 @@ expect_status 0 bench plot small
 grep -q "^source_line = '1 row left out or cut short: no single steady pace · small" results/small/plots/accuracy_vs_time.gp || fail "a row is left out in silence: $(grep ^source_line results/small/plots/accuracy_vs_time.gp)"
 ! grep -q '75 %' results/small/plots/accuracy_vs_time.gp || fail "elapsed time is drawn as steady"
 
+# Rows without a value are counted below curves as below bars.
+cat > experiments/some.yaml <<'Y'
+name: some
+settings: {samples: 5k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 2}
+matrix: {mask_ratio: [0, 0.5, 0.75]}
+report: {columns: [zero_shot_top1], plots: [accuracy_vs_time, accuracy_vs_samples, loss, throughput]}
+Y
+expect_status 1 env FAKE_NAN=mask_ratio=0.75 "$FLIPBENCH" run experiments/some.yaml --no-progress
+for figure in accuracy_vs_time accuracy_vs_samples loss throughput; do
+  expect_line results/some/plots/$figure.gp "^source_line = '1 row left out: no value · some"
+done
+
 # The loss of a classifier is none of a batch: no word of batch sizes, in the figure or below the table.
 cat > experiments/classes.yaml <<'Y'
 name: classes
@@ -183,3 +265,18 @@ Y
 expect_status 0 bench run experiments/classes.yaml --no-progress
 ! grep -q 'batch size' out.txt || fail "losses of classifiers are said to depend on the batch size"
 grep -qx "y_label = 'training loss'" results/classes/plots/loss.gp || fail "a classifier's loss is called $(grep ^y_label results/classes/plots/loss.gp)"
+
+# Four panels of a column: labels of the y axes keep apart, and a series' name from that of the metric.
+mkdir -p history/benchmarks
+ordinal=0
+for series in 'a series of many words, too long for a column' b c d; do
+  for commit in 1 2 3 4; do
+    printf '{"ordinal":%s,"series":"%s","metric":"samples_per_second","side":"","commit":"%s","dirty":"","committed":"2026-01-0%s","machine":"m","time":"2026-01-0%s","value":4%s.%s}\n' \
+      $((++ordinal)) "$series" $commit$commit$commit $commit $commit $((commit * 3 % 10)) $commit
+  done
+done > history/benchmarks/2026-01-05.jsonl
+expect_status 0 bench history --results history --size column --format svg --out history-column
+drawn=history-column/history-samples_per_second-1.gp
+expect_line $drawn '^panels = 4;'
+awk -F ' = ' '/^(low|high|step)4 = / { of[substr($1, 1, 3)] = $2 } END { exit !((of["hig"] - of["low"]) / of["ste"] <= 3) }' $drawn || fail "more labels at a y axis than have room: $(grep -E '^(low|high|step)4' $drawn)"
+expect_line $drawn "^name1 = 'a series .*…'"

@@ -22,6 +22,15 @@ addEventListener('load', () => {
     button.click();
     expect(values().every((v, i, all) => !i || all[i - 1] >= v) && gap(), 'not descending: ' + values());
 
+    /* a long name leaves room for the numbers that are scrolled below it */
+    const names = [...document.querySelectorAll('tbody th')];
+    expect(names.every(name => name.offsetWidth <= Math.max(innerWidth, 800) / 2), 'a name covers the numbers');
+
+    /* the colours for the night are no paper's */
+    const of_dark = rules => [...rules].some(rule => (rule.selectorText || '').includes('dark') || (rule.media &&
+      /dark/.test(rule.media.mediaText) && !/screen/.test(rule.media.mediaText)));
+    expect(![...document.styleSheets].some(sheet => of_dark(sheet.cssRules)), 'printed in colours for the night');
+
     /* filtering */
     const filter = document.getElementById(table.id + '-filter');
     const shown = () => [...table.tBodies[0].rows].filter(row => !row.hidden).length, all = shown();
@@ -51,6 +60,8 @@ addEventListener('load', () => {
       document.querySelector('a.number').click();
       const dialog = document.getElementById('trace');
       expect(dialog.open, 'no dialog');
+      const interval = document.querySelector('a.number').parentElement.querySelector('.plus');
+      expect(!interval || dialog.querySelector('dd').textContent.includes(interval.textContent), 'the dialog has no interval');
       const commit = /^[0-9a-f]{10}/.exec(dialog.querySelector('td.mono').textContent);
       expect(commit, 'the dialog names no commit: ' + dialog.textContent);
       const link = dialog.querySelector('a[href^="#run-"]'), run = document.querySelector(link.getAttribute('href'));
@@ -74,6 +85,25 @@ addEventListener('load', () => {
       expect(lines >= table.tBodies[0].rows.length, 'only ' + lines + ' lines');
       for (let i = 0; i < 20; i++) chart.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight'}));
       expect(chart.querySelector('.plate') && /\d/.test(chart.lastChild.textContent), 'no values under the keys');
+      const plate = chart.querySelector('.plate').getBoundingClientRect(), frame = chart.getBoundingClientRect();
+      expect(plate.left >= frame.left - 1 && plate.right <= frame.right + 1 && plate.bottom <= frame.bottom + 1, 'values are cut off');
+      /* what is read was measured where the head says, or says where else */
+      const told = [...chart.querySelectorAll('.plate ~ text')].map(t => t.textContent), measured = page.curves[0].series.flatMap(s => s.points.map(p => p[0]));
+      expect(measured.some(at => Math.abs(at - parseFloat(told[0]) * (/k$/.test(told[0]) ? 1000 : 1)) <= 0.005 * at), 'no evaluation at ' + told[0]);
+      /* every chart can be read, that of losses by run */
+      for (const other of document.querySelectorAll('.chart svg')) {
+        for (let i = 0; i < 20; i++) other.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight'}));
+        expect(other.querySelector('.plate'), 'no values in ' + other.getAttribute('aria-label'));
+      }
+      /* rows differ by colour, or by their marks where colours repeat */
+      const looks = [...document.querySelectorAll('.legend button')].map(b => b.querySelector('i').style.background + (b.querySelector('b') || {}).textContent);
+      expect(new Set(looks).size === looks.length, 'two rows look alike');
+      /* each tic of an axis has a number of its own */
+      for (const other of document.querySelectorAll('.chart svg'))
+        for (const anchor of ['end', 'middle']) {
+          const tics = [...other.querySelectorAll(':scope > .tick[text-anchor=' + anchor + ']')].map(t => t.textContent);
+          expect(new Set(tics).size === tics.length, 'tics of equal names: ' + tics);
+        }
 
       /* a run that broke off is drawn as such, and named in words */
       const failed = all_series.filter(s => s.is_unfinished);

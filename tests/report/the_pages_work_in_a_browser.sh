@@ -28,7 +28,7 @@ expect_status 0 bench report --paper --format html
 sqlite3 results/flipbench.db "UPDATE evaluation SET samples = samples * 10 WHERE run_id IN (SELECT run_id FROM v_cell_latest WHERE experiment = 'small' AND status = 'failed')"
 bench report small --format html > /dev/null
 for width in 1280 390; do
-  test_page results/paper.html 4 faster $width
+  for column in 3 4; do test_page results/paper.html $column faster $width; done
   test_page results/other/report.html 1 '50 %' $width
   grep -q '<span class="chip [a-z]*">[a-z ]*</span> masking is faster<small> (&lt;b&gt;)</small>' dom.txt || fail "no claim"
   test_page results/small/report.html 1 '50 %' $width
@@ -51,12 +51,41 @@ sed 's/^name: .*/name: many/; s/samples: 8k/samples: 2k/; s/mask_ratio: \[.*/mas
 sed -n '/^report:/,$p' experiments/small.yaml >> experiments/many.yaml
 expect_status 0 bench run experiments/many.yaml --no-progress
 test_page results/many/report.html 1 '61 %' 1280
-grep -qE '<details><summary>7 comparisons in words</summary><p class="finding">' dom.txt || fail "seven sentences stand above the table"
+for what in speed-ups differences; do
+  grep -qE "<details><summary>7 $what in words</summary><p class=\"finding\">" dom.txt || fail "seven sentences stand above the table"
+done
 # A run without a steady pace is drawn against samples, and named as missing against time.
 sqlite3 results/flipbench.db "DELETE FROM summary WHERE name LIKE 'steady%' AND run_id = (SELECT run_id FROM v_cell_latest WHERE experiment = 'many' AND label LIKE 'mask_ratio=0.8 %')"
 bench report many --format html > /dev/null
 grep -qE '"name":"mask 80 %",[^]]*"points":\[\[[0-9.e+]+,null,' results/many/report.html || fail "elapsed time among steady ones"
 test_page results/many/report.html 1 '61 %' 1280
+# Many rows with long names, also such as are read from right to left; losses that hardly differ.
+{
+  sed -n '/^settings:/p' experiments/small.yaml
+  printf 'name: long\ntitle: long names\nmatrix:\n  scale:\n    - {label: "שלום עולם", mask_ratio: 0}\n'
+  for ratio in 0.1 0.2 0.3 0.4 0.5 0.6; do
+    echo "    - {label: a name of many words that nobody would write by hand but a program for $ratio would, mask_ratio: $ratio}"
+    echo "    - {label: onelongwordthathasnoplaceatwhichitcouldbewrappedinatableoralegend_$ratio, mask_ratio: 0.0${ratio#0.}}"
+    echo "    - {label: short $ratio, mask_ratio: 0.8${ratio#0.}}"
+  done
+  printf 'report:\n  rows: scale\n  baseline: {scale: "שלום עולם"}\n  iso: retrieval_i2t_r1\n  columns: [samples_per_second, speedup, zero_shot_top1]\n  plots: [memory]\n'
+} > experiments/long.yaml
+expect_status 0 bench run experiments/long.yaml --no-progress
+sqlite3 results/flipbench.db "UPDATE step SET loss = 12345 + loss / 100 WHERE run_id IN (SELECT run_id FROM v_cell_latest WHERE experiment = 'long')"
+bench report long --format html > /dev/null
+for width in 1280 390; do test_page results/long/report.html 1 'short 0.6' $width; done
+grep -q 'of שלום עולם'$'\u200e'': ' dom.txt || fail "a sign may be read on the wrong side of its number"
+# While an experiment has no page, the index has no link to it.
+mv results/many/report.html kept.html
+bench report other --format html > /dev/null
+! grep -q '"many/report.html' results/index.html || fail "the index leads to a page that is not there"
+mv kept.html results/many/report.html
+bench report other --format html > /dev/null
+grep -q '"many/report.html#run-' results/index.html || fail "the index leads to no run"
+# A page that is written elsewhere does not lead to an index that is not there.
+bench report other --format html --out elsewhere.html > /dev/null
+grep -q '"href":"../index.html"' results/other/report.html || fail "no way back to the index"
+! grep -q 'index.html' elsewhere.html || fail "a page in another folder leads to an index"
 # Without scripts the pages say the same numbers as a terminal.
 said() { sed -n '/<noscript>/,/<\/noscript>/{s/.*<pre class="table">//;s/<\/pre>.*//;s/&lt;/</g;s/&gt;/>/g;s/&quot;/"/g;s/&amp;/\&/g;p}' "$1"; }
 bench report other > table.txt

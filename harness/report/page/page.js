@@ -17,8 +17,12 @@
     return element;
   };
 
+  /* A sign or a bracket after a name that is read from right to left belongs to the sentence. */
+  const left_to_right = content =>
+    content.replace(/[\p{Script=Hebrew}\p{Script=Arabic}]+(\s+[\p{Script=Hebrew}\p{Script=Arabic}]+)*/gu, '$&\u200e');
   /* An element with a class and a text; null when there is no text. fill() leaves nulls out. */
-  const text = (name, style, content) => content ? make(name, style ? {class: style} : null, content) : null;
+  const text = (name, style, content) => content
+    ? make(name, style ? {class: style} : null, name === 'p' ? left_to_right(content) : content) : null;
   const fill = (parent, ...children) => { parent.append(...children.flat().filter(child => child !== null)); return parent; };
 
   /* ---- light and dark: as the system has it, until a reader chooses ---- */
@@ -77,7 +81,7 @@
     if (cell.style && !cell.is_state) element.classList.add(cell.style);
     if (cell.sort !== undefined) element.dataset.value = cell.sort === null ? '' : cell.sort;
     if (cell.help && !cell.is_state) element.title = cell.help;
-    element.append(label_of(cell, r, c));
+    element.append(column.kind === 'key' ? make('div', null, label_of(cell, r, c)) : label_of(cell, r, c));
     if (cell.plus) element.append(make('span', {class: 'plus'}, cell.plus));
     if (cell.published) element.append(' ', make('span', {class: 'ref'}, `(${cell.published})`));
     if (cell.small) element.append(make('br'), make('small', null, cell.small));
@@ -144,7 +148,7 @@
         make('td', {class: 'text mono'}, run ? run.commit : '–'), make('td', {class: 'text'}, run ? run.machine : '–'),
         make('td', {class: 'text'}, run ? run.ended : '–')));
     });
-    const facts = [['shown', link.textContent + (column.unit ? ' ' + column.unit : '')], ['what it is', column.help],
+    const facts = [['shown', link.textContent + (cell.plus || '') + (column.unit ? ' ' + column.unit : '')], ['what it is', column.help],
       ['interval', cell.interval], ['published', cell.reference]].filter(fact => fact[1]);
     const close = make('button', {type: 'button', class: 'close', 'aria-label': 'close'}, '×');
     close.addEventListener('click', () => dialog.close());
@@ -177,14 +181,27 @@
     const power = 10 ** Math.floor(Math.log10(span)), share = span / power;
     return power * (share < 1.5 ? 0.25 : share < 3 ? 0.5 : share < 7 ? 1 : 2);
   };
-  const short = value => {
+  /* A number at a tic, with as many decimals as tell it from the next tic. */
+  const decimals = (value, step) => +value.toFixed(Math.min(100, Math.max(0, 1 + Math.ceil(-Math.log10(step)))));
+  const short = (value, step) => {
     const size = Math.abs(value);
     for (const [least, name] of [[1e9, 'B'], [1e6, 'M'], [1e3, 'k']])
-      if (size >= least) return +(value / least).toPrecision(3) + name;
-    return String(+value.toPrecision(3));
+      if (size >= least) return (step ? decimals(value / least, step / least) : +(value / least).toPrecision(3)) + name;
+    return String(step ? decimals(value, step) : +value.toPrecision(3));
   };
-  const as_time = seconds => seconds < 120 ? +seconds.toPrecision(3) + ' s' : seconds < 7200
-    ? +(seconds / 60).toPrecision(3) + ' min' : +(seconds / 3600).toPrecision(3) + ' h';
+  const unit_of_time = seconds => seconds < 120 ? [1, ' s'] : seconds < 7200 ? [60, ' min'] : [3600, ' h'];
+  const as_time = (seconds, [unit, name] = unit_of_time(seconds)) => +(seconds / unit).toPrecision(3) + name;
+  /* Beyond eight rows colours repeat: each line then has the marks that it has in the figures
+   * (shape_of in plots/theme.gp), other ones from the 25th on. */
+  const COLOURS = 8, has_marks = data.table && data.table.made_from && data.table.made_from.length > COLOURS;
+  const mark_of = row => {
+    const round = Math.floor(row / COLOURS);
+    return '●■▲◆▼⬟'[(row % COLOURS + 2 * round + Math.floor(round / 3)) % 6];
+  };
+  const colour_of = row => `var(--c${row % COLOURS})`;
+  const dot_at = (x, y, row, style) => has_marks
+    ? draw('text', {class: style, x, y, style: 'fill:' + colour_of(row), 'text-anchor': 'middle', 'dominant-baseline': 'central', 'aria-hidden': 'true'}, mark_of(row))
+    : draw('circle', {r: 4, cx: x, cy: y, fill: colour_of(row)});
   const WIDTH = 520, HEIGHT = 300, LEFT = 46, RIGHT = 14, TOP = 12, BOTTOM = 40;
 
   /* A run without a steady pace has no times: its points are null on that axis. */
@@ -212,13 +229,17 @@
     if (!curve.zero) low -= pad;
     const X = value => LEFT + (WIDTH - LEFT - RIGHT) * value / x_most;
     const Y = value => HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - low) / (high - low);
-    const step = nice_step((high - low)), x_step = nice_step(x_most);
+    const [unit, unit_name] = state.time ? unit_of_time(x_most) : [1, ''];
+    const step = nice_step((high - low)), x_step = unit * nice_step(x_most / unit);
     for (let y = Math.ceil(low / step) * step; y <= high; y += step) {
       svg.append(draw('line', {class: 'grid', x1: LEFT, x2: WIDTH - RIGHT, y1: Y(y), y2: Y(y)}));
-      svg.append(draw('text', {class: 'tick', x: LEFT - 6, y: Y(y) + 4, 'text-anchor': 'end'}, short(y)));
+      svg.append(draw('text', {class: 'tick', x: LEFT - 6, y: Y(y) + 4, 'text-anchor': 'end'}, short(y, step)));
     }
-    for (let x = 0; x <= x_most * 1.001; x += x_step)
-      svg.append(draw('text', {class: 'tick', x: X(x), y: HEIGHT - BOTTOM + 17, 'text-anchor': x ? 'middle' : 'start'}, state.time ? as_time(x) : short(x)));
+    for (let x = 0; x <= x_most * 1.001; x += x_step) {
+      const name = state.time ? decimals(x / unit, x_step / unit) + unit_name : short(x, x_step);
+      const anchor = !x ? 'start' : X(x) + 3.5 * name.length > WIDTH ? 'end' : 'middle';
+      svg.append(draw('text', {class: 'tick', x: X(x), y: HEIGHT - BOTTOM + 17, 'text-anchor': anchor}, name));
+    }
     svg.append(draw('text', {class: 'tick', x: WIDTH - RIGHT, y: HEIGHT - 5, 'text-anchor': 'end'},
       state.time ? 'training time, steady pace' : 'samples seen'));
     const clip = draw('clipPath', {id: 'plot-' + number});
@@ -228,8 +249,12 @@
     for (const s of series) {
       const end = s.points.at(-1);
       plot.append(draw('path', {class: 'line' + (s.is_unfinished ? ' unfinished' : s.is_mean ? '' : s.has_mean ? ' thin' : ''),
-        stroke: `var(--c${s.row % 8})`, 'stroke-dasharray': s.is_unfinished ? '1 4' : s.tuning ? '5 4' : 'none',
+        stroke: colour_of(s.row), 'stroke-dasharray': s.is_unfinished ? '1 4' : s.tuning ? '5 4' : 'none',
         d: 'M' + s.points.map(p => `${X(x_of(p)).toFixed(1)},${Y(p[2]).toFixed(1)}`).join('L')}));
+      const apart = Math.ceil(s.points.length / 10);
+      if (has_marks && !(s.has_mean && !s.is_mean))
+        for (const p of s.points.filter((_, i) => (i + s.row) % apart === 0 || s.points.length < 12))
+          plot.append(dot_at(X(x_of(p)).toFixed(1), Y(p[2]).toFixed(1), s.row, 'mark'));
       if (s.is_unfinished)
         plot.append(draw('text', {class: 'broken-off', x: X(x_of(end)), y: Y(end[2]) + 4, 'text-anchor': 'middle', 'aria-hidden': 'true'}, '×'));
     }
@@ -237,36 +262,59 @@
     place.replaceChildren(svg);
   }
 
-  /* A line at the reader's finger, mouse or arrow keys, and what each curve says there. */
+  /* A line at the evaluation next to the reader's finger, mouse or arrow keys, and what each curve
+   * says there; of many curves, the ones next to the pointer. Values that were measured elsewhere
+   * on the axis say where. */
+  const MOST_READ = 13, LONGEST_NAME = 44;
+  const cut = name => [...name].length > LONGEST_NAME ? [...name].slice(0, LONGEST_NAME - 1).join('') + '…' : name;
+  function plate_of(lines, head, line) {
+    const plate = draw('g', {}), box = draw('rect', {class: 'plate', x: 0, y: TOP, height: 18 * lines.length + 26, rx: 6});
+    plate.append(box, draw('text', {class: 'tick', x: 10, y: TOP + 17}, head));
+    lines.forEach(({row, words}, i) => {
+      if (row !== undefined) plate.append(dot_at(13, TOP + 31 + 18 * i, row, 'read'));
+      plate.append(draw('text', {x: 23, y: TOP + 35 + 18 * i}, words));
+    });
+    return [plate, () => { /* once it is drawn, and has a width */
+      const width = Math.max(...[...plate.querySelectorAll('text')].map(t => t.getComputedTextLength())) + 36;
+      const scale = Math.min(1, WIDTH / width), right = line + 10;
+      const left = right + width > WIDTH ? Math.max(0, line - width - 10) : right;
+      box.setAttribute('width', width);
+      plate.setAttribute('transform', `translate(${left} ${TOP * (1 - scale)}) scale(${scale})`);
+    }];
+  }
   function hover(svg, curve, series, state, x_of, x_most, X, Y) {
-    const layer = draw('g', {});
+    const layer = draw('g', {}), place_name = x => state.time ? as_time(x) : short(Math.round(x));
     svg.append(layer);
-    const at = x => {
-      const near = series.map(s => ({s, p: s.points.reduce((a, b) => Math.abs(x_of(b) - x) < Math.abs(x_of(a) - x) ? b : a)}))
+    const at = (x, y) => {
+      const closest = points => points.reduce((a, b) => Math.abs(x_of(b) - x) < Math.abs(x_of(a) - x) ? b : a);
+      let near = series.map(s => ({s, p: closest(s.points)}))
         .filter(n => x <= x_of(n.s.points.at(-1)) + x_most * 0.06 && x >= x_of(n.s.points[0]) - x_most * 0.06);
       layer.replaceChildren();
       if (!near.length) return;
-      const line = X(Math.min(x, x_most));
-      const texts = near.sort((a, b) => b.p[2] - a.p[2]).map(n => `${n.s.name}  ${+n.p[2].toPrecision(4)}${curve.unit}`);
-      const head = state.time ? as_time(x) : short(Math.round(x));
-      const width = 7.1 * Math.max(...texts.map(t => t.length), head.length) + 28, height = 18 * texts.length + 26;
-      const left = line + width + 12 > WIDTH ? line - width - 10 : line + 10;
+      const where = x_of(closest(near.map(n => n.p))), line = X(Math.min(where, x_most)), head = place_name(where);
+      const count = near.length;
+      if (y !== undefined) near.sort((a, b) => Math.abs(Y(a.p[2]) - y) - Math.abs(Y(b.p[2]) - y));
+      else near.sort((a, b) => b.p[2] - a.p[2]);
+      near = near.slice(0, count > MOST_READ + 1 ? MOST_READ : count).sort((a, b) => b.p[2] - a.p[2]);
+      const lines = near.map(n => {
+        const elsewhere = place_name(x_of(n.p));
+        return {row: n.s.row, words: `${left_to_right(cut(n.s.name))}  ${+n.p[2].toPrecision(4)}${curve.unit}${elsewhere === head ? '' : ` at ${elsewhere}`}`};
+      });
+      if (count > near.length) lines.push({words: `and ${count - near.length} more`});
+      const [plate, fit] = plate_of(lines, head, line);
       layer.append(draw('line', {class: 'cross', x1: line, x2: line, y1: TOP, y2: HEIGHT - BOTTOM}));
       near.filter(n => X(x_of(n.p)) <= WIDTH && Y(n.p[2]) >= 0 && Y(n.p[2]) <= HEIGHT - BOTTOM)
-        .forEach(n => layer.append(draw('circle', {r: 4, cx: X(x_of(n.p)), cy: Y(n.p[2]), fill: `var(--c${n.s.row % 8})`})));
-      layer.append(draw('rect', {class: 'plate', x: Math.max(0, left), y: TOP, width, height, rx: 6}));
-      layer.append(draw('text', {class: 'tick', x: Math.max(0, left) + 10, y: TOP + 17}, head));
-      texts.forEach((text, i) => {
-        layer.append(draw('circle', {r: 4, cx: Math.max(0, left) + 13, cy: TOP + 31 + 18 * i, fill: `var(--c${near[i].s.row % 8})`}));
-        layer.append(draw('text', {x: Math.max(0, left) + 23, y: TOP + 35 + 18 * i}, text));
-      });
+        .forEach(n => layer.append(dot_at(X(x_of(n.p)), Y(n.p[2]), n.s.row, 'read')));
+      layer.append(plate);
+      fit();
     };
     const from_event = event => {
       const box = svg.getBoundingClientRect();
-      return ((event.clientX - box.left) / box.width * WIDTH - LEFT) / (WIDTH - LEFT - RIGHT) * x_most;
+      const x = ((event.clientX - box.left) / box.width * WIDTH - LEFT) / (WIDTH - LEFT - RIGHT) * x_most;
+      return [Math.min(x_most, Math.max(0, x)), (event.clientY - box.top) / box.height * HEIGHT];
     };
     let place = 0;
-    svg.addEventListener('pointermove', event => at(Math.min(x_most, Math.max(0, from_event(event)))));
+    svg.addEventListener('pointermove', event => at(...from_event(event)));
     svg.addEventListener('pointerleave', () => layer.replaceChildren());
     svg.addEventListener('blur', () => layer.replaceChildren());
     svg.addEventListener('keydown', event => {
@@ -299,7 +347,8 @@
     };
     axis.addEventListener('click', () => { state.time = !state.time; redraw(); });
     data.table.made_from.forEach((row, i) => {
-      const button = make('button', {type: 'button', 'aria-pressed': 'true'}, make('i', {style: `background:var(--c${i % 8})`}), row.name);
+      const button = make('button', {type: 'button', 'aria-pressed': 'true'}, make('i', {style: `background:${colour_of(i)}`}),
+        has_marks ? make('b', {style: `color:${colour_of(i)}`, 'aria-hidden': 'true'}, mark_of(i)) : '', row.name);
       button.addEventListener('click', () => {
         if (!state.hidden.delete(i)) state.hidden.add(i);
         button.setAttribute('aria-pressed', String(!state.hidden.has(i)));
@@ -362,10 +411,10 @@
 
   /* Sentences on many rows are folded, so that the table is near the top. */
   const MOST_SENTENCES = 6;
-  const tell = finding => {
+  const tell = (finding, i) => {
     const count = finding.split('\n').length;
     if (count <= MOST_SENTENCES) return text('p', 'finding', finding);
-    return make('details', null, make('summary', null, `${count} comparisons in words`), text('p', 'finding', finding));
+    return make('details', null, make('summary', null, `${count} ${(data.finding_names || [])[i] || 'comparisons'} in words`), text('p', 'finding', finding));
   };
 
   const main = document.querySelector('main'), bar = [];
