@@ -20,7 +20,9 @@ static const char details[] =
     "  flipbench check experiments/paper/table1a.yaml --profile paper\n"
     "  flipbench check --schema > experiments/experiment.schema.json";
 
-static void list_cells(const spec_experiment *e, bool is_verbose, strbuf *out) {
+/* The cells, then a line with their number, which names the profile. */
+static void list_cells(const spec_experiment *e, const char *profile, bool is_verbose,
+                       strbuf *out) {
   size_t tuned = 0;
   for (size_t i = 0; i < e->cell_count; i++) {
     tuned += e->cells[i].tuning != NULL;
@@ -29,7 +31,8 @@ static void list_cells(const spec_experiment *e, bool is_verbose, strbuf *out) {
     cli_name_ranks(&e->cells[i], out);
     strbuf_append_char(out, '\n');
   }
-  strbuf_format(out, "%s: ok: %zu cell%s", e->path, e->cell_count, e->cell_count == 1 ? "" : "s");
+  strbuf_format(out, "%s%s%s: ok: %zu cell%s", profile, *profile ? ": " : "", e->path,
+                e->cell_count, e->cell_count == 1 ? "" : "s");
   if (tuned) strbuf_format(out, ", %zu of them tuned from another cell", tuned);
   strbuf_append_char(out, '\n');
 }
@@ -64,15 +67,14 @@ static err check_all(const char *given, const spec_options *options, bool is_ver
   spec_experiment *e = NULL;
   err error = cli_load_experiment(NULL, given, options, &e);
   if (!error) cli_tell_notices(e);
-  if (!error) list_cells(e, is_verbose, out);
+  if (!error) list_cells(e, "", is_verbose, out);
   for (size_t i = 0; !error && !options->profile && i < e->profiles.count; i++) {
     spec_experiment *scaled = NULL;
     spec_options chosen = *options;
     chosen.profile = e->profiles.items[i];
     error = err_context(cli_load_experiment(NULL, given, &chosen, &scaled), "profile %s",
                         chosen.profile);
-    if (!error) strbuf_format(out, "%s: ", chosen.profile);
-    if (!error) list_cells(scaled, is_verbose, out);
+    if (!error) list_cells(scaled, chosen.profile, is_verbose, out);
     spec_free(scaled);
   }
   spec_free(e);

@@ -226,6 +226,17 @@ err claims_write_csv(const spec_experiment *e, store *s, strbuf *out) {
   return NULL;
 }
 
+/* "claim (quantity): why there is no verdict", which is the only cell that is wrapped. */
+static void latex_claim(const claim_result *j, strbuf *out) {
+  strbuf note = {0};
+  strbuf_append(out, j->claim->sentence);
+  if (*j->quantity) strbuf_format(out, " (%s)", j->quantity);
+  claims_write_note(j, &note);
+  if (note.length) strbuf_format(out, ": %s", strbuf_string(&note));
+  if (note.is_broken) out->is_broken = true;
+  strbuf_free(&note);
+}
+
 err claims_write_latex(const spec_experiment *e, store *s, strbuf *out) {
   claim_results all;
   err error = claims_judge_all(e, s, &all);
@@ -235,8 +246,7 @@ err claims_write_latex(const spec_experiment *e, store *s, strbuf *out) {
   for (size_t i = 0; i < all.count; i++) {
     const claim_result *j = &all.items[i];
     strbuf measured = {0}, published = {0}, claim = {0};
-    strbuf_append(&claim, j->claim->sentence);
-    if (*j->quantity) strbuf_format(&claim, " (%s)", j->quantity);
+    latex_claim(j, &claim);
     claims_write_measured(j, &measured);
     if (measured.length) strbuf_append(&measured, ", ");
     claims_write_basis(j, &measured);

@@ -17,15 +17,13 @@ void report_markdown_text(const char *text, strbuf *out) {
   }
 }
 
-/* A sentence for each line. is_plain: the text is not Markdown yet. */
-static void markdown_lines(const char *text, bool is_plain, strbuf *out) {
+/* A sentence for each line. */
+static void markdown_lines(const char *prefix, const char *text, strbuf *out) {
   for (const char *at = text; at && *at;) {
     size_t length = strcspn(at, "\n");
     char *line = strndup(at, length);
-    if (is_plain)
-      report_markdown_text(line ? line : "", out);
-    else
-      strbuf_append(out, line ? line : "");
+    strbuf_append(out, prefix);
+    report_markdown_text(line ? line : "", out);
     out->is_broken = out->is_broken || !line;
     free(line);
     at += length + (at[length] == '\n');
@@ -35,12 +33,7 @@ static void markdown_lines(const char *text, bool is_plain, strbuf *out) {
 
 static void markdown_notes(const report_table *t, strbuf *out) {
   strbuf_append_char(out, '\n');
-  for (size_t r = 0; r < t->row_count; r++)
-    if (t->rows[r].missing) {
-      strbuf_append(out, "Missing: ");
-      report_markdown_text(t->rows[r].missing, out);
-      strbuf_append(out, ".\n\n");
-    }
+  for (size_t r = 0; r < t->row_count; r++) markdown_lines("Missing: ", t->rows[r].missing, out);
   if (t->source) {
     strbuf_append(out, "In brackets: ");
     report_markdown_text(t->source, out);
@@ -50,11 +43,11 @@ static void markdown_notes(const report_table *t, strbuf *out) {
   const report_notes *n = &t->notes;
   strbuf gaps = {0};
   report_gaps(t, &gaps);
-  markdown_lines(strbuf_string(&gaps), true, out);
+  markdown_lines("", strbuf_string(&gaps), out);
   out->is_broken = out->is_broken || gaps.is_broken;
   strbuf_free(&gaps);
   const char *const notes[] = {n->mixed, n->disturbed, n->iso, n->accuracy, n->basis, n->recorded};
-  for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) markdown_lines(notes[i], false, out);
+  for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) markdown_lines("", notes[i], out);
   if (!n->provenance) return;
   strbuf_append(out, "<sub>");
   report_markdown_text(n->provenance, out);
@@ -203,13 +196,14 @@ void report_write_csv(const report_table *t, strbuf *out) {
 
 static const struct {
   const char *from, *to;
-} latex_names[] = {{"%", "\\%"},       {"_", "\\_"},         {"&", "\\&"},
-                   {"#", "\\#"},       {"$", "\\$"},         {"→", "$\\to$"},
-                   {"×", "$\\times$"}, {"±", "$\\pm$"},      {"–", "--"},
-                   {"~", "$\\sim$"},   {"·", "$\\cdot$"},    {"{", "\\{"},
-                   {"}", "\\}"},       {"^", "\\^{}"},       {"\\", "\\textbackslash{}"},
-                   {"−", "$-$"},       {"†", "$^\\dagger$"}, {"‡", "$^\\ddagger$"},
-                   {"∞", "$\\infty$"}};
+} latex_names[] = {{"%", "\\%"},        {"_", "\\_"},          {"&", "\\&"},
+                   {"#", "\\#"},        {"$", "\\$"},          {"→", "$\\to$"},
+                   {"×", "$\\times$"},  {"±", "$\\pm$"},       {"–", "--"},
+                   {"~", "$\\sim$"},    {"·", "$\\cdot$"},     {"{", "\\{"},
+                   {"}", "\\}"},        {"^", "\\^{}"},        {"\\", "\\textbackslash{}"},
+                   {"−", "$-$"},        {"†", "$^\\dagger$"},  {"‡", "$^\\ddagger$"},
+                   {"∞", "$\\infty$"},  {"<", "\\textless{}"}, {">", "\\textgreater{}"},
+                   {"|", "\\textbar{}"}}; /* the default font has other characters there */
 
 void report_latex_text(const char *text, strbuf *out) {
   while (*text) {
@@ -242,11 +236,11 @@ static void latex_value(const report_column *c, const report_value *v, strbuf *o
 }
 
 /* One line under the table per line of `text`. */
-static void latex_lines(const char *text, strbuf *out) {
+static void latex_lines(const char *prefix, const char *text, strbuf *out) {
   while (text && *text) {
     size_t length = strcspn(text, "\n");
     char *line = strndup(text, length);
-    strbuf_append(out, "\\par{\\footnotesize ");
+    strbuf_format(out, "\\par{\\footnotesize %s", prefix);
     report_latex_text(line ? line : "", out);
     strbuf_append(out, ".}\n");
     free(line);
@@ -262,23 +256,18 @@ static void latex_notes(const report_table *t, strbuf *out) {
     strbuf_append(out, report_reference_note(t));
     strbuf_append(out, t->has_unverified ? "; $\\sim$ unverified.}\n" : ".}\n");
   }
-  for (size_t r = 0; r < t->row_count; r++)
-    if (t->rows[r].missing) {
-      strbuf_append(out, "\\par{\\footnotesize Missing: ");
-      report_latex_text(t->rows[r].missing, out);
-      strbuf_append(out, ".}\n");
-    }
+  for (size_t r = 0; r < t->row_count; r++) latex_lines("Missing: ", t->rows[r].missing, out);
   strbuf gaps = {0};
   report_gaps(t, &gaps);
-  latex_lines(strbuf_string(&gaps), out);
+  latex_lines("", strbuf_string(&gaps), out);
   out->is_broken = out->is_broken || gaps.is_broken;
   strbuf_free(&gaps);
-  latex_lines(t->notes.mixed, out);
-  latex_lines(t->notes.disturbed, out);
-  latex_lines(t->notes.iso, out);
-  latex_lines(t->notes.accuracy, out);
-  latex_lines(t->notes.basis, out);
-  latex_lines(t->notes.recorded, out);
+  latex_lines("", t->notes.mixed, out);
+  latex_lines("", t->notes.disturbed, out);
+  latex_lines("", t->notes.iso, out);
+  latex_lines("", t->notes.accuracy, out);
+  latex_lines("", t->notes.basis, out);
+  latex_lines("", t->notes.recorded, out);
 }
 
 void report_write_latex(const report_table *t, strbuf *out) {

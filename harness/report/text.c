@@ -253,14 +253,16 @@ void report_write_text(const report_table *t, const report_style *style, strbuf 
   }
   strbuf_format(out, "%s%s%s\n\n", style->has_colour ? "\033[1m" : "", t->title,
                 style->has_colour ? "\033[0m" : "");
-  for (size_t first = 0, last = 0; first < t->column_count || last == 0; first = last) {
-    size_t total = names;
-    do total += layouts[last].width + GAP;
-    while (++last < t->column_count &&
-           (!style->columns || total + layouts[last].width <= (size_t)style->columns));
+  size_t first = 0;
+  do { /* once also where the names of the rows are all that is shown */
+    size_t last = first, total = names;
+    while (last < t->column_count && (last == first || !style->columns ||
+                                      total + layouts[last].width <= (size_t)style->columns))
+      total += layouts[last++].width + GAP;
     if (first) strbuf_append_char(out, '\n');
     write_part(t, layouts, key_widths, first, last, style, out);
-  }
+    first = last;
+  } while (first < t->column_count);
   strbuf_append_char(out, '\n');
   write_notes(t, out);
 cleanup:

@@ -350,8 +350,19 @@ err store_move_run(store *s, int64_t run_id, const char *directory) {
   return sql_run(s, "UPDATE run SET directory = ? WHERE id = ?", "ti", directory, run_id);
 }
 
+/* Where no run was made: a database rebuilt from the folders does not have it either. */
+static err forget_environments(store *s) {
+  return sql_run(s,
+                 "DELETE FROM environment WHERE id NOT IN"
+                 " (SELECT environment_id FROM run WHERE environment_id IS NOT NULL"
+                 "  UNION SELECT environment_id FROM attempt WHERE environment_id IS NOT NULL"
+                 "  UNION SELECT environment_id FROM process WHERE environment_id IS NOT NULL)",
+                 "");
+}
+
 err store_forget_run(store *s, int64_t run_id) {
-  return sql_run(s, "DELETE FROM run WHERE id = ?", "i", run_id);
+  err error = sql_run(s, "DELETE FROM run WHERE id = ?", "i", run_id);
+  return error ? error : forget_environments(s);
 }
 
 err store_note_run(store *s, int64_t run_id, const char *text) {

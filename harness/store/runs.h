@@ -101,7 +101,8 @@ err store_find_progress(store *s, int64_t run_id, const char *task, const char *
 
 /* The directory of a run was renamed. */
 err store_move_run(store *s, int64_t run_id, const char *directory) ERR_MUST_CHECK;
-/* Removes a run whose directory is gone, with all its records. */
+/* Removes a run whose directory is gone, with all its records, and environments that had no other.
+ */
 err store_forget_run(store *s, int64_t run_id) ERR_MUST_CHECK;
 /* Replaces the note; "" removes it. */
 err store_note_run(store *s, int64_t run_id, const char *text) ERR_MUST_CHECK;

@@ -216,7 +216,7 @@ static err judge_run(store *s, const run_options *options, const store_run *run,
   err error = set_directory(c, run->directory);
   if (!error && strcmp(run->status, "interrupted") == 0) return set_why(c, "resumes after", run);
   if (error || strcmp(run->status, "failed") != 0) return error;
-  if (options->again == AGAIN_FAILED && !options->is_dry) {
+  if (options->again == AGAIN_FAILED) {
     c->state = CELL_WAITING;
     error = set_why(c, "retried after", run);
     return error ? error : retry_prepare(s, options, run->kind, c);
@@ -310,6 +310,16 @@ cleanup:
   return error;
 }
 
+/* Cells that start from one that stays failed: a sweep skips them once it comes to them. */
+static void skip_without_parent(run_sweep *sweep) {
+  for (size_t i = 0; i < sweep->count; i++) {
+    run_cell *c = &sweep->cells[i];
+    if (c->state != CELL_WAITING || c->cell->parent == SPEC_NO_PARENT) continue;
+    run_state parent = sweep->cells[c->cell->parent].state;
+    if (parent == CELL_FAILED || parent == CELL_SKIPPED) c->state = CELL_SKIPPED;
+  }
+}
+
 err run_plan(const spec_experiment *e, store *s, const run_options *options, run_sweep *sweep) {
   *sweep = (run_sweep){.cells = mem_zeroed(e->cell_count, sizeof *sweep->cells)};
   if (!sweep->cells) return mem_error(e->cell_count * sizeof *sweep->cells, "the sweep");
@@ -326,6 +336,7 @@ err run_plan(const spec_experiment *e, store *s, const run_options *options, run
   }
   if (!error) error = stamps_compare(s, sweep);
   if (!error) error = again_prepare(e, s, options, sweep);
+  if (!error && options->is_dry) skip_without_parent(sweep);
   if (error) run_free(sweep);
   return error;
 }

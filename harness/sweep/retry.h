@@ -12,7 +12,7 @@ bool retry_is_worth_it(const char *kind, bool has_checkpoint);
 double retry_wait(const spec_limits *limits, int number);
 
 /* Prepares a failed cell for a restart: from its checkpoint, or from scratch, in which case its
- * directory is renamed (LABEL-ID8.failed-1). */
+ * directory is renamed (LABEL-ID8.failed-1), unless this is a dry run. */
 err retry_prepare(store *s, const run_options *options, const char *kind,
                   run_cell *c) ERR_MUST_CHECK;
 /* After the loss of a rank, where the experiment allows fewer: sets c->ranks, and says so. */

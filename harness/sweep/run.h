@@ -87,7 +87,8 @@ typedef struct {
 err run_find_flip(char **path) ERR_MUST_CHECK;
 
 /* Records the experiment and determines the state of each cell, first ingesting directories that
- * are missing or incomplete in the database. Starts nothing. */
+ * are missing or incomplete in the database. Starts nothing. In a dry run cells whose parent stays
+ * failed are skipped already. */
 err run_plan(const spec_experiment *e, store *s, const run_options *options,
              run_sweep *sweep) ERR_MUST_CHECK;
 /* The actual state of a run recorded as running: ingests new events and looks for its process.

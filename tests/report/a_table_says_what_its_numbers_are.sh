@@ -172,3 +172,15 @@ expect_status 0 bench plot sets --format svg
 sed 's/zero_shot_top1@nowhere/speedup@emoji/' experiments/sets.yaml > experiments/wrong.yaml
 expect_status 2 bench check experiments/wrong.yaml
 expect_line err.txt "unknown column 'speedup@emoji'"
+
+# Columns that are row keys are shown as such; where no other is left, the names of the rows are the table.
+cat > experiments/names.yaml <<'Y'
+name: names
+settings: {samples: 2k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 1}
+matrix: {mask_ratio: [0, 0.5]}
+report: {rows: mask_ratio, columns: [mask_ratio], plots: []}
+Y
+expect_status 0 bench run experiments/names.yaml --no-progress
+expect_status 0 bench report names
+expect_line out.txt '^ 0 %$'
+expect_line out.txt '^50 %$'

@@ -36,6 +36,7 @@ of_one() { sqlite3 :memory: "SELECT $1 FROM json_each(readfile('one.json'), '\$.
 [ "$(of_one "value ->> 'verdict', value ->> 'value' IS NULL" large)" = 'not judged in this profile|1' ] || fail "judged in JSON"
 bench report one --format latex > one.tex
 grep -q '^Table 9 & faster (speed of mask 75 \\% over that of mask 0 \\%) & .* & 2.50 & holds' one.tex || fail "claims missing in LaTeX"
+grep -qE '^ & better \(.*\): it would take about [0-9,]+ images & .* & cannot tell' one.tex || fail "LaTeX does not say what it would take"
 bench report one --format csv --claims | tr -d '\r' > one.csv
 grep -q '^faster,Table 9,holds,' one.csv || fail "claims missing in CSV"
 [ "$(sqlite3 :memory: '.import --csv one.csv c' "SELECT verdict, images_needed + 0 > 790, note LIKE '%would take%' FROM c WHERE claim = 'better'" 2>&1)" = 'cannot tell|1|1' ] || fail "no CSV that a program reads"

@@ -74,21 +74,23 @@ static int make_table(void **state) {
                          .finished = 2,
                          .runs = runs,
                          .labels = labels,
-                         .missing = "mask_ratio=0.5 seed=2: failed: out of memory",
+                         .missing = "mask_ratio=0.5 seed=2: failed: out of memory\nmask_ratio=0.5 "
+                                    "seed=3: not run",
                          .disturbed = 1,
                          .lost_share = 0.25};
-  table = (report_table){.title = "Mask & ratio",
-                         .name = "t",
-                         .key_headings = key_headings,
-                         .key_names = key_names,
-                         .key_count = 1,
-                         .columns = columns,
-                         .column_count = 3,
-                         .rows = rows,
-                         .row_count = 2,
-                         .notes = {.disturbed = "† disturbed", .basis = "2 seeds"},
-                         .source = "Li et al.",
-                         .has_unverified = true};
+  table = (report_table){
+      .title = "Mask & ratio",
+      .name = "t",
+      .key_headings = key_headings,
+      .key_names = key_names,
+      .key_count = 1,
+      .columns = columns,
+      .column_count = 3,
+      .rows = rows,
+      .row_count = 2,
+      .notes = {.disturbed = "† disturbed", .basis = "2 seeds", .accuracy = "<b> minus *a*: 0.1"},
+      .source = "Li et al.",
+      .has_unverified = true};
   return 0;
 }
 
@@ -102,7 +104,8 @@ static void text_shows_interval_published_value_difference_and_reasons(void **st
   report_write_text(&table, &(report_style){0}, &out);
   assert_has(&out, "69.5 ± 0.8 (~70.2, −0.8)"); /* 70.25 is no decimal that printf rounds up */
   assert_has(&out, "3.70 [3.10, 4.00]");
-  assert_has(&out, "– mask_ratio=0.5 seed=2: failed: out of memory\n");
+  assert_has(&out, "– mask_ratio=0.5 seed=2: failed: out of memory\n"
+                   "– mask_ratio=0.5 seed=3: not run\n");
   assert_has(&out, "– tuned top-1 of mask 0 %: no tuning starts from this row\n");
   assert_has(&out, "(in brackets: Li et al., and the difference from it; ~ unverified)\n");
   assert_null(strstr(strbuf_string(&out), "baseline"));
@@ -154,7 +157,7 @@ static void a_disturbed_row_is_marked_and_explained_in_every_format(void **state
   strbuf out = {0};
   report_write_text(&table, &(report_style){0}, &out);
   assert_has(&out, "a|b_50 % †");
-  assert_has(&out, "† disturbed\n2 seeds\n");
+  assert_has(&out, "† disturbed\n<b> minus *a*: 0.1\n2 seeds\n");
   strbuf_clear(&out);
   report_write_markdown(&table, &out);
   assert_has(&out, "a\\|b\\_50 % † |");
@@ -175,7 +178,9 @@ static void markdown_takes_care_of_its_own_characters(void **state) {
   table.key_headings[0] = before;
   assert_has(&out, "| v\\|x |");
   assert_has(&out, "| a\\|b\\_50 % † | **69.5 ± 0.8** (~70.2, −0.8) | 3.70 [3.10, 4.00] | 70.1 |");
-  assert_has(&out, "Missing: mask\\_ratio=0.5 seed=2: failed: out of memory.");
+  assert_has(&out, "Missing: mask\\_ratio=0.5 seed=2: failed: out of memory.\n"
+                   "Missing: mask\\_ratio=0.5 seed=3: not run.\n");
+  assert_has(&out, "\\<b> minus \\*a\\*: 0.1.\n");
   strbuf_clear(&out);
   values[1][1].text = "pipe:cat 'a\\b' | tar x\r\n*";
   values[1][1].low = values[1][1].high = NAN;
@@ -192,9 +197,14 @@ static void latex_takes_care_of_its_own_characters(void **state) {
   assert_has(&out, "\\caption{Mask \\& ratio}");
   assert_has(&out, "mask & \\shortstack[r]{zero-shot top-1\\\\\\%} & "
                    "\\shortstack[r]{iso-accuracy\\\\$\\times$}");
-  assert_has(&out, "a|b\\_50 \\% $^\\dagger$ & \\textbf{69.5 $\\pm$ 0.8} ($\\sim$70.2, $-$0.8) & "
-                   "3.70 [3.10, 4.00] & 70.1 \\\\");
+  assert_has(
+      &out,
+      "a\\textbar{}b\\_50 \\% $^\\dagger$ & \\textbf{69.5 $\\pm$ 0.8} ($\\sim$70.2, $-$0.8) & "
+      "3.70 [3.10, 4.00] & 70.1 \\\\");
   assert_has(&out, "\\par\\smallskip{\\footnotesize In brackets: Li et al.");
+  assert_has(&out,
+             "\\par{\\footnotesize Missing: mask\\_ratio=0.5 seed=2: failed: out of memory.}\n"
+             "\\par{\\footnotesize Missing: mask\\_ratio=0.5 seed=3: not run.}\n");
   strbuf_free(&out);
 }
 

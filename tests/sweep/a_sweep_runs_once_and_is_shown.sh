@@ -1,5 +1,9 @@
 . "$SOURCE/tests/support/sweep.sh"
 
+{ cat experiments/small.yaml; echo 'profiles: {long: {settings: {samples: 9k}}}'; } > experiments/profiles.yaml
+expect_status 0 bench check experiments/profiles.yaml --cells
+[ "$(grep -cE '^[0-9a-f]{8}  mask_ratio' out.txt)" = 10 ] || fail "not every cell is listed as such"
+expect_line out.txt '^long: experiments/profiles.yaml: ok: 5 cells'
 expect_status 0 bench check experiments/small.yaml --cells
 expect_line out.txt 'mask_ratio=0.75 · unmasked tuning'
 expect_status 0 bench run experiments/small.yaml --dry-run

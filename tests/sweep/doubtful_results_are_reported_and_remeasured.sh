@@ -95,6 +95,10 @@ cell=$(ask "SELECT cell_id FROM run GROUP BY cell_id HAVING count(*) > 1 AND min
 kept=$(ask "SELECT max(id) FROM run WHERE cell_id = '$cell' AND archived")
 expect_status 0 bench runs remove "$cell" --yes
 expect_line out.txt "^  run $kept of the same cell remains: results/.* .archived.$"
+# The last run of a build and machine takes these with it.
+expect_answer "SELECT count(*) > 0 FROM environment" 1
+expect_status 0 bench runs remove $(ask 'SELECT group_concat(id, " ") FROM run') --yes
+expect_answer "SELECT (SELECT count(*) FROM run), (SELECT count(*) FROM environment)" '0|0'
 
 # All cells are finished and a file is replaced: said, though nothing is trained on it yet.
 printf 'one' > x.tar

@@ -25,6 +25,17 @@ expect_line out.txt '"status":"not run","cell":"[0-9a-f]+","run":null'
 # Failed cells stay failed until --retry; finished cells are left alone.
 expect_status 1 bench run experiments/small.yaml
 expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 3
+# A dry run counts what the same command would run: no cell whose parent stays failed, and what --retry runs again.
+expect_status 0 bench run experiments/small.yaml --dry-run
+expect_line out.txt '^failed      [0-9a-f]{8}  mask_ratio=0.5$'
+expect_line out.txt '^skipped     [0-9a-f]{8}  mask_ratio=0.5 · unmasked tuning$'
+expect_line out.txt '^5 cells, 0 to run$'
+find results -not -name '*.db*' | sort > before.txt
+expect_status 0 bench run experiments/small.yaml --dry-run --retry
+expect_line out.txt '^waiting     [0-9a-f]{8}  mask_ratio=0.5$'
+expect_line out.txt '^5 cells, 2 to run: about'
+find results -not -name '*.db*' | sort | cmp - before.txt || fail "a dry run changed the results"
+expect_answer "SELECT count(*) FROM run WHERE status = 'failed'" 1
 expect_status 0 bench run experiments/small.yaml --retry
 expect_answer "SELECT count(DISTINCT cell_id) FROM run WHERE status = 'finished'" 5
 expect_status 0 bench db check
