@@ -12,6 +12,7 @@
 #include "stats/iso.h"
 #include "stats/paired.h"
 #include "stats/ratio.h"
+#include "stats/resampled.h"
 #include "stats/student.h"
 #include "stats/summary.h"
 
@@ -219,6 +220,69 @@ static void bounds_over_items_are_added_to_the_spread_over_seeds(void **state) {
   assert_true(isnan(m.low) && isnan(m.high));
 }
 
+/* The variances of the seeds and of the images, from which crossed_seeds_needed and its like go
+ * on: those two seeds scatter by 0.02, and their images by 0.04 / 1.96. */
+static void bounds_over_items_are_divided_into_their_variances(void **state) {
+  (void)state;
+  const double values[] = {0.70, 0.74}, halves[] = {0.03, 0.05}, unknown[] = {NAN, NAN};
+  crossed_mean m = bounded_mean(values, halves, 1);
+  assert_near(m.error, 0.03 / 1.959964, 1e-12);
+  assert_near(m.items, pow(0.03 / 1.959964, 2), 1e-12);
+  assert_true(isnan(m.seeds) && isnan(m.rest));
+  m = bounded_mean(values, halves, 2);
+  assert_near(m.error, sqrt(0.254124 * 0.254124 + 0.04 * 0.04) / 1.959964, 1e-6);
+  assert_near(m.items, pow(0.04 / 1.959964, 2), 1e-12);
+  assert_near(m.seeds, 0.02 * 0.02, 1e-12);
+  assert_near(m.rest, 0, 0);
+  m = bounded_mean(values, unknown, 2);
+  assert_near(m.items, 0, 0);
+  assert_near(m.seeds, 0.02 * 0.02, 1e-12);
+}
+
+/* Two seeds on four resamples, by hand: their means 0.55, 0.58, 0.54, 0.57 have the squares 0.001
+ * about 0.56; each seed is off its mean distance of 0.06 by 0.01, 0, 0, -0.01. */
+static void a_mean_over_resamples_has_three_variances(void **state) {
+  (void)state;
+  const double values[] = {0.50, 0.62};
+  double resampled[] = {0.50, 0.52, 0.48, 0.50, 0.60, 0.64, 0.60, 0.64};
+  const double items = 0.001 / 3, rest = 0.0002 / 3, seeds = 0.12 * 0.12 / 4;
+  crossed_mean m;
+  assert_ok(resampled_mean(values, resampled, 2, 4, &m));
+  assert_near(m.mean, 0.56, 1e-12);
+  assert_near(m.rest, rest, 1e-12);
+  assert_near(m.items, items - rest, 1e-12);
+  assert_near(m.seeds, seeds - rest, 1e-12);
+  double half =
+      sqrt(pow(1.959964, 2) * items + pow(12.7062047, 2) * (seeds - 0.8 * rest * rest / seeds));
+  assert_near(m.high - m.mean, half, 1e-7);
+  assert_near(m.mean - m.low, half, 1e-7);
+  resampled[6] = NAN; /* of one seed: undefined for both, and more than a twentieth */
+  assert_ok(resampled_mean(values, resampled, 2, 4, &m));
+  assert_near(m.mean, 0.56, 1e-12);
+  assert_true(isnan(m.low) && isnan(m.high) && isnan(m.items));
+}
+
+/* Of a seed without a value at a resample, the others' values there are left out too. */
+static void a_resample_that_one_seed_lacks_is_left_out_of_all(void **state) {
+  (void)state;
+  enum { COUNT = 20 };
+  const double values[] = {0.5, 0.6};
+  double resampled[2 * COUNT];
+  crossed_mean m;
+  for (int k = 0; k < COUNT; k++) {
+    resampled[k] = k % 2 ? 0.49 : 0.51;
+    resampled[COUNT + k] = k % 2 ? 0.61 : 0.59;
+  }
+  resampled[3] = 7; /* left out, as its partner is */
+  resampled[COUNT + 3] = NAN;
+  assert_ok(resampled_mean(values, resampled, 2, COUNT, &m));
+  /* the means do not vary; each seed is 0.05 off them, 10 times by 0.01 more and 9 by 0.01 less */
+  const double rest = 0.01 * 0.01 * (19 - 1.0 / 19) / 18, seeds = 0.1 * 0.1 / 4;
+  assert_near(m.items, 0, 1e-12);
+  assert_near(m.seeds, seeds, 1e-12);
+  assert_near(m.high - m.mean, 12.7062047 * sqrt(seeds - 0.8 * rest * rest / seeds), 1e-7);
+}
+
 /* An area with an effect of the seed and one of the images, half of which the seeds share. */
 static void intervals_of_bounds_cover(void **state) {
   (void)state;
@@ -262,6 +326,62 @@ static void a_ratio_of_means_is_paired_and_includes_the_runs_uncertainty(void **
   assert_true(r.low == 0 && r.high > 1.9 && r.high < 2.1);
   r = paired_ratio(base, &open, 1);
   assert_true(isinf(r.high) && r.low > 0.49);
+}
+
+/* Relative to their means 3.15 and 1.5 the pairs differ by 0.0634921 either way: a standard error
+ * of the logarithm of 0.0634921, times Student's 12.7062. */
+static void a_ratio_of_two_pairs_has_the_interval_of_a_hand_computation(void **state) {
+  (void)state;
+  const paired_value own[] = {{1.9, NAN, NAN}, {4.4, NAN, NAN}},
+                     base[] = {{1, NAN, NAN}, {2, NAN, NAN}};
+  paired_result r = paired_ratio(own, base, 2);
+  assert_near(log(r.high / 2.1), 12.7062047 * 0.0634920635, 1e-6);
+  assert_near(log(r.low / 2.1), -12.7062047 * 0.0634920635, 1e-6);
+}
+
+/* The pairs agree; what is left is how far the runs' own intervals move the mean: run i by its
+ * share of the mean. Down: the own runs' lower ends and the base's upper ones. */
+static void a_ratio_is_as_uncertain_as_its_runs(void **state) {
+  (void)state;
+  const paired_value own[] = {{2, 1.8, 2.1}, {4, 3.9, 4.4}},
+                     base[] = {{1, 0.9, 1.3}, {2, 1.9, 2.02}};
+  const double down = hypot(1 / 3. * log(2 / 1.8), 2 / 3. * log(4 / 3.9)),
+               up = hypot(1 / 3. * log(2.1 / 2), 2 / 3. * log(4.4 / 4)),
+               base_down = hypot(1 / 3. * log(1 / 0.9), 2 / 3. * log(2 / 1.9)),
+               base_up = hypot(1 / 3. * log(1.3), 2 / 3. * log(2.02 / 2));
+  paired_result r = paired_ratio(own, base, 2);
+  assert_near(r.value, 2, 1e-12);
+  assert_near(r.low, 2 * exp(-hypot(down, base_up)), 1e-12);
+  assert_near(r.high, 2 * exp(hypot(up, base_down)), 1e-12);
+  r = paired_ratio(own, base, 1); /* one pair: of the runs alone */
+  assert_near(r.low, 2 * exp(-hypot(log(2 / 1.8), log(1.3))), 1e-12);
+  r = paired_ratio((paired_value[]){{0, 0, 0}}, base, 1);
+  assert_true(isnan(r.value) && isnan(r.low));
+  r = paired_ratio(own, (paired_value[]){{0, 0, 0}}, 1);
+  assert_true(isnan(r.value) && isnan(r.low));
+}
+
+/* 4 and 6 are 0.2 of their mean off it: a standard error of the logarithm of 0.2. */
+static void a_mean_of_times_has_the_interval_of_a_hand_computation(void **state) {
+  (void)state;
+  const paired_value bare[] = {{4, NAN, NAN}, {6, NAN, NAN}}, wide[] = {{4, 1, 8}, {4, 2, 12}},
+                     half_known[] = {{4, 3, NAN}};
+  paired_result r = paired_mean(bare, 2);
+  assert_near(r.value, 5, 1e-12);
+  assert_near(log(r.high / 5), 12.7062047 * 0.2, 1e-6);
+  assert_near(log(r.low / 5), -12.7062047 * 0.2, 1e-6);
+  r = paired_mean(wide, 2); /* equal: of the runs alone, each half of the mean */
+  assert_near(r.low, 4 * exp(-hypot(log(4), log(2)) / 2), 1e-12);
+  assert_near(r.high, 4 * exp(hypot(log(2), log(3)) / 2), 1e-12);
+  r = paired_mean(wide, 1);
+  assert_near(r.low, 1, 1e-12);
+  assert_near(r.high, 8, 1e-12);
+  r = paired_mean(bare, 1);
+  assert_true(r.value == 4 && isnan(r.low) && isnan(r.high));
+  assert_true(isnan(paired_mean(half_known, 1).low));
+  r = paired_mean((paired_value[]){{0, 0, 0}, {0, 0, 0}}, 2);
+  assert_true(r.value == 0 && isnan(r.low) && isnan(r.high));
+  assert_true(isnan(paired_mean(bare, 0).value));
 }
 
 /* Curves of 8 points; `level` items of 100 are hit at the end, from the item `first` on. */
@@ -568,8 +688,14 @@ int main(void) {
       cmocka_unit_test(seeds_without_items_are_judged_by_student),
       cmocka_unit_test(a_difference_of_two_sets_adds_the_variances_of_both),
       cmocka_unit_test(bounds_over_items_are_added_to_the_spread_over_seeds),
+      cmocka_unit_test(bounds_over_items_are_divided_into_their_variances),
+      cmocka_unit_test(a_mean_over_resamples_has_three_variances),
+      cmocka_unit_test(a_resample_that_one_seed_lacks_is_left_out_of_all),
       cmocka_unit_test(intervals_of_bounds_cover),
       cmocka_unit_test(a_ratio_of_means_is_paired_and_includes_the_runs_uncertainty),
+      cmocka_unit_test(a_ratio_of_two_pairs_has_the_interval_of_a_hand_computation),
+      cmocka_unit_test(a_ratio_is_as_uncertain_as_its_runs),
+      cmocka_unit_test(a_mean_of_times_has_the_interval_of_a_hand_computation),
       cmocka_unit_test(the_interval_of_an_iso_speedup_contains_the_unrefuted_values),
       cmocka_unit_test(a_curve_that_may_never_get_there_has_an_open_interval),
       cmocka_unit_test(a_curve_that_levels_off_has_no_narrow_interval),
