@@ -330,13 +330,22 @@ static void a_ratio_of_means_is_paired_and_includes_the_runs_uncertainty(void **
 
 /* Relative to their means 3.15 and 1.5 the pairs differ by 0.0634921 either way: a standard error
  * of the logarithm of 0.0634921, times Student's 12.7062. */
-static void a_ratio_of_two_pairs_has_the_interval_of_a_hand_computation(void **state) {
+static void ratios_and_means_of_pairs_have_the_interval_of_a_hand_computation(void **state) {
   (void)state;
   const paired_value own[] = {{1.9, NAN, NAN}, {4.4, NAN, NAN}},
                      base[] = {{1, NAN, NAN}, {2, NAN, NAN}};
   paired_result r = paired_ratio(own, base, 2);
   assert_near(log(r.high / 2.1), 12.7062047 * 0.0634920635, 1e-6);
   assert_near(log(r.low / 2.1), -12.7062047 * 0.0634920635, 1e-6);
+  /* of three the squares are divided by 2, and by 3: sqrt(0.02 / 6), times 4.30265 */
+  const paired_value three[] = {{9, NAN, NAN}, {10, NAN, NAN}, {11, NAN, NAN}},
+                     equal[] = {{4, NAN, NAN}, {4, NAN, NAN}, {4, NAN, NAN}};
+  r = paired_ratio(three, equal, 3);
+  assert_near(log(r.high / 2.5), 4.30265273 * sqrt(0.02 / 6), 1e-6);
+  r = paired_mean(three, 3);
+  assert_near(log(r.high / 10), 4.30265273 * sqrt(0.02 / 6), 1e-6);
+  r = paired_ratio(three, equal, 1); /* one pair: a value alone */
+  assert_true(r.value == 2.25 && isnan(r.low) && isnan(r.high));
 }
 
 /* The pairs agree; what is left is how far the runs' own intervals move the mean: run i by its
@@ -693,7 +702,7 @@ int main(void) {
       cmocka_unit_test(a_resample_that_one_seed_lacks_is_left_out_of_all),
       cmocka_unit_test(intervals_of_bounds_cover),
       cmocka_unit_test(a_ratio_of_means_is_paired_and_includes_the_runs_uncertainty),
-      cmocka_unit_test(a_ratio_of_two_pairs_has_the_interval_of_a_hand_computation),
+      cmocka_unit_test(ratios_and_means_of_pairs_have_the_interval_of_a_hand_computation),
       cmocka_unit_test(a_ratio_is_as_uncertain_as_its_runs),
       cmocka_unit_test(a_mean_of_times_has_the_interval_of_a_hand_computation),
       cmocka_unit_test(the_interval_of_an_iso_speedup_contains_the_unrefuted_values),
