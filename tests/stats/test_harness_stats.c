@@ -79,6 +79,9 @@ static void the_speedup_is_taken_at_the_highest_accuracy_that_both_reach(void **
   assert_near(iso.speedup, 3.75, 1e-12);
   assert_true(isnan(curve_compare(&baseline, &none).speedup));
   assert_near(curve_compare(&baseline, &baseline).speedup, 1, 1e-15);
+  fast[0].seconds = 0.2, fast[1].seconds = 0.4; /* within a second */
+  assert_near(curve_compare(&baseline, &own).speedup, 375, 1e-9);
+  assert_near(curve_compare(&own, &baseline).speedup, 1 / 375., 1e-12);
 }
 
 static void an_accuracy_of_one_seed_has_the_interval_of_its_items(void **state) {
@@ -642,6 +645,8 @@ static void five_rounds_give_the_t_interval_of_a_hand_computation(void **state) 
   assert_ok(stats_ratio(a, b, 5, &r));
   assert_near(r.ratio, exp(0.03), 1e-12);
   assert_near(r.high, exp(0.03 + 3.74695 * 0.0158114 / sqrt(5)), 1e-6); /* t of 2 %, 4 degrees */
+  /* with a power of 80 %, whose one-sided t of 4 degrees is 0.94096 */
+  assert_near(r.detectable, expm1((3.74695 + 0.94096) * 0.0158114 / sqrt(5)), 1e-6);
   assert_ok(stats_ratio(a, b, 4, &r)); /* too few to claim anything */
   assert_true(isnan(r.ratio) && isnan(r.low) && isnan(r.high));
 }
