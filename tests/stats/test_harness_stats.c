@@ -139,6 +139,14 @@ static void what_would_decide_is_more_than_there_is(void **state) {
   const crossed_mean many = {.mean = 1, .items = 0.01, .seeds = 0.04, .rest = 0};
   size_t seeds = crossed_seeds_needed(&many, 10);
   assert_in_range(seeds, 11, 12);
+  /* half a point: (0.005 / 2.8)² = 3.19e-6; by hand 20 seeds leave 0.003550 + 0.001455, 21 0.00491
+   */
+  crossed_mean half_point = {.mean = 0.005, .items = 1e-6, .seeds = 4e-6, .rest = 0};
+  assert_int_equal(crossed_seeds_needed(&half_point, 10), 21);
+  half_point.items = 4e-6; /* more than that: the images alone leave it open */
+  assert_int_equal(crossed_seeds_needed(&half_point, 10), 0);
+  const crossed_mean hopeless = {.mean = 2.8, .items = 1 - 1e-12, .seeds = 1, .rest = 0};
+  assert_int_equal(crossed_seeds_needed(&hopeless, 2), 0); /* 2e12 */
   const crossed_mean images = {.mean = 1, .items = 0.5, .seeds = 0.001, .rest = 0};
   size_t items = crossed_items_needed(&images, 1000, 50); /* 1000 * 0.5 / (1 / 2.8^2 - 0.001) */
   assert_in_range(items, 3900, 4100);
@@ -199,7 +207,14 @@ static void a_difference_of_two_sets_adds_the_variances_of_both(void **state) {
   double of_seeds = 4.302653 * 0.01 / sqrt(3);
   assert_near(m.high - m.mean, sqrt(pow(1.959964, 2) * items + of_seeds * of_seeds), 1e-6);
   assert_near(m.rest, 0, 1e-12);
+  /* two images have a variance, of which one is a hit here: 0.25 / 1 + 1 / 2² */
+  other[0] = 1, other[1] = 0;
+  mine.seeds = theirs.seeds = 1;
+  theirs.items = 2;
+  assert_ok(crossed_unpaired(differences, &mine, &theirs, &m));
+  assert_near(m.high - m.mean, 1.959964 * sqrt(0.24 / 99 + 1.0 / 10000 + 0.25 + 0.25), 1e-9);
   /* a set of one image has no variance */
+  mine.seeds = theirs.seeds = 3;
   theirs.items = 1;
   assert_ok(crossed_unpaired(differences, &mine, &theirs, &m));
   assert_true(isnan(m.low) && isnan(m.high));
