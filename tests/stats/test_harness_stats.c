@@ -220,6 +220,25 @@ static void a_difference_of_two_sets_adds_the_variances_of_both(void **state) {
   assert_true(isnan(m.low) && isnan(m.high));
 }
 
+/* Two seeds that hit opposite halves of 2 and of 4 images: the interactions are 2 (2 / 16) and
+ * 4 (4 / 3) / 64, and the means of the images equal, so of those only the pseudo-counts are left.
+ */
+static void a_difference_of_two_sets_adds_the_interactions_of_both(void **state) {
+  (void)state;
+  const double own[] = {1, 0, 0, 1}, other[] = {1, 1, 0, 0, 0, 0, 1, 1},
+               differences[] = {0.9, -0.9};
+  const crossed_table mine = {own, NULL, 2, 2}, theirs = {other, NULL, 2, 4};
+  const double items = 1. / 4 + 1. / 16, rest = 1. / 4 + 1. / 12, seeds = 2 * 0.9 * 0.9 / 2;
+  crossed_mean m;
+  assert_ok(crossed_unpaired(differences, &mine, &theirs, &m));
+  assert_near(
+      m.high - m.mean,
+      sqrt(pow(1.959964, 2) * items + pow(12.7062047, 2) * (seeds - 0.8 * rest * rest / seeds)),
+      1e-6);
+  assert_near(m.rest, items, 1e-12); /* at most that */
+  assert_near(m.seeds, seeds - items, 1e-12);
+}
+
 /* By hand: two seeds 0.70 and 0.74, each +- 0.03 and 0.05 over its images. */
 static void bounds_over_items_are_added_to_the_spread_over_seeds(void **state) {
   (void)state;
@@ -716,6 +735,7 @@ int main(void) {
       cmocka_unit_test(a_mean_over_classes_weighs_classes_alike),
       cmocka_unit_test(seeds_without_items_are_judged_by_student),
       cmocka_unit_test(a_difference_of_two_sets_adds_the_variances_of_both),
+      cmocka_unit_test(a_difference_of_two_sets_adds_the_interactions_of_both),
       cmocka_unit_test(bounds_over_items_are_added_to_the_spread_over_seeds),
       cmocka_unit_test(bounds_over_items_are_divided_into_their_variances),
       cmocka_unit_test(a_mean_over_resamples_has_three_variances),
