@@ -264,6 +264,62 @@ static void an_outlier_just_before_the_newest_commit_hides_nothing(void **state)
   assert_int_equal(verdict_of(values, 12).reason, VERDICT_BY_NEWEST);
 }
 
+/* Levels of 1000, 1100 and 1050, of four commits each. */
+static void a_requested_reference_is_the_level_that_it_is_in(void **state) {
+  (void)state;
+  double values[12];
+  series_levels l;
+  verdict_options how = {.least = 0.02, .level = 0.03};
+  for (size_t i = 0; i < 12; i++) values[i] = i < 4 ? 1000 : i < 8 ? 1100 : 1050;
+  assert_ok(levels_find(values, 12, how.level, &l));
+  assert_int_equal(l.level_count, 3);
+  for (size_t i = 0; i < 12; i++) assert_int_equal(levels_of(&l, i), i / 4);
+  series_verdict v = levels_judge(&l, &how); /* the best */
+  assert_int_equal(v.kind, VERDICT_WORSE);
+  assert_int_equal(v.reference, 1);
+  how.has_reference = true;
+  for (how.reference = 0; how.reference < 12; how.reference++) {
+    v = levels_judge(&l, &how);
+    assert_int_equal(v.reference, how.reference / 4);
+    assert_int_equal(v.kind, how.reference / 4 == 1 ? VERDICT_WORSE : VERDICT_FINE);
+    if (v.kind != VERDICT_WORSE) continue;
+    assert_true(fabs(v.change - (1050. / 1100 - 1)) < 1e-12);
+    assert_int_equal(v.since, 8);
+    assert_int_equal(v.steps, 1);
+  }
+  levels_free(&l);
+}
+
+static void of_times_more_is_worse(void **state) {
+  (void)state;
+  for (int is_more = 0; is_more < 2; is_more++) {
+    double values[12];
+    series_levels l;
+    const verdict_options how = {.least = 0.02, .level = 0.03, .is_lower_better = true};
+    for (size_t i = 0; i < 12; i++) values[i] = i < 6 ? 1000 : is_more ? 1050 : 950;
+    assert_ok(levels_find(values, 12, how.level, &l));
+    series_verdict v = levels_judge(&l, &how);
+    assert_int_equal(v.kind, is_more ? VERDICT_WORSE : VERDICT_FINE);
+    if (is_more) assert_true(fabs(v.change - 0.05) < 1e-12);
+    levels_free(&l);
+  }
+}
+
+/* Neighbours are 1 apart, so the deviation is 1 / (0.6745 sqrt(2)) = 1.0484, and six are 6.29. */
+static void an_outlier_is_six_deviations_from_its_neighbours(void **state) {
+  (void)state;
+  for (int is_far = 0; is_far < 2; is_far++) {
+    double values[20];
+    series_levels l;
+    for (size_t i = 0; i < 20; i++) values[i] = 1000 + (double)(i % 2);
+    values[10] = 1001 + (is_far ? 6.4 : 6.2);
+    assert_ok(levels_find(values, 20, 0.03, &l));
+    assert_int_equal(l.aside, is_far);
+    assert_int_equal(l.is_aside[10], is_far);
+    levels_free(&l);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(compare_alarms_in_at_most_five_percent),
@@ -280,6 +336,9 @@ int main(void) {
       cmocka_unit_test(a_short_newest_level_has_a_bound),
       cmocka_unit_test(an_outlying_newest_commit_is_not_fine),
       cmocka_unit_test(an_outlier_just_before_the_newest_commit_hides_nothing),
+      cmocka_unit_test(a_requested_reference_is_the_level_that_it_is_in),
+      cmocka_unit_test(of_times_more_is_worse),
+      cmocka_unit_test(an_outlier_is_six_deviations_from_its_neighbours),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
