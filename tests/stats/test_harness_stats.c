@@ -643,6 +643,27 @@ static void a_short_bump_between_two_equal_levels_is_found(void **state) {
   free(points);
 }
 
+/* 1000, then 1300 and 1400: the first change divides the series best, the other its second part;
+ * and the same backwards. */
+static void a_change_within_either_part_is_found_where_it_is(void **state) {
+  (void)state;
+  double values[18];
+  change_point *points;
+  size_t count;
+  for (size_t i = 0; i < 18; i++) values[i] = i < 6 ? 1000 : i < 10 ? 1300 : 1400;
+  assert_ok(stats_changes(values, 18, &usual, &points, &count));
+  assert_int_equal(count, 2);
+  assert_int_equal(points[0].at, 6);
+  assert_int_equal(points[1].at, 10);
+  free(points);
+  for (size_t i = 0; i < 18; i++) values[i] = i < 8 ? 1400 : i < 12 ? 1300 : 1000;
+  assert_ok(stats_changes(values, 18, &usual, &points, &count));
+  assert_int_equal(count, 2);
+  assert_int_equal(points[0].at, 8);
+  assert_int_equal(points[1].at, 12);
+  free(points);
+}
+
 static void too_short_a_series_has_no_change(void **state) {
   (void)state;
   const double values[] = {1, 1, 1, 9, 9};
@@ -752,6 +773,7 @@ int main(void) {
       cmocka_unit_test(what_is_before_the_first_evaluation_is_unknown),
       cmocka_unit_test(a_changed_level_is_found_where_it_changed),
       cmocka_unit_test(noise_and_a_single_outlier_are_no_change),
+      cmocka_unit_test(a_change_within_either_part_is_found_where_it_is),
       cmocka_unit_test(too_short_a_series_has_no_change),
       cmocka_unit_test(a_clean_step_is_found_from_six_points_on),
       cmocka_unit_test(a_short_bump_between_two_equal_levels_is_found),
