@@ -664,6 +664,39 @@ static void a_change_within_either_part_is_found_where_it_is(void **state) {
   free(points);
 }
 
+/* Student's tails in closed form (Abramowitz and Stegun 26.7.3, 26.7.4), once for the only division
+ * of six values and twice for the two of seven. */
+static void the_p_value_of_a_change_is_that_of_a_hand_computation(void **state) {
+  (void)state;
+  const double values[] = {1, 2, 3, 11, 12, 13, 12}, pi = 3.14159265358979323846;
+  change_point *points;
+  size_t count;
+  assert_ok(stats_changes(values, 6, &usual, &points, &count));
+  assert_int_equal(count, 1);
+  double angle = atan(10 / sqrt(4 / 4. * (1 / 3. + 1 / 3.)) / sqrt(4));
+  assert_near(points[0].p / (1 - sin(angle) * (1 + pow(cos(angle), 2) / 2)), 1, 1e-6);
+  free(points);
+  assert_ok(stats_changes(values, 7, &usual, &points, &count));
+  assert_int_equal(count, 1);
+  angle = atan(10 / sqrt(4 / 5. * (1 / 3. + 1 / 4.)) / sqrt(5));
+  double within = 2 / pi * (angle + sin(angle) * (cos(angle) + 2 / 3. * pow(cos(angle), 3)));
+  assert_near(points[0].p / (2 * (1 - within)), 1, 1e-6);
+  free(points);
+}
+
+/* What lies behind a section is no noise of its edges. */
+static void a_bump_of_three_has_both_its_edges(void **state) {
+  (void)state;
+  const double values[] = {1000, 1000, 1000, 1100, 1100, 1100, 1000, 1000, 1000};
+  change_point *points;
+  size_t count;
+  assert_ok(stats_changes(values, 9, &usual, &points, &count));
+  assert_int_equal(count, 2);
+  assert_int_equal(points[0].at, 3);
+  assert_int_equal(points[1].at, 6);
+  free(points);
+}
+
 static void too_short_a_series_has_no_change(void **state) {
   (void)state;
   const double values[] = {1, 1, 1, 9, 9};
@@ -774,6 +807,8 @@ int main(void) {
       cmocka_unit_test(a_changed_level_is_found_where_it_changed),
       cmocka_unit_test(noise_and_a_single_outlier_are_no_change),
       cmocka_unit_test(a_change_within_either_part_is_found_where_it_is),
+      cmocka_unit_test(the_p_value_of_a_change_is_that_of_a_hand_computation),
+      cmocka_unit_test(a_bump_of_three_has_both_its_edges),
       cmocka_unit_test(too_short_a_series_has_no_change),
       cmocka_unit_test(a_clean_step_is_found_from_six_points_on),
       cmocka_unit_test(a_short_bump_between_two_equal_levels_is_found),
