@@ -320,6 +320,72 @@ static void an_outlier_is_six_deviations_from_its_neighbours(void **state) {
   }
 }
 
+static void assert_near(double value, double wanted) {
+  if (!(fabs(value - wanted) <= 1e-9)) fail_msg("%.12g is not %.12g", value, wanted);
+}
+
+/* Student's tails in closed form (Abramowitz and Stegun 26.7.3, 26.7.4). */
+static double tail_of_4(double t) {
+  double angle = atan(t / 2);
+  return 1 - sin(angle) * (1 + pow(cos(angle), 2) / 2);
+}
+
+static double tail_of_5(double t) {
+  double angle = atan(t / sqrt(5)), cosine = cos(angle);
+  return 1 - 2 / 3.14159265358979323846 *
+                 (angle + sin(angle) * (cosine + 2 / 3. * cosine * cosine * cosine));
+}
+
+/* 100, 102, 98 and 100, 104, 96: equal means, squares of 8 and 32 about them. A loss since the last
+ * value is seen against the five before it, of mean 100.8 with squares of 20.8. */
+static void bounds_are_those_of_a_hand_computation(void **state) {
+  (void)state;
+  const double values[] = {100, 102, 98, 100, 104, 96};
+  const double t_of_90 = 2.1318467863, t_of_97 = 3.2976297; /* two-sided, 4 degrees */
+  series_verdict v = verdict_of(values, 6);
+  assert_int_equal(v.kind, VERDICT_UNSURE);
+  assert_int_equal(v.reason, VERDICT_BY_BOUND);
+  assert_near(tail_of_4(t_of_90), 0.10);
+  assert_near(v.bound, t_of_90 * sqrt(40 / 4. * (1 / 3. + 1 / 3.)) / 100);
+  assert_true(fabs(tail_of_4(t_of_97) - 0.03) < 1e-8);
+  assert_true(fabs(v.unseen - t_of_97 * sqrt(20.8 / 4 * (1 / 5. + 1)) / 100.8) < 1e-7);
+  assert_near(v.change, 0);
+}
+
+static void a_slower_level_is_as_likely_as_by_hand(void **state) {
+  (void)state;
+  const double values[] = {100, 102, 98, 90, 91, 89}; /* squares of 8 and 2 */
+  series_verdict v = verdict_of(values, 6);
+  assert_int_equal(v.reason, VERDICT_BY_LEVEL);
+  assert_near(v.change, -0.1);
+  assert_near(v.p, tail_of_4(10 / sqrt(10 / 4. * (1 / 3. + 1 / 3.))));
+  assert_int_equal(v.since, 3);
+}
+
+/* The line 100 - 1.2 x, with residuals 0, 0.2, -0.6, 0.6, -0.2, 0. */
+static void a_trend_is_as_likely_as_by_hand(void **state) {
+  (void)state;
+  const double values[] = {100, 99, 97, 97, 95, 94};
+  series_verdict v = verdict_of(values, 6);
+  assert_int_equal(v.kind, VERDICT_WORSE);
+  assert_int_equal(v.reason, VERDICT_BY_TREND);
+  assert_near(v.change, -0.06);
+  assert_near(v.p, tail_of_4(1.2 / sqrt(0.8 / 4 / 17.5)));
+  assert_int_equal(v.since, 0);
+}
+
+/* Six of mean 100 with squares of 10, then 90. */
+static void a_newest_commit_is_as_likely_as_by_hand(void **state) {
+  (void)state;
+  const double values[] = {100, 102, 98, 100, 101, 99, 90};
+  series_verdict v = verdict_of(values, 7);
+  assert_int_equal(v.kind, VERDICT_UNSURE);
+  assert_int_equal(v.reason, VERDICT_BY_NEWEST);
+  assert_near(v.change, -0.1);
+  assert_near(v.p, tail_of_5(10 / sqrt(10 / 5. * (1 / 6. + 1))));
+  assert_int_equal(v.since, 6);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(compare_alarms_in_at_most_five_percent),
@@ -339,6 +405,10 @@ int main(void) {
       cmocka_unit_test(a_requested_reference_is_the_level_that_it_is_in),
       cmocka_unit_test(of_times_more_is_worse),
       cmocka_unit_test(an_outlier_is_six_deviations_from_its_neighbours),
+      cmocka_unit_test(bounds_are_those_of_a_hand_computation),
+      cmocka_unit_test(a_slower_level_is_as_likely_as_by_hand),
+      cmocka_unit_test(a_trend_is_as_likely_as_by_hand),
+      cmocka_unit_test(a_newest_commit_is_as_likely_as_by_hand),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
