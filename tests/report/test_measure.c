@@ -359,6 +359,144 @@ static void a_single_disturbed_row_bounds_a_time_from_above_only(void **state) {
   assert_true(isnan(m.low) && isnan(m.high));
 }
 
+/* ---- ratios, and which row is above ---- */
+
+enum { NUMBERS = 6 };
+static store_fact facts[CELLS][NUMBERS];
+
+static void give(size_t cell, const char *name, double value) {
+  size_t at = cells[cell].number_count++;
+  assert_true(at < NUMBERS);
+  facts[cell][at] = (store_fact){(char *)name, {.kind = STORE_REAL, .real = value}};
+  cells[cell].numbers = facts[cell];
+}
+
+static bool is_above(size_t row, const char *name) {
+  bool found;
+  assert_ok(measure_is_above(&d, row, 1 - row, columns_find(name), &found));
+  return found;
+}
+
+/* 100 and 120 s in the baseline, 50 and 60 in the other row: the pairs of seeds agree. */
+static void a_ratio_is_of_the_row_over_the_baseline(void **state) {
+  (void)state;
+  data_measure m;
+  const double times[CELLS] = {100, 120, 50, 60};
+  for (size_t i = 0; i < CELLS; i++) {
+    give(i, "steady_seconds", times[i]);
+    give(i, "steady_step_seconds", times[i] / 100);
+    give(i, "samples_per_second", 6000 / times[i]);
+    cells[i].environment.device = (char *)"cpu";
+    give(i, "peak_bytes", i < 2 ? 1000 + 10 * (double)i : 250 + 10 * (double)i);
+  }
+  assert_ok(measure_row(&d, 1, columns_find("time_ratio"), &m));
+  assert_near(m.value, 0.5, 1e-12);
+  assert_near(m.low, 0.5, 1e-9);
+  assert_near(m.high, 0.5, 1e-9);
+  assert_int_equal(m.seeds, 2);
+  assert_string_equal(m.over, "seeds");
+  assert_ok(measure_row(&d, 1, columns_find("speedup"), &m));
+  assert_near(m.value, 2, 1e-12);
+  assert_ok(measure_row(&d, 1, columns_find("memory_ratio"), &m));
+  assert_near(m.value, 275. / 1005, 1e-12);
+  assert_ok(measure_row(&d, 0, columns_find("time_ratio"), &m));
+  assert_near(m.value, 1, 1e-12);
+  assert_true(isnan(m.low) && isnan(m.high)); /* by definition */
+  d.baseline = -1;
+  assert_ok(measure_row(&d, 1, columns_find("time_ratio"), &m));
+  assert_true(isnan(m.value));
+}
+
+/* The inverse of a column: the baseline over the row. */
+static void an_inverse_is_above_when_its_parts_are_below(void **state) {
+  (void)state;
+  column inverse = {.kind = COLUMN_INVERSE, .argument = "steady_seconds", .scale = 1, .unit = ""};
+  data_measure m;
+  bool found;
+  const double times[CELLS] = {100, 120, 50, 60};
+  for (size_t i = 0; i < CELLS; i++) give(i, "steady_seconds", times[i]);
+  assert_ok(measure_row(&d, 1, &inverse, &m));
+  assert_near(m.value, 2, 1e-12);
+  assert_ok(measure_is_above(&d, 1, 0, &inverse, &found));
+  assert_true(found);
+  assert_ok(measure_is_above(&d, 0, 1, &inverse, &found));
+  assert_false(found);
+  assert_true(is_above(0, "time_ratio"));
+  assert_false(is_above(1, "time_ratio"));
+  assert_true(is_above(0, "steady_seconds"));
+}
+
+/* Differences of 1 and 1.1: a mean of 1.05, 12.7062 standard errors of 0.05 are 0.635; of 1 and
+ * 1.4 they are 2.54. */
+static void a_number_is_above_by_its_paired_seeds(void **state) {
+  (void)state;
+  const double waits[CELLS] = {0.2, 0.4, 1.2, 1.5};
+  for (size_t i = 0; i < CELLS; i++) give(i, "cpu_seconds", waits[i]);
+  assert_true(is_above(1, "cpu_seconds"));
+  assert_false(is_above(0, "cpu_seconds"));
+  facts[3][0].value.real = 1.8;
+  assert_false(is_above(1, "cpu_seconds"));
+  facts[3][0].value.real = 1.5;
+  cells[3].is_finished = false; /* one pair shows nothing */
+  assert_false(is_above(1, "cpu_seconds"));
+}
+
+/* What is computed from the settings has no interval: one pair decides. */
+static void exact_numbers_are_above_by_one_pair(void **state) {
+  (void)state;
+  data_measure m;
+  for (size_t i = 0; i < CELLS; i++) give(i, "samples", i < 2 ? 1000 : 1001);
+  assert_true(is_above(1, "samples"));
+  assert_false(is_above(0, "samples"));
+  assert_ok(measure_row(&d, 1, columns_find("samples"), &m));
+  assert_near(m.value, 1001, 0);
+  assert_true(isnan(m.low) && isnan(m.high) && !m.over);
+}
+
+/* Of 0.1 and 0.3 the half width is 12.7062 * 0.1: neither below 0 nor above 100 %. */
+static void shares_and_quantities_stay_in_their_range(void **state) {
+  (void)state;
+  data_measure m;
+  for (size_t i = 0; i < 2; i++) {
+    give(i, "comm_share", i ? 0.3 : 0.1);
+    give(i, "cpu_seconds", i ? 3 : 1);
+    give(i, "final_loss", i ? 5.01 : 5);
+  }
+  assert_ok(measure_row(&d, 0, columns_find("comm_share"), &m));
+  assert_near(m.value, 20, 1e-9);
+  assert_near(m.low, 0, 1e-9);
+  assert_near(m.high, 100, 1e-9);
+  assert_false(m.is_symmetric);
+  assert_ok(measure_row(&d, 0, columns_find("cpu_seconds"), &m));
+  assert_near(m.low, 0, 1e-9);
+  assert_near(m.high, 2 + 12.7062047, 1e-6);
+  assert_false(m.is_symmetric);
+  assert_ok(measure_row(&d, 0, columns_find("final_loss"), &m));
+  assert_near(m.high - m.value, 12.7062047 * 0.005, 1e-6);
+  assert_near(m.value - m.low, 12.7062047 * 0.005, 1e-6);
+  assert_true(m.is_symmetric);
+  assert_string_equal(m.over, "seeds");
+}
+
+/* 100 s at 1 s a step of 0.9 to 1.25: of one run the interval is that of its steps. */
+static void the_interval_of_steps_is_that_of_times_and_inverted_of_speeds(void **state) {
+  (void)state;
+  data_measure m;
+  give(0, "steady_seconds", 100);
+  give(0, "samples_per_second", 64);
+  give(0, "steady_step_seconds", 1);
+  give(0, "steady_low", 0.9);
+  give(0, "steady_high", 1.25);
+  cells[1].is_finished = false;
+  assert_ok(measure_row(&d, 0, columns_find("steady_seconds"), &m));
+  assert_near(m.low, 90, 1e-9);
+  assert_near(m.high, 125, 1e-9);
+  assert_string_equal(m.over, "steps");
+  assert_ok(measure_row(&d, 0, columns_find("samples_per_second"), &m));
+  assert_near(m.low, 64 / 1.25, 1e-9);
+  assert_near(m.high, 64 / 0.9, 1e-9);
+}
+
 int main(void) {
 #define ON_CELLS(test) cmocka_unit_test_setup_teardown(test, make_cells, free_hits)
   const struct CMUnitTest tests[] = {
@@ -376,6 +514,12 @@ int main(void) {
       ON_CELLS(a_seed_without_a_curve_leaves_its_pair_out),
       ON_CELLS(a_single_disturbed_row_bounds_a_time_from_above_only),
       ON_CELLS(a_time_covers_the_steps_of_every_run_that_has_an_interval),
+      ON_CELLS(a_ratio_is_of_the_row_over_the_baseline),
+      ON_CELLS(an_inverse_is_above_when_its_parts_are_below),
+      ON_CELLS(a_number_is_above_by_its_paired_seeds),
+      ON_CELLS(exact_numbers_are_above_by_one_pair),
+      ON_CELLS(shares_and_quantities_stay_in_their_range),
+      ON_CELLS(the_interval_of_steps_is_that_of_times_and_inverted_of_speeds),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
