@@ -450,7 +450,7 @@ static void the_interval_of_an_iso_speedup_contains_the_unrefuted_values(void **
   static uint8_t bits[2][8][13];
   const uint8_t *hits[2][8];
   double accuracy[2][8], slow[8], fast[8], low, high;
-  const paired_result no_pace = {NAN, NAN, NAN}, pace = {2, 1, 4}, open = {2, 0, 4};
+  const paired_result no_pace = {NAN, NAN, NAN}, pace = {3, 1.5, 6}, open = {2, 0, 4};
   for (int p = 0; p < 8; p++) slow[p] = 20 * (p + 1), fast[p] = 10 * (p + 1);
   make_hits(bits[0], hits[0], accuracy[0], 64, 0);
   make_hits(bits[1], hits[1], accuracy[1], 64, 20);
@@ -460,7 +460,8 @@ static void the_interval_of_an_iso_speedup_contains_the_unrefuted_values(void **
   assert_true(low > 1.2 && low < 1.9 && high > 2.1 && high < 3.5);
   double alone_low = low, alone_high = high;
   assert_ok(iso_interval(&base, &own, 2, &pace, &low, &high)); /* the pace is uncertain by 2 */
-  assert_true(low < 1 && low < alone_low && high > 4 && high > alone_high);
+  assert_near(log(low / 2), -hypot(log(alone_low / 2), log(2)), 1e-9);
+  assert_near(log(high / 2), hypot(log(alone_high / 2), log(2)), 1e-9);
   assert_ok(iso_interval(&base, &own, 2, &open, &low, &high));
   assert_true(low == 0 && high > 4);
   base.items = own.items = 0; /* one seed and no items: nothing is known */
