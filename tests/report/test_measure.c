@@ -283,6 +283,8 @@ static void losses_of_other_batch_sizes_are_not_compared(void **state) {
   assert_false(is_above);
   assert_true(measure_is_comparable(&d, 1, 0, columns_find("zero_shot_top1")));
   assert_true(measure_has_other_batches(&d, 2));
+  assert_false(measure_is_comparable(&d, 1, 0, loss));
+  assert_true(measure_is_comparable(&d, 1, 0, columns_find("samples_per_second")));
   for (size_t i = 0; i < CELLS; i++) specs[i].settings.classification_classes = 10;
   assert_ok(measure_is_above(&d, 1, 0, loss, &is_above));
   assert_true(is_above); /* a classifier's loss is of its images */
@@ -467,6 +469,11 @@ static void shares_and_quantities_stay_in_their_range(void **state) {
   assert_near(m.low, 0, 1e-9);
   assert_near(m.high, 100, 1e-9);
   assert_false(m.is_symmetric);
+  facts[1][0].value.real = 0.101; /* 10.05 % +- 12.7062 * 0.05 */
+  assert_ok(measure_row(&d, 0, columns_find("comm_share"), &m));
+  assert_near(m.low, 10.05 - 12.7062047 * 0.05, 1e-6);
+  assert_near(m.high, 10.05 + 12.7062047 * 0.05, 1e-6);
+  assert_true(m.is_symmetric);
   assert_ok(measure_row(&d, 0, columns_find("cpu_seconds"), &m));
   assert_near(m.low, 0, 1e-9);
   assert_near(m.high, 2 + 12.7062047, 1e-6);
@@ -497,6 +504,38 @@ static void the_interval_of_steps_is_that_of_times_and_inverted_of_speeds(void *
   assert_near(m.high, 64 / 0.9, 1e-9);
 }
 
+/* 1 and 3 s a step over 2 and 2 s. */
+static void a_ratio_of_paces_is_of_all_pairs(void **state) {
+  (void)state;
+  const double paces[CELLS] = {1, 3, 2, 2};
+  const size_t above[] = {0, 1}, below[] = {2, 3};
+  paired_result r;
+  for (size_t i = 0; i < CELLS; i++) give(i, "steady_step_seconds", paces[i]);
+  assert_ok(measure_pace_ratio(&d, above, below, 2, &r));
+  assert_near(r.value, 1, 1e-12);
+  /* relative to their means the pairs differ by 0.5 either way */
+  assert_near(log(r.high), 12.7062047 * 0.5, 1e-6);
+  assert_ok(measure_pace_ratio(&d, &above[1], &below[1], 1, &r));
+  assert_near(r.value, 1.5, 1e-12);
+}
+
+/* All rows were disturbed, and differ: slower by a quarter, or faster by what is not known. */
+static void disturbed_rows_bound_a_time_from_above_by_their_own(void **state) {
+  (void)state;
+  data_measure m;
+  give(0, "steady_seconds", 100);
+  give(0, "steady_step_seconds", 1);
+  give(0, "disturbed", 1);
+  give(0, "disturbed_share", 1);
+  give(0, "steady_low", 0.5);
+  give(0, "steady_high", 1.25);
+  cells[1].is_finished = false;
+  assert_false(data_has_pace(&cells[0]));
+  assert_ok(measure_row(&d, 0, columns_find("steady_seconds"), &m));
+  assert_near(m.low, 0, 0);
+  assert_near(m.high, 125, 1e-9);
+}
+
 int main(void) {
 #define ON_CELLS(test) cmocka_unit_test_setup_teardown(test, make_cells, free_hits)
   const struct CMUnitTest tests[] = {
@@ -515,6 +554,8 @@ int main(void) {
       ON_CELLS(a_single_disturbed_row_bounds_a_time_from_above_only),
       ON_CELLS(a_time_covers_the_steps_of_every_run_that_has_an_interval),
       ON_CELLS(a_ratio_is_of_the_row_over_the_baseline),
+      ON_CELLS(a_ratio_of_paces_is_of_all_pairs),
+      ON_CELLS(disturbed_rows_bound_a_time_from_above_by_their_own),
       ON_CELLS(an_inverse_is_above_when_its_parts_are_below),
       ON_CELLS(a_number_is_above_by_its_paired_seeds),
       ON_CELLS(exact_numbers_are_above_by_one_pair),
