@@ -536,6 +536,150 @@ static void disturbed_rows_bound_a_time_from_above_by_their_own(void **state) {
   assert_near(m.high, 125, 1e-9);
 }
 
+/* ---- curves ---- */
+
+/* Two seeds at 1 and 3 s a step, after 10 and 20 steps. */
+static void a_curve_has_the_numbers_of_every_seed_and_point(void **state) {
+  (void)state;
+  const double values[2][2] = {{0.2, 0.5}, {0.4, 0.6}};
+  const size_t seeds[] = {0, 1};
+  data_curve curve;
+  for (size_t i = 0; i < 2; i++) {
+    give(i, "steady_step_seconds", i ? 3 : 1);
+    for (size_t p = 0; p < 2; p++) {
+      add(i, "imagenet", "zeroshot", "top1", 10 * (int64_t)(p + 1), values[i][p]);
+      add_hits(i, 100, 0);
+    }
+  }
+  assert_ok(curves_of_cells(&d, columns_find("zero_shot_top1"), seeds, 2, &curve));
+  assert_int_equal(curve.points, 2);
+  assert_int_equal(curve.seeds, 2);
+  assert_int_equal(curve.items, 100);
+  assert_int_equal(curve.tuned_from, 2); /* nothing is tuned */
+  for (size_t p = 0; p < 2; p++) {
+    assert_near(curve.seconds[p], 20 * ((double)p + 1), 1e-9);
+    assert_near(curve.samples[p], 10 * ((double)p + 1), 1e-9);
+    assert_near(curve.mean[p], 50 * (values[0][p] + values[1][p]), 1e-9);
+    for (size_t i = 0; i < 2; i++) {
+      assert_near(curve.accuracy[2 * i + p], values[i][p], 0);
+      assert_ptr_equal(curve.hits[2 * i + p], outcomes[i][p].hits);
+    }
+  }
+  curves_free(&curve);
+  outcomes[1][0].items = 99; /* of other images: none is paired */
+  assert_ok(curves_of_cells(&d, columns_find("zero_shot_top1"), seeds, 2, &curve));
+  assert_int_equal(curve.items, 0);
+  assert_null(curve.hits);
+  curves_free(&curve);
+}
+
+/* 20 steps of 1 s, then 5 of 4 s. */
+static void a_tuning_adds_its_time_and_samples_to_the_curve(void **state) {
+  (void)state;
+  size_t cell = 0;
+  data_curve curve;
+  give(0, "steady_step_seconds", 1);
+  give(0, "steady_seconds", 20);
+  give(0, "samples", 1280);
+  give(2, "steady_step_seconds", 4);
+  add(0, "imagenet", "zeroshot", "top1", 10, 0.4);
+  add(0, "imagenet", "zeroshot", "top1", 20, 0.5);
+  add(2, "imagenet", "zeroshot", "top1", 5, 0.6);
+  cells[0].tuned = 2;
+  assert_ok(curves_of_cells(&d, columns_find("zero_shot_top1"), &cell, 1, &curve));
+  assert_int_equal(curve.points, 3);
+  assert_int_equal(curve.tuned_from, 2);
+  assert_near(curve.seconds[1], 20, 1e-9);
+  assert_near(curve.seconds[2], 20 + 5 * 4, 1e-9);
+  assert_near(curve.samples[2], 1280 + 5, 1e-9);
+  curves_free(&curve);
+}
+
+/* 0.2 and 0.4 after 10 and 20 s, and 0.4 and 0.8 after 5 and 10 s: on the same images. */
+static void a_speedup_is_based_on_the_images_of_both(void **state) {
+  (void)state;
+  data_iso iso;
+  experiment.report.iso = columns_find("zero_shot_top1");
+  for (size_t i = 0; i < CELLS; i++) {
+    give(i, "steady_step_seconds", i < 2 ? 1 : 0.5);
+    for (int k = 1; k <= 2; k++) {
+      add(i, "imagenet", "zeroshot", "top1", 10 * k, (i < 2 ? 0.2 : 0.4) * k);
+      add_hits(i, 100, 0);
+    }
+  }
+  assert_ok(curves_iso(&d, 1, &iso));
+  assert_near(iso.at.speedup, 4, 1e-9); /* 0.4 after 20 s, and after 5 */
+  assert_int_equal(iso.seeds, 2);
+  assert_int_equal(iso.items, 100);
+  for (size_t k = 0; k < 2; k++) outcomes[3][k].items = 99;
+  assert_ok(curves_iso(&d, 1, &iso));
+  assert_int_equal(iso.items, 0);
+}
+
+/* ---- machines ---- */
+
+static void each_input_of_times_prevents_a_comparison(void **state) {
+  (void)state;
+  for (size_t k = 0; k < DATA_TIME_INPUTS; k++)
+    for (size_t i = 0; i < CELLS; i++) {
+      cells[i].inputs[data_time_inputs[k]] = 1;
+      assert_false(data_is_comparable(&d, 1, 0, true));
+      assert_true(data_is_comparable(&d, 1, 0, false)); /* accuracies are */
+      cells[i].inputs[data_time_inputs[k]] = 0;
+      assert_true(data_is_comparable(&d, 1, 0, true));
+    }
+}
+
+static void memory_is_of_a_device_and_a_number_of_ranks(void **state) {
+  (void)state;
+  for (size_t i = 0; i < CELLS; i++) cells[i].environment.device = (char *)"cpu";
+  assert_true(data_has_comparable_memory(&d, 1, 0));
+  for (size_t i = 0; i < CELLS; i++) {
+    cells[i].environment.device = (char *)"cuda";
+    assert_false(data_has_comparable_memory(&d, 1, 0));
+    cells[i].environment.device = (char *)""; /* unknown */
+    assert_true(data_has_comparable_memory(&d, 1, 0));
+    cells[i].environment.device = (char *)"cpu";
+    cells[i].inputs[INPUT_RANKS] = 2;
+    assert_false(data_has_comparable_memory(&d, 1, 0));
+    cells[i].inputs[INPUT_RANKS] = 0;
+  }
+}
+
+static void runs_of_a_row_differ_in_what_their_pace_depends_on(void **state) {
+  (void)state;
+  for (size_t i = 0; i < 2; i++) {
+    cells[i].environment.is_known = true;
+    cells[i].environment.device_name = (char *)"";
+    cells[i].environment.cpu = (char *)"a processor";
+    cells[i].environment.kernels = (char *)"v3";
+  }
+  assert_null(data_differing_pace(&d, 0));
+  cells[1].environment.cpu = (char *)"another";
+  assert_non_null(strstr(data_differing_pace(&d, 0), "different processors"));
+  cells[1].is_finished = false;
+  assert_null(data_differing_pace(&d, 0));
+  cells[1].is_finished = true;
+  cells[1].environment.cpu = cells[0].environment.cpu;
+  cells[1].environment.device_name = (char *)"a GPU";
+  assert_non_null(strstr(data_differing_pace(&d, 0), "different processors"));
+  cells[1].environment.device_name = (char *)"";
+  cells[1].environment.kernels = (char *)"v4";
+  assert_non_null(strstr(data_differing_pace(&d, 0), "kernels"));
+  cells[1].environment.kernels = cells[0].environment.kernels;
+  static const struct {
+    input_kind kind;
+    const char *reason;
+  } inputs[] = {
+      {INPUT_RANKS, "ranks"}, {INPUT_THREADS, "threads"}, {INPUT_PRECISION, "precisions"}};
+  for (size_t k = 0; k < 3; k++) {
+    cells[1].inputs[inputs[k].kind] = 1;
+    assert_non_null(strstr(data_differing_pace(&d, 0), inputs[k].reason));
+    cells[1].inputs[inputs[k].kind] = 0;
+  }
+  assert_null(data_differing_pace(&d, 0));
+}
+
 int main(void) {
 #define ON_CELLS(test) cmocka_unit_test_setup_teardown(test, make_cells, free_hits)
   const struct CMUnitTest tests[] = {
@@ -554,6 +698,12 @@ int main(void) {
       ON_CELLS(a_single_disturbed_row_bounds_a_time_from_above_only),
       ON_CELLS(a_time_covers_the_steps_of_every_run_that_has_an_interval),
       ON_CELLS(a_ratio_is_of_the_row_over_the_baseline),
+      ON_CELLS(a_curve_has_the_numbers_of_every_seed_and_point),
+      ON_CELLS(a_tuning_adds_its_time_and_samples_to_the_curve),
+      ON_CELLS(a_speedup_is_based_on_the_images_of_both),
+      ON_CELLS(each_input_of_times_prevents_a_comparison),
+      ON_CELLS(memory_is_of_a_device_and_a_number_of_ranks),
+      ON_CELLS(runs_of_a_row_differ_in_what_their_pace_depends_on),
       ON_CELLS(a_ratio_of_paces_is_of_all_pairs),
       ON_CELLS(disturbed_rows_bound_a_time_from_above_by_their_own),
       ON_CELLS(an_inverse_is_above_when_its_parts_are_below),
