@@ -698,6 +698,21 @@ static void a_bump_of_three_has_both_its_edges(void **state) {
   free(points);
 }
 
+/* 110 is above 100 without doubt. Against what follows, 7.2 less with deviations of 2, its t is 7.2
+ * / sqrt(16 / 4 (1 / 3 + 1 / 3)) = 4.41, which 4 degrees exceed in more than 1 %: no second change.
+ */
+static void an_edge_within_the_noise_is_no_change(void **state) {
+  (void)state;
+  const double values[] = {99.5, 100.5, 99.5, 100.5, 99.5,  100.5,
+                           108,  110,   112,  100.8, 102.8, 104.8};
+  change_point *points;
+  size_t count;
+  assert_ok(stats_changes(values, 12, &usual, &points, &count));
+  assert_int_equal(count, 1);
+  assert_int_equal(points[0].at, 6);
+  free(points);
+}
+
 static void too_short_a_series_has_no_change(void **state) {
   (void)state;
   const double values[] = {1, 1, 1, 9, 9};
@@ -810,6 +825,7 @@ int main(void) {
       cmocka_unit_test(a_change_within_either_part_is_found_where_it_is),
       cmocka_unit_test(the_p_value_of_a_change_is_that_of_a_hand_computation),
       cmocka_unit_test(a_bump_of_three_has_both_its_edges),
+      cmocka_unit_test(an_edge_within_the_noise_is_no_change),
       cmocka_unit_test(too_short_a_series_has_no_change),
       cmocka_unit_test(a_clean_step_is_found_from_six_points_on),
       cmocka_unit_test(a_short_bump_between_two_equal_levels_is_found),
