@@ -231,6 +231,27 @@ static void any_number_of_candidates_is_ranked(void **state) {
     }
 }
 
+static void a_sets_number_is_the_one_it_asks_for(void **state) {
+  (void)state;
+  eval_zeroshot z = {.metric = EVAL_TOP1,
+                     .top1 = 0.25,
+                     .top5 = 0.75,
+                     .mean_per_class = 0.125,
+                     .roc_auc = 0.875,
+                     .map_11point = 0.375};
+  assert_near(eval_zeroshot_value(&z, EVAL_TOP1), 0.25);
+  assert_near(eval_zeroshot_value(&z, EVAL_TOP5), 0.75);
+  assert_near(eval_zeroshot_value(&z, EVAL_MEAN_PER_CLASS), 0.125);
+  assert_near(eval_zeroshot_value(&z, EVAL_MEAN_TOP1_TOP5), 0.5);
+  assert_true(isnan(eval_zeroshot_value(&z, EVAL_ROC_AUC))); /* of two classes only */
+  assert_true(isnan(eval_zeroshot_value(&z, EVAL_MAP_11POINT)));
+  z.metric = EVAL_ROC_AUC;
+  assert_near(eval_zeroshot_value(&z, EVAL_ROC_AUC), 0.875);
+  z.metric = EVAL_MAP_11POINT; /* of several labels only */
+  assert_near(eval_zeroshot_value(&z, EVAL_MAP_11POINT), 0.375);
+  assert_true(isnan(eval_zeroshot_value(&z, EVAL_TOP1)));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_class_with_the_nearest_embedding_wins),
@@ -243,6 +264,7 @@ int main(void) {
       cmocka_unit_test(per_item_outcomes_are_reported),
       cmocka_unit_test(random_embeddings_score_at_chance),
       cmocka_unit_test(any_number_of_candidates_is_ranked),
+      cmocka_unit_test(a_sets_number_is_the_one_it_asks_for),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
