@@ -611,9 +611,22 @@ static void a_speedup_is_based_on_the_images_of_both(void **state) {
   assert_near(iso.at.speedup, 4, 1e-9); /* 0.4 after 20 s, and after 5 */
   assert_int_equal(iso.seeds, 2);
   assert_int_equal(iso.items, 100);
+  data_measure m;
+  assert_ok(measure_row(&d, 1, columns_find("iso_speedup"), &m));
+  assert_near(m.value, 4, 1e-9);
+  assert_true(m.low <= 4 && m.high >= 4 && m.low > 1);
+  assert_string_equal(m.over, "seeds, images and pace");
   for (size_t k = 0; k < 2; k++) outcomes[3][k].items = 99;
   assert_ok(curves_iso(&d, 1, &iso));
   assert_int_equal(iso.items, 0);
+  assert_ok(measure_row(&d, 1, columns_find("iso_speedup"), &m));
+  assert_string_equal(m.over, "seeds and pace");
+  cells[1].is_finished = cells[3].is_finished = false; /* one seed, whose images are known */
+  assert_ok(measure_row(&d, 1, columns_find("iso_speedup"), &m));
+  assert_string_equal(m.over, "images and pace");
+  for (size_t k = 0; k < 2; k++) outcomes[2][k].items = 99;
+  assert_ok(measure_row(&d, 1, columns_find("iso_speedup"), &m));
+  assert_true(isnan(m.low) && !m.over);
 }
 
 /* ---- machines ---- */
