@@ -252,6 +252,55 @@ static void a_sets_number_is_the_one_it_asks_for(void **state) {
   assert_true(isnan(eval_zeroshot_value(&z, EVAL_TOP1)));
 }
 
+static void assert_written(const strbuf *out, const char *wanted) {
+  char plain[1024];
+  size_t length = 0;
+  for (const char *at = strbuf_string(out); *at && length + 1 < sizeof plain; at++)
+    if (*at != ' ' && *at != '\n') plain[length++] = *at;
+  plain[length] = '\0';
+  assert_string_equal(plain, wanted);
+}
+
+static void each_measure_is_written_under_its_name(void **state) {
+  (void)state;
+  const eval_retrieval r = {.image_to_text = {0.125, 0.25, 0.5},
+                            .text_to_image = {0.0625, 0.375, 0.75},
+                            .chance_r1 = 0.03125,
+                            .images = 32,
+                            .texts = 64};
+  eval_zeroshot z = {.metric = EVAL_MEAN_TOP1_TOP5,
+                     .top1 = 0.25,
+                     .top5 = 0.75,
+                     .mean_per_class = 0.125,
+                     .majority = 0.375,
+                     .bounds = {NAN, NAN},
+                     .chance = 0.0625,
+                     .classes = 16,
+                     .images = 32};
+  strbuf out = {0};
+  json_writer w = jsonw_start(&out);
+  eval_write_retrieval(&w, NULL, &r);
+  assert_written(&out, "{\"image_to_text_r1\":0.125,\"image_to_text_r5\":0.25,"
+                       "\"image_to_text_r10\":0.5,\"text_to_image_r1\":0.0625,"
+                       "\"text_to_image_r5\":0.375,\"text_to_image_r10\":0.75,"
+                       "\"chance_r1\":0.03125,\"images\":32,\"texts\":64}");
+  strbuf_clear(&out);
+  w = jsonw_start(&out);
+  eval_write_zeroshot(&w, NULL, &z);
+  assert_written(&out, "{\"top1\":0.25,\"top5\":0.75,\"mean_per_class\":0.125,\"majority\":0.375,"
+                       "\"mean_top1_top5\":0.5,\"chance\":0.0625,\"classes\":16,\"images\":32}");
+  z.metric = EVAL_MAP_11POINT; /* with bounds, and without numbers of single labels */
+  z.map_11point = 0.5;
+  z.bounds[0] = 0.25;
+  z.bounds[1] = 0.75;
+  strbuf_clear(&out);
+  w = jsonw_start(&out);
+  eval_write_zeroshot(&w, NULL, &z);
+  assert_written(&out, "{\"map_11point\":0.5,\"map_11point_low\":0.25,\"map_11point_high\":0.75,"
+                       "\"chance\":0.0625,\"classes\":16,\"images\":32}");
+  strbuf_free(&out);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_class_with_the_nearest_embedding_wins),
@@ -265,6 +314,7 @@ int main(void) {
       cmocka_unit_test(random_embeddings_score_at_chance),
       cmocka_unit_test(any_number_of_candidates_is_ranked),
       cmocka_unit_test(a_sets_number_is_the_one_it_asks_for),
+      cmocka_unit_test(each_measure_is_written_under_its_name),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
