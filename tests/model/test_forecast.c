@@ -212,6 +212,36 @@ static void open_row(const model_counts *c, const char *more, device_rates *rate
   strbuf_free(&text);
 }
 
+/* The rate of a run: 2,000 samples/s in batches of 256, and 0.5 J a sample; the loss is 8 B² d. */
+static void a_runs_events_give_its_rate_and_power(void **state) {
+  (void)state;
+  static const char events[] =
+      "{\"event\":\"start\",\"settings\":{\"mask_ratio\":0.5,\"batch_size\":256,\"embed_dim\":512},"
+      "\"ranks\":1,\"flops_per_sample\":{\"total\":1e9},\"parameters\":{\"total\":1000},"
+      "\"precision\":\"bf16\",\"device\":\"cuda\",\"device_name\":\"X\"}\n"
+      "{\"event\":\"step\",\"steps\":3,\"energy_joules\":384}\n"
+      "{\"event\":\"step\",\"steps\":1}\n"
+      "{\"event\":\"step\",\"steps\":1,\"energy_joules\":128}\n"
+      "{\"event\":\"end\",\"samples_per_second\":2000}\n";
+  char path[] = "/tmp/flip-rates-XXXXXX";
+  int fd = mkstemp(path);
+  device_rates rates;
+  assert_true(fd >= 0);
+  assert_int_equal(write(fd, events, strlen(events)), strlen(events));
+  close(fd);
+  assert_ok(rates_open(path, NULL, NULL, &rates));
+  unlink(path);
+  assert_int_equal(rates.count, 1);
+  assert_true(rates.is_gpu);
+  assert_string_equal(rates.device, "X");
+  const rate_row *row = &rates.rows[0];
+  assert_true(near(row->samples_per_second, 2000));
+  assert_true(near(row->mask_ratio, 0.5));
+  assert_true(near(row->watts, 0.5 * 2000));
+  assert_true(near(row->flop_seconds, 256 / 2000. / (256 * 1e9 + 8 * 256. * 256 * 512)));
+  rates_free(&rates);
+}
+
 /* Parts that were measured in turns with the step are differences of medians, and may be negative.
  */
 static void a_part_of_negative_time_takes_none(void **state) {
@@ -349,6 +379,7 @@ int main(void) {
       cmocka_unit_test(micro_batches_and_energy_are_the_machines),
       cmocka_unit_test(a_gradient_cache_encodes_twice),
       cmocka_unit_test(what_was_measured_with_a_cache_is_predicted_with_one),
+      cmocka_unit_test(a_runs_events_give_its_rate_and_power),
       cmocka_unit_test(a_part_of_negative_time_takes_none),
       cmocka_unit_test(recomputed_blocks_take_their_time),
       cmocka_unit_test(another_precision_is_not_predicted),
