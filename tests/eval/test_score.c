@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "eval/eval.h"
+#include "eval/probe_inside.h"
 
 static void assert_near(double value, double wanted) {
   if (!(fabs(value - wanted) <= 1e-12)) fail_msg("%.17g is not %.17g", value, wanted);
@@ -252,6 +253,17 @@ static void a_sets_number_is_the_one_it_asks_for(void **state) {
   assert_true(isnan(eval_zeroshot_value(&z, EVAL_TOP1)));
 }
 
+/* Two of three, one of one and one of two; the fourth class has no image. */
+static void a_probes_hits_are_counted_per_class(void **state) {
+  (void)state;
+  int32_t labels[] = {0, 0, 0, 1, 2, 2}, predicted[] = {0, 0, 1, 1, 3, 2};
+  const probe_features features = {.labels = labels, .count = 6};
+  eval_probe p = {0};
+  assert_ok(probe_count(&features, predicted, 4, &p));
+  assert_near(p.top1, 4 / 6.);
+  assert_near(p.mean_per_class, (2 / 3. + 1 + 1 / 2.) / 3);
+}
+
 static void assert_written(const strbuf *out, const char *wanted) {
   char plain[1024];
   size_t length = 0;
@@ -315,6 +327,7 @@ int main(void) {
       cmocka_unit_test(any_number_of_candidates_is_ranked),
       cmocka_unit_test(a_sets_number_is_the_one_it_asks_for),
       cmocka_unit_test(each_measure_is_written_under_its_name),
+      cmocka_unit_test(a_probes_hits_are_counted_per_class),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
