@@ -165,6 +165,16 @@ static void a_tuning_continues_the_curve_on_the_set_that_it_began_on(void **stat
   curves_free(&curve);
 }
 
+/* A run of probes that starts from a cell has its probes, and nothing else of it. */
+static void probes_are_of_the_run_that_measures_them(void **state) {
+  (void)state;
+  cells[0].measured = 3;
+  specs[0].settings.eval_probe_train = (char *)"";
+  specs[3].settings.eval_probe_train = (char *)"train";
+  assert_int_equal(data_shown_cell(&d, 0, columns_find("linear_probe_top1")), 3);
+  assert_int_equal(data_shown_cell(&d, 0, columns_find("zero_shot_top1")), 0);
+}
+
 /* ---- differences of two sets ---- */
 
 static void shift(size_t cell, double main_value, double shifted_value) {
@@ -701,6 +711,7 @@ int main(void) {
       ON_CELLS(a_classifiers_curve_begins_at_chance_too),
       ON_CELLS(a_curve_of_few_classes_begins_at_what_chance_reaches),
       ON_CELLS(a_tuning_continues_the_curve_on_the_set_that_it_began_on),
+      ON_CELLS(probes_are_of_the_run_that_measures_them),
       ON_CELLS(a_difference_of_two_sets_has_the_variances_of_both),
       ON_CELLS(classes_of_one_set_are_not_those_of_another),
       ON_CELLS(tuned_and_untuned_on_two_sets_are_not_subtracted),
