@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "eval/eval.h"
+#include "eval/probe_inside.h"
 
 static void assert_near(double value, double wanted) {
   if (!(fabs(value - wanted) <= 1e-12)) fail_msg("%.17g is not %.17g", value, wanted);
@@ -231,6 +232,87 @@ static void any_number_of_candidates_is_ranked(void **state) {
     }
 }
 
+static void a_sets_number_is_the_one_it_asks_for(void **state) {
+  (void)state;
+  eval_zeroshot z = {.metric = EVAL_TOP1,
+                     .top1 = 0.25,
+                     .top5 = 0.75,
+                     .mean_per_class = 0.125,
+                     .roc_auc = 0.875,
+                     .map_11point = 0.375};
+  assert_near(eval_zeroshot_value(&z, EVAL_TOP1), 0.25);
+  assert_near(eval_zeroshot_value(&z, EVAL_TOP5), 0.75);
+  assert_near(eval_zeroshot_value(&z, EVAL_MEAN_PER_CLASS), 0.125);
+  assert_near(eval_zeroshot_value(&z, EVAL_MEAN_TOP1_TOP5), 0.5);
+  assert_true(isnan(eval_zeroshot_value(&z, EVAL_ROC_AUC))); /* of two classes only */
+  assert_true(isnan(eval_zeroshot_value(&z, EVAL_MAP_11POINT)));
+  z.metric = EVAL_ROC_AUC;
+  assert_near(eval_zeroshot_value(&z, EVAL_ROC_AUC), 0.875);
+  z.metric = EVAL_MAP_11POINT; /* of several labels only */
+  assert_near(eval_zeroshot_value(&z, EVAL_MAP_11POINT), 0.375);
+  assert_true(isnan(eval_zeroshot_value(&z, EVAL_TOP1)));
+}
+
+/* Two of three, one of one and one of two; the fourth class has no image. */
+static void a_probes_hits_are_counted_per_class(void **state) {
+  (void)state;
+  int32_t labels[] = {0, 0, 0, 1, 2, 2}, predicted[] = {0, 0, 1, 1, 3, 2};
+  const probe_features features = {.labels = labels, .count = 6};
+  eval_probe p = {0};
+  assert_ok(probe_count(&features, predicted, 4, &p));
+  assert_near(p.top1, 4 / 6.);
+  assert_near(p.mean_per_class, (2 / 3. + 1 + 1 / 2.) / 3);
+}
+
+static void assert_written(const strbuf *out, const char *wanted) {
+  char plain[1024];
+  size_t length = 0;
+  for (const char *at = strbuf_string(out); *at && length + 1 < sizeof plain; at++)
+    if (*at != ' ' && *at != '\n') plain[length++] = *at;
+  plain[length] = '\0';
+  assert_string_equal(plain, wanted);
+}
+
+static void each_measure_is_written_under_its_name(void **state) {
+  (void)state;
+  const eval_retrieval r = {.image_to_text = {0.125, 0.25, 0.5},
+                            .text_to_image = {0.0625, 0.375, 0.75},
+                            .chance_r1 = 0.03125,
+                            .images = 32,
+                            .texts = 64};
+  eval_zeroshot z = {.metric = EVAL_MEAN_TOP1_TOP5,
+                     .top1 = 0.25,
+                     .top5 = 0.75,
+                     .mean_per_class = 0.125,
+                     .majority = 0.375,
+                     .bounds = {NAN, NAN},
+                     .chance = 0.0625,
+                     .classes = 16,
+                     .images = 32};
+  strbuf out = {0};
+  json_writer w = jsonw_start(&out);
+  eval_write_retrieval(&w, NULL, &r);
+  assert_written(&out, "{\"image_to_text_r1\":0.125,\"image_to_text_r5\":0.25,"
+                       "\"image_to_text_r10\":0.5,\"text_to_image_r1\":0.0625,"
+                       "\"text_to_image_r5\":0.375,\"text_to_image_r10\":0.75,"
+                       "\"chance_r1\":0.03125,\"images\":32,\"texts\":64}");
+  strbuf_clear(&out);
+  w = jsonw_start(&out);
+  eval_write_zeroshot(&w, NULL, &z);
+  assert_written(&out, "{\"top1\":0.25,\"top5\":0.75,\"mean_per_class\":0.125,\"majority\":0.375,"
+                       "\"mean_top1_top5\":0.5,\"chance\":0.0625,\"classes\":16,\"images\":32}");
+  z.metric = EVAL_MAP_11POINT; /* with bounds, and without numbers of single labels */
+  z.map_11point = 0.5;
+  z.bounds[0] = 0.25;
+  z.bounds[1] = 0.75;
+  strbuf_clear(&out);
+  w = jsonw_start(&out);
+  eval_write_zeroshot(&w, NULL, &z);
+  assert_written(&out, "{\"map_11point\":0.5,\"map_11point_low\":0.25,\"map_11point_high\":0.75,"
+                       "\"chance\":0.0625,\"classes\":16,\"images\":32}");
+  strbuf_free(&out);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_class_with_the_nearest_embedding_wins),
@@ -243,6 +325,9 @@ int main(void) {
       cmocka_unit_test(per_item_outcomes_are_reported),
       cmocka_unit_test(random_embeddings_score_at_chance),
       cmocka_unit_test(any_number_of_candidates_is_ranked),
+      cmocka_unit_test(a_sets_number_is_the_one_it_asks_for),
+      cmocka_unit_test(each_measure_is_written_under_its_name),
+      cmocka_unit_test(a_probes_hits_are_counted_per_class),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

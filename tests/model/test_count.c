@@ -128,6 +128,32 @@ static void a_gradient_cache_plans_less_memory(void **state) {
   settings_free(&s);
 }
 
+/* Two moments of 4 bytes a parameter, or of 2; padding aside. */
+static void the_plan_includes_the_optimizers_moments(void **state) {
+  (void)state;
+  settings s = paper(768, 12, 12, 512, 8, 512, 0);
+  for (int bytes = 2; bytes <= 4; bytes += 2) {
+    model_counts c;
+    s.optimizer_moments = bytes == 2 ? OPTIMIZER_MOMENTS_BF16 : OPTIMIZER_MOMENTS_FP32;
+    assert_ok(model_count(&s, 30523, OPS_F32, 0, &c));
+    double wanted = 2.0 * bytes * (double)c.parameters_total;
+    assert_true((double)c.optimizer_bytes >= wanted && (double)c.optimizer_bytes < 1.001 * wanted);
+    assert_int_equal(c.planned_bytes, clip_memory_total(&c.memory) + c.optimizer_bytes);
+  }
+  settings_free(&s);
+}
+
+static void a_published_vocabulary_is_of_its_tokenizer(void **state) {
+  (void)state;
+  settings s;
+  assert_ok(settings_init(&s));
+  s.text_tokenizer = TOKENIZER_WORDPIECE; /* bert-base-uncased; CLIP's byte pairs */
+  assert_int_equal(model_published_vocabulary(&s), 30522);
+  s.text_tokenizer = TOKENIZER_BPE;
+  assert_int_equal(model_published_vocabulary(&s), 49408);
+  settings_free(&s);
+}
+
 /* Nine patches and the class token, width 12, two blocks, by hand: the embedding; queries, keys and
  * values of both blocks and the attention of all ten tokens, whose mean is pooled; the rest of the
  * first block. */
@@ -183,6 +209,8 @@ int main(void) {
       cmocka_unit_test(vit_l16_masked_by_half_costs_what_the_paper_says),
       cmocka_unit_test(masked_text_costs_what_a_shorter_text_costs),
       cmocka_unit_test(a_gradient_cache_plans_less_memory),
+      cmocka_unit_test(the_plan_includes_the_optimizers_moments),
+      cmocka_unit_test(a_published_vocabulary_is_of_its_tokenizer),
       cmocka_unit_test(scoring_of_patches_is_counted),
       cmocka_unit_test(evaluation_needs_no_activations_of_its_own),
   };

@@ -106,6 +106,64 @@ static void overlap_hides_gradients_up_to_the_backward_pass(void **state) {
   settings_free(&s);
 }
 
+/* Four ranks: a rank receives what the three others have. */
+static void a_classifiers_ranks_exchange_their_loss_and_gradients(void **state) {
+  (void)state;
+  const traffic_bytes powers = {1, 10, 100, 1000, 10000, 100000, 1000000};
+  traffic_shape shape = {.ranks = 4,
+                         .own = 8,
+                         .embed = 16,
+                         .parameters = 1 << 20,
+                         .border = 1 << 20,
+                         .bucket = 1 << 18,
+                         .has_classes = true,
+                         .compute = OPS_BF16,
+                         .master = OPS_F32,
+                         .wire = OPS_BF16};
+  traffic_bytes b = traffic_of(&shape, 0);
+  assert_int_equal(traffic_total(&powers), 1111111);
+  assert_int_equal(b.features, 0);
+  assert_int_equal(b.statistics, 3 * 8); /* a part of the loss is of 8 bytes */
+  assert_int_equal(b.gradients, 3 * (1 << 18) * 2);
+  assert_int_equal(b.sums, 3 * (1 << 18) * 4);
+  assert_int_equal(traffic_total(&b), b.statistics + b.gradients + b.sums);
+  shape.has_classes = false;
+  b = traffic_of(&shape, 0);
+  assert_int_equal(b.features, 2 * 3 * 8 * 16 * 2);
+  assert_int_equal(b.statistics, 2 * 3 * 8 * 4 + 3 * 4);
+  shape.ranks = 1;
+  b = traffic_of(&shape, 0);
+  assert_int_equal(traffic_total(&b), 0);
+}
+
+/* A machine that holds 128 samples at a time, whatever the settings ask for; 400 W of it. */
+static void micro_batches_and_energy_are_the_machines(void **state) {
+  (void)state;
+  settings s;
+  model_counts c;
+  device_rates rates;
+  forecast f;
+  set_up(&s);
+  open_number(&s, &c, &rates);
+  forecast_machine m = machine_of(&rates);
+  rates.watts = 400;
+  m.most_micro_batch = 128;
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &f));
+  assert_int_equal(f.micro, 128);
+  assert_true(near(f.kwh, 19 * f.step * RANKS / 3600 * 0.4));
+  assert_ok(settings_set(&s, "micro_batch_size=64"));
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &f));
+  assert_int_equal(f.micro, 64);
+  assert_ok(settings_set(&s, "micro_batch_size=0"));
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &f));
+  assert_int_equal(f.micro, 128);
+  m.most_micro_batch = 0;
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &f));
+  assert_int_equal(f.micro, 256); /* a rank's batch */
+  rates_free(&rates);
+  settings_free(&s);
+}
+
 static void a_gradient_cache_encodes_twice(void **state) {
   (void)state;
   settings s;
@@ -152,6 +210,36 @@ static void open_row(const model_counts *c, const char *more, device_rates *rate
   assert_ok(rates_open(path, NULL, NULL, rates));
   unlink(path);
   strbuf_free(&text);
+}
+
+/* The rate of a run: 2,000 samples/s in batches of 256, and 0.5 J a sample; the loss is 8 B² d. */
+static void a_runs_events_give_its_rate_and_power(void **state) {
+  (void)state;
+  static const char events[] =
+      "{\"event\":\"start\",\"settings\":{\"mask_ratio\":0.5,\"batch_size\":256,\"embed_dim\":512},"
+      "\"ranks\":1,\"flops_per_sample\":{\"total\":1e9},\"parameters\":{\"total\":1000},"
+      "\"precision\":\"bf16\",\"device\":\"cuda\",\"device_name\":\"X\"}\n"
+      "{\"event\":\"step\",\"steps\":3,\"energy_joules\":384}\n"
+      "{\"event\":\"step\",\"steps\":1}\n"
+      "{\"event\":\"step\",\"steps\":1,\"energy_joules\":128}\n"
+      "{\"event\":\"end\",\"samples_per_second\":2000}\n";
+  char path[] = "/tmp/flip-rates-XXXXXX";
+  int fd = mkstemp(path);
+  device_rates rates;
+  assert_true(fd >= 0);
+  assert_int_equal(write(fd, events, strlen(events)), strlen(events));
+  close(fd);
+  assert_ok(rates_open(path, NULL, NULL, &rates));
+  unlink(path);
+  assert_int_equal(rates.count, 1);
+  assert_true(rates.is_gpu);
+  assert_string_equal(rates.device, "X");
+  const rate_row *row = &rates.rows[0];
+  assert_true(near(row->samples_per_second, 2000));
+  assert_true(near(row->mask_ratio, 0.5));
+  assert_true(near(row->watts, 0.5 * 2000));
+  assert_true(near(row->flop_seconds, 256 / 2000. / (256 * 1e9 + 8 * 256. * 256 * 512)));
+  rates_free(&rates);
 }
 
 /* Parts that were measured in turns with the step are differences of medians, and may be negative.
@@ -287,8 +375,11 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_step_on_256_devices_is_as_by_hand),
       cmocka_unit_test(overlap_hides_gradients_up_to_the_backward_pass),
+      cmocka_unit_test(a_classifiers_ranks_exchange_their_loss_and_gradients),
+      cmocka_unit_test(micro_batches_and_energy_are_the_machines),
       cmocka_unit_test(a_gradient_cache_encodes_twice),
       cmocka_unit_test(what_was_measured_with_a_cache_is_predicted_with_one),
+      cmocka_unit_test(a_runs_events_give_its_rate_and_power),
       cmocka_unit_test(a_part_of_negative_time_takes_none),
       cmocka_unit_test(recomputed_blocks_take_their_time),
       cmocka_unit_test(another_precision_is_not_predicted),

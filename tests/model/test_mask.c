@@ -269,6 +269,99 @@ static void attended_patches_are_the_largest(void **state) {
   assert_fails_with(mask_draw(&c, 1, 0, 1, index), "chooses patches by their scores");
 }
 
+/* One patch of nine is kept in proportion to its weight: with a standard deviation of 3 / 4 those
+ * are 1 in the middle, exp(-1 / 1.125) at an edge and exp(-2 / 1.125) in a corner. */
+static void the_gaussian_mode_draws_by_its_weights(void **state) {
+  (void)state;
+  enum { SIDE = 3, ALL = SIDE * SIDE };
+  mask_config c = {MASK_GAUSSIAN, 0.9, SIDE, false};
+  const double edge = exp(-1 / 1.125), corner = exp(-2 / 1.125), sum = 1 + 4 * edge + 4 * corner;
+  int32_t *index = malloc(sizeof(int32_t) * ROWS);
+  int kept[ALL] = {0};
+  assert_int_equal(mask_encoded_count(&c), 1);
+  assert_ok(mask_draw(&c, 3, 0, ROWS, index));
+  for (int i = 0; i < ROWS; i++) kept[index[i]]++;
+  for (int i = 0; i < ALL; i++) {
+    double p = (i == 4 ? 1 : i % 2 ? edge : corner) / sum;
+    assert_true(fabs(kept[i] - ROWS * p) < 5 * sqrt(ROWS * p * (1 - p)));
+  }
+  free(index);
+}
+
+/* The 4x4 ordered dither (Bayer) from its recursion: four times that of 2x2 at the low bits, plus
+ * that at the high ones. */
+static int dither_of(int x, int y) {
+  static const int two[2][2] = {{0, 2}, {3, 1}};
+  return 4 * two[y % 2][x % 2] + two[y / 2 % 2][x / 2 % 2];
+}
+
+/* The offset by which the first `keep` of the dither give this row; -1: none. */
+static int offset_of(const int32_t *row, int64_t keep) {
+  for (int offset = 0; offset < 16; offset++) {
+    bool is_equal = true;
+    for (int64_t i = 0; i < keep; i++)
+      is_equal =
+          is_equal && dither_of(row[i] % 4 + offset % 4, row[i] / 4 + offset / 4) < (int)keep;
+    if (is_equal) return offset;
+  }
+  return -1;
+}
+
+static void grid_masks_follow_the_ordered_dither(void **state) {
+  (void)state;
+  enum { SIDE = 4, DRAWS = 3200 };
+  for (int keep = 1; keep < SIDE * SIDE; keep++) {
+    mask_config c = {MASK_GRID, 1 - (keep + 0.5) / (SIDE * SIDE), SIDE, false};
+    int32_t *index = malloc(sizeof(int32_t) * (size_t)(DRAWS * keep));
+    int drawn[16] = {0};
+    assert_int_equal(mask_encoded_count(&c), keep);
+    assert_ok(mask_draw(&c, 4, 0, DRAWS, index));
+    for (int i = 0; i < DRAWS; i++) {
+      int offset = offset_of(index + i * keep, keep);
+      assert_true(offset >= 0);
+      drawn[offset]++;
+    }
+    for (int i = 0; i < 16 && keep == 1; i++) /* all offsets alike: 200 times, +- 5 of 13.7 */
+      assert_true(abs(drawn[i] - DRAWS / 16) < 69);
+    free(index);
+  }
+}
+
+/* Four patches are dropped by one rectangle of area 4 if it is 2 x 2 or 3 x 2, of which the last
+ * row is left out: with an aspect (log-uniform between 0.3 and 1 / 0.3) from 0.64, below which it
+ * is 3 wide, to 16 / 9, above which it is 1 wide. Other shapes leave no square. */
+static void blocks_have_the_aspect_of_beits_rule(void **state) {
+  (void)state;
+  int64_t keep, squares = 0;
+  int32_t *index = draw(MASK_BLOCK, 4. / PATCHES, 9, 0, ROWS, &keep);
+  assert_int_equal(keep, PATCHES - 4);
+  for (int64_t row = 0; row < ROWS; row++) {
+    bool is_kept[PATCHES] = {false};
+    int first = 0;
+    for (int64_t i = 0; i < keep; i++) is_kept[index[row * keep + i]] = true;
+    while (is_kept[first]) first++;
+    squares += first % GRID < GRID - 1 && first < PATCHES - GRID && !is_kept[first + 1] &&
+               !is_kept[first + GRID] && !is_kept[first + GRID + 1];
+  }
+  double p = log(16. / 9 / 0.64) / (2 * log(1 / 0.3));
+  assert_true(fabs((double)squares - ROWS * p) < 5 * sqrt(ROWS * p * (1 - p)));
+  free(index);
+}
+
+/* Four patches a side at three scores: the centres 1/8, 3/8, 5/8 and 7/8 lie in the thirds 0, 1, 1
+ * and 2. */
+static void a_patch_has_the_score_at_its_centre(void **state) {
+  (void)state;
+  const double middle[9] = {0, 1, 8, 3, 9, 4, 2, 5, 6}, bottom[9] = {0, 1, 2, 3, 4, 5, 9, 8, 7};
+  static const int32_t of_middle[] = {3, 5, 6, 9, 10}, of_bottom[] = {7, 12, 13, 14, 15};
+  const mask_config c = {MASK_ATTENTIVE, 1 - 5.5 / 16, 4, false};
+  int32_t index[5];
+  assert_ok(mask_keep_attended(&c, middle, 3, 1, 1, index));
+  assert_memory_equal(index, of_middle, sizeof of_middle);
+  assert_ok(mask_keep_attended(&c, bottom, 3, 1, 1, index));
+  assert_memory_equal(index, of_bottom, sizeof of_bottom);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_keep_count_is_the_released_codes),
@@ -283,6 +376,10 @@ int main(void) {
       cmocka_unit_test(a_kept_block_is_one_rectangle),
       cmocka_unit_test(drawing_with_replacement_drops_fewer),
       cmocka_unit_test(attended_patches_are_the_largest),
+      cmocka_unit_test(the_gaussian_mode_draws_by_its_weights),
+      cmocka_unit_test(grid_masks_follow_the_ordered_dither),
+      cmocka_unit_test(blocks_have_the_aspect_of_beits_rule),
+      cmocka_unit_test(a_patch_has_the_score_at_its_centre),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,6 +94,18 @@ static void captions_that_fit_stay_whole_except_with_random(void **state) {
     }
 }
 
+static void a_mask_that_keeps_all_keeps_every_place(void **state) {
+  (void)state;
+  int32_t ids[LENGTH], out[LENGTH], places[LENGTH], out_count, count = caption(5, ids);
+  text_mask m = mask_of(TEXT_MASK_RANDOM);
+  m.kept = LENGTH;
+  for (int i = 0; i < LENGTH; i++) places[i] = -1;
+  text_mask_draw(&m, 7, 3, ids, count, out, places, &out_count);
+  assert_int_equal(out_count, count);
+  assert_memory_equal(out, ids, sizeof ids);
+  for (int i = 0; i < LENGTH; i++) assert_int_equal(places[i], i);
+}
+
 static void prioritized_drops_padding_first_then_words_uniformly(void **state) {
   (void)state;
   text_mask m = mask_of(TEXT_MASK_PRIORITIZED);
@@ -314,6 +326,7 @@ int main(void) {
       cmocka_unit_test(random_treats_padding_like_any_other_token),
       cmocka_unit_test(block_keeps_neighbours_from_a_uniform_start),
       cmocka_unit_test(captions_that_fit_stay_whole_except_with_random),
+      cmocka_unit_test(a_mask_that_keeps_all_keeps_every_place),
       cmocka_unit_test(prioritized_drops_padding_first_then_words_uniformly),
       cmocka_unit_test(frequency_keeps_rare_words_more_often),
       cmocka_unit_test(without_special_tokens_every_position_is_drawn_uniformly),

@@ -92,6 +92,60 @@ static void times_of_every_kind_are_the_machines_own(void **state) {
   }
 }
 
+static agreement judge_accuracies(double *first, double *again, size_t seeds) {
+  report_column c = {
+      "zero_shot_top1", "top-1", "%", columns_find("zero_shot_top1"), 1, false, false};
+  report_value values[2] = {number(0), number(0)};
+  report_row rows[2];
+  double *parts[2] = {first, again};
+  for (int k = 0; k < 2; k++) {
+    for (size_t i = 0; i < seeds; i++) values[k].value += parts[k][i] / (double)seeds;
+    values[k].low = values[k].value - 20; /* over images, which are the same */
+    values[k].high = values[k].value + 20;
+    values[k].parts = parts[k];
+    rows[k] = (report_row){.values = &values[k], .cells = seeds};
+  }
+  return agreement_judge(&c, &rows[0], &rows[1], 0);
+}
+
+/* Of three seeds 1 apart Student's interval is 4.30265 / sqrt(3) = 2.484 either way. */
+static void accuracies_agree_within_their_spread_over_seeds(void **state) {
+  (void)state;
+  double first[] = {31, 32, 33}, near[] = {35.9, 36.9, 37.9}, far[] = {36, 37, 38};
+  assert_int_equal(judge_accuracies(first, near, 3), AGREEMENT_WITHIN);
+  assert_int_equal(judge_accuracies(near, first, 3), AGREEMENT_WITHIN);
+  assert_int_equal(judge_accuracies(first, far, 3), AGREEMENT_DIFFERS);
+  assert_int_equal(judge_accuracies(far, first, 3), AGREEMENT_DIFFERS);
+  double lost[] = {31, NAN, 33}; /* 12.7062 sqrt(2 / 2) = 12.7 of two */
+  report_column c = {
+      "zero_shot_top1", "top-1", "%", columns_find("zero_shot_top1"), 1, false, false};
+  report_value two = number(32), alone = number(44.7);
+  two.parts = lost;
+  report_row rows[] = {{.values = &two, .cells = 3}, {.values = &alone, .cells = 1}};
+  assert_int_equal(agreement_judge(&c, &rows[0], &rows[1], 0), AGREEMENT_WITHIN);
+  alone.value = 44.8;
+  assert_int_equal(agreement_judge(&c, &rows[0], &rows[1], 0), AGREEMENT_DIFFERS);
+  assert_int_equal(judge_accuracies(first, &first[1], 1), AGREEMENT_DIFFERS); /* one has none */
+  double rounded[] = {31.04};
+  assert_int_equal(judge_accuracies(first, rounded, 1), AGREEMENT_PRINTED);
+}
+
+/* A loss has the interval that is shown; where the two meet, they agree. */
+static void other_numbers_agree_within_their_intervals(void **state) {
+  (void)state;
+  report_column c = {"final_loss", "loss", "", columns_find("final_loss"), 3, false, false};
+  report_value before = number(3), after = number(4);
+  report_row first = {.values = &before}, again = {.values = &after};
+  before.low = 2.5, before.high = 3.5;
+  assert_int_equal(agreement_judge(&c, &first, &again, 0), AGREEMENT_DIFFERS);
+  after.low = 3.25, after.high = 4.75;
+  assert_int_equal(agreement_judge(&c, &first, &again, 0), AGREEMENT_WITHIN);
+  assert_int_equal(agreement_judge(&c, &again, &first, 0), AGREEMENT_WITHIN);
+  after.low = 3.75, after.high = 4.25;
+  assert_int_equal(agreement_judge(&c, &first, &again, 0), AGREEMENT_DIFFERS);
+  assert_int_equal(agreement_judge(&c, &again, &first, 0), AGREEMENT_DIFFERS);
+}
+
 /* Recorded: a row on older data more than there is here. */
 static void rows_are_compared_by_their_keys(void **state) {
   (void)state;
@@ -131,6 +185,8 @@ int main(void) {
       cmocka_unit_test(tables_are_the_same_whatever_their_runs_are_numbered),
       cmocka_unit_test(each_number_is_compared_with_the_recorded_one),
       cmocka_unit_test(times_of_every_kind_are_the_machines_own),
+      cmocka_unit_test(accuracies_agree_within_their_spread_over_seeds),
+      cmocka_unit_test(other_numbers_agree_within_their_intervals),
       cmocka_unit_test(rows_are_compared_by_their_keys),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -378,6 +378,42 @@ static void what_a_difference_would_take_is_said_up_to_a_sensible_number(void **
   strbuf_free(&out);
 }
 
+/* Six rows without a loss, for one reason; the accuracy of the second is of one of two seeds. */
+static void rows_with_the_same_gaps_are_counted(void **state) {
+  (void)state;
+  static const char reason[] = "a reason";
+  char *names[] = {"0", "1", "2", "3", "4", "5"};
+  report_column headings[] = {{.heading = "loss"}, {.heading = "top-1"}};
+  report_value numbers[6][2];
+  report_row listed[6];
+  report_table t = {.key_headings = key_headings,
+                    .key_count = 1,
+                    .columns = headings,
+                    .column_count = 2,
+                    .rows = listed};
+  for (size_t r = 0; r < 6; r++) {
+    numbers[r][0] = (report_value){.value = NAN, .missing = reason};
+    numbers[r][1] = (report_value){.value = 1, .seeds = r == 1 ? 1 : 2};
+    listed[r] = (report_row){.keys = &names[r], .values = numbers[r], .finished = 2};
+  }
+  static const char partial[] = "top-1 of mask 1: of 1 of the 2 seeds that have finished\n";
+  static const struct {
+    size_t rows;
+    const char *told;
+  } wanted[] = {{6, "loss of mask 0; mask 1; mask 2; and 3 more rows: a reason\n"},
+                {5, "loss of mask 0; mask 1; mask 2; and 2 more rows: a reason\n"},
+                {4, "loss of mask 0; mask 1; mask 2; mask 3: a reason\n"}};
+  for (size_t i = 0; i < 3; i++) {
+    strbuf out = {0};
+    t.row_count = wanted[i].rows;
+    report_gaps(&t, &out);
+    size_t length = strlen(wanted[i].told);
+    assert_memory_equal(strbuf_string(&out), wanted[i].told, length);
+    assert_string_equal(strbuf_string(&out) + length, partial);
+    strbuf_free(&out);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_state_of_the_machine_is_shown_as_text),
@@ -385,6 +421,7 @@ int main(void) {
       cmocka_unit_test_setup(text_shows_interval_published_value_difference_and_reasons,
                              make_table),
       cmocka_unit_test_setup(gaps_are_explained_in_every_format, make_table),
+      cmocka_unit_test(rows_with_the_same_gaps_are_counted),
       cmocka_unit_test_setup(an_unbounded_interval_is_marked_in_every_format, make_table),
       cmocka_unit_test_setup(a_disturbed_row_is_marked_and_explained_in_every_format, make_table),
       cmocka_unit_test_setup(markdown_takes_care_of_its_own_characters, make_table),

@@ -264,6 +264,128 @@ static void an_outlier_just_before_the_newest_commit_hides_nothing(void **state)
   assert_int_equal(verdict_of(values, 12).reason, VERDICT_BY_NEWEST);
 }
 
+/* Levels of 1000, 1100 and 1050, of four commits each. */
+static void a_requested_reference_is_the_level_that_it_is_in(void **state) {
+  (void)state;
+  double values[12];
+  series_levels l;
+  verdict_options how = {.least = 0.02, .level = 0.03};
+  for (size_t i = 0; i < 12; i++) values[i] = i < 4 ? 1000 : i < 8 ? 1100 : 1050;
+  assert_ok(levels_find(values, 12, how.level, &l));
+  assert_int_equal(l.level_count, 3);
+  for (size_t i = 0; i < 12; i++) assert_int_equal(levels_of(&l, i), i / 4);
+  series_verdict v = levels_judge(&l, &how); /* the best */
+  assert_int_equal(v.kind, VERDICT_WORSE);
+  assert_int_equal(v.reference, 1);
+  how.has_reference = true;
+  for (how.reference = 0; how.reference < 12; how.reference++) {
+    v = levels_judge(&l, &how);
+    assert_int_equal(v.reference, how.reference / 4);
+    assert_int_equal(v.kind, how.reference / 4 == 1 ? VERDICT_WORSE : VERDICT_FINE);
+    if (v.kind != VERDICT_WORSE) continue;
+    assert_true(fabs(v.change - (1050. / 1100 - 1)) < 1e-12);
+    assert_int_equal(v.since, 8);
+    assert_int_equal(v.steps, 1);
+  }
+  levels_free(&l);
+}
+
+static void of_times_more_is_worse(void **state) {
+  (void)state;
+  for (int is_more = 0; is_more < 2; is_more++) {
+    double values[12];
+    series_levels l;
+    const verdict_options how = {.least = 0.02, .level = 0.03, .is_lower_better = true};
+    for (size_t i = 0; i < 12; i++) values[i] = i < 6 ? 1000 : is_more ? 1050 : 950;
+    assert_ok(levels_find(values, 12, how.level, &l));
+    series_verdict v = levels_judge(&l, &how);
+    assert_int_equal(v.kind, is_more ? VERDICT_WORSE : VERDICT_FINE);
+    if (is_more) assert_true(fabs(v.change - 0.05) < 1e-12);
+    levels_free(&l);
+  }
+}
+
+/* Neighbours are 1 apart, so the deviation is 1 / (0.6745 sqrt(2)) = 1.0484, and six are 6.29. */
+static void an_outlier_is_six_deviations_from_its_neighbours(void **state) {
+  (void)state;
+  for (int is_far = 0; is_far < 2; is_far++) {
+    double values[20];
+    series_levels l;
+    for (size_t i = 0; i < 20; i++) values[i] = 1000 + (double)(i % 2);
+    values[10] = 1001 + (is_far ? 6.4 : 6.2);
+    assert_ok(levels_find(values, 20, 0.03, &l));
+    assert_int_equal(l.aside, is_far);
+    assert_int_equal(l.is_aside[10], is_far);
+    levels_free(&l);
+  }
+}
+
+static void assert_near(double value, double wanted) {
+  if (!(fabs(value - wanted) <= 1e-9)) fail_msg("%.12g is not %.12g", value, wanted);
+}
+
+/* Student's tails in closed form (Abramowitz and Stegun 26.7.3, 26.7.4). */
+static double tail_of_4(double t) {
+  double angle = atan(t / 2);
+  return 1 - sin(angle) * (1 + pow(cos(angle), 2) / 2);
+}
+
+static double tail_of_5(double t) {
+  double angle = atan(t / sqrt(5)), cosine = cos(angle);
+  return 1 - 2 / 3.14159265358979323846 *
+                 (angle + sin(angle) * (cosine + 2 / 3. * cosine * cosine * cosine));
+}
+
+/* 100, 102, 98 and 100, 104, 96: equal means, squares of 8 and 32 about them. A loss since the last
+ * value is seen against the five before it, of mean 100.8 with squares of 20.8. */
+static void bounds_are_those_of_a_hand_computation(void **state) {
+  (void)state;
+  const double values[] = {100, 102, 98, 100, 104, 96};
+  const double t_of_90 = 2.1318467863, t_of_97 = 3.2976297; /* two-sided, 4 degrees */
+  series_verdict v = verdict_of(values, 6);
+  assert_int_equal(v.kind, VERDICT_UNSURE);
+  assert_int_equal(v.reason, VERDICT_BY_BOUND);
+  assert_near(tail_of_4(t_of_90), 0.10);
+  assert_near(v.bound, t_of_90 * sqrt(40 / 4. * (1 / 3. + 1 / 3.)) / 100);
+  assert_true(fabs(tail_of_4(t_of_97) - 0.03) < 1e-8);
+  assert_true(fabs(v.unseen - t_of_97 * sqrt(20.8 / 4 * (1 / 5. + 1)) / 100.8) < 1e-7);
+  assert_near(v.change, 0);
+}
+
+static void a_slower_level_is_as_likely_as_by_hand(void **state) {
+  (void)state;
+  const double values[] = {100, 102, 98, 90, 91, 89}; /* squares of 8 and 2 */
+  series_verdict v = verdict_of(values, 6);
+  assert_int_equal(v.reason, VERDICT_BY_LEVEL);
+  assert_near(v.change, -0.1);
+  assert_near(v.p, tail_of_4(10 / sqrt(10 / 4. * (1 / 3. + 1 / 3.))));
+  assert_int_equal(v.since, 3);
+}
+
+/* The line 100 - 1.2 x, with residuals 0, 0.2, -0.6, 0.6, -0.2, 0. */
+static void a_trend_is_as_likely_as_by_hand(void **state) {
+  (void)state;
+  const double values[] = {100, 99, 97, 97, 95, 94};
+  series_verdict v = verdict_of(values, 6);
+  assert_int_equal(v.kind, VERDICT_WORSE);
+  assert_int_equal(v.reason, VERDICT_BY_TREND);
+  assert_near(v.change, -0.06);
+  assert_near(v.p, tail_of_4(1.2 / sqrt(0.8 / 4 / 17.5)));
+  assert_int_equal(v.since, 0);
+}
+
+/* Six of mean 100 with squares of 10, then 90. */
+static void a_newest_commit_is_as_likely_as_by_hand(void **state) {
+  (void)state;
+  const double values[] = {100, 102, 98, 100, 101, 99, 90};
+  series_verdict v = verdict_of(values, 7);
+  assert_int_equal(v.kind, VERDICT_UNSURE);
+  assert_int_equal(v.reason, VERDICT_BY_NEWEST);
+  assert_near(v.change, -0.1);
+  assert_near(v.p, tail_of_5(10 / sqrt(10 / 5. * (1 / 6. + 1))));
+  assert_int_equal(v.since, 6);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(compare_alarms_in_at_most_five_percent),
@@ -280,6 +402,13 @@ int main(void) {
       cmocka_unit_test(a_short_newest_level_has_a_bound),
       cmocka_unit_test(an_outlying_newest_commit_is_not_fine),
       cmocka_unit_test(an_outlier_just_before_the_newest_commit_hides_nothing),
+      cmocka_unit_test(a_requested_reference_is_the_level_that_it_is_in),
+      cmocka_unit_test(of_times_more_is_worse),
+      cmocka_unit_test(an_outlier_is_six_deviations_from_its_neighbours),
+      cmocka_unit_test(bounds_are_those_of_a_hand_computation),
+      cmocka_unit_test(a_slower_level_is_as_likely_as_by_hand),
+      cmocka_unit_test(a_trend_is_as_likely_as_by_hand),
+      cmocka_unit_test(a_newest_commit_is_as_likely_as_by_hand),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include "stats/iso.h"
 #include "stats/paired.h"
 #include "stats/ratio.h"
+#include "stats/resampled.h"
 #include "stats/student.h"
 #include "stats/summary.h"
 
@@ -78,6 +79,9 @@ static void the_speedup_is_taken_at_the_highest_accuracy_that_both_reach(void **
   assert_near(iso.speedup, 3.75, 1e-12);
   assert_true(isnan(curve_compare(&baseline, &none).speedup));
   assert_near(curve_compare(&baseline, &baseline).speedup, 1, 1e-15);
+  fast[0].seconds = 0.2, fast[1].seconds = 0.4; /* within a second */
+  assert_near(curve_compare(&baseline, &own).speedup, 375, 1e-9);
+  assert_near(curve_compare(&own, &baseline).speedup, 1 / 375., 1e-12);
 }
 
 static void an_accuracy_of_one_seed_has_the_interval_of_its_items(void **state) {
@@ -135,6 +139,14 @@ static void what_would_decide_is_more_than_there_is(void **state) {
   const crossed_mean many = {.mean = 1, .items = 0.01, .seeds = 0.04, .rest = 0};
   size_t seeds = crossed_seeds_needed(&many, 10);
   assert_in_range(seeds, 11, 12);
+  /* half a point: (0.005 / 2.8)² = 3.19e-6; by hand 20 seeds leave 0.003550 + 0.001455, 21 0.00491
+   */
+  crossed_mean half_point = {.mean = 0.005, .items = 1e-6, .seeds = 4e-6, .rest = 0};
+  assert_int_equal(crossed_seeds_needed(&half_point, 10), 21);
+  half_point.items = 4e-6; /* more than that: the images alone leave it open */
+  assert_int_equal(crossed_seeds_needed(&half_point, 10), 0);
+  const crossed_mean hopeless = {.mean = 2.8, .items = 1 - 1e-12, .seeds = 1, .rest = 0};
+  assert_int_equal(crossed_seeds_needed(&hopeless, 2), 0); /* 2e12 */
   const crossed_mean images = {.mean = 1, .items = 0.5, .seeds = 0.001, .rest = 0};
   size_t items = crossed_items_needed(&images, 1000, 50); /* 1000 * 0.5 / (1 / 2.8^2 - 0.001) */
   assert_in_range(items, 3900, 4100);
@@ -195,10 +207,36 @@ static void a_difference_of_two_sets_adds_the_variances_of_both(void **state) {
   double of_seeds = 4.302653 * 0.01 / sqrt(3);
   assert_near(m.high - m.mean, sqrt(pow(1.959964, 2) * items + of_seeds * of_seeds), 1e-6);
   assert_near(m.rest, 0, 1e-12);
+  /* two images have a variance, of which one is a hit here: 0.25 / 1 + 1 / 2² */
+  other[0] = 1, other[1] = 0;
+  mine.seeds = theirs.seeds = 1;
+  theirs.items = 2;
+  assert_ok(crossed_unpaired(differences, &mine, &theirs, &m));
+  assert_near(m.high - m.mean, 1.959964 * sqrt(0.24 / 99 + 1.0 / 10000 + 0.25 + 0.25), 1e-9);
   /* a set of one image has no variance */
+  mine.seeds = theirs.seeds = 3;
   theirs.items = 1;
   assert_ok(crossed_unpaired(differences, &mine, &theirs, &m));
   assert_true(isnan(m.low) && isnan(m.high));
+}
+
+/* Two seeds that hit opposite halves of 2 and of 4 images: the interactions are 2 (2 / 16) and
+ * 4 (4 / 3) / 64, and the means of the images equal, so of those only the pseudo-counts are left.
+ */
+static void a_difference_of_two_sets_adds_the_interactions_of_both(void **state) {
+  (void)state;
+  const double own[] = {1, 0, 0, 1}, other[] = {1, 1, 0, 0, 0, 0, 1, 1},
+               differences[] = {0.9, -0.9};
+  const crossed_table mine = {own, NULL, 2, 2}, theirs = {other, NULL, 2, 4};
+  const double items = 1. / 4 + 1. / 16, rest = 1. / 4 + 1. / 12, seeds = 2 * 0.9 * 0.9 / 2;
+  crossed_mean m;
+  assert_ok(crossed_unpaired(differences, &mine, &theirs, &m));
+  assert_near(
+      m.high - m.mean,
+      sqrt(pow(1.959964, 2) * items + pow(12.7062047, 2) * (seeds - 0.8 * rest * rest / seeds)),
+      1e-6);
+  assert_near(m.rest, items, 1e-12); /* at most that */
+  assert_near(m.seeds, seeds - items, 1e-12);
 }
 
 /* By hand: two seeds 0.70 and 0.74, each +- 0.03 and 0.05 over its images. */
@@ -217,6 +255,69 @@ static void bounds_over_items_are_added_to_the_spread_over_seeds(void **state) {
   assert_near(m.high - m.mean, 0.254124, 1e-6);
   m = bounded_mean(values, &unknown[1], 1);
   assert_true(isnan(m.low) && isnan(m.high));
+}
+
+/* The variances of the seeds and of the images, from which crossed_seeds_needed and its like go
+ * on: those two seeds scatter by 0.02, and their images by 0.04 / 1.96. */
+static void bounds_over_items_are_divided_into_their_variances(void **state) {
+  (void)state;
+  const double values[] = {0.70, 0.74}, halves[] = {0.03, 0.05}, unknown[] = {NAN, NAN};
+  crossed_mean m = bounded_mean(values, halves, 1);
+  assert_near(m.error, 0.03 / 1.959964, 1e-12);
+  assert_near(m.items, pow(0.03 / 1.959964, 2), 1e-12);
+  assert_true(isnan(m.seeds) && isnan(m.rest));
+  m = bounded_mean(values, halves, 2);
+  assert_near(m.error, sqrt(0.254124 * 0.254124 + 0.04 * 0.04) / 1.959964, 1e-6);
+  assert_near(m.items, pow(0.04 / 1.959964, 2), 1e-12);
+  assert_near(m.seeds, 0.02 * 0.02, 1e-12);
+  assert_near(m.rest, 0, 0);
+  m = bounded_mean(values, unknown, 2);
+  assert_near(m.items, 0, 0);
+  assert_near(m.seeds, 0.02 * 0.02, 1e-12);
+}
+
+/* Two seeds on four resamples, by hand: their means 0.55, 0.58, 0.54, 0.57 have the squares 0.001
+ * about 0.56; each seed is off its mean distance of 0.06 by 0.01, 0, 0, -0.01. */
+static void a_mean_over_resamples_has_three_variances(void **state) {
+  (void)state;
+  const double values[] = {0.50, 0.62};
+  double resampled[] = {0.50, 0.52, 0.48, 0.50, 0.60, 0.64, 0.60, 0.64};
+  const double items = 0.001 / 3, rest = 0.0002 / 3, seeds = 0.12 * 0.12 / 4;
+  crossed_mean m;
+  assert_ok(resampled_mean(values, resampled, 2, 4, &m));
+  assert_near(m.mean, 0.56, 1e-12);
+  assert_near(m.rest, rest, 1e-12);
+  assert_near(m.items, items - rest, 1e-12);
+  assert_near(m.seeds, seeds - rest, 1e-12);
+  double half =
+      sqrt(pow(1.959964, 2) * items + pow(12.7062047, 2) * (seeds - 0.8 * rest * rest / seeds));
+  assert_near(m.high - m.mean, half, 1e-7);
+  assert_near(m.mean - m.low, half, 1e-7);
+  resampled[6] = NAN; /* of one seed: undefined for both, and more than a twentieth */
+  assert_ok(resampled_mean(values, resampled, 2, 4, &m));
+  assert_near(m.mean, 0.56, 1e-12);
+  assert_true(isnan(m.low) && isnan(m.high) && isnan(m.items));
+}
+
+/* Of a seed without a value at a resample, the others' values there are left out too. */
+static void a_resample_that_one_seed_lacks_is_left_out_of_all(void **state) {
+  (void)state;
+  enum { COUNT = 20 };
+  const double values[] = {0.5, 0.6};
+  double resampled[2 * COUNT];
+  crossed_mean m;
+  for (int k = 0; k < COUNT; k++) {
+    resampled[k] = k % 2 ? 0.49 : 0.51;
+    resampled[COUNT + k] = k % 2 ? 0.61 : 0.59;
+  }
+  resampled[3] = 7; /* left out, as its partner is */
+  resampled[COUNT + 3] = NAN;
+  assert_ok(resampled_mean(values, resampled, 2, COUNT, &m));
+  /* the means do not vary; each seed is 0.05 off them, 10 times by 0.01 more and 9 by 0.01 less */
+  const double rest = 0.01 * 0.01 * (19 - 1.0 / 19) / 18, seeds = 0.1 * 0.1 / 4;
+  assert_near(m.items, 0, 1e-12);
+  assert_near(m.seeds, seeds, 1e-12);
+  assert_near(m.high - m.mean, 12.7062047 * sqrt(seeds - 0.8 * rest * rest / seeds), 1e-7);
 }
 
 /* An area with an effect of the seed and one of the images, half of which the seeds share. */
@@ -264,6 +365,71 @@ static void a_ratio_of_means_is_paired_and_includes_the_runs_uncertainty(void **
   assert_true(isinf(r.high) && r.low > 0.49);
 }
 
+/* Relative to their means 3.15 and 1.5 the pairs differ by 0.0634921 either way: a standard error
+ * of the logarithm of 0.0634921, times Student's 12.7062. */
+static void ratios_and_means_of_pairs_have_the_interval_of_a_hand_computation(void **state) {
+  (void)state;
+  const paired_value own[] = {{1.9, NAN, NAN}, {4.4, NAN, NAN}},
+                     base[] = {{1, NAN, NAN}, {2, NAN, NAN}};
+  paired_result r = paired_ratio(own, base, 2);
+  assert_near(log(r.high / 2.1), 12.7062047 * 0.0634920635, 1e-6);
+  assert_near(log(r.low / 2.1), -12.7062047 * 0.0634920635, 1e-6);
+  /* of three the squares are divided by 2, and by 3: sqrt(0.02 / 6), times 4.30265 */
+  const paired_value three[] = {{9, NAN, NAN}, {10, NAN, NAN}, {11, NAN, NAN}},
+                     equal[] = {{4, NAN, NAN}, {4, NAN, NAN}, {4, NAN, NAN}};
+  r = paired_ratio(three, equal, 3);
+  assert_near(log(r.high / 2.5), 4.30265273 * sqrt(0.02 / 6), 1e-6);
+  r = paired_mean(three, 3);
+  assert_near(log(r.high / 10), 4.30265273 * sqrt(0.02 / 6), 1e-6);
+  r = paired_ratio(three, equal, 1); /* one pair: a value alone */
+  assert_true(r.value == 2.25 && isnan(r.low) && isnan(r.high));
+}
+
+/* The pairs agree; what is left is how far the runs' own intervals move the mean: run i by its
+ * share of the mean. Down: the own runs' lower ends and the base's upper ones. */
+static void a_ratio_is_as_uncertain_as_its_runs(void **state) {
+  (void)state;
+  const paired_value own[] = {{2, 1.8, 2.1}, {4, 3.9, 4.4}},
+                     base[] = {{1, 0.9, 1.3}, {2, 1.9, 2.02}};
+  const double down = hypot(1 / 3. * log(2 / 1.8), 2 / 3. * log(4 / 3.9)),
+               up = hypot(1 / 3. * log(2.1 / 2), 2 / 3. * log(4.4 / 4)),
+               base_down = hypot(1 / 3. * log(1 / 0.9), 2 / 3. * log(2 / 1.9)),
+               base_up = hypot(1 / 3. * log(1.3), 2 / 3. * log(2.02 / 2));
+  paired_result r = paired_ratio(own, base, 2);
+  assert_near(r.value, 2, 1e-12);
+  assert_near(r.low, 2 * exp(-hypot(down, base_up)), 1e-12);
+  assert_near(r.high, 2 * exp(hypot(up, base_down)), 1e-12);
+  r = paired_ratio(own, base, 1); /* one pair: of the runs alone */
+  assert_near(r.low, 2 * exp(-hypot(log(2 / 1.8), log(1.3))), 1e-12);
+  r = paired_ratio((paired_value[]){{0, 0, 0}}, base, 1);
+  assert_true(isnan(r.value) && isnan(r.low));
+  r = paired_ratio(own, (paired_value[]){{0, 0, 0}}, 1);
+  assert_true(isnan(r.value) && isnan(r.low));
+}
+
+/* 4 and 6 are 0.2 of their mean off it: a standard error of the logarithm of 0.2. */
+static void a_mean_of_times_has_the_interval_of_a_hand_computation(void **state) {
+  (void)state;
+  const paired_value bare[] = {{4, NAN, NAN}, {6, NAN, NAN}}, wide[] = {{4, 1, 8}, {4, 2, 12}},
+                     half_known[] = {{4, 3, NAN}};
+  paired_result r = paired_mean(bare, 2);
+  assert_near(r.value, 5, 1e-12);
+  assert_near(log(r.high / 5), 12.7062047 * 0.2, 1e-6);
+  assert_near(log(r.low / 5), -12.7062047 * 0.2, 1e-6);
+  r = paired_mean(wide, 2); /* equal: of the runs alone, each half of the mean */
+  assert_near(r.low, 4 * exp(-hypot(log(4), log(2)) / 2), 1e-12);
+  assert_near(r.high, 4 * exp(hypot(log(2), log(3)) / 2), 1e-12);
+  r = paired_mean(wide, 1);
+  assert_near(r.low, 1, 1e-12);
+  assert_near(r.high, 8, 1e-12);
+  r = paired_mean(bare, 1);
+  assert_true(r.value == 4 && isnan(r.low) && isnan(r.high));
+  assert_true(isnan(paired_mean(half_known, 1).low));
+  r = paired_mean((paired_value[]){{0, 0, 0}, {0, 0, 0}}, 2);
+  assert_true(r.value == 0 && isnan(r.low) && isnan(r.high));
+  assert_true(isnan(paired_mean(bare, 0).value));
+}
+
 /* Curves of 8 points; `level` items of 100 are hit at the end, from the item `first` on. */
 static void make_hits(uint8_t bits[8][13], const uint8_t *hits[8], double accuracy[8], int level,
                       int first) {
@@ -284,7 +450,7 @@ static void the_interval_of_an_iso_speedup_contains_the_unrefuted_values(void **
   static uint8_t bits[2][8][13];
   const uint8_t *hits[2][8];
   double accuracy[2][8], slow[8], fast[8], low, high;
-  const paired_result no_pace = {NAN, NAN, NAN}, pace = {2, 1, 4}, open = {2, 0, 4};
+  const paired_result no_pace = {NAN, NAN, NAN}, pace = {3, 1.5, 6}, open = {2, 0, 4};
   for (int p = 0; p < 8; p++) slow[p] = 20 * (p + 1), fast[p] = 10 * (p + 1);
   make_hits(bits[0], hits[0], accuracy[0], 64, 0);
   make_hits(bits[1], hits[1], accuracy[1], 64, 20);
@@ -294,7 +460,8 @@ static void the_interval_of_an_iso_speedup_contains_the_unrefuted_values(void **
   assert_true(low > 1.2 && low < 1.9 && high > 2.1 && high < 3.5);
   double alone_low = low, alone_high = high;
   assert_ok(iso_interval(&base, &own, 2, &pace, &low, &high)); /* the pace is uncertain by 2 */
-  assert_true(low < 1 && low < alone_low && high > 4 && high > alone_high);
+  assert_near(log(low / 2), -hypot(log(alone_low / 2), log(2)), 1e-9);
+  assert_near(log(high / 2), hypot(log(alone_high / 2), log(2)), 1e-9);
   assert_ok(iso_interval(&base, &own, 2, &open, &low, &high));
   assert_true(low == 0 && high > 4);
   base.items = own.items = 0; /* one seed and no items: nothing is known */
@@ -477,6 +644,75 @@ static void a_short_bump_between_two_equal_levels_is_found(void **state) {
   free(points);
 }
 
+/* 1000, then 1300 and 1400: the first change divides the series best, the other its second part;
+ * and the same backwards. */
+static void a_change_within_either_part_is_found_where_it_is(void **state) {
+  (void)state;
+  double values[18];
+  change_point *points;
+  size_t count;
+  for (size_t i = 0; i < 18; i++) values[i] = i < 6 ? 1000 : i < 10 ? 1300 : 1400;
+  assert_ok(stats_changes(values, 18, &usual, &points, &count));
+  assert_int_equal(count, 2);
+  assert_int_equal(points[0].at, 6);
+  assert_int_equal(points[1].at, 10);
+  free(points);
+  for (size_t i = 0; i < 18; i++) values[i] = i < 8 ? 1400 : i < 12 ? 1300 : 1000;
+  assert_ok(stats_changes(values, 18, &usual, &points, &count));
+  assert_int_equal(count, 2);
+  assert_int_equal(points[0].at, 8);
+  assert_int_equal(points[1].at, 12);
+  free(points);
+}
+
+/* Student's tails in closed form (Abramowitz and Stegun 26.7.3, 26.7.4), once for the only division
+ * of six values and twice for the two of seven. */
+static void the_p_value_of_a_change_is_that_of_a_hand_computation(void **state) {
+  (void)state;
+  const double values[] = {1, 2, 3, 11, 12, 13, 12}, pi = 3.14159265358979323846;
+  change_point *points;
+  size_t count;
+  assert_ok(stats_changes(values, 6, &usual, &points, &count));
+  assert_int_equal(count, 1);
+  double angle = atan(10 / sqrt(4 / 4. * (1 / 3. + 1 / 3.)) / sqrt(4));
+  assert_near(points[0].p / (1 - sin(angle) * (1 + pow(cos(angle), 2) / 2)), 1, 1e-6);
+  free(points);
+  assert_ok(stats_changes(values, 7, &usual, &points, &count));
+  assert_int_equal(count, 1);
+  angle = atan(10 / sqrt(4 / 5. * (1 / 3. + 1 / 4.)) / sqrt(5));
+  double within = 2 / pi * (angle + sin(angle) * (cos(angle) + 2 / 3. * pow(cos(angle), 3)));
+  assert_near(points[0].p / (2 * (1 - within)), 1, 1e-6);
+  free(points);
+}
+
+/* What lies behind a section is no noise of its edges. */
+static void a_bump_of_three_has_both_its_edges(void **state) {
+  (void)state;
+  const double values[] = {1000, 1000, 1000, 1100, 1100, 1100, 1000, 1000, 1000};
+  change_point *points;
+  size_t count;
+  assert_ok(stats_changes(values, 9, &usual, &points, &count));
+  assert_int_equal(count, 2);
+  assert_int_equal(points[0].at, 3);
+  assert_int_equal(points[1].at, 6);
+  free(points);
+}
+
+/* 110 is above 100 without doubt. Against what follows, 7.2 less with deviations of 2, its t is 7.2
+ * / sqrt(16 / 4 (1 / 3 + 1 / 3)) = 4.41, which 4 degrees exceed in more than 1 %: no second change.
+ */
+static void an_edge_within_the_noise_is_no_change(void **state) {
+  (void)state;
+  const double values[] = {99.5, 100.5, 99.5, 100.5, 99.5,  100.5,
+                           108,  110,   112,  100.8, 102.8, 104.8};
+  change_point *points;
+  size_t count;
+  assert_ok(stats_changes(values, 12, &usual, &points, &count));
+  assert_int_equal(count, 1);
+  assert_int_equal(points[0].at, 6);
+  free(points);
+}
+
 static void too_short_a_series_has_no_change(void **state) {
   (void)state;
   const double values[] = {1, 1, 1, 9, 9};
@@ -513,6 +749,8 @@ static void five_rounds_give_the_t_interval_of_a_hand_computation(void **state) 
   assert_ok(stats_ratio(a, b, 5, &r));
   assert_near(r.ratio, exp(0.03), 1e-12);
   assert_near(r.high, exp(0.03 + 3.74695 * 0.0158114 / sqrt(5)), 1e-6); /* t of 2 %, 4 degrees */
+  /* with a power of 80 %, whose one-sided t of 4 degrees is 0.94096 */
+  assert_near(r.detectable, expm1((3.74695 + 0.94096) * 0.0158114 / sqrt(5)), 1e-6);
   assert_ok(stats_ratio(a, b, 4, &r)); /* too few to claim anything */
   assert_true(isnan(r.ratio) && isnan(r.low) && isnan(r.high));
 }
@@ -567,9 +805,16 @@ int main(void) {
       cmocka_unit_test(a_mean_over_classes_weighs_classes_alike),
       cmocka_unit_test(seeds_without_items_are_judged_by_student),
       cmocka_unit_test(a_difference_of_two_sets_adds_the_variances_of_both),
+      cmocka_unit_test(a_difference_of_two_sets_adds_the_interactions_of_both),
       cmocka_unit_test(bounds_over_items_are_added_to_the_spread_over_seeds),
+      cmocka_unit_test(bounds_over_items_are_divided_into_their_variances),
+      cmocka_unit_test(a_mean_over_resamples_has_three_variances),
+      cmocka_unit_test(a_resample_that_one_seed_lacks_is_left_out_of_all),
       cmocka_unit_test(intervals_of_bounds_cover),
       cmocka_unit_test(a_ratio_of_means_is_paired_and_includes_the_runs_uncertainty),
+      cmocka_unit_test(ratios_and_means_of_pairs_have_the_interval_of_a_hand_computation),
+      cmocka_unit_test(a_ratio_is_as_uncertain_as_its_runs),
+      cmocka_unit_test(a_mean_of_times_has_the_interval_of_a_hand_computation),
       cmocka_unit_test(the_interval_of_an_iso_speedup_contains_the_unrefuted_values),
       cmocka_unit_test(a_curve_that_may_never_get_there_has_an_open_interval),
       cmocka_unit_test(a_curve_that_levels_off_has_no_narrow_interval),
@@ -577,6 +822,10 @@ int main(void) {
       cmocka_unit_test(what_is_before_the_first_evaluation_is_unknown),
       cmocka_unit_test(a_changed_level_is_found_where_it_changed),
       cmocka_unit_test(noise_and_a_single_outlier_are_no_change),
+      cmocka_unit_test(a_change_within_either_part_is_found_where_it_is),
+      cmocka_unit_test(the_p_value_of_a_change_is_that_of_a_hand_computation),
+      cmocka_unit_test(a_bump_of_three_has_both_its_edges),
+      cmocka_unit_test(an_edge_within_the_noise_is_no_change),
       cmocka_unit_test(too_short_a_series_has_no_change),
       cmocka_unit_test(a_clean_step_is_found_from_six_points_on),
       cmocka_unit_test(a_short_bump_between_two_equal_levels_is_found),

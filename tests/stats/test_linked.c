@@ -41,6 +41,20 @@ static void chains_of_pairs_link(void **state) {
   assert_near(corrected[5], 39);
 }
 
+/* 1 has the most samples, with the median 60; 2 is linked to it, and 3 only to 2. */
+static void a_chain_may_have_several_links(void **state) {
+  (void)state;
+  const linked_sample s[] = {{3, 1, 90}, {2, 1, 45}, {0, 2, 100}, {1, 2, 120},
+                             {0, 3, 50}, {1, 3, 60}, {1, 4, 12},  {2, 4, 6}};
+  double corrected[8];
+  assert_ok(stats_linked(s, 8, 4, corrected));
+  assert_near(corrected[3], 60);
+  assert_near(corrected[2], 50);
+  assert_near(corrected[7], 30); /* half of 1 */
+  assert_near(corrected[0], 60); /* twice that of 2 */
+  assert_near(corrected[1], 30);
+}
+
 static void what_is_not_linked_has_no_value(void **state) {
   (void)state;
   const linked_sample s[] = {{0, 1, 100}, {1, 1, 110}, {0, 2, 90},  {1, 2, 99}, {2, 3, 5},
@@ -61,6 +75,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_rounds_share_is_taken_out),
       cmocka_unit_test(chains_of_pairs_link),
+      cmocka_unit_test(a_chain_may_have_several_links),
       cmocka_unit_test(what_is_not_linked_has_no_value),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -415,6 +415,7 @@ static void numbers_of_ranks_are_those_of_all_of_them(void **state) {
   assert_near(summary(s, "rank_spread"), 0.2);
   assert_near(summary(s, "cpu_seconds"), 6);
   assert_near(summary(s, "peak_bytes"), 5000); /* of rank 1; rank 0 reported 2000 */
+  assert_near(summary(s, "host_peak_bytes"), 5000);
   assert_near(summary(s, "peak_rank"), 1);
   assert_near(summary(s, "samples_per_second"), 128);
   assert_near(summary(s, "samples_per_second_per_rank"), 64);
