@@ -283,9 +283,9 @@ static void a_claim_does_not_compare_a_row_with_itself(void **state) {
   (void)state;
 #define CLAIM(words)                                                                               \
   SETTINGS                                                                                         \
-      "matrix: {mask_ratio: [0, 0.5], seed: [0, 1]}\n"                                             \
-      "claims: [{claim: c, metric: zero_shot_top1, expect: greater, of: {mask_ratio: 0.5}, " words \
-      "}]\n"
+  "matrix: {mask_ratio: [0, 0.5], seed: [0, 1]}\n"                                                 \
+  "claims: [{claim: c, metric: zero_shot_top1, expect: greater, of: {mask_ratio: 0.5}, " words     \
+  "}]\n"
   assert_refused(CLAIM("against: {mask_ratio: 0.5}"), "the claim compares a row with itself");
   assert_refused(CLAIM("against_metric: zero_shot_top1"), "the claim compares a row with itself");
   spec_free(expand(CLAIM("against: {mask_ratio: 0}")));
