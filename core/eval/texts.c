@@ -4,42 +4,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
+#include "eval/copies.h"
 #include "eval/finite.h"
 #include "eval/share.h"
 
-/* A text by its tokens ids [length], of which `count` are its own. */
-typedef struct {
-  const int32_t *ids;
-  int64_t length, row;
-  int32_t count;
-} token_row;
-
-static int by_tokens(const void *a, const void *b) {
-  const token_row *x = a, *y = b;
-  int order = memcmp(x->ids, y->ids, (size_t)x->length * sizeof *x->ids);
-  return order ? order : (x->count > y->count) - (x->count < y->count);
-}
-
-static int by_tokens_and_row(const void *a, const void *b) {
-  const token_row *x = a, *y = b;
-  int order = by_tokens(a, b);
-  return order ? order : (x->row > y->row) - (x->row < y->row);
-}
-
 err texts_share_embeddings(const int32_t *ids, const int32_t *id_counts, int64_t count,
                            int64_t length, int64_t width, float *embeddings) {
-  token_row *order = mem_zeroed((size_t)count, sizeof *order);
-  if (!order) return mem_error((size_t)count * sizeof *order, "texts");
-  for (int64_t i = 0; i < count; i++)
-    order[i] = (token_row){ids + i * length, length, i, id_counts[i]};
-  qsort(order, (size_t)count, sizeof *order, by_tokens_and_row);
-  for (int64_t i = 1; i < count; i++)
-    if (by_tokens(&order[i - 1], &order[i]) == 0)
-      memcpy(embeddings + order[i].row * width, embeddings + order[i - 1].row * width,
-             (size_t)width * sizeof *embeddings);
-  free(order);
-  return NULL;
+  char(*digests)[HASH_SIZE] = mem_zeroed((size_t)count, sizeof *digests);
+  err error = digests ? NULL : mem_error((size_t)count * sizeof *digests, "texts");
+  for (int64_t i = 0; i < count && !error; i++) {
+    hash_state *text = hash_begin();
+    if (!text) error = mem_error(0, "a text's digest");
+    if (!text) break;
+    hash_add(text, ids + i * length, (size_t)length * sizeof *ids);
+    hash_add(text, &id_counts[i], sizeof *id_counts);
+    hash_finish(text, digests[i]);
+  }
+  if (!error)
+    error = copies_share_embeddings((const char(*)[HASH_SIZE])digests, count, width, embeddings);
+  free(digests);
+  return error;
 }
 
 err texts_embed(const char *name, clip_model *model, const eval_how *how, int64_t count,
