@@ -118,6 +118,7 @@ static err write_table(const report_words *words, size_t format, const spec_expe
   const char *name = formats[format].name;
   bool has_claims = strcmp(name, "json") != 0 && strcmp(name, "csv") != 0;
   err error = NULL;
+  TRY(cli_catch_up(words->place.results, e, s));
   if (words->only_claims) {
     if (!e->claim_count)
       FAIL(ERR_INPUT, "%s states no claims; docs/experiments.md says how one is stated", e->path);
@@ -251,7 +252,6 @@ int cli_report(int argc, char **argv) {
   TRY(cli_open_place(&words.place, &s));
   spec_options spec = {.profile = words.profile};
   TRY(cli_load_experiment(s, given, &spec, &e));
-  TRY(cli_catch_up(words.place.results, e, s));
   TRY(strcmp(words.format, "html") == 0 ? write_html(&words, e, s)
                                         : write_table(&words, format, e, s));
 cleanup:
