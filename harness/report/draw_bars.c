@@ -125,13 +125,9 @@ static void set_title(drawing *g, const bars *b, const bar *made, size_t count) 
 }
 
 /* Names longer than `room`, a share of the figure, are cut. */
-static void shorten_names(const figure *f, bar *made, size_t count, double size, double room) {
-  for (size_t i = 0; i < count; i++) {
-    strbuf name = {0};
-    figure_fit_text(f, made[i].name, size, room, &name);
-    snprintf(made[i].name, sizeof made[i].name, "%s", strbuf_string(&name));
-    strbuf_free(&name);
-  }
+static void shorten_names(figure *f, bar *made, size_t count, double size, double room) {
+  for (size_t i = 0; i < count; i++)
+    figure_fit_name(f, made[i].name, sizeof made[i].name, size, room);
 }
 
 /* Division of the plot: names on the left, texts right of the bars. */

@@ -76,12 +76,8 @@ static size_t lay_out_legend(drawing *g, const faceting *found, legend_entry *en
   size_t lines = 1;
   for (size_t i = 0; i < found->series; i++) {
     char *name = entries[i].name;
-    strbuf fitting = {0};
     name_kind(g, found->first[i], name, sizeof entries->name);
-    figure_fit_text(&g->f, name, size, end - start - mark, &fitting);
-    snprintf(name, sizeof entries->name, "%s", strbuf_string(&fitting));
-    if (fitting.is_broken) g->f.ends.is_broken = true;
-    strbuf_free(&fitting);
+    figure_fit_name(&g->f, name, sizeof entries->name, size, end - start - mark);
     const double share = figure_legend_share(&g->f, name);
     if (at > start && at + share > end) {
       lines++;

@@ -246,6 +246,14 @@ void figure_fit_text(const figure *f, const char *text, double size, double room
   strbuf_append(out, "…");
 }
 
+void figure_fit_name(figure *f, char *name, size_t capacity, double size, double room) {
+  strbuf fitting = {0};
+  figure_fit_text(f, name, size, room, &fitting);
+  snprintf(name, capacity, "%s", strbuf_string(&fitting));
+  if (fitting.is_broken) f->ends.is_broken = true;
+  strbuf_free(&fitting);
+}
+
 /* text_width is of 11.5 points; all marks are as wide. */
 double figure_legend_share(const figure *f, const char *name) {
   return figure_legend_size(f) / 11.5 * (figure_text_share(f, "■ ") + figure_text_share(f, name));

@@ -60,6 +60,8 @@ double figure_text_share(const figure *f, const char *text);
 /* Appends the text as it fits into `room`, a share of the width, in letters of `size` points; cut,
  * it ends in "…". */
 void figure_fit_text(const figure *f, const char *text, double size, double room, strbuf *out);
+/* The same in place, in an array of `capacity`; out of memory breaks the figure. */
+void figure_fit_name(figure *f, char *name, size_t capacity, double size, double room);
 double figure_legend_size(const figure *f);                    /* in points */
 double figure_legend_share(const figure *f, const char *name); /* of an entry of the legend */
 /* The label at the end of a series, placed clear of the lines and of other labels; if a line would
