@@ -70,8 +70,9 @@ err retry_prepare(store *s, const run_options *options, const char *kind, run_ce
    * other settings are another cell: once mended, or restored, training continues. */
   bool starts_anew =
       strcmp(kind, "nan") == 0 || !directory_has_checkpoint(options->results, c->directory);
-  if (starts_anew && !options->is_dry) return set_aside(s, options->results, c);
-  if (starts_anew) c->run_id = 0;
-  if (starts_anew) c->has_begun = false;
+  if (!starts_anew) return NULL;
+  if (!options->is_dry) return set_aside(s, options->results, c);
+  c->run_id = 0;
+  c->has_begun = false;
   return NULL;
 }
