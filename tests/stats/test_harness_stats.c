@@ -1,24 +1,15 @@
-#include "support/test.h"
-
-#include <math.h>
+#include "numbers.h"
 
 #include <stdlib.h>
 
 #include "base/rng.h"
 #include "stats/bounded.h"
-#include "stats/changes.h"
 #include "stats/crossed.h"
-#include "stats/curve.h"
-#include "stats/iso.h"
 #include "stats/paired.h"
 #include "stats/ratio.h"
 #include "stats/resampled.h"
 #include "stats/student.h"
 #include "stats/summary.h"
-
-static void assert_near(double value, double wanted, double tolerance) {
-  if (!(fabs(value - wanted) <= tolerance)) fail_msg("%.10g is not %.10g", value, wanted);
-}
 
 static void medians_and_quantiles_interpolate_between_order_statistics(void **state) {
   (void)state;
@@ -53,35 +44,6 @@ static void t_quantiles_agree_with_printed_tables(void **state) {
   assert_near(student_quantile(0.05, 11), 2.201, 5e-4);
   assert_near(student_quantile(0.05, 30), 2.042, 5e-4);
   assert_near(student_quantile(0.05, 1000000), 1.960, 5e-4);
-}
-
-static void a_curve_reaches_an_accuracy_on_the_line_between_two_points(void **state) {
-  (void)state;
-  curve_point points[] = {{10, 0.2}, {20, 0.4}, {30, 0.3}, {40, 0.5}};
-  accuracy_curve c = {points, 4, 0};
-  assert_near(curve_best(&c), 0.5, 0);
-  assert_near(curve_time_to(&c, 0.1), 5, 1e-12); /* from (0, 0) */
-  assert_near(curve_time_to(&c, 0.3), 15, 1e-12);
-  assert_near(curve_time_to(&c, 0.4), 20, 1e-12);
-  /* the dip at 30 does not lower the envelope: from (30, 0.4) to (40, 0.5) */
-  assert_near(curve_time_to(&c, 0.45), 35, 1e-12);
-  assert_true(isnan(curve_time_to(&c, 0.51)));
-}
-
-static void the_speedup_is_taken_at_the_highest_accuracy_that_both_reach(void **state) {
-  (void)state;
-  curve_point slow[] = {{100, 0.3}, {200, 0.5}}, fast[] = {{20, 0.2}, {40, 0.4}};
-  accuracy_curve baseline = {slow, 2, 0}, own = {fast, 2, 0}, none = {NULL, 0, 0};
-  curve_iso iso = curve_compare(&baseline, &own);
-  assert_near(iso.accuracy, 0.4, 0);
-  assert_near(iso.baseline_seconds, 150, 1e-12);
-  assert_near(iso.seconds, 40, 1e-12);
-  assert_near(iso.speedup, 3.75, 1e-12);
-  assert_true(isnan(curve_compare(&baseline, &none).speedup));
-  assert_near(curve_compare(&baseline, &baseline).speedup, 1, 1e-15);
-  fast[0].seconds = 0.2, fast[1].seconds = 0.4; /* within a second */
-  assert_near(curve_compare(&baseline, &own).speedup, 375, 1e-9);
-  assert_near(curve_compare(&own, &baseline).speedup, 1 / 375., 1e-12);
 }
 
 static void an_accuracy_of_one_seed_has_the_interval_of_its_items(void **state) {
@@ -430,299 +392,6 @@ static void a_mean_of_times_has_the_interval_of_a_hand_computation(void **state)
   assert_true(isnan(paired_mean(bare, 0).value));
 }
 
-/* Curves of 8 points; `level` items of 100 are hit at the end, from the item `first` on. */
-static void make_hits(uint8_t bits[8][13], const uint8_t *hits[8], double accuracy[8], int level,
-                      int first) {
-  memset(bits, 0, 8 * 13);
-  for (int p = 0; p < 8; p++) {
-    int count = level * (p + 1) / 8;
-    for (int k = 0; k < count; k++) {
-      int i = (first + k) % 100;
-      bits[p][i / 8] |= (uint8_t)(1 << i % 8);
-    }
-    hits[p] = bits[p];
-    accuracy[p] = count / 100.0;
-  }
-}
-
-static void the_interval_of_an_iso_speedup_contains_the_unrefuted_values(void **state) {
-  (void)state;
-  static uint8_t bits[2][8][13];
-  const uint8_t *hits[2][8];
-  double accuracy[2][8], slow[8], fast[8], low, high;
-  const paired_result no_pace = {NAN, NAN, NAN}, pace = {3, 1.5, 6}, open = {2, 0, 4};
-  for (int p = 0; p < 8; p++) slow[p] = 20 * (p + 1), fast[p] = 10 * (p + 1);
-  make_hits(bits[0], hits[0], accuracy[0], 64, 0);
-  make_hits(bits[1], hits[1], accuracy[1], 64, 20);
-  iso_rows base = {8, 1, slow, accuracy[0], hits[0], NULL, 100, 0};
-  iso_rows own = {8, 1, fast, accuracy[1], hits[1], NULL, 100, 0};
-  assert_ok(iso_interval(&base, &own, 2, &no_pace, &low, &high));
-  assert_true(low > 1.2 && low < 1.9 && high > 2.1 && high < 3.5);
-  double alone_low = low, alone_high = high;
-  assert_ok(iso_interval(&base, &own, 2, &pace, &low, &high)); /* the pace is uncertain by 2 */
-  assert_near(log(low / 2), -hypot(log(alone_low / 2), log(2)), 1e-9);
-  assert_near(log(high / 2), hypot(log(alone_high / 2), log(2)), 1e-9);
-  assert_ok(iso_interval(&base, &own, 2, &open, &low, &high));
-  assert_true(low == 0 && high > 4);
-  base.items = own.items = 0; /* one seed and no items: nothing is known */
-  assert_ok(iso_interval(&base, &own, 2, &no_pace, &low, &high));
-  assert_true(isnan(low));
-}
-
-static void a_curve_that_may_never_get_there_has_an_open_interval(void **state) {
-  (void)state;
-  static uint8_t bits[2][8][13];
-  const uint8_t *hits[2][8];
-  double accuracy[2][8], slow[8], fast[8], low, high;
-  const paired_result no_pace = {NAN, NAN, NAN};
-  for (int p = 0; p < 8; p++) slow[p] = 20 * (p + 1), fast[p] = 10 * (p + 1);
-  make_hits(bits[0], hits[0], accuracy[0], 3, 0); /* hardly above nothing */
-  make_hits(bits[1], hits[1], accuracy[1], 64, 20);
-  iso_rows base = {8, 1, slow, accuracy[0], hits[0], NULL, 100, 0};
-  iso_rows own = {8, 1, fast, accuracy[1], hits[1], NULL, 100, 0};
-  assert_ok(iso_interval(&base, &own, 20, &no_pace, &low, &high));
-  assert_true(isinf(high) && low > 1);
-}
-
-/* The first `count` of 100 items are hits. */
-static void set_hits(uint8_t bits[13], const uint8_t **hits, double *accuracy, size_t count) {
-  for (size_t i = 0; i < count; i++) bits[i / 8] |= (uint8_t)(1 << i % 8);
-  *hits = bits;
-  *accuracy = (double)count / 100;
-}
-
-/* Both rows level off at 60 of 100 items, which the baseline passes between its evaluations: the
- * first time at the highest accuracy is chance's, so the interval holds those of all equal ones. */
-static void a_curve_that_levels_off_has_no_narrow_interval(void **state) {
-  (void)state;
-  static uint8_t bits[2][2][8][13];
-  const uint8_t *hits[2][2][8];
-  double accuracy[2][2][8], slow[8], fast[8], low, high;
-  const paired_result no_pace = {NAN, NAN, NAN};
-  for (int p = 0; p < 8; p++) {
-    slow[p] = fast[p] = 10 * (p + 1);
-    for (int seed = 0; seed < 2; seed++) {
-      size_t flips = (size_t)((p * 5 + seed * 3) % 7); /* noise of the plateau */
-      set_hits(bits[0][seed][p], &hits[0][seed][p], &accuracy[0][seed][p], (size_t)(10 * (p + 1)));
-      set_hits(bits[1][seed][p], &hits[1][seed][p], &accuracy[1][seed][p],
-               p < 3 ? (size_t)(20 * (p + 1)) : 57 + flips);
-    }
-  }
-  iso_rows base = {8, 2, slow, accuracy[0][0], hits[0][0], NULL, 100, 0};
-  iso_rows own = {8, 2, fast, accuracy[1][0], hits[1][0], NULL, 100, 0};
-  assert_ok(iso_interval(&base, &own, 60. / 50, &no_pace, &low, &high));
-  assert_true(low < 60. / 80 + 0.05 && high > 60. / 40 - 0.05);
-}
-
-/* Two evaluations of the baseline have the same mean, which the order of its seeds rounds one way
- * or the other: it is highest at the first of them, and the seeds' order changes no interval. */
-static void equal_evaluations_are_not_told_apart_by_rounding(void **state) {
-  (void)state;
-  const double slow[] = {10, 20, 30, 40}, fast[] = {8, 16, 24, 32};
-  const double of_base[3][4] = {
-      {0.20, 0.52, 0.66, 0.52}, {0.26, 0.38, 0.48, 0.58}, {0.14, 0.52, 0.44, 0.48}};
-  const double of_own[3][4] = {
-      {0.18, 0.36, 0.58, 0.70}, {0.20, 0.32, 0.50, 0.66}, {0.16, 0.34, 0.51, 0.62}};
-  static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
-                                   {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
-  const paired_result no_pace = {NAN, NAN, NAN};
-  double first_low = NAN, first_high = NAN;
-  for (int k = 0; k < 6; k++) {
-    double base_values[3][4], own_values[3][4], low, high;
-    for (int seed = 0; seed < 3; seed++)
-      for (int p = 0; p < 4; p++) {
-        base_values[seed][p] = of_base[orders[k][seed]][p];
-        own_values[seed][p] = of_own[orders[k][seed]][p];
-      }
-    iso_rows base = {4, 3, slow, base_values[0], NULL, NULL, 0, 0};
-    iso_rows own = {4, 3, fast, own_values[0], NULL, NULL, 0, 0};
-    assert_ok(iso_interval(&base, &own, 30. / 24, &no_pace, &low, &high));
-    if (k == 0) first_low = low, first_high = high;
-    assert_near(low, first_low, 1e-9);
-    assert_near(high, first_high, 1e-9);
-  }
-  curve_point points[] = {{10, 0.3}, {20, 0.1 + 0.2}}; /* the second is greater by rounding */
-  accuracy_curve c = {points, 2, 0};
-  assert_near(curve_time_to(&c, curve_best(&c)), 10, 1e-9);
-}
-
-/* Where the baseline reaches the accuracy before its first evaluation, when is unknown. */
-static void what_is_before_the_first_evaluation_is_unknown(void **state) {
-  (void)state;
-  static uint8_t bits[2][2][13];
-  const uint8_t *hits[2][2];
-  double accuracy[2][2], slow[] = {40, 80}, fast[] = {10, 20}, low, high;
-  const paired_result no_pace = {NAN, NAN, NAN};
-  set_hits(bits[0][0], &hits[0][0], &accuracy[0][0], 60);
-  set_hits(bits[0][1], &hits[0][1], &accuracy[0][1], 90);
-  set_hits(bits[1][0], &hits[1][0], &accuracy[1][0], 15);
-  set_hits(bits[1][1], &hits[1][1], &accuracy[1][1], 30);
-  iso_rows base = {2, 1, slow, accuracy[0], hits[0], NULL, 100, 0.01};
-  iso_rows own = {2, 1, fast, accuracy[1], hits[1], NULL, 100, 0.01};
-  assert_ok(iso_interval(&base, &own, 1, &no_pace, &low, &high));
-  assert_true(low <= 0 && high > 1.9 && high < 2.01); /* 30 of 100: in at most 40 s; in 20 s */
-  assert_ok(iso_interval(&own, &base, 1, &no_pace, &low, &high));
-  assert_true(low > 0.49 && low < 0.53 && isinf(high));
-  accuracy_curve c = {(curve_point[]){{10, 0.2}}, 1, 0.1}; /* from chance, not from 0 */
-  assert_near(curve_time_to(&c, 0.15), 5, 1e-12);
-  assert_near(curve_time_to(&c, 0.1), 0, 0);
-  assert_true(
-      isnan(curve_compare(&c, &(accuracy_curve){(curve_point[]){{9, 0.09}}, 1, 0.1}).speedup));
-}
-
-static const change_options usual = {3, 999, 0.01, 0};
-
-/* `count` values around 100 with a deviation of 1; from `change` on, `shift` more. */
-static void make_series(double *values, size_t count, size_t change, double shift, uint64_t seed) {
-  for (size_t i = 0; i < count; i++) {
-    rng r = rng_at(seed, RNG_TEST, i, 0);
-    values[i] = 100 + rng_normal(&r) + (i >= change ? shift : 0);
-  }
-}
-
-static void a_changed_level_is_found_where_it_changed(void **state) {
-  (void)state;
-  double values[40];
-  change_point *points;
-  size_t count;
-  make_series(values, 40, 25, -5, 1);
-  assert_ok(stats_changes(values, 40, &usual, &points, &count));
-  assert_int_equal(count, 1);
-  assert_int_equal(points[0].at, 25); /* five deviations: no other split is as good */
-  assert_true(points[0].p <= 0.01);
-  free(points);
-  for (size_t i = 10; i < 40; i++) values[i] += 8; /* a second change, in the other direction */
-  assert_ok(stats_changes(values, 40, &usual, &points, &count));
-  assert_int_equal(count, 2);
-  assert_int_equal(points[0].at, 10);
-  assert_int_equal(points[1].at, 25);
-  free(points);
-}
-
-static void noise_and_a_single_outlier_are_no_change(void **state) {
-  (void)state;
-  size_t false_alarms = 0;
-  for (uint64_t seed = 0; seed < 100; seed++) {
-    double values[30];
-    change_point *points;
-    size_t count;
-    make_series(values, 30, 30, 0, seed);
-    if (seed % 2) values[15] += 20;
-    assert_ok(stats_changes(values, 30, &usual, &points, &count));
-    false_alarms += count > 0;
-    free(points);
-  }
-  assert_true(false_alarms <= 4); /* 1 expected at level 0.01; 5 or more has probability 0.003 */
-}
-
-/* Before, a permutation test could not tell from fewer than 14: 199 shuffles and p at most 0.01. */
-static void a_clean_step_is_found_from_six_points_on(void **state) {
-  (void)state;
-  for (size_t count = 6; count <= 14; count++) {
-    double values[14];
-    change_point *points;
-    size_t found;
-    for (size_t i = 0; i < count; i++) values[i] = i + 3 < count ? 1000 : 950;
-    assert_ok(stats_changes(values, count, &usual, &points, &found));
-    assert_int_equal(found, 1);
-    assert_int_equal(points[0].at, count - 3);
-    free(points);
-  }
-}
-
-static void a_short_bump_between_two_equal_levels_is_found(void **state) {
-  (void)state;
-  double values[20];
-  change_point *points;
-  size_t count;
-  make_series(values, 20, 8, -8, 5);
-  for (size_t i = 12; i < 20; i++) values[i] += 8;
-  assert_ok(stats_changes(values, 20, &usual, &points, &count));
-  assert_int_equal(count, 2);
-  assert_int_equal(points[0].at, 8);
-  assert_int_equal(points[1].at, 12);
-  free(points);
-}
-
-/* 1000, then 1300 and 1400: the first change divides the series best, the other its second part;
- * and the same backwards. */
-static void a_change_within_either_part_is_found_where_it_is(void **state) {
-  (void)state;
-  double values[18];
-  change_point *points;
-  size_t count;
-  for (size_t i = 0; i < 18; i++) values[i] = i < 6 ? 1000 : i < 10 ? 1300 : 1400;
-  assert_ok(stats_changes(values, 18, &usual, &points, &count));
-  assert_int_equal(count, 2);
-  assert_int_equal(points[0].at, 6);
-  assert_int_equal(points[1].at, 10);
-  free(points);
-  for (size_t i = 0; i < 18; i++) values[i] = i < 8 ? 1400 : i < 12 ? 1300 : 1000;
-  assert_ok(stats_changes(values, 18, &usual, &points, &count));
-  assert_int_equal(count, 2);
-  assert_int_equal(points[0].at, 8);
-  assert_int_equal(points[1].at, 12);
-  free(points);
-}
-
-/* Student's tails in closed form (Abramowitz and Stegun 26.7.3, 26.7.4), once for the only division
- * of six values and twice for the two of seven. */
-static void the_p_value_of_a_change_is_that_of_a_hand_computation(void **state) {
-  (void)state;
-  const double values[] = {1, 2, 3, 11, 12, 13, 12}, pi = 3.14159265358979323846;
-  change_point *points;
-  size_t count;
-  assert_ok(stats_changes(values, 6, &usual, &points, &count));
-  assert_int_equal(count, 1);
-  double angle = atan(10 / sqrt(4 / 4. * (1 / 3. + 1 / 3.)) / sqrt(4));
-  assert_near(points[0].p / (1 - sin(angle) * (1 + pow(cos(angle), 2) / 2)), 1, 1e-6);
-  free(points);
-  assert_ok(stats_changes(values, 7, &usual, &points, &count));
-  assert_int_equal(count, 1);
-  angle = atan(10 / sqrt(4 / 5. * (1 / 3. + 1 / 4.)) / sqrt(5));
-  double within = 2 / pi * (angle + sin(angle) * (cos(angle) + 2 / 3. * pow(cos(angle), 3)));
-  assert_near(points[0].p / (2 * (1 - within)), 1, 1e-6);
-  free(points);
-}
-
-/* What lies behind a section is no noise of its edges. */
-static void a_bump_of_three_has_both_its_edges(void **state) {
-  (void)state;
-  const double values[] = {1000, 1000, 1000, 1100, 1100, 1100, 1000, 1000, 1000};
-  change_point *points;
-  size_t count;
-  assert_ok(stats_changes(values, 9, &usual, &points, &count));
-  assert_int_equal(count, 2);
-  assert_int_equal(points[0].at, 3);
-  assert_int_equal(points[1].at, 6);
-  free(points);
-}
-
-/* 110 is above 100 without doubt. Against what follows, 7.2 less with deviations of 2, its t is 7.2
- * / sqrt(16 / 4 (1 / 3 + 1 / 3)) = 4.41, which 4 degrees exceed in more than 1 %: no second change.
- */
-static void an_edge_within_the_noise_is_no_change(void **state) {
-  (void)state;
-  const double values[] = {99.5, 100.5, 99.5, 100.5, 99.5,  100.5,
-                           108,  110,   112,  100.8, 102.8, 104.8};
-  change_point *points;
-  size_t count;
-  assert_ok(stats_changes(values, 12, &usual, &points, &count));
-  assert_int_equal(count, 1);
-  assert_int_equal(points[0].at, 6);
-  free(points);
-}
-
-static void too_short_a_series_has_no_change(void **state) {
-  (void)state;
-  const double values[] = {1, 1, 1, 9, 9};
-  change_point *points;
-  size_t count;
-  assert_ok(stats_changes(values, 5, &usual, &points, &count));
-  assert_int_equal(count, 0);
-  free(points);
-}
-
 static void a_ratio_is_paired_and_its_interval_covers_it(void **state) {
   (void)state;
   double a[12], b[12];
@@ -796,8 +465,6 @@ int main(void) {
       cmocka_unit_test(medians_and_quantiles_interpolate_between_order_statistics),
       cmocka_unit_test(the_t_interval_is_that_of_a_hand_computation),
       cmocka_unit_test(t_quantiles_agree_with_printed_tables),
-      cmocka_unit_test(a_curve_reaches_an_accuracy_on_the_line_between_two_points),
-      cmocka_unit_test(the_speedup_is_taken_at_the_highest_accuracy_that_both_reach),
       cmocka_unit_test(an_accuracy_of_one_seed_has_the_interval_of_its_items),
       cmocka_unit_test(a_difference_of_pairs_has_no_noise_that_both_share),
       cmocka_unit_test(equal_outcomes_are_no_proof_of_equality),
@@ -815,20 +482,6 @@ int main(void) {
       cmocka_unit_test(ratios_and_means_of_pairs_have_the_interval_of_a_hand_computation),
       cmocka_unit_test(a_ratio_is_as_uncertain_as_its_runs),
       cmocka_unit_test(a_mean_of_times_has_the_interval_of_a_hand_computation),
-      cmocka_unit_test(the_interval_of_an_iso_speedup_contains_the_unrefuted_values),
-      cmocka_unit_test(a_curve_that_may_never_get_there_has_an_open_interval),
-      cmocka_unit_test(a_curve_that_levels_off_has_no_narrow_interval),
-      cmocka_unit_test(equal_evaluations_are_not_told_apart_by_rounding),
-      cmocka_unit_test(what_is_before_the_first_evaluation_is_unknown),
-      cmocka_unit_test(a_changed_level_is_found_where_it_changed),
-      cmocka_unit_test(noise_and_a_single_outlier_are_no_change),
-      cmocka_unit_test(a_change_within_either_part_is_found_where_it_is),
-      cmocka_unit_test(the_p_value_of_a_change_is_that_of_a_hand_computation),
-      cmocka_unit_test(a_bump_of_three_has_both_its_edges),
-      cmocka_unit_test(an_edge_within_the_noise_is_no_change),
-      cmocka_unit_test(too_short_a_series_has_no_change),
-      cmocka_unit_test(a_clean_step_is_found_from_six_points_on),
-      cmocka_unit_test(a_short_bump_between_two_equal_levels_is_found),
       cmocka_unit_test(a_ratio_is_paired_and_its_interval_covers_it),
       cmocka_unit_test(five_rounds_give_the_t_interval_of_a_hand_computation),
       cmocka_unit_test(pairs_without_positive_numbers_are_left_out),
