@@ -1,5 +1,6 @@
 /* Horizontal bars: a number per row with its interval; a speed next to what the FLOPs alone would
- * give. Horizontal, so that long names fit. */
+ * give; of the memory of a process the part that training plans. Horizontal, so that long names
+ * fit. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,15 +13,19 @@ typedef struct {
   const char *column, *ratio; /* the ratio to the baseline */
   const char *more, *less;    /* titles: "%s trains %.2f× as fast as %s" */
   bool rises_with_speed;      /* where the FLOPs predict a value */
+  const char *part;           /* a column of what is included in the value, or NULL */
 } bars;
 
 typedef struct {
   size_t row;
-  double at, ideal;
+  double at, ideal, part; /* part: NaN where none is shown */
   int colour;
   data_measure value, ratio;
-  char name[96], text[96];
+  char name[96], text[128];
 } bar;
+
+/* A part is shown where it is not nearly all of the value. */
+static const double most_part = 0.9;
 
 /* " · 1.45× [1.44, 1.46]", " · 1.45× [1.20 or more]"; without a bound on either side, no number. */
 static void write_ratio(const data_measure *ratio, char *text, size_t room) {
@@ -56,7 +61,8 @@ static err find_rows(drawing *g, const column *c, bar made[FIGURE_MOST_SERIES], 
     err error = measure_row(g->d, row, c, &m);
     if (error) return error;
     if (!isfinite(m.value)) continue;
-    if (found < FIGURE_MOST_SERIES) made[found] = (bar){.row = row, .ideal = NAN, .value = m};
+    if (found < FIGURE_MOST_SERIES)
+      made[found] = (bar){.row = row, .ideal = NAN, .part = NAN, .value = m};
     found++;
   }
   if (found && found < all)
@@ -66,14 +72,44 @@ static err find_rows(drawing *g, const column *c, bar made[FIGURE_MOST_SERIES], 
   return NULL;
 }
 
+/* Parts of all bars, if each has one and one of them is worth it. */
+static err find_parts(const drawing *g, const char *name, bar *made, size_t count) {
+  bool are_shown = false, are_known = true;
+  for (size_t i = 0; i < count; i++) {
+    data_measure part;
+    err error = measure_row(g->d, made[i].row, columns_find(name), &part);
+    if (error) return error;
+    made[i].part = part.value;
+    are_known = are_known && part.value <= made[i].value.value;
+    are_shown = are_shown || part.value < most_part * made[i].value.value;
+  }
+  for (size_t i = 0; i < count && !(are_shown && are_known); i++) made[i].part = NAN;
+  return NULL;
+}
+
+/* "; planned 172 · 0.36×": the ratio is exact, without an interval. */
+static void write_part(const column *c, double base, bool is_baseline, bar *b) {
+  char number[32];
+  size_t used = strlen(b->text), room = sizeof b->text - used;
+  drawing_number(b->part, c->digits, number, sizeof number);
+  if (is_baseline || !(base > 0))
+    snprintf(b->text + used, room, "; planned %s", number);
+  else
+    snprintf(b->text + used, room, "; planned %s · %.2f×", number, b->part / base);
+}
+
 static err measure_bars(drawing *g, const bars *b, bar *made, size_t *count) {
   report_data *d = g->d;
   const column *c = columns_find(b->column), *flops = columns_find("flops_per_sample");
   data_measure base = {.value = NAN}, base_flops = {.value = NAN}, own_flops;
+  data_measure base_part = {.value = NAN};
   err error = NULL;
   double at = 0;
   *count = 0;
   TRY(find_rows(g, c, made, count));
+  if (b->part) TRY(find_parts(g, b->part, made, *count));
+  if (b->part && d->baseline >= 0)
+    TRY(measure_row(d, (size_t)d->baseline, columns_find(b->part), &base_part));
   if (d->baseline >= 0) {
     TRY(measure_row(d, (size_t)d->baseline, c, &base));
     TRY(measure_row(d, (size_t)d->baseline, flops, &base_flops));
@@ -92,7 +128,9 @@ static err measure_bars(drawing *g, const bars *b, bar *made, size_t *count) {
       at += 0.5;
     own->at = at++;
     drawing_name_row(g, row, own->name, sizeof own->name);
-    write_text(c, (ptrdiff_t)row == d->baseline, g->f.is_column, own);
+    bool is_baseline = (ptrdiff_t)row == d->baseline;
+    write_text(c, is_baseline, g->f.is_column, own);
+    if (!isnan(own->part) && !g->f.is_column) write_part(c, base_part.value, is_baseline, own);
   }
 cleanup:
   return error;
@@ -168,9 +206,9 @@ static void colour_bars(const drawing *g, bar *made, size_t count) {
 static err draw_bars(drawing *g, const bars *b) {
   const column *c = columns_find(b->column);
   bar made[FIGURE_MOST_SERIES];
-  strbuf bar_block = {0}, ideal_block = {0};
+  strbuf bar_block = {0}, ideal_block = {0}, part_block = {0};
   size_t count;
-  bool has_interval = false, has_ideal = false;
+  bool has_interval = false, has_ideal = false, has_part = false;
   err error = measure_bars(g, b, made, &count);
   if (error || !count) return error;
   g->f.has_data = true;
@@ -188,26 +226,34 @@ static err draw_bars(drawing *g, const bars *b) {
                   has_ends ? own->value.high : NAN, own->name, own->text,
                   end + (g->f.is_column ? 0.022 : 0.012) * g->f.x_most, own->colour);
     if (!isnan(own->ideal)) strbuf_format(&ideal_block, "%.10g %.10g\n", own->at, own->ideal);
+    has_part = has_part || !isnan(own->part);
+    strbuf_format(&part_block, "%.10g %.10g %d\n", own->at, own->part, own->colour);
   }
   if (!has_ideal) strbuf_append(&ideal_block, "0 NaN\n");
+  figure_set_number(&g->f, "has_part", has_part);
   set_title(g, b, made, count);
-  figure_set_text(&g->f, "x_label", "%s (%s)%s%s", c->heading, c->unit,
+  figure_set_text(&g->f, "x_label", "%s (%s)%s%s%s", c->heading, c->unit,
+                  has_part && g->f.is_column ? ", darker: planned"
+                  : has_part                 ? ", darker: planned for training"
+                                             : "",
                   has_ideal && !g->f.is_column ? "; dashed: FLOPs alone" : "",
                   has_interval && !g->f.is_column ? "; line: 95 % interval" : "");
   figure_set_text(&g->f, "y_label", "%s", "");
-  strbuf_format(&g->f.variables, "$bars << EOD\n%sEOD\n$ideal << EOD\n%sEOD\n", bar_block.data,
-                ideal_block.data);
+  strbuf_format(&g->f.variables, "$bars << EOD\n%sEOD\n$ideal << EOD\n%sEOD\n$part << EOD\n%sEOD\n",
+                bar_block.data, ideal_block.data, part_block.data);
   strbuf_free(&bar_block);
   strbuf_free(&ideal_block);
+  strbuf_free(&part_block);
   return NULL;
 }
 
 err drawing_throughput(drawing *g) {
-  static const bars b = {"samples_per_second", "speedup", "trains", "× as fast as", true};
+  static const bars b = {"samples_per_second", "speedup", "trains", "× as fast as", true, NULL};
   return draw_bars(g, &b);
 }
 
 err drawing_memory(drawing *g) {
-  static const bars b = {"peak_memory", "memory_ratio", "needs", "× the memory of", false};
+  static const bars b = {"peak_memory",     "memory_ratio", "needs",
+                         "× the memory of", false,          "planned_memory"};
   return draw_bars(g, &b);
 }

@@ -8,6 +8,12 @@
 /* Writes t->notes; the table's values must have been computed. */
 err findings_write(report_data *d, report_table *t) ERR_MUST_CHECK;
 void findings_free(report_notes *notes);
+/* Writes t->notes.basis and .recorded (basis.c). */
+err findings_write_basis(const report_data *d, report_table *t) ERR_MUST_CHECK;
+/* Moves the text to *field, unless it is empty. */
+err findings_keep(strbuf *text, char **field) ERR_MUST_CHECK;
+/* 90123 → "90,123"; an estimate is rounded to two digits first. */
+const char *findings_group(size_t value, bool is_guess, char text[TEXT_NUMBER_SIZE]);
 
 /* What the interval of a ratio supports saying about it. */
 typedef enum { FINDING_UNKNOWN, FINDING_ABOVE, FINDING_BELOW, FINDING_EITHER } finding;

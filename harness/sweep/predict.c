@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "model/count.h"
+#include "read/source.h"
 #include "sweep/memory.h"
 #include "sweep/run.h"
 #include "sweep/vocabulary.h"
@@ -67,12 +68,26 @@ static bool count_model(run_predictor *p, const settings *s, int64_t ranks, mode
 
 /* ---- memory beside the plan ---- */
 
+/* Scenes without a number of them: none is seen twice, and none is kept. */
+static bool is_endless(const char *source) {
+  source_request r = {0};
+  const source_format *format;
+  char *copy = NULL;
+  err error = source_take_apart(source, &r, &format, &copy);
+  bool is_one = !error && format->open == source_open_scenes && !source_option(&r, "count");
+  err_free(error);
+  free(copy);
+  return is_one;
+}
+
 /* At most: the decoded images that a rank keeps. A sample's is taken to have twice the side that
  * the model sees, since its file is not read. */
 static double image_bytes(const settings *s, int64_t ranks) {
   double most = (double)s->data_cache_mib * 1048576, side = 2 * (double)s->image_size;
   double samples = (double)run_predict_samples(s) / (double)ranks;
   if (s->data_order == DATA_ORDER_STREAM) return 0; /* keeps none */
+  for (size_t i = 0; i < s->data_train.count; i++)
+    if (is_endless(s->data_train.items[i])) return 0;
   return samples > 0 ? fmin(most, 3 * side * side * samples) : most;
 }
 

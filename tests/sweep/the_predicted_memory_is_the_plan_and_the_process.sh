@@ -42,6 +42,11 @@ done
 # the decoded images that are kept: of twice the side, each of the samples once at most
 agree images "$(predicted data.cache_mib=1024 precision=fp32)" "$(planned precision=fp32)" 204
 agree cache "$(predicted data.cache_mib=50 precision=fp32 samples=1M)" "$(planned precision=fp32)" 242
+# of scenes without a number of them none is seen twice, and none is kept
+for scenes in scenes:0 'scenes:0#version=2'; do
+  agree "$scenes" "$(predicted data.cache_mib=1024 precision=fp32 "data.train=$scenes")" "$(planned precision=fp32)" 192
+done
+agree counted "$(predicted data.cache_mib=1024 precision=fp32 data.train=scenes:0#count=2k)" "$(planned precision=fp32)" 204
 # of every rank, whose loss needs the features of all
 planned=$("$BINARY/bin/flip" plan --config plan.yaml --set precision=fp32 --ranks 2 --rate 100 --link 1 --json 2> plan.err |
   grep -o '"samples_per_rank":128,"micro_batch_size":[0-9]*,"planned_bytes":[0-9]*' | awk -F: '{ print 2 * $4 / 1048576 }')
