@@ -32,16 +32,27 @@ void image_free(image *i) {
   *i = (image){0};
 }
 
+/* What the decoder of animations failed of, which it does not tell: of the file, if that cannot be
+ * taken apart or there is room for what the decoder keeps. */
+static err animation_failure(const WebPData *data, const image *canvas) {
+  WebPDemuxer *parts = WebPDemux(data);
+  WebPDemuxDelete(parts);
+  void *room = parts ? mem_zeroed((size_t)canvas->width * (size_t)canvas->height, 3 * 4) : NULL;
+  err error = parts && !room ? mem_error(0, "a WebP animation")
+                             : err_new(ERR_INPUT, "damaged WebP animation");
+  free(room);
+  return error;
+}
+
 /* The first frame of an animation. */
 static err decode_animation(const void *bytes, size_t size, image *out) {
   const WebPData data = {bytes, size};
   uint8_t *frame; /* RGBA, the decoder's */
   int when;
   WebPAnimDecoder *decoder = WebPAnimDecoderNew(&data, NULL);
-  if (!decoder) return err_new(ERR_INPUT, "damaged WebP animation");
-  if (!WebPAnimDecoderGetNext(decoder, &frame, &when)) {
+  if (!decoder || !WebPAnimDecoderGetNext(decoder, &frame, &when)) {
     WebPAnimDecoderDelete(decoder);
-    return err_new(ERR_INPUT, "damaged WebP animation");
+    return animation_failure(&data, out);
   }
   size_t pixels = (size_t)out->width * (size_t)out->height;
   for (size_t i = 0; i < pixels; i++) memcpy(out->pixels + 3 * i, frame + 4 * i, 3);
@@ -62,10 +73,19 @@ static err decode_webp(const void *bytes, size_t size, image *out) {
     return error;
   }
   size_t stride = (size_t)width * 3;
-  if (WebPDecodeRGBInto(bytes, size, out->pixels, stride * (size_t)height, (int)stride))
-    return NULL;
+  WebPDecoderConfig config;
+  if (!WebPInitDecoderConfig(&config)) {
+    image_free(out);
+    return err_new(ERR_INTERNAL, "libwebp is of another version than its headers");
+  }
+  config.output = (WebPDecBuffer){.colorspace = MODE_RGB,
+                                  .is_external_memory = 1,
+                                  .u.RGBA = {out->pixels, (int)stride, stride * (size_t)height}};
+  VP8StatusCode status = WebPDecode(bytes, size, &config);
+  if (status == VP8_STATUS_OK) return NULL;
   image_free(out);
-  return err_new(ERR_INPUT, "damaged WebP image");
+  return status == VP8_STATUS_OUT_OF_MEMORY ? mem_error(0, "a WebP image")
+                                            : err_new(ERR_INPUT, "damaged WebP image");
 }
 
 /* A binary portable pixmap (PPM) of 8 bits. */

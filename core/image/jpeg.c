@@ -15,6 +15,12 @@ typedef struct {
   char message[JMSG_LENGTH_MAX];
 } jpeg_failure;
 
+/* Short memory says nothing about the image. */
+static err failure_of(const jpeg_failure *f, err_kind kind, const char *what) {
+  if (f->base.msg_code == JERR_OUT_OF_MEMORY) return mem_error(0, "a JPEG image");
+  return err_new(kind, "%s: %s", what, f->message);
+}
+
 static void on_error(j_common_ptr codec) {
   jpeg_failure *failure = (jpeg_failure *)(void *)codec->err;
   codec->err->format_message(codec, failure->message);
@@ -63,7 +69,7 @@ err image_decode_jpeg(const void *bytes, size_t size, int32_t least_side, image 
     jpeg_destroy_decompress(&codec);
     free(row);
     image_free(out);
-    return err_new(ERR_INPUT, "damaged JPEG image: %s", failure.message);
+    return failure_of(&failure, ERR_INPUT, "damaged JPEG image");
   }
   jpeg_create_decompress(&codec);
   jpeg_mem_src(&codec, bytes, (unsigned long)size);
@@ -106,7 +112,7 @@ err image_encode_jpeg(const image *from, int quality, uint8_t **bytes, size_t *s
   failure.base.emit_message = on_message;
   if (setjmp(failure.escape)) {
     jpeg_destroy_compress(&codec);
-    return err_new(ERR_INTERNAL, "writing a JPEG image: %s", failure.message);
+    return failure_of(&failure, ERR_INTERNAL, "writing a JPEG image");
   }
   jpeg_create_compress(&codec);
   jpeg_mem_dest(&codec, &file, &length);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "image/image.h"
+#include "image/png_memory.h"
 
 /* The chunks passed to libpng, and the number of rows it has decoded from them. */
 typedef struct {
@@ -16,8 +17,21 @@ typedef struct {
   size_t at;
   int64_t rows;
   bool has_wrong_sum;
+  image_png_memory memory;
   char message[128];
 } png_source;
+
+png_voidp image_png_allocate(png_structp codec, png_alloc_size_t bytes) {
+  image_png_memory *memory = png_get_mem_ptr(codec);
+  void *block = mem_plain(bytes);
+  memory->is_short = memory->is_short || !block;
+  return block;
+}
+
+void image_png_release(png_structp codec, png_voidp block) {
+  (void)codec;
+  free(block);
+}
 
 static void on_error(png_structp codec, png_const_charp message) {
   png_source *source = png_get_error_ptr(codec);
@@ -159,7 +173,8 @@ err image_decode_png(const void *bytes, size_t size, image *out) {
   volatile int64_t wanted_rows = -1;
   err error = take_chunks(bytes, size, &source.chunks);
   if (error) goto cleanup;
-  codec = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, on_error, on_warning);
+  codec = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &source, on_error, on_warning,
+                                   &source.memory, image_png_allocate, image_png_release);
   if (codec) info = png_create_info_struct(codec);
   if (!info) {
     error = mem_error(0, "a PNG decoder");
@@ -167,7 +182,8 @@ err image_decode_png(const void *bytes, size_t size, image *out) {
   }
   if (setjmp(png_jmpbuf(codec))) {
     if (source.rows == wanted_rows) goto decoded; /* the damage is after the last pixel */
-    error = err_new(ERR_INPUT, "damaged PNG image: %s", source.message);
+    error = source.memory.is_short ? mem_error(0, "a PNG image")
+                                   : err_new(ERR_INPUT, "damaged PNG image: %s", source.message);
     goto cleanup;
   }
   png_set_read_fn(codec, &source, read_bytes);

@@ -10,6 +10,7 @@
 #include <png.h>
 
 #include "base/mem.h"
+#include "image/png_memory.h"
 
 static const int64_t most_interlaced_pixels = (int64_t)64 << 20;
 
@@ -22,6 +23,7 @@ typedef struct {
   uint8_t *row;   /* RGBA of one source row, or of the whole image when interlaced */
   uint32_t *sums; /* [target width, 4]: premultiplied colour and coverage */
   char message[128];
+  image_png_memory memory;
 } reader;
 
 static void on_error(png_structp codec, png_const_charp message) {
@@ -106,12 +108,14 @@ err shrink_png(const char *path, int32_t longest, image *out) {
   image boxes = {0};
   err error = NULL;
   if (!r.file) return err_errno(errno, "cannot open");
-  r.codec = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, on_error, on_warning);
+  r.codec = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &r, on_error, on_warning, &r.memory,
+                                     image_png_allocate, image_png_release);
   if (r.codec) r.info = png_create_info_struct(r.codec);
   if (!r.info) {
     error = mem_error(0, "a PNG decoder");
   } else if (setjmp(png_jmpbuf(r.codec))) {
-    error = err_new(ERR_INPUT, "damaged PNG image: %s", r.message);
+    error = r.memory.is_short ? mem_error(0, "a PNG image")
+                              : err_new(ERR_INPUT, "damaged PNG image: %s", r.message);
   } else {
     png_init_io(r.codec, r.file);
     png_set_user_limits(r.codec, 1u << 20, 1u << 20);

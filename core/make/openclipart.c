@@ -72,12 +72,13 @@ static err read_facts(collection *c, drawing *d) {
   strbuf_format(&path, "%s/svg/%.*s.svg", c->o->source, (int)(strlen(d->path) - 4), d->path);
   err error = path.is_broken ? mem_error(0, "a path") : NULL;
   if (!error && fs_exists(strbuf_string(&path))) error = rdf_read(strbuf_string(&path), &d->facts);
-  strbuf_free(&path);
-  if (error && err_kind_of(error) == ERR_INPUT) { /* a broken SVG: the PNG's file name is still
-                                                   * usable */
+  /* a broken SVG: the PNG's file name is still usable */
+  if (error && (err_kind_of(error) == ERR_INPUT ||
+                (err_kind_of(error) == ERR_IO && fs_is_at_fault(strbuf_string(&path))))) {
     err_free(error);
     error = NULL;
   }
+  strbuf_free(&path);
   return error;
 }
 
@@ -216,7 +217,7 @@ static err mark_duplicates(collection *c, bool *is_left_out) {
   if (used) qsort(order, used, sizeof *order, by_look);
   for (size_t start = 0, end; start < used; start = end) {
     for (end = start + 1; end < used && strcmp(order[start].d->same, order[end].d->same) == 0;)
-      end++;
+      c->items[order[end++].index].place = order[start].d->place; /* all on one side */
     for (size_t i = start + 1; i < end; i++) {
       bool is_heldout = order[i].d->place < c->o->heldout, is_same = is_heldout;
       for (size_t j = start; j < i && !is_same; j++)
@@ -300,6 +301,16 @@ static err write_manifest(const collection *c, const openclipart_result *r) {
   return error;
 }
 
+/* Whether a drawing's file is at fault: an outage of the file system would leave out all. */
+static bool is_at_fault(const collection *c, const drawing *d, err error) {
+  strbuf path = {0};
+  strbuf_format(&path, "%s/png/%s", c->o->source, d->path);
+  bool is_own = err_kind_of(error) == ERR_INPUT ||
+                (err_kind_of(error) == ERR_IO && fs_is_at_fault(strbuf_string(&path)));
+  strbuf_free(&path);
+  return is_own;
+}
+
 /* Reads, shrinks and encodes every drawing on all threads. A drawing that cannot be read is
  * reported and skipped; any other error is fatal. */
 static err pack_all(collection *c) {
@@ -313,7 +324,7 @@ static err pack_all(collection *c) {
     if (!error) error = read_facts(c, &c->items[i]);
 #pragma omp critical
     {
-      if (error && (err_kind_of(error) == ERR_INPUT || err_kind_of(error) == ERR_IO)) {
+      if (error && is_at_fault(c, &c->items[i], error)) {
         c->items[i].problem = mem_copy_string(err_message(error));
         err_free(error);
         error = NULL;

@@ -126,6 +126,7 @@ static err add_column(parquet_file *f, const element *e) {
                         .kind = kind_of(e->type),
                         .is_optional = e->repetition == REPETITION_OPTIONAL,
                         .is_unsigned = e->is_unsigned || (e->converted >= 11 && e->converted <= 14),
+                        .is_always_null = e->logical == LOGICAL_UNKNOWN,
                         .obstacle = find_obstacle(e),
                         .type = (int)e->type,
                         .leaf = f->leaf_count};

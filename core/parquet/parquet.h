@@ -32,6 +32,7 @@ typedef struct {
   bool is_optional;
   bool is_text; /* UTF-8 by its annotation */
   bool is_unsigned;
+  bool is_always_null; /* without a type, as pyarrow and pandas write a column of nulls */
   /* NULL: can be read. Otherwise why not: "a nested column (struct or list)", "of type INT96", … */
   const char *obstacle;
   int type;    /* as in the file */
@@ -40,7 +41,7 @@ typedef struct {
 
 typedef struct parquet_file parquet_file;
 
-/* True for a file that begins with Parquet's magic bytes. */
+/* True for a regular file that begins with Parquet's magic bytes. */
 bool parquet_is_file(const char *path);
 
 /* Reads the footer. Damage, encryption and files that are not Parquet are ERR_INPUT with the path.

@@ -41,8 +41,11 @@ typedef struct {
 
 bool parquet_is_file(const char *path) {
   char magic[4] = "";
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  bool is_one = fd >= 0 && read(fd, magic, 4) == 4 && memcmp(magic, "PAR1", 4) == 0;
+  struct stat status;
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  /* what is read of a pipe is lost to its reader */
+  bool is_one = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+                read(fd, magic, 4) == 4 && memcmp(magic, "PAR1", 4) == 0;
   if (fd >= 0) close(fd);
   return is_one;
 }

@@ -53,10 +53,10 @@ static int stop_at_unread(const char *path, int code) {
   return 1;
 }
 
-/* The end of glob's work on one pattern without braces. A folder that cannot be read would be left
- * out without a word. */
+/* The end of glob's work on one pattern without braces; a file of that very name is meant itself. A
+ * folder that cannot be read would be left out without a word. */
 static err expand_glob(const char *pattern, path_list *list) {
-  if (!strpbrk(pattern, "*?[")) return add_path(list, pattern);
+  if (!strpbrk(pattern, "*?[") || fs_exists(pattern)) return add_path(list, pattern);
   glob_t found;
   err error = NULL;
   int status = glob(pattern, 0, stop_at_unread, &found);
@@ -445,6 +445,7 @@ static err index_members(indexing *x, struct archive *tar) {
     if (error) return error;
     if (!is_whole) return end_group(x);
   }
+  if (status != ARCHIVE_EOF && archive_errno(tar) == ENOMEM) return mem_error(0, s->path);
   if (status != ARCHIVE_EOF)
     strbuf_format(&x->notes->warnings, "%s: damaged after %zu %s: %s\n", s->path, s->count,
                   text_plural((int64_t)s->count, "sample", "samples"), archive_error_string(tar));
@@ -474,7 +475,12 @@ static err map_file(const char *path, shard *s) {
     error = err_new(ERR_INPUT, "%s: is not a regular file", s->path);
   } else if (status.st_size > 0) {
     void *map = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0);
-    if (map == MAP_FAILED)
+    if (map == MAP_FAILED && errno == ENOMEM)
+      error = err_new(ERR_MEMORY,
+                      "%s: cannot be mapped: out of address space, or the process maps more files "
+                      "than vm.max_map_count allows; data.order: stream keeps few shards mapped",
+                      s->path);
+    else if (map == MAP_FAILED)
       error = err_errno(errno, "%s: cannot map", s->path);
     else
       s->map = map;
@@ -527,8 +533,12 @@ err shard_open_as(const char *path, const char *name, shard *s, shard_notes *not
   TRY(shard_refuse_other_files(name, s->map, s->size));
   archive_read_support_format_tar(tar);
   archive_read_support_format_empty(tar);
-  if (archive_read_open_memory(tar, s->map ? s->map : "", s->size) != ARCHIVE_OK)
-    FAIL(ERR_INPUT, "%s: %s", name, archive_error_string(tar));
+  if (archive_read_open_memory(tar, s->map ? s->map : "", s->size) != ARCHIVE_OK) {
+    const char *cause = archive_error_string(tar);
+    error = archive_errno(tar) == ENOMEM || !cause ? mem_error(0, name)
+                                                   : err_new(ERR_INPUT, "%s: %s", name, cause);
+    goto cleanup;
+  }
   TRY(index_members(&x, tar));
   fit_lists(s);
 cleanup:

@@ -1,10 +1,12 @@
 #include "read/shard_sample.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -168,14 +170,44 @@ static bool is_stop_requested(void) {
   return interrupt_is_requested();
 }
 
+static const char *temporary_folder(void) {
+  const char *folder = getenv("TMPDIR");
+  return folder && *folder ? folder : P_tmpdir;
+}
+
+/* An unlinked file, which other commands do not inherit. */
+static err open_output(const char *command, FILE **out) {
+  strbuf path = {0};
+  int fd = open(temporary_folder(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (fd < 0) { /* a file system without such files */
+    strbuf_format(&path, "%s/flip-XXXXXX", temporary_folder());
+    fd = path.is_broken ? -1 : mkostemp(path.data, O_CLOEXEC);
+    if (fd >= 0) unlink(path.data);
+  }
+  *out = fd < 0 ? NULL : fdopen(fd, "w+e");
+  err error = *out
+                  ? NULL
+                  : err_errno(errno, "pipe:%s: cannot create a temporary file for its output in %s",
+                              command, temporary_folder());
+  if (!*out && fd >= 0) close(fd);
+  strbuf_free(&path);
+  return error;
+}
+
+/* ", and …" where the command may have failed for lack of room for its output. */
+static const char *full_folder(FILE *output) {
+  struct statvfs status;
+  bool is_full = fstatvfs(fileno(output), &status) == 0 && status.f_bavail == 0;
+  return is_full ? ", and the folder for its output is full: set TMPDIR to one with room" : "";
+}
+
 /* Runs a command with its output in an unlinked temporary file. */
 static err run_command(const char *command, const command_stop *stop, FILE **output) {
   char *words[] = {"sh", "-c", (char *)command, NULL};
   int status = 0;
-  err error = NULL;
-  FILE *file = tmpfile();
-  if (!file)
-    return err_errno(errno, "pipe:%s: cannot create a temporary file for its output", command);
+  FILE *file = NULL;
+  err error = open_output(command, &file);
+  if (error) return error;
   /* mpirun, srun and terminals send signals to whole process groups. In the background it could not
    * read from the terminal either: it would be stopped. */
   bool is_apart = outlives_signals();
@@ -189,7 +221,8 @@ static err run_command(const char *command, const command_stop *stop, FILE **out
    * shell does not find (127) or may not start (126). */
   if (code != 0)
     FAIL(code == 126 || code == 127 ? ERR_INPUT : ERR_IO,
-         "pipe:%s: the command exited with status %d", command, code < 0 ? 128 - code : code);
+         "pipe:%s: the command exited with status %d%s", command, code < 0 ? 128 - code : code,
+         full_folder(file));
 cleanup:
   if (error)
     fclose(file);

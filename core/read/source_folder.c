@@ -99,7 +99,7 @@ static err walk_folder(walk *w, const char *folder, const char *class, int depth
     path = fs_join(folder, names[i]);
     if (!path)
       error = mem_error(strlen(folder), "a path");
-    else if (file_rows_is_image(names[i]))
+    else if (file_rows_is_image(names[i]) && !fs_is_folder(path))
       error = add_image(w, path, class);
     else if (fs_is_folder(path))
       error = walk_folder(w, path, class ? class : names[i], depth + 1);

@@ -50,11 +50,12 @@ static bool has_column(const parquet_list *l, const char *names, size_t *at) {
   return is_there;
 }
 
-/* Adds a column to read, which must contain text. */
+/* Adds a column to read, which must contain text, or nothing at all. */
 static err use_column(parquet_list *l, list_column which, size_t at) {
   static const char *const kinds[] = {"booleans", "whole numbers", "numbers", "bytes"};
   size_t count;
   const parquet_column *c = &parquet_columns(l->file, &count)[at];
+  if (c->is_always_null) return NULL; /* as if it were not there: text_of */
   l->place[which] = (int)l->count;
   l->read[l->count++] = at;
   if (c->kind == PARQUET_BYTES || c->obstacle)

@@ -161,6 +161,23 @@ static void release_one(void *place) {
   err_free(o->error);
 }
 
+/* All are mapped at once. Threads and memory need maps too, and end the process where there are
+ * none. */
+static err check_maps(const source_request *r, size_t count) {
+  enum { OTHER_MAPS = 2000 };
+  char *text = NULL;
+  size_t length;
+  int64_t most = INT64_MAX;
+  err_free(fs_read("/proc/sys/vm/max_map_count", &text, &length)); /* not there: no limit known */
+  if (text && !text_read_whole(text, &most)) most = INT64_MAX;
+  free(text);
+  if ((int64_t)count + OTHER_MAPS <= most) return NULL;
+  return err_new(ERR_INPUT,
+                 "%s: %zu shards, but a process can map %ld files here (vm.max_map_count; %d are "
+                 "for other uses): use data.order: stream, larger shards, or raise it with sysctl",
+                 r->whole, count, (long)most, OTHER_MAPS);
+}
+
 err source_open_shards(const source_request *r, data_source **out) {
   char **paths = NULL;
   size_t count = 0;
@@ -168,7 +185,8 @@ err source_open_shards(const source_request *r, data_source **out) {
   err error = shard_expand(&(char *){r->location}, 1, &paths, &count);
   if (error) return error;
   if (!count) return err_new(ERR_INPUT, "%s: matches no shards", r->whole);
-  error = create(r, count, &s);
+  error = check_maps(r, count);
+  if (!error) error = create(r, count, &s);
   opening context = {paths, s};
   const in_order_work work = {&context, (int64_t)count, OPENED_AT_ONCE, sizeof(opened),
                               open_one, take_one,       release_one};

@@ -1,11 +1,20 @@
 /* Decoding and resizing against Pillow: fixtures/images.bin, made by make_image_fixture.py. */
 #include "support/test.h"
 
+#include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <jpeglib.h>
+#include <webp/encode.h>
 
 #include "base/fs.h"
+#include "base/mem.h"
 #include "image/image.h"
 #include "image/resize_passes.h"
+#include "image/shrink.h"
 
 typedef struct {
   int32_t name_length, bytes, width, height, box[4], out_width, out_height;
@@ -128,6 +137,96 @@ static void assert_same_picture(const char *one, size_t bytes, const char *other
 /* libjpeg warns of these, and reads them right, as Pillow does: a baseline scan whose header names
  * other coefficients than 0 to 63, as some encoders write it, and Adobe's marker with a transform
  * that three components do not have. */
+/* A progressive JPEG or a lossless WebP of one colour: decoding takes several times what the
+ * picture does. */
+static unsigned char *make_progressive(int side, unsigned long *size) {
+  struct jpeg_compress_struct codec;
+  struct jpeg_error_mgr failures;
+  unsigned char *file = NULL, *row = calloc((size_t)side, 3);
+  *size = 0;
+  codec.err = jpeg_std_error(&failures);
+  jpeg_create_compress(&codec);
+  jpeg_mem_dest(&codec, &file, size);
+  codec.image_width = codec.image_height = (JDIMENSION)side;
+  codec.input_components = 3;
+  codec.in_color_space = JCS_RGB;
+  jpeg_set_defaults(&codec);
+  jpeg_simple_progression(&codec);
+  jpeg_start_compress(&codec, TRUE);
+  while (codec.next_scanline < codec.image_height) jpeg_write_scanlines(&codec, &row, 1);
+  jpeg_finish_compress(&codec);
+  jpeg_destroy_compress(&codec);
+  free(row);
+  return file;
+}
+
+/* Of which kind decoding fails with only `room` bytes more than the process has now; -1: it does
+ * not. */
+static int fails_within(const void *file, size_t size, size_t room) {
+  char *text;
+  size_t length;
+  image picture;
+  struct rlimit before, tight;
+  malloc_trim(0); /* what was freed is no room */
+  assert_ok(fs_read("/proc/self/statm", &text, &length));
+  getrlimit(RLIMIT_AS, &before);
+  tight = before;
+  tight.rlim_cur = strtoul(text, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE) + room;
+  free(text);
+  setrlimit(RLIMIT_AS, &tight);
+  err error = image_decode(file, size, 0, &picture);
+  setrlimit(RLIMIT_AS, &before);
+  if (!error) image_free(&picture);
+  int kind = error ? (int)err_kind_of(error) : -1;
+  err_free(error);
+  return kind;
+}
+
+/* Training would replace the image, an evaluation leave it out, and verify call it damaged. */
+static void short_memory_in_a_decoder_is_no_damage(void **state) {
+  (void)state;
+  enum { SIDE = 3000, MIB = 1 << 20 };
+  unsigned long size;
+  unsigned char *jpeg = make_progressive(SIDE, &size);
+#ifndef __SANITIZE_ADDRESS__ /* whose allocator ends the process instead */
+  assert_int_equal(fails_within(jpeg, size, 4 * MIB), ERR_MEMORY);
+  assert_int_equal(fails_within(jpeg, size, 500 * MIB), -1);
+  uint8_t *pixels = calloc((size_t)SIDE * SIDE, 3), *webp;
+  for (size_t i = 0; i < (size_t)SIDE * SIDE * 3; i++) pixels[i] = (uint8_t)(i * i >> 7);
+  size_t webp_size = WebPEncodeLosslessRGB(pixels, SIDE, SIDE, SIDE * 3, &webp);
+  free(pixels);
+  assert_int_equal(fails_within(webp, webp_size, 4 * MIB), ERR_MEMORY);  /* the picture */
+  assert_int_equal(fails_within(webp, webp_size, 30 * MIB), ERR_MEMORY); /* the decoder's */
+  assert_int_equal(fails_within(webp, webp_size, 500 * MIB), -1);
+  WebPFree(webp);
+#endif
+  free(jpeg);
+
+  image picture, again;
+  uint8_t *png;
+  size_t png_size;
+  int failed = 0;
+  assert_ok(image_allocate(40, 30, &picture));
+  for (int i = 0; i < 40 * 30 * 3; i++) picture.pixels[i] = (uint8_t)(7 * i);
+  assert_ok(shrink_encode_png(&picture, &png, &png_size));
+  image_free(&picture);
+  for (long n = 0;; n++) {
+    mem_fail_once_after(n);
+    err error = image_decode(png, png_size, 0, &again);
+    mem_fail_after(-1);
+    if (!error) {
+      image_free(&again);
+      if (n > failed + 20) break; /* some that libpng can do without */
+      continue;
+    }
+    if (err_kind_of(error) != ERR_MEMORY) fail_msg("allocation %ld: %s", n, err_message(error));
+    err_free(error);
+    failed++;
+  }
+  assert_true(failed > 5); /* ours are four */
+  free(png);
+}
+
 static void an_unusual_header_of_a_jpeg_is_no_damage(void **state) {
   (void)state;
   static const char adobe[] = "\xFF\xEE\0\16Adobe\0\144\0\0\0\0\2"; /* transform 2 */
@@ -250,6 +349,7 @@ int main(void) {
       cmocka_unit_test(every_kind_of_image_is_within_one_grey_level_of_pillow),
       cmocka_unit_test(what_is_no_image_is_an_error_not_a_crash),
       cmocka_unit_test(a_jpeg_too_large_is_refused_by_its_header),
+      cmocka_unit_test(short_memory_in_a_decoder_is_no_damage),
       cmocka_unit_test(an_unusual_header_of_a_jpeg_is_no_damage),
       cmocka_unit_test(fast_and_portable_passes_give_the_same_bits),
       cmocka_unit_test(random_crops_have_the_requested_area_and_flip_half_the_time),

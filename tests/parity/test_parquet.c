@@ -97,7 +97,7 @@ static void every_value_is_the_one_that_pyarrow_wrote(void **state) {
     compare_file(path, wanted);
     files++;
   }
-  assert_int_equal(files, 24);
+  assert_int_equal(files, 25);
   json_decref(root);
 }
 

@@ -65,3 +65,11 @@ tar cf shards/00000.tar --format=ustar -C files/00000 000000000.png 000000000.tx
 expect_status 1 "$FLIP" data verify shards/00000.parquet
 expect_line out.txt 'lists 5 downloaded samples, but shards/00000.tar has 1$'
 expect_line out.txt '^4 samples checked, 4 faults$' # three failed downloads, and the count
+
+# A column of nulls has no type: no download failed, nothing has a caption.
+cp "$fixtures/no-failures.parquet" files/00000.parquet
+expect_status 0 "$FLIP" data stats files/00000.parquet --json
+[ "$(number samples out.txt)" = 5 ] && [ "$(number left_out out.txt)" = 0 ] || { cat out.txt err.txt; fail "no failures: other counts"; }
+expect_status 0 "$FLIP" data stats "files/00000.parquet#caption=error_message" --json
+[ "$(number samples out.txt)" = 0 ] && [ "$(number left_out out.txt)" = 5 ] || { cat out.txt err.txt; fail "no captions: other counts"; }
+expect_line err.txt 'row 1: has no caption'

@@ -190,6 +190,11 @@ expect_status 2 "$FLIP" data verify cut.tsv.gz # a list by its name
 expect_line err.txt 'cut.tsv.gz: damaged gzip file'
 expect_status 1 "$FLIP" data verify list:whole # not a damage of a file
 expect_line err.txt 'whole: cannot read: Is a directory'
+printf 'filepath,caption\n%s/whole/00000000.png,a b\n%s/whole/00000001.png,c d\n' "$PWD" "$PWD" > two.csv
+cat two.csv | "$FLIP" data stats list:/dev/stdin --json > piped.txt 2> err.txt || { cat err.txt; fail "a list on a pipe is not read"; }
+expect_status 0 "$FLIP" data stats two.csv --json
+expect_line piped.txt '"samples":2.*"caption_words":.?"min":2'
+cmp -s piped.txt out.txt || { cat piped.txt out.txt; fail "a list on a pipe is another"; }
 expect_status 2 "$FLIP" data stats 'pipe:cat first.tar'
 expect_line err.txt 'runs a program, which only data.train may'
 # Images whose folder is gone are no bad images: nothing is measured, selected or counted without them.

@@ -158,6 +158,27 @@ static void sparse_members_are_skipped_and_named(void **state) {
   }
 }
 
+/* A small /tmp may be one for what a stream keeps. */
+static void what_a_command_writes_is_kept_where_tmpdir_says(void **state) {
+  (void)state;
+  char name[256], *names[] = {name}, *kept = fs_join(folder, "kept");
+  dataset *d;
+  write_shard("written");
+  assert_ok(fs_make_folders(kept));
+  snprintf(name, sizeof name,
+           "pipe:readlink /proc/$$/fd/1 | grep -q ^%s && cat %s/written-00000.tar", kept, folder);
+  assert_fails_with(dataset_open_with(names, 1, true, &d), "exited with status 1");
+  assert_int_equal(setenv("TMPDIR", kept, 1), 0);
+  assert_ok(dataset_open_with(names, 1, true, &d));
+  assert_int_equal(dataset_count(d), 3);
+  dataset_close(d);
+  assert_int_equal(setenv("TMPDIR", "/nowhere/at/all", 1), 0);
+  assert_fails_with(dataset_open_with(names, 1, true, &d),
+                    "cannot create a temporary file for its output in /nowhere/at/all");
+  unsetenv("TMPDIR");
+  free(kept);
+}
+
 static void pipes_run_only_when_they_are_allowed(void **state) {
   (void)state;
   char name[256], *names[] = {name};
@@ -433,6 +454,7 @@ int main(void) {
       cmocka_unit_test(a_shard_that_ends_between_members_is_reported),
       cmocka_unit_test(what_follows_the_end_of_a_shard_is_reported),
       cmocka_unit_test(sparse_members_are_skipped_and_named),
+      cmocka_unit_test(what_a_command_writes_is_kept_where_tmpdir_says),
       cmocka_unit_test(pipes_run_only_when_they_are_allowed),
       cmocka_unit_test(a_range_in_a_pipe_is_a_command_a_number),
       cmocka_unit_test(a_stream_has_the_fingerprint_of_the_exact_order),

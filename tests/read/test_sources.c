@@ -21,6 +21,31 @@ static void expect_label(const dataset *d, int64_t row, const char *name, const 
   dataset_sample_free(&s);
 }
 
+static void a_file_is_found_by_its_name_with_brackets(void **state) {
+  (void)state;
+  write_shard("set[12]");
+  write_shard("set1");
+  write_text("set1-00000.tar", ""); /* another file, which the pattern matches */
+  dataset *d = open_one("%s/set[12]-00000.tar");
+  assert_int_equal(dataset_count(d), 3);
+  dataset_close(d);
+}
+
+static void more_shards_than_can_be_mapped_are_refused(void **state) {
+  (void)state;
+  char *text, pattern[64];
+  size_t length;
+  assert_ok(fs_read("/proc/sys/vm/max_map_count", &text, &length));
+  long most = strtol(text, NULL, 10);
+  free(text);
+  if (most >= 1000000) skip(); /* more than the shards that a pattern may name */
+  snprintf(pattern, sizeof pattern, "%%s/many/{0..%ld}.tar", most - 1);
+  refuse_one(pattern, "vm.max_map_count");
+  refuse_one(pattern, "data.order: stream");
+  snprintf(pattern, sizeof pattern, "%%s/many/{0..%ld}.tar", most - 3000);
+  refuse_one(pattern, "0.tar: cannot open"); /* there are no such files */
+}
+
 static void a_folder_gives_its_images_with_their_text_files(void **state) {
   (void)state;
   write_picture("tree/b/2.png", 20);
@@ -29,17 +54,20 @@ static void a_folder_gives_its_images_with_their_text_files(void **state) {
   write_text("tree/a_cat/1.txt", "first");
   write_picture("tree/a_cat/deep/3.png", 30);
   write_text("tree/a_cat/notes.md", "no image");
+  write_picture("tree/z.png/4.png", 40); /* a folder with an image's name */
+  write_text("tree/z.png/4.txt", "fourth");
   int64_t left_out;
   dataset *d = open_one("%s/tree");
-  assert_int_equal(dataset_count(d), 2);
+  assert_int_equal(dataset_count(d), 3);
   assert_non_null(strstr(dataset_warnings(d, &left_out), "3.png: has no caption (.txt)"));
   assert_int_equal(left_out, 1);
   expect(d, 0, "first", 10);
   expect(d, 1, "second", 20);
+  expect(d, 2, "fourth", 40);
   expect_label(d, 0, "class", "a cat");
   dataset_close(d);
   d = open_one("folder:%s/tree#template=a drawing of a {}");
-  assert_int_equal(dataset_count(d), 3);
+  assert_int_equal(dataset_count(d), 4);
   expect(d, 1, "a drawing of a a cat", 30);
   dataset_close(d);
 }
@@ -217,6 +245,37 @@ static void cifars_binary_files_are_read(void **state) {
   dataset_close(d);
   write_text("c10/test_batch.bin", "short");
   refuse_one("cifar10:%s/c10#split=test", "5 bytes are not a multiple of the record size 3073");
+}
+
+static void expect_fingerprint(const char *pattern, const char *other, bool is_same) {
+  dataset *one = open_one(pattern), *two = open_one(other);
+  bool is_equal = strcmp(dataset_fingerprint(one), dataset_fingerprint(two)) == 0;
+  if (is_equal != is_same) fail_msg("%s and %s", dataset_fingerprint(one), other);
+  dataset_close(one);
+  dataset_close(two);
+}
+
+/* Names are captions. Of the data sets' own names fingerprints never said anything. */
+static void other_names_of_cifars_classes_are_other_data(void **state) {
+  (void)state;
+  static const char *const names[] = {"airplane\nautomobile\nbird\n", "airplane\ncar\nbird\n",
+                                      "airplane\nautomobile\ncat\n"};
+  for (int i = 0; i < 3; i++) {
+    char name[32];
+    snprintf(name, sizeof name, "n%d/batches.meta.txt", i);
+    write_text(name, names[i]);
+    snprintf(name, sizeof name, "n%d/test_batch.bin", i);
+    write_records(name, 1, 3);
+  }
+  expect_fingerprint("cifar10:%s/n0#split=test", "cifar10:%s/n1#split=test", false);
+  expect_fingerprint("cifar10:%s/n0#split=test", "cifar10:%s/n2#split=test", false);
+  write_text("n1/batches.meta.txt", names[0]);
+  expect_fingerprint("cifar10:%s/n0#split=test", "cifar10:%s/n1#split=test", true);
+  write_text("n1/batches.meta.txt",
+             "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n");
+  dataset *d = open_one("cifar10:%s/n1#split=test");
+  assert_string_equal(dataset_fingerprint(d), "5932ba4b1d66cc1702e955d29917f1d6");
+  dataset_close(d);
 }
 
 static void coco_has_a_row_a_caption_or_a_row_an_image(void **state) {
@@ -413,8 +472,11 @@ int main(void) {
       cmocka_unit_test(files_of_a_folder_come_by_the_components_of_their_paths),
       cmocka_unit_test(an_outage_is_no_fault_of_a_sample),
       cmocka_unit_test(imagenets_folders_are_named_by_a_list),
+      cmocka_unit_test(a_file_is_found_by_its_name_with_brackets),
+      cmocka_unit_test(more_shards_than_can_be_mapped_are_refused),
       cmocka_unit_test(lists_may_quote_and_name_their_columns),
       cmocka_unit_test(cifars_binary_files_are_read),
+      cmocka_unit_test(other_names_of_cifars_classes_are_other_data),
       cmocka_unit_test(scenes_are_drawn_while_they_are_read),
       cmocka_unit_test(coco_has_a_row_a_caption_or_a_row_an_image),
       cmocka_unit_test(open_images_labels_and_narratives_become_captions),
