@@ -37,11 +37,25 @@ err ingest_put_warning(ingest *in, const char *kind, const char *message, const 
 
 /* ---- attempts.jsonl ---- */
 
+/* A cell that belongs to no experiment has its settings from its first process (events.c). */
+static err put_cell(ingest *in, const char *id) {
+  return sql_run(in->s, "INSERT OR IGNORE INTO cell (id, settings) VALUES (?, '{}')", "t", id);
+}
+
+static err put_parent(ingest *in, const char *cell, const char *parent) {
+  if (!*parent) return NULL;
+  err error = put_cell(in, parent); /* its runs may be gone */
+  return error ? error
+               : sql_run(in->s, "UPDATE cell SET parent = ? WHERE id = ? AND parent IS NULL", "tt",
+                         parent, cell);
+}
+
 static err create_run(ingest *in, const json_t *line) {
   err error = NULL;
   const char *cell = json_text_of(line, "cell");
   if (!*cell) return NULL;
-  TRY(sql_run(in->s, "INSERT OR IGNORE INTO cell (id, settings) VALUES (?, '{}')", "t", cell));
+  TRY(put_cell(in, cell));
+  TRY(put_parent(in, cell, json_text_of(line, "parent")));
   TRY(sql_run(in->s,
               "INSERT OR IGNORE INTO run (cell_id, directory, status, started)"
               " VALUES (?, ?, 'running', ?)",
