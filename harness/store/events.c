@@ -105,7 +105,8 @@ cleanup:
 
 err events_forget_all(ingest *in) {
   static const char *const statements[] = {
-      "DELETE FROM summary WHERE run_id = ? AND name NOT LIKE 'predicted%'",
+      "DELETE FROM summary WHERE run_id = ? AND name NOT LIKE 'predicted%'"
+      " AND name <> 'origin_loss'",
       "DELETE FROM warning WHERE run_id = ?", "DELETE FROM process WHERE run_id = ?",
       "DELETE FROM memory WHERE run_id = ?", "DELETE FROM outcome_labels WHERE run_id = ?",
       /* the start events of earlier processes were in the old file */

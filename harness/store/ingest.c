@@ -145,6 +145,14 @@ static err take_archive(ingest *in, const json_t *line) {
                  json_text_of(line, "time"), in->run_id);
 }
 
+/* The loss that the removed run ended with whose weights this one started from. */
+static err take_origin(ingest *in, const json_t *line) {
+  char *end;
+  const char *text = json_text_of(line, "text");
+  double loss = strtod(text, &end);
+  return *text && !*end && isfinite(loss) ? ingest_put_summary(in, "origin_loss", loss) : NULL;
+}
+
 static err take_restore(ingest *in, const json_t *line) {
   (void)line;
   return store_archive_run(in->s, in->run_id, false);
@@ -160,7 +168,8 @@ static err take_attempt(ingest *in, const json_t *line) {
                {"tag", take_tag},
                {"untag", take_untag},
                {"archive", take_archive},
-               {"restore", take_restore}};
+               {"restore", take_restore},
+               {"origin", take_origin}};
   const char *event = json_text_of(line, "event");
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (strcmp(kinds[i].name, event) == 0 && (i == 0 || in->run_id)) return kinds[i].take(in, line);
