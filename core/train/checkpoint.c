@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,7 @@ static void describe_scales(int64_t operands, int64_t columns, safetensor *t) {
 
 struct checkpoint_image {
   float *host; /* [GROUPS][total], then the average, then the scales */
+  size_t weights;
   safetensor *tensors;
   size_t tensor_count;
   char numbers[3][32], fingerprint[HASH_SIZE], words[HASH_SIZE], order[STREAM_POSITION_SIZE];
@@ -89,6 +91,7 @@ static err make_image(const clip_model *model, const settings *s, const checkpoi
   checkpoint_image *image = mem_zeroed(1, sizeof *image);
   if (!image) return mem_error(sizeof *image, "a checkpoint");
   const size_t named = GROUPS * table->count + (average ? average->count : 0);
+  image->weights = (size_t)table->total;
   image->tensor_count = named + has_scales;
   image->tensors = mem_zeroed(image->tensor_count, sizeof *image->tensors);
   image->host = mem_zeroed(floats, sizeof *image->host);
@@ -158,6 +161,23 @@ err checkpoint_capture(const clip_model *model, optimizer *moments, const settin
   else
     *out = image;
   return error;
+}
+
+static int64_t count_not_finite(const float *numbers, size_t count) {
+  int64_t wrong = 0;
+#pragma omp parallel for schedule(static) reduction(+ : wrong)
+  for (size_t i = 0; i < count; i++) wrong += !isfinite(numbers[i]);
+  return wrong;
+}
+
+err checkpoint_check(const checkpoint_image *image) {
+  int64_t wrong = count_not_finite(image->host, image->weights);
+  if (!wrong) return NULL;
+  return err_new(ERR_NUMERIC,
+                 "step %s: %" PRId64
+                 " of %zu weights are not finite; the last good checkpoint is kept "
+                 "(try a lower learning_rate, a longer warmup_samples or clip_norm)",
+                 image->numbers[0], wrong, image->weights);
 }
 
 err checkpoint_write(const char *path, const checkpoint_image *image, const strbuf *times,
@@ -364,6 +384,23 @@ static err refuse_others(const char *path, const safetensors_file *f, const clip
   return err_context(error, "%s", path);
 }
 
+/* Of a run that is resumed: it would go on as it ended. */
+static err refuse_not_finite(const char *path, const safetensors_file *f, const clip_model *model) {
+  const param_table *table = clip_params(model);
+  for (size_t i = 0; i < table->count; i++) {
+    const safetensor *t = safetensors_find(f, table->items[i].name);
+    if (!t || strcmp(t->type, "F32") != 0) continue;
+    int64_t wrong = count_not_finite(t->data, t->bytes / sizeof(float));
+    if (wrong)
+      return err_new(ERR_INPUT,
+                     "%s: %" PRId64 " %s not finite (NaN or infinity) in tensor '%s': training had "
+                     "diverged; remove this file to resume from the checkpoint before it, or to "
+                     "start again if there is none",
+                     path, wrong, text_plural(wrong, "weight is", "weights are"), t->name);
+  }
+  return NULL;
+}
+
 err checkpoint_load(const char *path, clip_model *model, optimizer *moments) {
   safetensors_file *f = NULL;
   err error = safetensors_open(path, &f);
@@ -371,6 +408,7 @@ err checkpoint_load(const char *path, clip_model *model, optimizer *moments) {
   error = refuse_others(path, f, model, "", NULL);
   if (!error)
     error = load_group(path, f, model, groups[0], "", !moments, clip_weights(model)->master);
+  if (!error && moments) error = refuse_not_finite(path, f, model);
   for (int group = 1; group < GROUPS && !error && moments; group++) {
     optimizer_moment which = group == 1 ? OPTIMIZER_M : OPTIMIZER_V;
     error = load_group(path, f, model, groups[group], "", false, optimizer_place(moments, which));

@@ -7,8 +7,8 @@
  * classifier's vocabulary_fingerprint (words.h); with data.order: stream also order, the position
  * in it (stream.h). Random numbers and the exact order are functions of the sample number, so this
  * is the complete state. Times are stored in a separate file (state_file.h), since they are not
- * reproducible: the same run gives the same checkpoint, byte for byte. The header and each tensor have
- * a checksum (safetensors.h); every tensor that is loaded is compared with its own. */
+ * reproducible: the same run gives the same checkpoint, byte for byte. The header and each tensor
+ * have a checksum (safetensors.h); every tensor that is loaded is compared with its own. */
 #ifndef FLIP_TRAIN_CHECKPOINT_H
 #define FLIP_TRAIN_CHECKPOINT_H
 
@@ -39,6 +39,9 @@ typedef struct checkpoint_image checkpoint_image;
 err checkpoint_capture(const clip_model *model, optimizer *moments, const settings *s,
                        const checkpoint_state *state, bool is_kept,
                        checkpoint_image **out) ERR_MUST_CHECK;
+/* ERR_NUMERIC if a weight is not finite: such a checkpoint must not become the newest, which the
+ * run would be resumed from. */
+err checkpoint_check(const checkpoint_image *image) ERR_MUST_CHECK;
 /* Writes the state file (state_file_describe), then the weights. */
 err checkpoint_write(const char *path, const checkpoint_image *image, const strbuf *times,
                      size_t *bytes) ERR_MUST_CHECK;
@@ -47,8 +50,8 @@ void checkpoint_image_free(checkpoint_image *image);
 /* Reads the settings and the position of a checkpoint, without its tensors. */
 err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *state) ERR_MUST_CHECK;
 /* Loads weights (and moments unless NULL) into a model of the same shape; every tensor must be
- * present. Without moments, learned positions of another image size are resized
- * (model/positions.h). */
+ * present. With moments, ERR_INPUT where weights are not finite. Without moments, learned positions
+ * of another image size are resized (model/positions.h). */
 err checkpoint_load(const char *path, clip_model *model, optimizer *moments) ERR_MUST_CHECK;
 
 /* Loads only the image tower, into a classifier, whose head need not be in the file. */

@@ -50,7 +50,9 @@ static err note_saving(run *r) {
 }
 
 /* Training stops only for the copy from the device: a thread writes the file. Events that precede
- * the checkpoint are on disk before it. Rank 0 writes for all. */
+ * the checkpoint are on disk before it. Rank 0 writes for all. Weights that are not finite, which
+ * the loss may not show yet, end the run: as its newest checkpoint they would be resumed from, and
+ * replace an older one. */
 static err save_checkpoint(run *r) {
   double start = clock_seconds();
   checkpoint_image *image = NULL;
@@ -59,6 +61,8 @@ static err save_checkpoint(run *r) {
   if (!error) error = checkpoint_capture(r->model, &r->moments, r->s, &r->at, is_writer(r), &image);
   r->checkpoint_time = clock_seconds();
   r->place.is_saved = true;
+  if (!error) error = ranks_agree(r->ranks, image ? checkpoint_check(image) : NULL);
+  if (error) checkpoint_image_free(image);
   if (error || !image) return error;
   r->state_file.is_evaluated = r->place.is_evaluated;
   saved result = {.step = r->at.step,

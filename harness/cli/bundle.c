@@ -36,7 +36,8 @@ static const char details[] =
 
 typedef struct {
   cli_place place;
-  char from[PATH_MAX]; /* where the command was started */
+  char from[PATH_MAX];       /* where the command was started */
+  const char *given_results; /* relative to there */
   const char *out, *profile;
   option_list set, set_cell;
   bool with_checkpoints;
@@ -55,29 +56,22 @@ static err make_absolute(char **path) {
   return NULL;
 }
 
-/* Enters the folder that holds the results when the experiment's recorded path leads to its file
- * from there and not from here. *moved: that path; owned, NULL: it stayed here. */
+/* Enters the experiment's home (cli_find_home), as the files that it names are packed too. *moved:
+ * the recorded path; owned, NULL: it stayed here. */
 static err go_home(store *s, const char *name, const char *results, char **moved) {
   store_experiment recorded;
-  strbuf there = {0};
+  char *home = NULL;
   *moved = NULL;
   err error = store_find_experiment(s, name, &recorded);
   if (error) return error;
-  const char *path = recorded.path, *slash = strrchr(results, '/');
-  strbuf_append_bytes(&there, results, slash ? (size_t)(slash - results) + 1 : 0);
-  size_t folder_length = there.length;
-  strbuf_append(&there, path);
-  bool has_moved = recorded.is_known && *path != '/' && slash && !fs_exists(path) &&
-                   fs_exists(strbuf_string(&there));
-  if (has_moved && !(*moved = mem_copy_string(path))) error = mem_error(0, "a path");
+  if (recorded.is_known) error = cli_find_home(results, recorded.path, &home);
+  if (home && !(*moved = mem_copy_string(recorded.path))) error = mem_error(0, "a path");
   store_free_experiment(&recorded);
   if (*moved) {
-    there.data[folder_length] = '\0';
-    log_info("paths are taken relative to %s, where the experiment was started", there.data);
-    if (chdir(there.data) != 0)
-      error = err_new(ERR_IO, "%s: cannot change to this folder", there.data);
+    log_info("paths are taken relative to %s, where the experiment was started", home);
+    error = cli_enter(home);
   }
-  strbuf_free(&there);
+  free(home);
   return error;
 }
 
@@ -88,12 +82,12 @@ static err load(store *s, const char *given, const bundle_words *words, spec_exp
   char *moved = NULL;
   err error = NULL;
   if (!strchr(given, '/') && !strstr(given, ".y")) {
-    error = go_home(s, given, words->place.results, &moved);
-    if (!error) error = cli_load_experiment(s, given, &spec, e);
+    error = go_home(s, given, words->given_results, &moved);
+    if (!error) error = cli_load_experiment(s, words->place.results, given, &spec, e);
     goto cleanup;
   }
-  TRY(cli_load_experiment(s, given, &spec, e));
-  TRY(go_home(s, (*e)->name, words->place.results, &moved));
+  TRY(cli_load_experiment(s, words->place.results, given, &spec, e));
+  TRY(go_home(s, (*e)->name, words->given_results, &moved));
   if (!moved) goto cleanup;
   spec_free(*e);
   *e = NULL;
@@ -255,6 +249,7 @@ static err fix_places(bundle_words *words, char **results, strbuf *out) {
   if (!error) error = make_absolute(results);
   if (!error) error = make_absolute(&words->place.path);
   if (error) return error;
+  words->given_results = words->place.results;
   words->place.results = *results;
   if (!words->out) return NULL;
   if (*words->out != '/') strbuf_format(out, "%s/", words->from);

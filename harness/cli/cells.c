@@ -165,7 +165,7 @@ err cli_list_cells(store *s, const char *results, const char *name, cli_cells *c
   if (error) return error;
   if (!is_known)
     return err_new(ERR_INPUT, "unknown experiment '%s' ('flipbench status' lists them)", name);
-  err unread = cli_load_experiment(s, name, &(spec_options){0}, &e);
+  err unread = cli_load_experiment(s, results, name, &(spec_options){0}, &e);
   if (!unread) {
     error = list_of_file(s, results, e, cells);
   } else {

@@ -65,14 +65,14 @@ static err print_schema(strbuf *out) {
 /* Checks the file as it is, or with the requested profile; then every other profile. */
 static err check_all(const char *given, const spec_options *options, bool is_verbose, strbuf *out) {
   spec_experiment *e = NULL;
-  err error = cli_load_experiment(NULL, given, options, &e);
+  err error = cli_load_experiment(NULL, NULL, given, options, &e);
   if (!error) cli_tell_notices(e);
   if (!error) list_cells(e, "", is_verbose, out);
   for (size_t i = 0; !error && !options->profile && i < e->profiles.count; i++) {
     spec_experiment *scaled = NULL;
     spec_options chosen = *options;
     chosen.profile = e->profiles.items[i];
-    error = err_context(cli_load_experiment(NULL, given, &chosen, &scaled), "profile %s",
+    error = err_context(cli_load_experiment(NULL, NULL, given, &chosen, &scaled), "profile %s",
                         chosen.profile);
     if (!error) list_cells(scaled, chosen.profile, is_verbose, out);
     spec_free(scaled);

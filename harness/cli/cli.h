@@ -102,11 +102,22 @@ typedef struct {
 void cli_write_command(const char *verb, const char *given, const cli_place *place,
                        const cli_changes *changes, strbuf *out);
 
-/* Loads an experiment given as a file, or by the name of one that was run (`s` may be NULL: files
- * only): by name, its file is read again, with the profile, --set and --set-cell of its last run,
- * unless `options` has others. "NAME@PROFILE" selects the profile. */
-err cli_load_experiment(store *s, const char *given, const spec_options *options,
-                        spec_experiment **e) ERR_MUST_CHECK;
+/* Loads an experiment given as a file, or by the name of one that was run (`s` and `results` may be
+ * NULL: files only): by name, its file is read again, with the profile, --set and --set-cell of its
+ * last run, unless `options` has others. "NAME@PROFILE" selects the profile. */
+err cli_load_experiment(store *s, const char *results, const char *given,
+                        const spec_options *options, spec_experiment **e) ERR_MUST_CHECK;
+/* ---- where an experiment was started (home.c) ---- */
+
+/* The folder that holds the results, if a recorded path of an experiment leads to its file from
+ * there and not from here. The caller frees; NULL: it leads there from here, or from neither. */
+err cli_find_home(const char *results, const char *path, char **home) ERR_MUST_CHECK;
+err cli_enter(const char *folder) ERR_MUST_CHECK;
+/* spec_load of a recorded path, in the experiment's home, if it has one; the current folder is the
+ * same afterwards. */
+err cli_load_recorded(const char *results, const char *path, const spec_options *options,
+                      spec_experiment **e) ERR_MUST_CHECK;
+
 /* Says what its --set does not reach. */
 void cli_tell_notices(const spec_experiment *e);
 /* The cells of an experiment with their state, for `status` (cells.c). The cells are those of its

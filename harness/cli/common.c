@@ -165,8 +165,8 @@ static err find_recorded(store *s, const char *name, const char *profile, store_
   return store_find_experiment(s, name, r);
 }
 
-err cli_load_experiment(store *s, const char *given, const spec_options *options,
-                        spec_experiment **e) {
+err cli_load_experiment(store *s, const char *results, const char *given,
+                        const spec_options *options, spec_experiment **e) {
   /* a bare word is a name first: the source tree has a program called quickstart */
   bool looks_like_file = strchr(given, '/') || strstr(given, ".y");
   if (!s || looks_like_file) {
@@ -190,7 +190,7 @@ err cli_load_experiment(store *s, const char *given, const spec_options *options
     as_run.set_cell = (const char *const *)r.set_cell.items;
     as_run.set_cell_count = r.set_cell.count;
   }
-  error = r.is_known ? spec_load(r.path, &as_run, e) : unknown_name(s, given);
+  error = r.is_known ? cli_load_recorded(results, r.path, &as_run, e) : unknown_name(s, given);
   store_free_experiment(&r);
   return error;
 }

@@ -236,7 +236,7 @@ static err cost_experiment(costing *c, const char *path) {
   spec_experiment *e = NULL;
   cost_sum sums[MOST_RATES] = {{0}};
   spec_options options = {.profile = c->words->profile};
-  err error = cli_load_experiment(NULL, path, &options, &e);
+  err error = cli_load_experiment(NULL, NULL, path, &options, &e);
   if (error) return error;
   if (c->words->as_json) {
     jsonw_object(&c->w, NULL);

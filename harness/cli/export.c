@@ -80,7 +80,7 @@ int cli_export(int argc, char **argv) {
   TRY(cli_open_place(&words.place, &s));
   spec_options spec = {words.profile, words.set.items, words.set.count, words.set_cell.items,
                        words.set_cell.count};
-  TRY(cli_load_experiment(s, given, &spec, &e));
+  TRY(cli_load_experiment(s, words.place.results, given, &spec, &e));
   TRY(cli_catch_up(words.place.results, e, s));
   strbuf_format(&folder, "%s/%s/%s", words.place.results, e->name, words.format);
   wanted.folder = words.out ? words.out : strbuf_string(&folder);

@@ -52,7 +52,7 @@ err cli_catch_up_all(const char *results, store *s) {
     if (jobs.is_broken)
       error = mem_error(0, "a path");
     else if (fs_exists(jobs.data)) { /* one whose file is gone keeps what is recorded */
-      err unread = cli_load_experiment(s, names.items[i], &(spec_options){0}, &e);
+      err unread = cli_load_experiment(s, results, names.items[i], &(spec_options){0}, &e);
       if (!unread) unread = cli_read_tasks(results, e, s);
       if (unread && err_kind_of(unread) == ERR_MEMORY)
         error = unread;

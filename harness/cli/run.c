@@ -293,7 +293,7 @@ int cli_run(int argc, char **argv) {
                        .set_count = words.set.count,
                        .set_cell = words.set_cell.items,
                        .set_cell_count = words.set_cell.count};
-  TRY(cli_load_experiment(NULL, given, &spec, &e));
+  TRY(cli_load_experiment(NULL, NULL, given, &spec, &e));
   cli_tell_notices(e);
   TRY(words.dry_run ? cli_copy_place(&words.place, &s) : cli_make_place(&words.place, &s));
   TRY(run_and_report(&words, given, e, s, &all_finished));

@@ -212,7 +212,7 @@ static err submit(submit_words *words, const option_list *rest, bool *all_finish
                        .set_count = words->set.count,
                        .set_cell = words->set_cell.items,
                        .set_cell_count = words->set_cell.count};
-  TRY(cli_load_experiment(NULL, given, &spec, &e));
+  TRY(cli_load_experiment(NULL, NULL, given, &spec, &e));
   cli_tell_notices(e);
   TRY(find_paths(words));
   TRY(words->dry_run ? cli_copy_place(&words->place, &s) : cli_make_place(&words->place, &s));

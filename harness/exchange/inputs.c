@@ -172,7 +172,7 @@ static void add_named(json_t *list, const settings *s) {
     add_plain(list, "vocabulary", "text.vocabulary", (char *const *)&s->text_vocabulary, 1, "");
   if (s->text_mask_mode == TEXT_MASK_SYNTAX && s->classification_classes == 0)
     add_plain(list, "lexicon", "text_mask_lexicon", (char *const *)&s->text_mask_lexicon, 1, "");
-  if (*s->init_from && strncmp(s->init_from, "cell:", 5) != 0)
+  if (*s->init_from && !spec_parent_id(s))
     add_plain(list, "weights", "init_from", (char *const *)&s->init_from, 1, "");
   for (size_t i = 0; i < s->eval_sets.count; i++)
     add_plain(list, "set", "eval.sets", &s->eval_sets.items[i], 1, "");

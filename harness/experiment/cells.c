@@ -19,6 +19,12 @@ err spec_add_cell(spec_experiment *e, spec_cell **made) {
   return NULL;
 }
 
+const char *spec_parent_id(const settings *s) {
+  static const char mark[] = "cell:";
+  bool has_one = strncmp(s->init_from, mark, strlen(mark)) == 0;
+  return has_one ? s->init_from + strlen(mark) : NULL;
+}
+
 void spec_check_cell(spec_reader *r, const spec_cell *cell, const yml_node *where) {
   err error = settings_check(&cell->settings);
   if (!error) return;

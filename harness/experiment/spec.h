@@ -74,6 +74,9 @@ typedef struct {
   spec_ranks ranks; /* those of its parent, where it has one */
 } spec_cell;
 
+/* PARENT-ID of the settings of a cell that starts from another one; NULL: it starts from none. */
+const char *spec_parent_id(const settings *s);
+
 /* Requirements on a machine that runs a cell; 0: none. */
 typedef struct {
   int64_t ranks, nodes, gpus, cores, memory_bytes; /* gpus and cores: of each rank */

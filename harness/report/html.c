@@ -97,13 +97,16 @@ static void write_summary(json_writer *w, const spec_experiment *e, const report
 }
 
 static err write_json(const spec_experiment *e, store *s, const report_table *t, const char *index,
-                      strbuf *json) {
+                      strbuf *json, strbuf *text) {
+  char recorded[CLOCK_STAMP_SIZE] = "";
   report_data d = {0};
   json_writer w = jsonw_start(json);
   err error = data_load(e, s, &d);
   if (error) return error;
   jsonw_object(&w, NULL);
   write_summary(&w, e, t, index);
+  TRY(results_find_last_event(e, s, recorded));
+  page_recorded(&w, recorded, text);
   html_write_table(&w, &d, t);
   TRY(claims_write_json(e, s, &w));
   TRY(html_write_curves(&w, &d, t));
@@ -125,7 +128,7 @@ err html_write(const spec_experiment *e, store *s, const char *plots, const char
   report_write_text(t, &(report_style){.columns = TEXT_COLUMNS}, &text);
   TRY(claims_write(e, s, false, &text));
   TRY(write_figures(e, s, plots, &figures));
-  TRY(write_json(e, s, t, index, &json));
+  TRY(write_json(e, s, t, index, &json, &text));
   page_write(&(page_content){t->title, strbuf_string(&text), strbuf_string(&figures),
                              strbuf_string(&json)},
              out);

@@ -8,6 +8,7 @@
 #include "report/html.h"
 #include "report/page.h"
 #include "store/experiments.h"
+#include "store/facts.h"
 
 static void number_cell(page_table *t, double value, double scale, int digits) {
   char text[64] = "–";
@@ -161,11 +162,14 @@ static err write_cells(json_writer *w, store *s, const char *results, strbuf *te
 }
 
 err html_write_index(store *s, const char *results, strbuf *out) {
+  char recorded[CLOCK_STAMP_SIZE] = "";
   strbuf json = {0}, text = {0};
   json_writer w = jsonw_start(&json);
   jsonw_object(&w, NULL);
   jsonw_string(&w, "kind", "index");
-  err error = write_experiments(&w, s, results, &text);
+  err error = store_find_last_event(s, 0, recorded);
+  page_recorded(&w, recorded, &text);
+  if (!error) error = write_experiments(&w, s, results, &text);
   strbuf_append_char(&text, '\n');
   if (!error) error = write_cells(&w, s, results, &text);
   jsonw_end(&w);

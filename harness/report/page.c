@@ -147,3 +147,14 @@ void page_figure_missing(const char *name, const char *why, strbuf *out) {
   text_escape_html(why, out);
   strbuf_append(out, "</p>\n");
 }
+
+void page_recorded(json_writer *w, const char *stamp, strbuf *text) {
+  enum { TO_SECONDS = 19 };
+  strbuf line = {0};
+  if (!*stamp) return;
+  strbuf_format(&line, "record up to %.*sZ", TO_SECONDS, stamp);
+  jsonw_string(w, "recorded", strbuf_string(&line));
+  strbuf_format(text, "%s\n", strbuf_string(&line));
+  if (line.is_broken) text->is_broken = true;
+  strbuf_free(&line);
+}

@@ -29,6 +29,11 @@ err page_figure(const char *folder, const char *name, size_t number, strbuf *out
 /* Instead of a figure: why it is missing. */
 void page_figure_missing(const char *name, const char *why, strbuf *out);
 
+/* "record up to 2026-11-29T14:11:41Z", in the JSON and in the text: what is still running goes on
+ * after it. `stamp`: of the last event that the page shows, not of a clock, so that a page of the
+ * same record is the same page; "": none. */
+void page_recorded(json_writer *w, const char *stamp, strbuf *text);
+
 /* ---- tables ---- */
 
 typedef enum { PAGE_KEY, PAGE_TEXT, PAGE_NUMBER } page_column_kind;

@@ -1,13 +1,16 @@
 #include "report/paper.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
 #include "base/fs.h"
+#include "base/json_read.h"
 #include "base/mem.h"
+#include "report/results.h"
 #include "report/table.h"
 
 /* The fields of a line and of a table, by their names in JSON. */
@@ -103,6 +106,7 @@ static err add_file(paper_report *p, store *s, const char *path, const char *nam
   TRY(grow((void **)&p->tables, p->table_count, 1, sizeof *p->tables));
   paper_table *t = &p->tables[p->table_count++];
   TRY(report_build(e, s, &table));
+  TRY(results_find_last_event(e, s, p->recorded));
   TRY(keep(name, &t->name));
   TRY(keep(e->title ? e->title : e->name, &t->title));
   TRY(keep(table->notes.provenance, &t->provenance));
@@ -174,6 +178,7 @@ void paper_write_json(const paper_report *p, strbuf *out) {
   json_writer w = jsonw_start(out);
   jsonw_object(&w, NULL);
   jsonw_string(&w, "profile", p->profile);
+  if (*p->recorded) jsonw_string(&w, "recorded", p->recorded);
   jsonw_array(&w, "tables");
   for (size_t i = 0; i < p->table_count; i++) {
     jsonw_object(&w, NULL);
@@ -227,6 +232,7 @@ static err read_items(const json_t *root, const char *path, paper_report *p) {
   const json_t *tables = json_object_get(root, "tables"), *lines = json_object_get(root, "claims");
   err error = NULL;
   TRY(read_text(root, "profile", path, &p->profile));
+  snprintf(p->recorded, sizeof p->recorded, "%s", json_text_of(root, "recorded"));
   TRY(grow((void **)&p->tables, 0, json_array_size(tables), sizeof *p->tables));
   TRY(grow((void **)&p->lines, 0, json_array_size(lines), sizeof *p->lines));
   for (size_t i = 0; i < json_array_size(tables); i++) {

@@ -4,6 +4,7 @@
 #ifndef FLIPBENCH_REPORT_PAPER_H
 #define FLIPBENCH_REPORT_PAPER_H
 
+#include "base/clock.h"
 #include "report/claims.h"
 
 /* Texts are owned and never NULL; "": none. */
@@ -20,6 +21,7 @@ typedef struct {
 
 typedef struct {
   char *profile;
+  char recorded[CLOCK_STAMP_SIZE]; /* last event of the runs; "": none, or not known */
   paper_line *lines;
   size_t line_count;
   paper_table *tables;

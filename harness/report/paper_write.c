@@ -233,6 +233,7 @@ void paper_write_html(const paper_report *p, strbuf *out) {
   if (chance.length) jsonw_string(&w, NULL, chance.data);
   if (is_disturbed(p)) jsonw_string(&w, NULL, disturbed);
   jsonw_end(&w);
+  page_recorded(&w, p->recorded, &text);
   page_claims(p, &w, &text);
   strbuf_append_char(&text, '\n');
   page_tables(p, &w, &text);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "store/facts.h"
 
 err results_find(const spec_experiment *e, store *s, store_result **results) {
   store_kin *kin = mem_zeroed(e->cell_count, sizeof *kin);
@@ -15,5 +16,14 @@ err results_find(const spec_experiment *e, store *s, store_result **results) {
   if (!error) return NULL;
   free(*results);
   *results = NULL;
+  return error;
+}
+
+err results_find_last_event(const spec_experiment *e, store *s, char stamp[CLOCK_STAMP_SIZE]) {
+  store_result *results = NULL;
+  err error = results_find(e, s, &results);
+  for (size_t i = 0; i < e->cell_count && !error; i++)
+    if (results[i].run_id) error = store_find_last_event(s, results[i].run_id, stamp);
+  free(results);
   return error;
 }

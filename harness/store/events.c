@@ -80,8 +80,9 @@ static err put_settings(ingest *in, const json_t *event) {
         sql_run(in->s, "UPDATE run SET own_settings = ? WHERE id = ?", "ti", settings, in->run_id);
   if (settings && !error)
     error = sql_run(in->s,
-                    "UPDATE cell SET settings = ? WHERE settings = '{}'"
-                    " AND id = (SELECT cell_id FROM run WHERE id = ?)",
+                    "UPDATE cell SET settings = CASE WHEN parent IS NULL THEN ?1 ELSE"
+                    "  json_set(?1, '$.init_from', 'cell:' || parent) END WHERE settings = '{}'"
+                    " AND id = (SELECT cell_id FROM run WHERE id = ?2)",
                     "ti", settings, in->run_id);
   free(settings);
   return error;
@@ -104,7 +105,8 @@ cleanup:
 
 err events_forget_all(ingest *in) {
   static const char *const statements[] = {
-      "DELETE FROM summary WHERE run_id = ? AND name NOT LIKE 'predicted%'",
+      "DELETE FROM summary WHERE run_id = ? AND name NOT LIKE 'predicted%'"
+      " AND name <> 'origin_loss'",
       "DELETE FROM warning WHERE run_id = ?", "DELETE FROM process WHERE run_id = ?",
       "DELETE FROM memory WHERE run_id = ?", "DELETE FROM outcome_labels WHERE run_id = ?",
       /* the start events of earlier processes were in the old file */

@@ -1,6 +1,7 @@
 #include "store/facts.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,22 @@ err store_find_lost_share(store *s, int64_t run_id, double *share) {
                         " WHERE lost.run_id = ? AND lost.name = 'lost_share' AND mark.value > 0",
                         "i", run_id);
   return first_real(s, error, rows, share);
+}
+
+err store_find_last_event(store *s, int64_t run_id, char stamp[CLOCK_STAMP_SIZE]) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  err error = sql_query(s, &rows,
+                        "SELECT coalesce(max(max(started, coalesce(ended, ''), coalesce((SELECT"
+                        " max(last) FROM process WHERE process.run_id = run.id), ''))), '')"
+                        " FROM run WHERE ?1 IN (0, id)",
+                        "i", run_id);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error || !has_row) return error;
+  if (strcmp(sql_text(rows, 0), stamp) > 0)
+    snprintf(stamp, CLOCK_STAMP_SIZE, "%s", sql_text(rows, 0));
+  sql_stop(rows);
+  return NULL;
 }
 
 /* A run's own settings; init_from as the experiment names it, not the checkpoint that it became. */

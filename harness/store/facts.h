@@ -2,6 +2,7 @@
 #ifndef FLIPBENCH_STORE_FACTS_H
 #define FLIPBENCH_STORE_FACTS_H
 
+#include "base/clock.h"
 #include "store/store.h"
 
 typedef enum { STORE_NOTHING, STORE_INTEGER, STORE_REAL, STORE_TEXT, STORE_JSON } store_value_kind;
@@ -26,6 +27,10 @@ err store_find_number(store *s, int64_t run_id, const char *name, double *value)
 /* The share of the training time that a disturbed run lost to other processes; NaN if it was not
  * disturbed, or if its rows contain no evidence. */
 err store_find_lost_share(store *s, int64_t run_id, double *share) ERR_MUST_CHECK;
+
+/* The time of the last event in the record of a run (0: of all runs), if it is later than `stamp`,
+ * which is "" at first. */
+err store_find_last_event(store *s, int64_t run_id, char stamp[CLOCK_STAMP_SIZE]) ERR_MUST_CHECK;
 
 /* One setting of a run, as it had it; NULL: not recorded. The caller frees. */
 err store_find_setting(store *s, int64_t run_id, const char *key, char **value) ERR_MUST_CHECK;

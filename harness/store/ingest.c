@@ -37,11 +37,25 @@ err ingest_put_warning(ingest *in, const char *kind, const char *message, const 
 
 /* ---- attempts.jsonl ---- */
 
+/* A cell that belongs to no experiment has its settings from its first process (events.c). */
+static err put_cell(ingest *in, const char *id) {
+  return sql_run(in->s, "INSERT OR IGNORE INTO cell (id, settings) VALUES (?, '{}')", "t", id);
+}
+
+static err put_parent(ingest *in, const char *cell, const char *parent) {
+  if (!*parent) return NULL;
+  err error = put_cell(in, parent); /* its runs may be gone */
+  return error ? error
+               : sql_run(in->s, "UPDATE cell SET parent = ? WHERE id = ? AND parent IS NULL", "tt",
+                         parent, cell);
+}
+
 static err create_run(ingest *in, const json_t *line) {
   err error = NULL;
   const char *cell = json_text_of(line, "cell");
   if (!*cell) return NULL;
-  TRY(sql_run(in->s, "INSERT OR IGNORE INTO cell (id, settings) VALUES (?, '{}')", "t", cell));
+  TRY(put_cell(in, cell));
+  TRY(put_parent(in, cell, json_text_of(line, "parent")));
   TRY(sql_run(in->s,
               "INSERT OR IGNORE INTO run (cell_id, directory, status, started)"
               " VALUES (?, ?, 'running', ?)",
@@ -131,6 +145,14 @@ static err take_archive(ingest *in, const json_t *line) {
                  json_text_of(line, "time"), in->run_id);
 }
 
+/* The loss that the removed run ended with whose weights this one started from. */
+static err take_origin(ingest *in, const json_t *line) {
+  char *end;
+  const char *text = json_text_of(line, "text");
+  double loss = strtod(text, &end);
+  return *text && !*end && isfinite(loss) ? ingest_put_summary(in, "origin_loss", loss) : NULL;
+}
+
 static err take_restore(ingest *in, const json_t *line) {
   (void)line;
   return store_archive_run(in->s, in->run_id, false);
@@ -146,7 +168,8 @@ static err take_attempt(ingest *in, const json_t *line) {
                {"tag", take_tag},
                {"untag", take_untag},
                {"archive", take_archive},
-               {"restore", take_restore}};
+               {"restore", take_restore},
+               {"origin", take_origin}};
   const char *event = json_text_of(line, "event");
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (strcmp(kinds[i].name, event) == 0 && (i == 0 || in->run_id)) return kinds[i].take(in, line);

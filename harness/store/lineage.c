@@ -49,13 +49,30 @@ static bool is_same_loss(double a, double b) {
   return a >= b && a <= b; /* bit for bit; false for NaN */
 }
 
+/* Of a run that was removed (store_list_started_from); NaN: none was. */
+static err find_kept_loss(store *s, int64_t run_id, double *loss) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  *loss = NAN;
+  err error = sql_query(
+      s, &rows, "SELECT value FROM summary WHERE run_id = ? AND name = 'origin_loss'", "i", run_id);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error || !has_row) return error;
+  *loss = sql_real(rows, 0);
+  sql_stop(rows);
+  return NULL;
+}
+
 static err find_origin(store *s, const char *parent_id, candidate *c) {
   sqlite3_stmt *rows;
   bool more, is_certain = false;
-  c->origin_loss = NAN;
-  err error = sql_query(s, &rows, origins_sql, "it", c->id, parent_id);
+  double kept;
+  err error = find_kept_loss(s, c->id, &kept);
+  c->origin_loss = kept;
+  if (!error) error = sql_query(s, &rows, origins_sql, "it", c->id, parent_id);
   while (!error && !(error = sql_next(s, rows, &more)) && more) {
     double loss = sql_real(rows, 4);
+    if (!isnan(kept) && !is_same_loss(loss, kept)) continue;
     if (c->origin) {
       c->is_unsure = c->is_unsure || !(is_certain || is_same_loss(loss, c->origin_loss));
       continue;
@@ -163,6 +180,44 @@ err store_find_results(store *s, const store_kin *cells, size_t count, store_res
   }
   for (size_t i = 0; i < count; i++) free(all[i].items);
   free(all);
+  return error;
+}
+
+/* ---- before a run is removed ---- */
+
+/* Runs of the cells that start from the cell of run ?1. */
+static const char children_sql[] =
+    "SELECT child.id, NULL FROM run JOIN cell ON cell.parent = run.cell_id"
+    " JOIN run AS child ON child.cell_id = cell.id WHERE run.id = ?1 ORDER BY child.id";
+
+err store_list_started_from(store *s, int64_t run_id, int64_t **runs, size_t *count, double *loss) {
+  sqlite3_stmt *rows;
+  void *items = NULL;
+  size_t children = 0;
+  store_run parent = {0};
+  *runs = NULL;
+  *count = 0;
+  *loss = NAN;
+  err error = NULL;
+  TRY(store_load_run(s, run_id, &parent));
+  TRY(sql_query(s, &rows, children_sql, "i", run_id));
+  TRY(rows_collect(s, rows, &candidate_kind, &items, &children));
+  *runs = mem_zeroed(children + 1, sizeof **runs);
+  if (!*runs) FAIL(ERR_MEMORY, "out of memory: a cell's runs");
+  for (size_t i = 0; i < children; i++) {
+    candidate *c = (candidate *)items + i;
+    TRY(find_origin(s, parent.cell_id, c));
+    if (c->origin != run_id || isnan(c->origin_loss)) continue;
+    *loss = c->origin_loss;
+    (*runs)[(*count)++] = c->id;
+  }
+cleanup:
+  free(items);
+  store_free_run(&parent);
+  if (!error) return NULL;
+  free(*runs);
+  *runs = NULL;
+  *count = 0;
   return error;
 }
 

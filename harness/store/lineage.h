@@ -29,4 +29,10 @@ err store_find_results(store *s, const store_kin *cells, size_t count,
 /* The record of a result; run_id 0: none, and `message` says why, if a run is left out. */
 err store_load_result(store *s, const store_result *result, store_run *run) ERR_MUST_CHECK;
 
+/* The runs that were started from a run's weights, and the loss that it ended with. When it is
+ * removed, a mark of its loss in their folders (`origin`) is all that says which other run of its
+ * cell has the same weights. The caller frees. */
+err store_list_started_from(store *s, int64_t run_id, int64_t **runs, size_t *count,
+                            double *loss) ERR_MUST_CHECK;
+
 #endif

@@ -102,20 +102,26 @@ err store_load_run(store *s, int64_t run_id, store_run *run) {
   return err_new(ERR_INPUT, "no such run: %lld", (long long)run_id);
 }
 
-/* Of the parent's other runs the newest that began before the child is the one it came from. */
+/* Of the parent's other runs the newest that began before the child is the one it came from; one
+ * that was removed has left its loss. */
 static const char comes_from_sql[] =
-    "WITH child AS (SELECT started FROM run WHERE id = ?1),"
+    "WITH child AS (SELECT started, (SELECT value FROM summary WHERE run_id = ?1"
+    "  AND name = 'origin_loss') AS kept FROM run WHERE id = ?1),"
     " parent AS (SELECT id, cell_id, started FROM run WHERE id = ?2),"
     " origin AS (SELECT run.id, archived FROM run, parent, child"
     "  WHERE run.cell_id = parent.cell_id AND run.id <> parent.id AND status = 'finished'"
     "   AND run.started < child.started"
     "  ORDER BY run.started DESC LIMIT 1)"
-    "SELECT parent.started <= child.started"
+    "SELECT CASE WHEN kept IS NOT NULL THEN"
+    "  EXISTS (SELECT 1 FROM run WHERE run.cell_id = parent.cell_id AND status = 'finished'"
+    "   AND (run.id = parent.id OR NOT archived) AND kept ="
+    "    (SELECT loss FROM step WHERE run_id = run.id ORDER BY step DESC LIMIT 1))"
+    " ELSE parent.started <= child.started"
     "  OR EXISTS (SELECT 1 FROM run WHERE run.cell_id = parent.cell_id AND NOT archived"
     "   AND status = 'finished' AND run.started < child.started)"
     "  OR EXISTS (SELECT 1 FROM origin WHERE"
     "   (SELECT loss FROM step WHERE run_id = origin.id ORDER BY step DESC LIMIT 1) ="
-    "   (SELECT loss FROM step WHERE run_id = parent.id ORDER BY step DESC LIMIT 1))"
+    "   (SELECT loss FROM step WHERE run_id = parent.id ORDER BY step DESC LIMIT 1)) END"
     " FROM parent, child";
 
 err store_comes_from(store *s, int64_t run_id, int64_t parent_id, bool *comes_from) {

@@ -178,6 +178,7 @@ err directory_record_start(const char *results, const char *directory, const att
   jsonw_string(&w, "event", "attempt_start");
   jsonw_string(&w, "time", start->time ? start->time : clock_stamp(now));
   jsonw_string(&w, "cell", start->cell_id);
+  if (start->parent_id) jsonw_string(&w, "parent", start->parent_id);
   jsonw_integer(&w, "attempt", start->attempt);
   jsonw_integer(&w, "pid", start->pid);
   if (start->log_start > 0) jsonw_integer(&w, "log_start", start->log_start);

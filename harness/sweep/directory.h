@@ -36,7 +36,8 @@ err directory_lock(const char *results, const char *directory, int *fd, lock_sta
 /* What is known about a process when it starts; strings may be NULL. */
 typedef struct {
   const char *cell_id;
-  const char *time; /* before it was started: its events are later */
+  const char *parent_id; /* the cell whose weights it starts from; NULL: none */
+  const char *time;      /* before it was started: its events are later */
   int attempt;
   pid_t pid;
   int64_t log_start; /* bytes that log.txt had */

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "sweep/directory.h"
 #include "sweep/run.h"
+#include "store/lineage.h"
 #include "store/runs.h"
 
 /* A recorded run. */
@@ -150,11 +151,31 @@ cleanup:
   return error;
 }
 
+/* What was started from it would not be known to come from another run with the same weights. */
+static err keep_origin(store *s, const char *results, const kept_run *run) {
+  int64_t *children;
+  size_t count;
+  double loss;
+  char text[32];
+  err error = store_list_started_from(s, run->id, &children, &count, &loss);
+  snprintf(text, sizeof text, "%.17g", loss);
+  for (size_t i = 0; i < count && !error; i++) {
+    kept_run child;
+    bool is_done;
+    error = find_kept(s, results, children[i], &child);
+    if (!error) error = mark(s, results, &child, "origin", text, &is_done);
+    free_kept(&child);
+  }
+  free(children);
+  return error;
+}
+
 err run_remove(store *s, const char *results, int64_t run_id) {
   kept_run run;
   err error = NULL;
   TRY(find_kept(s, results, run_id, &run));
   TRY(refuse_alive(results, &run, "remove"));
+  TRY(keep_origin(s, results, &run));
   if (run.is_there) directory_remove(run.path);
   if (run.is_there && fs_exists(run.path))
     FAIL(ERR_IO, "%s: cannot be removed completely; check its permissions", run.path);

@@ -158,27 +158,42 @@ static err refuse_held(const char *results, const char *directory, const lock_ho
                  results, directory, (long)holder->pid, (long)holder->pid);
 }
 
+static err set_directory(run_cell *c, const char *directory) {
+  free(c->directory);
+  c->directory = mem_copy_string(directory);
+  return c->directory ? NULL : mem_error(0, "a path");
+}
+
+/* Another sweep is running it: cells that start from it wait for that (start.c). */
+static err leave_to_other(const run_options *options, const store_run *run, run_cell *c) {
+  strbuf text = {0};
+  strbuf_format(&text, "another flipbench is running it in %s/%s", options->results,
+                run->directory);
+  free(c->reason);
+  c->reason = strbuf_take(&text);
+  c->state = CELL_SKIPPED;
+  c->is_elsewhere = c->has_begun = true;
+  c->run_id = run->run_id;
+  return c->reason ? set_directory(c, run->directory) : mem_error(0, "a message");
+}
+
 /* A run that is recorded as running: is it, started by whom, or did it die? */
-static err look_at_running(store *s, const run_options *options, store_run *run,
-                           const char *cell_id) {
+static err look_at_running(store *s, const run_options *options, store_run *run, bool is_parent,
+                           run_cell *c) {
   const char *results = options->results;
   int fd;
   lock_state lock;
   lock_holder holder;
   err error = directory_lock(results, run->directory, &fd, &lock, &holder);
   if (error) return error;
-  if (lock == LOCK_REFUSED) return refuse_held(results, run->directory, &holder);
+  if (lock == LOCK_REFUSED)
+    return is_parent ? leave_to_other(options, run, c)
+                     : refuse_held(results, run->directory, &holder);
   if (lock == LOCK_ORPHANED) return NULL; /* its trainer is still writing: run_all waits for it */
   error = close_if_running(s, results, run->directory, options->is_dry);
   close(fd);
   store_free_run(run);
-  return error ? error : store_find_run(s, cell_id, run);
-}
-
-static err set_directory(run_cell *c, const char *directory) {
-  free(c->directory);
-  c->directory = mem_copy_string(directory);
-  return c->directory ? NULL : mem_error(0, "a path");
+  return error ? error : store_find_run(s, c->cell->id, run);
 }
 
 static err take_reason(run_cell *c, const store_run *run) {
@@ -288,6 +303,12 @@ err run_read_new(const spec_experiment *e, store *s, const char *results) {
   return error;
 }
 
+static bool is_parent(const spec_experiment *e, const spec_cell *cell) {
+  for (size_t i = 0; i < e->cell_count; i++)
+    if (e->cells[i].parent == cell - e->cells) return true;
+  return false;
+}
+
 static err plan_cell(const spec_experiment *e, store *s, const run_options *options, run_cell *c) {
   store_run run = {0};
   err error = NULL;
@@ -303,8 +324,8 @@ static err plan_cell(const spec_experiment *e, store *s, const run_options *opti
     TRY(set_directory(c, run.directory));
     goto cleanup;
   }
-  if (is_running) TRY(look_at_running(s, options, &run, c->cell->id));
-  if (run.run_id) TRY(judge_run(s, options, &run, c));
+  if (is_running) TRY(look_at_running(s, options, &run, is_parent(e, c->cell), c));
+  if (run.run_id && c->state != CELL_SKIPPED) TRY(judge_run(s, options, &run, c));
 cleanup:
   store_free_run(&run);
   return error;
@@ -315,8 +336,9 @@ static void skip_without_parent(run_sweep *sweep) {
   for (size_t i = 0; i < sweep->count; i++) {
     run_cell *c = &sweep->cells[i];
     if (c->state != CELL_WAITING || c->cell->parent == SPEC_NO_PARENT) continue;
-    run_state parent = sweep->cells[c->cell->parent].state;
-    if (parent == CELL_FAILED || parent == CELL_SKIPPED) c->state = CELL_SKIPPED;
+    const run_cell *parent = &sweep->cells[c->cell->parent];
+    if (parent->state == CELL_FAILED || (parent->state == CELL_SKIPPED && !parent->is_elsewhere))
+      c->state = CELL_SKIPPED;
   }
 }
 

@@ -124,6 +124,7 @@ static err record_start(const run_options *options, store *s, run_cell *cell,
   char *stamp = stamp_make(&cell->cell->settings);
   int64_t nodes = spec_nodes_of(cell->cell, cell->ranks);
   attempt_start start = {.cell_id = cell->cell->id,
+                         .parent_id = spec_parent_id(&cell->cell->settings),
                          .time = time,
                          .stamp = stamp,
                          .attempt = p->attempt,

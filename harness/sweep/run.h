@@ -71,6 +71,8 @@ typedef struct {
   bool has_unknown_files; /* finished, and nothing says whether these have changed */
   bool waits_for_memory;  /* and that was reported */
   bool is_elsewhere;      /* skipped, as another sweep was running it */
+  bool is_awaited;        /* elsewhere, by cells that start from it, and that was reported */
+  double left_alone;      /* clock_seconds when the other sweep released it; 0: it has not */
   bool has_begun;         /* an earlier process worked on it */
   bool ran_now;           /* a process was started in this sweep */
   double done_share;      /* fraction of its samples at the last check; kept between time slices */

@@ -31,9 +31,13 @@ typedef struct {
   double *cost; /* of each cell, in FLOPs (or samples if FLOPs are not known) */
   err failure;  /* of flipbench itself, e.g. the database cannot be written */
   bool waits_for_orphan;
+  int folder_fd; /* run_hold_folder of the experiment */
 } runner;
 
 void runner_keep_failure(runner *r, err error);
+/* Does another sweep work on the experiment of this directory? True also where that cannot be
+ * known. */
+bool runner_has_company(const runner *r, const char *directory);
 bool runner_is_stopping(const runner *r);
 
 /* Predicts a cell's next process again, which has another number of ranks. */

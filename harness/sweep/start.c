@@ -56,6 +56,36 @@ void runner_look_at_skipped(runner *r) {
       runner_keep_failure(r, look_at_skipped(r, &r->sweep->cells[i]));
 }
 
+/* A parent that another sweep is running is waited for. When nobody works on it any more, it is
+ * taken over: at once if no other sweep is left, as it was stopped; else, since a sweep also
+ * releases a cell between time slices and retries, when it is not continued for long. */
+static err wait_for_other_sweep(runner *r, const run_cell *c, run_cell *parent) {
+  static const double longest_break = 600; /* seconds */
+  const char *results = r->options->results;
+  const double now = clock_seconds();
+  bool is_alive;
+  if (!parent->is_awaited)
+    display_say(&r->shown,
+                "%s: waiting for its parent cell %s, which another sweep is running in %s/%s",
+                c->cell->label, parent->cell->label, results, parent->directory);
+  parent->is_awaited = true;
+  if (directory_is_held(results, parent->directory)) {
+    parent->left_alone = 0;
+    return NULL;
+  }
+  if (parent->left_alone <= 0) parent->left_alone = now;
+  if (now - parent->left_alone < longest_break && runner_has_company(r, parent->directory))
+    return NULL;
+  err error = run_close_lost(r->s, results, parent->directory, &is_alive);
+  if (error || is_alive) return error;
+  parent->is_elsewhere = parent->is_awaited = false;
+  error = run_look_again(r->s, r->options, parent);
+  if (!error && parent->state == CELL_WAITING)
+    display_say(&r->shown, "%s: the other sweep has left it; this one continues it",
+                parent->cell->label);
+  return error;
+}
+
 /* Does the parent allow this cell to start? NULL in *init_from when it has none or must wait. */
 static err look_at_parent(runner *r, run_cell *c, bool *is_ready, char **init_from) {
   *is_ready = true;
@@ -66,8 +96,9 @@ static err look_at_parent(runner *r, run_cell *c, bool *is_ready, char **init_fr
   if (parent->state == CELL_SKIPPED) {
     err unknown = look_at_skipped(r, parent);
     if (unknown) return unknown;
-    /* the other sweep may finish it while this one has work anyway */
-    if (parent->state == CELL_SKIPPED && parent->is_elsewhere && r->running_count) return NULL;
+    if (parent->state == CELL_SKIPPED && parent->is_elsewhere)
+      unknown = wait_for_other_sweep(r, c, parent);
+    if (unknown || (parent->state == CELL_SKIPPED && parent->is_elsewhere)) return unknown;
   }
   if (parent->state == CELL_FAILED || parent->state == CELL_SKIPPED ||
       parent->state == CELL_INTERRUPTED)

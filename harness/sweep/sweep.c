@@ -91,6 +91,22 @@ bool run_is_swept(const char *results, const char *name) {
   return !is_free;
 }
 
+bool runner_has_company(const runner *r, const char *directory) {
+  const char *name = r->e->name;
+  size_t length = strcspn(directory, "/");
+  if (length != strlen(name) || strncmp(directory, name, length) != 0) {
+    strbuf other = {0};
+    strbuf_append_bytes(&other, directory, length);
+    bool is_swept = run_is_swept(r->options->results, strbuf_string(&other));
+    strbuf_free(&other);
+    return is_swept;
+  }
+  if (r->folder_fd < 0) return true;
+  bool is_alone = flock(r->folder_fd, LOCK_EX | LOCK_NB) == 0;
+  flock(r->folder_fd, LOCK_SH); /* a request that is refused may give up what was held */
+  return !is_alone;
+}
+
 static void obey_pause(runner *r) {
   bool is_wanted = run_is_paused(r->options->results, r->e->name);
   if (is_wanted == r->is_paused || runner_is_stopping(r)) return;
@@ -238,7 +254,7 @@ err run_all(const spec_experiment *e, store *s, const run_options *options, run_
     free(r);
     return error;
   }
-  int folder_fd = run_hold_folder(options->results, e->name);
+  r->folder_fd = run_hold_folder(options->results, e->name);
   sigset_t blocked;
   block_signals(r, &blocked);
   if (wants_memory_limits(sweep)) r->cgroup_base = limits_find_cgroup();
@@ -254,7 +270,7 @@ err run_all(const spec_experiment *e, store *s, const run_options *options, run_
   sigprocmask(SIG_SETMASK, &r->unblocked, NULL);
   sweep->is_interrupted = r->stop_requests > 0;
   error = r->failure;
-  if (folder_fd >= 0) close(folder_fd);
+  if (r->folder_fd >= 0) close(r->folder_fd);
   slots_free(&r->slots);
   free(r->cgroup_base);
   free(r->cost);

@@ -420,6 +420,7 @@
   const main = document.querySelector('main'), bar = [];
   if (data.up) bar.push(make('a', {href: data.up.href}, '← ' + data.up.name));
   fill(main, text('p', 'faint', data.source));
+  fill(main, text('p', 'faint', data.recorded));
   if (data.states)
     main.append(fill(make('ul', {class: 'chips'}), data.states.map(state => text('li', 'chip ' + state.style, state.text)),
       text('li', 'chip', data.provenance)));
