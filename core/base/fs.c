@@ -85,6 +85,7 @@ static err sync_folder_of(const char *path) {
   if (!copy) return mem_error(strlen(path), "a path");
   int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   free(copy);
+  if (fd < 0 && errno == EACCES) return NULL; /* a folder that may be written, but not read */
   if (fd < 0) return err_errno(errno, "%s: cannot open its folder", path);
   int failed = fsync(fd) != 0 && errno != EINVAL; /* some file systems cannot sync a folder */
   int code = errno;
@@ -109,17 +110,26 @@ static err open_as_it_is(fs_writer *w, const char *path) {
   return w->fd < 0 ? err_errno(errno, "%s: cannot be written", path) : NULL;
 }
 
+/* Of a link the file that it leads to, which is replaced instead of the link. */
+static char *behind_links(const char *path) {
+  struct stat at;
+  bool is_link = lstat(path, &at) == 0 && S_ISLNK(at.st_mode);
+  char *real = is_link ? realpath(path, NULL) : NULL;
+  return real ? real : mem_copy_string(path);
+}
+
 err fs_writer_open(fs_writer *w, const char *path) {
   if (is_no_file(path)) return open_as_it_is(w, path);
-  size_t size = strlen(path) + 32;
-  *w = (fs_writer){.fd = -1, .path = mem_copy_string(path), .temporary = mem_zeroed(size, 1)};
+  *w = (fs_writer){.fd = -1, .path = behind_links(path)};
+  size_t size = strlen(w->path ? w->path : path) + 32;
+  w->temporary = mem_zeroed(size, 1);
   if (!w->path || !w->temporary) {
     free(w->path);
     free(w->temporary);
     *w = (fs_writer){0};
     return mem_error(size, "a path");
   }
-  snprintf(w->temporary, size, "%s%s%ld", path, temporary_mark, (long)getpid());
+  snprintf(w->temporary, size, "%s%s%ld", w->path, temporary_mark, (long)getpid());
   w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   return w->fd < 0 ? err_errno(errno, "%s: cannot create", path) : NULL;
 }
@@ -216,6 +226,12 @@ err fs_lock(const char *path, const char *what, int *fd) {
   *fd = -1;
   if (code == EWOULDBLOCK) return err_new(ERR_IO, "%s is in use by another process", what);
   return err_errno(code, "%s: cannot lock", path);
+}
+
+void fs_hold_standard_files(void) {
+  int fd;
+  while ((fd = open("/dev/null", O_RDONLY)) >= 0 && fd <= STDERR_FILENO) continue;
+  if (fd >= 0) close(fd);
 }
 
 static int compare_names(const void *a, const void *b) {

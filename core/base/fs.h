@@ -46,6 +46,10 @@ const char *fs_name(const char *path);
 /* Locks `path` (created if missing) exclusively until *fd is closed or the process ends; ERR_IO
  * naming `what` when another process holds the lock. */
 err fs_lock(const char *path, const char *what, int *fd) ERR_MUST_CHECK;
+/* Opens /dev/null for each of standard input, output and error that is closed: otherwise a file
+ * that is opened later has that number, and messages are written into it. Writing to it is an
+ * error. */
+void fs_hold_standard_files(void);
 /* The names in a folder except "." and "..", sorted bytewise; free with fs_free_names. */
 err fs_list(const char *folder, char ***names, size_t *count) ERR_MUST_CHECK;
 void fs_free_names(char **names, size_t count);

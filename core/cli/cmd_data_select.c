@@ -15,15 +15,20 @@
 #include "select/image_hash.h"
 #include "select/select.h"
 
+static bool is_in(const char *real, const char *folder) {
+  size_t length = (size_t)(fs_name(real) - real); /* with the slash */
+  return length && strlen(folder) == length - 1 && memcmp(real, folder, length - 1) == 0;
+}
+
 /* Would the output replace this shard, whatever links lead to it? */
 static bool is_replaced(const char *path, const char *out) {
   char *real = realpath(path, NULL), *folder = realpath(out, NULL);
-  size_t length = real ? (size_t)(fs_name(real) - real) : 0; /* with the slash */
-  bool is_there = length && folder && strlen(folder) == length - 1 &&
-                  memcmp(real, folder, length - 1) == 0 &&
+  char *below = folder ? fs_join(folder, "unfinished") : NULL;
+  bool is_there = real && below && (is_in(real, folder) || is_in(real, below)) &&
                   fnmatch("kept-*.tar", fs_name(real), 0) == 0;
   free(real);
   free(folder);
+  free(below);
   return is_there;
 }
 

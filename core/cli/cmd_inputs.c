@@ -12,9 +12,11 @@
 #include "base/shipped.h"
 #include "cli/commands.h"
 #include "config/settings.h"
+#include "eval/description.h"
 #include "read/dataset.h"
 #include "read/shard.h"
 #include "read/source.h"
+#include "text/template.h"
 
 typedef struct {
   char *written, *found; /* found: NULL if missing */
@@ -23,7 +25,8 @@ typedef struct {
 
 /* One input: data of any number of files, or one file. */
 typedef struct {
-  const char *role; /* train, evaluation, set, vocabulary, lexicon, classes, templates, weights */
+  const char *role;    /* train, evaluation, set, vocabulary, lexicon, classes, templates, labels,
+                          weights */
   const char *setting; /* the source: "data.train", or an evaluation set's file */
   char *const *names;  /* as written there */
   size_t name_count;
@@ -233,6 +236,29 @@ static err list_named_file(listing *l, const yml_node *root, const char *key, co
   return error;
 }
 
+/* The files of a multilabel set, one per class. What is wrong with the set is reported where it is
+ * opened. */
+static err list_label_files(listing *l, const yml_document *document, const char *name) {
+  set_description d;
+  yml_problems problems = {0};
+  strbuf path = {0};
+  description_read(document, &d, &problems);
+  err error = NULL, unread = yml_problems_take(&problems);
+  if (!unread && d.label_files) unread = description_read_files(&d);
+  for (size_t i = 0; d.label_files && !unread && i < d.classes.count && !error; i++) {
+    strbuf_clear(&path);
+    template_fill(d.label_files, d.classes.items[i], &path);
+    char *file = mem_copy_string(strbuf_string(&path));
+    error = file && !path.is_broken ? list_file(l, "labels", name, file, file)
+                                    : mem_error(path.length, "a path");
+    free(file);
+  }
+  err_free(unread);
+  strbuf_free(&path);
+  description_free(&d);
+  return error;
+}
+
 /* An evaluation set's file and the files it refers to (eval/set.c reads the same keys). */
 static err list_set(listing *l, const char *where, char *name) {
   if (!*name) return err_new(ERR_INPUT, "%s is empty: name a set (YAML)", where);
@@ -248,6 +274,7 @@ static err list_set(listing *l, const char *where, char *name) {
   if (root->kind != YML_MAP) FAIL(ERR_INPUT, "%s: an evaluation set is a map of keys", name);
   TRY(list_named_file(l, root, "class_file", "classes", name));
   TRY(list_named_file(l, root, "template_file", "templates", name));
+  TRY(list_label_files(l, document, name));
   node = yml_get(root, "images");
   if (yml_is_null(node)) goto cleanup;
   images = mem_zeroed(node->kind == YML_SEQUENCE ? node->count + 1 : 1, sizeof *images);

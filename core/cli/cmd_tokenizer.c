@@ -48,7 +48,7 @@ static err read_captions(const option_list *shards, char ***captions, size_t *co
 
 static int train(int argc, char **argv) {
   const char *out = NULL;
-  int64_t size = 8192, min_count = 2;
+  int64_t size = 8192, min_count = 2, entries = 0;
   bool is_help = false;
   option_list shards = {0};
   char **captions = NULL;
@@ -67,11 +67,8 @@ static int train(int argc, char **argv) {
   if (error || is_help) goto cleanup;
   if (!shards.count) FAIL(ERR_INPUT, "give the shards with the captions to train on");
   TRY(read_captions(&shards, &captions, &count));
-  TRY(tokenizer_train((const char *const *)captions, count, size, min_count, out));
-  tokenizer *made = NULL;
-  TRY(tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_NONE, out, &made));
-  printf("%s: %ld entries from %zu captions\n", out, (long)tokenizer_vocabulary_size(made), count);
-  tokenizer_close(made);
+  TRY(tokenizer_train((const char *const *)captions, count, size, min_count, out, &entries));
+  printf("%s: %ld entries from %zu captions\n", out, (long)entries, count);
 cleanup:
   for (size_t i = 0; i < count; i++) free(captions[i]);
   free(captions);

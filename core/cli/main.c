@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem_library.h"
 #include "base/options.h"
@@ -35,6 +36,7 @@ int main(int argc, char **argv) {
       {"convert", "convert weights from and to transformers and open_clip", cmd_convert},
       {"tokenizer", "train a vocabulary on captions, or try one", cmd_tokenizer},
       {0}};
+  fs_hold_standard_files();
   log_setup("flip", LOG_INFO);
   json_set_alloc_funcs(mem_for_library, free);
   if (comm_launched() && is_for_one_process(argv[1])) {

@@ -229,11 +229,12 @@ static err read_own(const tensor_set *f, const param_table *table, float *values
     const param *p = &table->items[i];
     const safetensor *t = tensor_set_find(f, p->name);
     if (!t) return err_new(ERR_INPUT, "tensor '%s' is missing", p->name);
-    const tensor_name plain = {p->name, LAYOUT_PLAIN, {0}};
+    bool is_positions = strcmp(p->name, "text.positions") == 0; /* of a longer text.length */
+    const tensor_name own = {p->name, is_positions ? LAYOUT_POSITIONS : LAYOUT_PLAIN, {0}};
     bool has_class = param_table_find(table, "image.class_token") != NULL;
     err error = is_other_grid(t, p)
                     ? read_positions(t, p, has_class, values + p->offset)
-                    : read_part(t, &plain, WEIGHTS_FLIP, p->rows, p->columns, values + p->offset);
+                    : read_part(t, &own, WEIGHTS_FLIP, p->rows, p->columns, values + p->offset);
     if (error) return error;
     is_found[i] = true;
   }

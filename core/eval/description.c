@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/mem_library.h"
 #include "eval/classes.h"
 #include "text/template.h"
 
@@ -15,6 +16,10 @@ enum { TASKS = sizeof task_names / sizeof *task_names };
 static void read_strings(const yml_node *node, settings_list *list, yml_problems *problems) {
   size_t count = node->kind == YML_SEQUENCE ? node->count : 1;
   list->items = mem_zeroed(count, sizeof *list->items);
+  if (!list->items) {
+    mem_note_lack();
+    yml_problem(problems, node, NULL, 0, "out of memory");
+  }
   for (size_t i = 0; i < count && list->items; i++) {
     const yml_node *item = node->kind == YML_SEQUENCE ? node->items[i] : node;
     if (item->kind != YML_SCALAR || yml_is_null(item))

@@ -1,5 +1,5 @@
 /* The contents of an evaluation set's file (eval.h lists its keys), before any data is read.
- * Internal to core/eval/. */
+ * Internal to core/eval/, and for `flip inputs`. */
 #ifndef FLIP_EVAL_DESCRIPTION_H
 #define FLIP_EVAL_DESCRIPTION_H
 

@@ -88,17 +88,20 @@ static double share(const void *data, const int32_t *weights) {
 }
 
 /* The metric itself: every item once. */
-static double of_all(interval_measure *measure, const hits *h) {
+static err of_all(interval_measure *measure, const hits *h, double *value) {
   int32_t *weights = mem_zeroed((size_t)h->items, sizeof *weights);
-  for (int64_t i = 0; i < h->items && weights; i++) weights[i] = 1;
-  double value = weights ? measure(h, weights) : NAN;
+  if (!weights) return mem_error((size_t)h->items * sizeof *weights, "an interval");
+  for (int64_t i = 0; i < h->items; i++) weights[i] = 1;
+  *value = measure(h, weights);
   free(weights);
-  return value;
+  return NULL;
 }
 
 static err interval_of_share(comm *ranks, interval_measure *measure, const hits *h,
                              double bounds[2]) {
-  return interval_of(ranks, h->items, measure, h, of_all(measure, h), true, bounds, NULL);
+  double value = NAN;
+  err error = share_agree(ranks, h->items ? of_all(measure, h, &value) : NULL);
+  return error ? error : interval_of(ranks, h->items, measure, h, value, true, bounds, NULL);
 }
 
 static double mean_per_class(const void *data, const int32_t *weights) {

@@ -13,7 +13,7 @@
 #include "eval/feed.h"
 #include "eval/finite.h"
 
-enum { BATCH = 256, DEEPEST_FOLDER = 64 };
+enum { BATCH = 256, DEEPEST_FOLDER = 32 /* links are followed 40 times at most */ };
 
 struct pictures {
   dataset *data; /* or */
@@ -40,7 +40,8 @@ static err search(pictures *p, const char *folder, int depth) {
   char **names;
   size_t count;
   if (depth > DEEPEST_FOLDER)
-    return err_new(ERR_INPUT, "%s: folders nest deeper than %d", folder, DEEPEST_FOLDER);
+    return err_new(ERR_INPUT, "%s: folders nest deeper than %d (a loop of links?)", folder,
+                   DEEPEST_FOLDER);
   err error = fs_list(folder, &names, &count);
   if (error) return error;
   for (size_t i = 0; i < count && !error; i++) {
@@ -184,10 +185,11 @@ static err decode(const pictures *p, int64_t row, const image_preparation *how, 
   return error;
 }
 
-/* Short memory, or an outage of a data set's files, is not the image's fault. A file that was named
- * on its own may be missing. */
-static bool is_fatal(const pictures *p, err error) {
-  return err_kind_of(error) == ERR_MEMORY || (p->data && err_kind_of(error) == ERR_IO);
+/* Short memory, or an outage of the files, is not the image's fault. A file of a folder may be
+ * missing by now, or not readable. */
+static bool is_fatal(const pictures *p, int64_t row, err error) {
+  return err_kind_of(error) == ERR_MEMORY ||
+         (err_kind_of(error) == ERR_IO && (p->data || !fs_is_at_fault(p->files[row])));
 }
 
 /* Pixels of one batch; is_bad marks images that could not be decoded. */
@@ -203,7 +205,7 @@ static err decode_batch(const pictures *p, int64_t first, int64_t count,
     if (!error) continue;
     memset(pixels + i * one, 0, (size_t)one);
 #pragma omp critical
-    if (is_fatal(p, error) && !fatal) {
+    if (is_fatal(p, first + i, error) && !fatal) {
       fatal = error;
       error = NULL;
     } else {

@@ -35,18 +35,24 @@ static bool is_same_for_all(const eval_set *set, size_t template) {
  * is truncated away. An error if that holds for all templates, or if the vocabulary knows no
  * name. */
 static err check_prompts(eval_set *set, const set_description *d) {
-  size_t cut = 0;
+  size_t cut = 0, same = 0;
   if (classes_have_one_name(set)) return NULL;
   for (size_t t = 0; t < set->template_count; t++) {
     if (!is_same_for_all(set, t)) continue;
     bool is_cut = set->prompt_id_counts[t] == set->text_length;
     cut += is_cut;
+    same++;
     eval_set_warn(set, "%s: template '%s' gives all classes the same tokens: %s", set->name,
                   d->templates.items[t],
                   is_cut ? "the name is beyond text.length"
                          : "the vocabulary contains none of the names");
   }
-  if (cut < set->template_count) return NULL;
+  if (same < set->template_count) return NULL;
+  if (!cut)
+    return err_new(ERR_INPUT,
+                   "no template tells the classes apart: the vocabulary contains none of their "
+                   "names ('%s', …); use one that does",
+                   set->classes[0]);
   return err_new(ERR_INPUT, "template '%s': the class name is beyond text.length %ld",
                  d->templates.items[0], (long)set->text_length);
 }
@@ -195,6 +201,14 @@ static void warn_of_sample(eval_set *set, const dataset_sample *sample, err faul
 }
 
 /* A label that cannot be read leaves the row without a class; retrieval does not need one. */
+static err tolerate_label(eval_set *set, int64_t row, const row_place *p, err error) {
+  if (!error || err_kind_of(error) != ERR_INPUT) return error;
+  warn_of_sample(set, &p->sample, error);
+  set->labels[row] = LABEL_UNREADABLE;
+  err_free(error);
+  return NULL;
+}
+
 static err take_label(eval_set *set, int64_t row, row_place *p, char **label) {
   err error = p->label_error;
   p->label_error = NULL;
@@ -205,11 +219,7 @@ static err take_label(eval_set *set, int64_t row, row_place *p, char **label) {
     free(*label);
     *label = NULL;
   }
-  if (!error || err_kind_of(error) != ERR_INPUT) return error;
-  warn_of_sample(set, &p->sample, error);
-  set->labels[row] = LABEL_UNREADABLE;
-  err_free(error);
-  return NULL;
+  return tolerate_label(set, row, p, error);
 }
 
 typedef struct {
@@ -239,7 +249,8 @@ static err keep_row(void *context, int64_t row, void *place) {
   err error = p->error;
   p->error = NULL;
   if (!error) error = keep_texts(set, row, p);
-  if (!error && set->is_multilabel) error = multilabel_take(set, r->d, row, &p->sample);
+  if (!error && set->is_multilabel)
+    error = tolerate_label(set, row, p, multilabel_take(set, r->d, row, &p->sample));
   if (!error && set->has_labels && !set->is_multilabel && p->sample.json)
     error = take_label(set, row, p, &r->labels[row]);
   if (error && err_kind_of(error) == ERR_INPUT) {

@@ -2,6 +2,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -88,10 +89,13 @@ static err begin_commit(shard_writer *w) {
   return w->last.is_running ? NULL : wait_for_commit(&w->last);
 }
 
+static err failed(const shard_writer *w) {
+  return err_errno(archive_errno(w->tar), "%s: %s", w->path.data, archive_error_string(w->tar));
+}
+
 static err end_shard(shard_writer *w) {
   err error = NULL;
-  if (archive_write_close(w->tar) != ARCHIVE_OK)
-    error = err_new(ERR_IO, "%s: %s", w->path.data, archive_error_string(w->tar));
+  if (archive_write_close(w->tar) != ARCHIVE_OK) error = failed(w);
   archive_write_free(w->tar);
   w->tar = NULL;
   if (error) return error; /* close removes what is there */
@@ -114,7 +118,7 @@ static err add_member(shard_writer *w, const char *key, const char *extension, c
   archive_entry_set_mtime(entry, 0, 0);
   if (archive_write_header(w->tar, entry) != ARCHIVE_OK ||
       archive_write_data(w->tar, data, bytes) != (la_ssize_t)bytes)
-    FAIL(ERR_IO, "%s: %s", w->path.data, archive_error_string(w->tar));
+    error = failed(w);
 cleanup:
   archive_entry_free(entry);
   strbuf_free(&name);
@@ -133,16 +137,43 @@ cleanup:
   return error;
 }
 
+/* The number of a shard's file: START-00012.tar; -1: it is none. */
+static int64_t number_of(const char *name, const char *start) {
+  size_t length = strlen(start);
+  if (strncmp(name, start, length) != 0 || name[length] != '-') return -1;
+  const char *digits = name + length + 1;
+  size_t count = strspn(digits, "0123456789");
+  bool is_shard = count >= 5 && count < 18 && strcmp(digits + count, ".tar") == 0;
+  return is_shard ? strtol(digits, NULL, 10) : -1;
+}
+
+/* By what is there, not one number after another: a process that was killed here has left gaps. */
+err shard_writer_remove_from(const char *prefix, int64_t first) {
+  char **names = NULL, *folder = mem_copy_string(prefix);
+  const char *start = fs_name(prefix);
+  size_t count = 0;
+  if (!folder) return mem_error(strlen(prefix), "a path");
+  folder[start - prefix] = '\0';
+  err error = fs_list(*folder ? folder : ".", &names, &count);
+  for (size_t i = 0; i < count && !error; i++) {
+    if (number_of(names[i], start) < first) continue;
+    char *path = fs_join(folder, names[i]);
+    if (!path)
+      error = mem_error(0, "a path");
+    else if (unlink(path) != 0 && errno != ENOENT)
+      error = err_errno(errno, "%s: cannot remove", path);
+    free(path);
+  }
+  if (names) fs_free_names(names, count);
+  free(folder);
+  return error;
+}
+
 err shard_writer_finish(shard_writer *w, int64_t *shards) {
   err error = w->tar ? end_shard(w) : NULL;
   if (!error) error = wait_for_commit(&w->last);
   *shards = w->shards;
-  for (int64_t i = w->shards; !error; i++) {
-    strbuf_clear(&w->path);
-    strbuf_format(&w->path, "%s-%05ld.tar", w->prefix, (long)i);
-    if (unlink(strbuf_string(&w->path)) != 0) break;
-  }
-  return error;
+  return error ? error : shard_writer_remove_from(w->prefix, w->shards);
 }
 
 void shard_writer_close(shard_writer *w) {

@@ -21,6 +21,8 @@ err shard_writer_add(shard_writer *w, const char *key, const char *extension, co
 /* Closes the last shard; shards of the same prefix with higher numbers, left by an earlier and
  * larger run, are removed. */
 err shard_writer_finish(shard_writer *w, int64_t *shards) ERR_MUST_CHECK;
+/* Removes shards of the prefix from number `first` on, whichever of them are there. */
+err shard_writer_remove_from(const char *prefix, int64_t first) ERR_MUST_CHECK;
 /* After finish, or to abort: the unfinished shard is removed. */
 void shard_writer_close(shard_writer *w);
 

@@ -1,6 +1,7 @@
 #include "select/select_writer.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,12 @@ static void take_incomplete(void *context, const char *lines) {
   }
 }
 
+/* A shard of a selection, or the beginning of one. */
+static bool is_ours(const char *name) {
+  return fnmatch("kept-[0-9]*.tar", name, 0) == 0 ||
+         (fnmatch("kept-[0-9]*.tar.*", name, 0) == 0 && fs_is_temporary(name));
+}
+
 /* Removes the folder of unfinished shards: what an interrupted selection left, or this one. */
 static err remove_unfinished(const char *folder) {
   char **names = NULL;
@@ -42,6 +49,12 @@ static err remove_unfinished(const char *folder) {
   if (!fs_is_folder(folder)) return NULL;
   err error = fs_list(folder, &names, &count);
   if (error) return error;
+  for (size_t i = 0; i < count && !error; i++)
+    if (!is_ours(names[i]))
+      error = err_new(ERR_INPUT,
+                      "%s/%s: is in the folder where a selection keeps its shards until all are "
+                      "there: move it, or choose another --out",
+                      folder, names[i]);
   for (size_t i = 0; i < count && !error; i++) {
     char *path = fs_join(folder, names[i]);
     if (!path)
@@ -57,12 +70,20 @@ static err remove_unfinished(const char *folder) {
 
 err select_writer_open(const select_output *output, const char *label, const dataset *data,
                        select_writer *w) {
-  *w = (select_writer){0};
-  w->unfinished = fs_join(output->out, "unfinished");
-  if (!w->unfinished) return mem_error(strlen(output->out), "a path");
-  err error = remove_unfinished(w->unfinished);
-  if (!error) error = fs_make_folders(w->unfinished);
-  if (error) return error;
+  *w = (select_writer){.lock = -1};
+  char *lock = fs_join(output->out, ".lock");
+  char *unfinished = fs_join(output->out, "unfinished");
+  err error =
+      lock && unfinished ? fs_make_folders(output->out) : mem_error(strlen(output->out), "a path");
+  if (!error) error = fs_lock(lock, output->out, &w->lock);
+  free(lock);
+  if (!error) error = remove_unfinished(unfinished);
+  if (!error) error = fs_make_folders(unfinished);
+  if (error) {
+    free(unfinished);
+    return error;
+  }
+  w->unfinished = unfinished; /* from here on this selection's, to be removed */
   char *prefix = fs_join(w->unfinished, "kept");
   error = prefix ? shard_writer_open(prefix, output->shard_size, &w->shards)
                  : mem_error(strlen(output->out), "a path");
@@ -173,12 +194,10 @@ static err replace_shards(const select_writer *w, const char *out, int64_t shard
     free(to);
     if (error) return error;
   }
-  was_there = true;
-  for (int64_t i = shards; was_there; i++) { /* of a larger one */
-    snprintf(name, sizeof name, "kept-%05ld.tar", (long)i);
-    TRY(remove_file(out, name, &was_there));
-  }
-  return remove_unfinished(w->unfinished);
+  char *prefix = fs_join(out, "kept");
+  error = prefix ? shard_writer_remove_from(prefix, shards) : mem_error(0, "a path");
+  free(prefix);
+  return error ? error : remove_unfinished(w->unfinished); /* first those of a larger one */
 cleanup:
   return error;
 }
@@ -212,5 +231,6 @@ void select_writer_close(select_writer *w) {
   if (w->shards) shard_writer_close(w->shards);
   if (w->unfinished) err_free(remove_unfinished(w->unfinished));
   free(w->unfinished);
+  if (w->lock >= 0) close(w->lock);
   strbuf_free(&w->left_out);
 }

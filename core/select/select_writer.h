@@ -8,6 +8,7 @@
 
 typedef struct {
   shard_writer *shards;
+  int lock;         /* of OUT: two selections would remove each other's shards */
   char *unfinished; /* the folder in OUT that has the shards until all are there */
   strbuf left_out;  /* the lines of left_out.tsv */
   int64_t kept, rejected;

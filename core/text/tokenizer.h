@@ -44,8 +44,8 @@ int32_t tokenizer_padding(const tokenizer *t);
 
 /* Trains a WordPiece vocabulary of at most `size` entries on `count` texts: special tokens, every
  * character that occurs at least `min_count` times, then the pieces formed by merging the most
- * frequent pair of pieces, ties by spelling. Deterministic. */
+ * frequent pair of pieces, ties by spelling. Deterministic. *entries: how many were written. */
 err tokenizer_train(const char *const *texts, size_t count, int64_t size, int64_t min_count,
-                    const char *path) ERR_MUST_CHECK;
+                    const char *path, int64_t *entries) ERR_MUST_CHECK;
 
 #endif

@@ -63,7 +63,10 @@ static err count_words(trainer *t, const char *text) {
     word_entry *entry = word_place(t, words.data + at);
     if (!entry->text) {
       entry->text = mem_copy_string(words.data + at);
-      if (!entry->text) error = mem_error(strlen(words.data + at), "counting words");
+      if (!entry->text) {
+        error = mem_error(strlen(words.data + at), "counting words");
+        break;
+      }
       t->word_count++;
     }
     entry->count++;
@@ -270,7 +273,7 @@ static void free_trainer(trainer *t) {
 }
 
 err tokenizer_train(const char *const *texts, size_t count, int64_t size, int64_t min_count,
-                    const char *path) {
+                    const char *path, int64_t *entries) {
   enum { SPECIALS = 5 };
   trainer t = {0};
   err error = NULL;
@@ -286,6 +289,8 @@ err tokenizer_train(const char *const *texts, size_t count, int64_t size, int64_
     FAIL(ERR_INPUT, "--size %ld is too small: the characters alone take %ld entries", (long)size,
          (long)(characters + SPECIALS));
   TRY(merge_all(&t, size - characters - SPECIALS, min_count));
+  *entries = SPECIALS;
+  for (int64_t i = 0; i < t.piece_count; i++) *entries += *t.pieces[i] != '\0';
   TRY(write_vocabulary(&t, path));
 cleanup:
   free_trainer(&t);

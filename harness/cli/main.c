@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem_library.h"
 #include "cli/cli.h"
@@ -33,6 +34,7 @@ int main(int argc, char **argv) {
       {"cost", "predict what experiments cost on given devices", cli_cost},
       {"db", "maintain the database: check, rebuild, merge, export", cli_db},
       {0}};
+  fs_hold_standard_files();
   signal(SIGXFSZ, SIG_IGN); /* exceeding a file-size limit is a failed write, not a fatal signal */
   log_setup("flipbench", LOG_INFO);
   json_set_alloc_funcs(mem_for_library, free);

@@ -78,7 +78,7 @@ void inputs_describe(const json_t *input, strbuf *out) {
                {"set", "evaluation set"},      {"vocabulary", "vocabulary"},
                {"lexicon", "lexicon"},         {"classes", "class file"},
                {"templates", "template file"}, {"weights", "weights"},
-               {"required", "required file"}};
+               {"labels", "label file"},       {"required", "required file"}};
   const char *words = inputs_text(input, "role");
   const json_t *names = json_object_get(input, "names");
   for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)

@@ -161,3 +161,24 @@ expect_line out.txt '^\| gone \|'
 expect_line err.txt 'nothing.yaml: none of its sets could be measured'
 expect_status 2 "$FLIP" eval suite suite.yaml -m run -f held.yaml
 expect_line err.txt 'a suite names its sets itself'
+
+# A checkpoint of ours with shorter texts, as other models'.
+expect_status 0 "$FLIP" eval zeroshot -m run -f held.yaml --set text.length=8 --json
+checkpoint=$(ls run/checkpoints/*.safetensors)
+expect_status 0 "$FLIP" eval zeroshot -m "$checkpoint" -f held.yaml --set text.length=8 --json
+expect_status 2 "$FLIP" eval zeroshot -m "$checkpoint" -f held.yaml --set text.length=20
+expect_line err.txt "tensor 'text.positions' is 12x32, its configuration requires 20x32"
+
+# Images in folders with a loop of links; an output that is a link is written where it leads.
+mkdir pictures; tar xf data/heldout-00000.tar -C pictures --wildcards '*.png'
+expect_status 0 "$FLIP" embed -m run -i pictures -o real.npy
+ln -s real.npy linked.npy; : > real.npy
+expect_status 0 "$FLIP" embed -m run -i pictures -o linked.npy
+[ -L linked.npy ] && [ -s real.npy ] || fail "the link was replaced"
+ln -s . pictures/loop; ln -s . pictures/again
+expect_status 2 "$FLIP" embed -m run -i pictures -o loop.npy
+expect_line err.txt 'folders nest deeper than 32 \(a loop of links\?\)'
+
+# What is written into a pipe is not read again.
+timeout 60 "$FLIP" tokenizer train -o /dev/stdout --size 300 'data/train-*.tar' | cat > out.txt
+[ "$(sed '$d' out.txt | wc -l)" = "$(sed -n '$s/.*: \([0-9]*\) entries.*/\1/p' out.txt)" ] || { tail -2 out.txt; fail "other entries"; }

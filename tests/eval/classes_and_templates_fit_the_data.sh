@@ -122,3 +122,23 @@ set_with; sed -i 's/^images.*/images: [blank.tar]/' set.yaml
 expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
 [ "$(number images out.txt)" = 39 ] || fail "a blank label is a class"
 expect_line err.txt "1 image has no label 'shape'"
+
+# A vocabulary that knows none of the names: all prompts are equal, and an accuracy would be the share of one class.
+set_with "classes: [$(paste -sd, labels.txt)]
+class_names: [$(printf '%s\n' 一 二 三 四 五 六 七 八 九 十 百 千 | head -n "$count" | paste -sd,)]"
+expect_status 2 "$FLIP" eval zeroshot -m run -f set.yaml
+expect_line err.txt 'no template tells the classes apart: the vocabulary contains none of their names'
+
+# However many samples cannot be read, all are named, and what follows them.
+mkdir many; tar xf data/heldout-00000.tar -C many
+for file in many/*.png; do
+  for copy in 1 2 3; do
+    name=${file%.png}$copy-$(printf 'x%.0s' $(seq 60))
+    head -c 40 "$file" > "$name.png"; cp "${file%.png}.txt" "$name.txt"; cp "${file%.png}.json" "$name.json"
+  done
+done
+tar cf many.tar --sort=name --format=ustar -C many .
+printf 'name: s\nimages: [many.tar]\ntasks: [zeroshot]\nlabel: shape\ntemplates: ["a {}"]\nclasses: [%s, unicorn]\n' "$(paste -sd, labels.txt)" > set.yaml
+expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
+[ "$(grep -c 'damaged PNG' err.txt)" = 120 ] || { tail -3 err.txt; fail "$(grep -c 'damaged PNG' err.txt) of 120 damaged images are named"; }
+expect_line err.txt "has no image: 'unicorn'"

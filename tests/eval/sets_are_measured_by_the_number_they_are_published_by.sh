@@ -74,6 +74,25 @@ sed 's/difficult/dificult/' json.yaml > misspelt.yaml
 expect_status 0 "$FLIP" eval -m run -f misspelt.yaml --json
 expect_line err.txt "no image has a list 'dificult' .ignore_label."
 
+# A label that cannot be read leaves an image without classes; retrieval does not need one, however it is asked for.
+cp -r json odd; cp unpacked/*.txt odd/
+printf '{"objects":[star]}' > "odd/$(basename "$(ls odd/*.json | sed -n 2p)")"
+tar cf odd.tar --sort=name -C odd .
+sed -e 's/json.tar/odd.tar/' -e 's/zeroshot/zeroshot, retrieval/' json.yaml > odd.yaml
+expect_status 0 "$FLIP" eval -m run -f odd.yaml --json
+grep -o '"retrieval":.*' out.txt | sed 's/}.*//' > both.txt
+expect_status 0 "$FLIP" eval retrieval -m run -f odd.yaml --json
+grep -o '"retrieval":.*' out.txt | sed 's/}.*//' | diff both.txt - || fail "an unreadable label changes retrieval"
+[ -s both.txt ] || { cat out.txt; fail "no retrieval"; }
+
+# The files of labels are inputs, and named where one is missing.
+expect_status 0 "$FLIP" inputs -c run.yaml --set eval.sets=voc.yaml
+[ "$(grep -c 'voc/Main/.*_test.txt' out.txt)" = "$(echo $classes | wc -w)" ] || { cat out.txt; fail "not all files of labels are listed"; }
+mv "voc/Main/${shape}_test.txt" away.txt
+expect_status 1 "$FLIP" inputs -c run.yaml --set eval.sets=voc.yaml
+grep -q "voc/Main/${shape}_test.txt" out.txt err.txt || { cat out.txt err.txt; fail "a missing file of labels is not named"; }
+mv away.txt "voc/Main/${shape}_test.txt"
+
 # In training the number is recorded, without hits.
 train --out watched --set eval.sets=voc.yaml --set eval.points=1
 grep '"event":"eval"' watched/events.jsonl > event.txt

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "base/rng.h"
 #include "eval/interval.h"
 
@@ -84,6 +85,23 @@ static void shares_stay_between_0_and_1(void **state) {
   assert_true(isnan(bounds[0]) && isnan(bounds[1]));
 }
 
+/* Not the interval of an unknown share. */
+static void short_memory_gives_no_interval(void **state) {
+  (void)state;
+  uint8_t bits[2] = {0xff, 0x01};
+  uint16_t labels[10] = {0};
+  double bounds[2];
+  eval_outcomes o = {.labelled = 10, .top = {bits, bits}, .labels = labels};
+  for (long n = 0; n < 3; n++) {
+    mem_fail_once_after(n);
+    err error = interval_of_hits(NULL, &o, "top1", bounds);
+    mem_fail_after(-1);
+    if (!error) fail_msg("allocation %ld: [%g, %g]", n, bounds[0], bounds[1]);
+    assert_int_equal(err_kind_of(error), ERR_MEMORY);
+    err_free(error);
+  }
+}
+
 /* A perfect area is perfect in every resample too: no interval, rather than one of no width. */
 static void a_perfect_area_has_no_interval(void **state) {
   (void)state;
@@ -109,6 +127,7 @@ int main(void) {
       cmocka_unit_test(areas_are_covered),
       cmocka_unit_test(mean_precisions_are_covered),
       cmocka_unit_test(shares_stay_between_0_and_1),
+      cmocka_unit_test(short_memory_gives_no_interval),
       cmocka_unit_test(a_perfect_area_has_no_interval),
       cmocka_unit_test(one_class_alone_has_no_area),
   };

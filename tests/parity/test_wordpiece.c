@@ -2,10 +2,13 @@
  * make_wordpiece_fixture.py. Not one number may differ. */
 #include "support/test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/mem.h"
 #include "config/settings.h"
 #include "parity/tokens.h"
 #include "support/gunzip.h"
@@ -85,18 +88,43 @@ static void training_is_deterministic_and_merges_the_frequent(void **state) {
   const char *texts[] = {"low lower lowest", "newer newest wider", "low low low new", "Q once"};
   char *first, *second, path[] = "/tmp/flip-vocab-XXXXXX";
   size_t length;
+  int64_t entries;
   close(mkstemp(path));
-  assert_ok(tokenizer_train(texts, 4, 40, 2, path));
+  assert_ok(tokenizer_train(texts, 4, 40, 2, path, &entries));
   assert_ok(fs_read(path, &first, &length));
-  assert_ok(tokenizer_train(texts, 4, 40, 2, path));
+  assert_ok(tokenizer_train(texts, 4, 40, 2, path, &entries));
   assert_ok(fs_read(path, &second, &length));
   assert_string_equal(first, second);
+  for (const char *at = first; *at; at++) entries -= *at == '\n';
+  assert_int_equal(entries, 0);
   assert_non_null(strstr(first, "\nlow\n"));
   assert_null(strstr(first, "\nq\n")); /* seen once only */
-  assert_fails_with(tokenizer_train(texts, 4, 8, 2, path), "too small");
+  assert_fails_with(tokenizer_train(texts, 4, 8, 2, path, &entries), "too small");
   unlink(path);
   free(first);
   free(second);
+}
+
+static void short_memory_while_words_are_counted_is_an_error(void **state) {
+  (void)state;
+  enum { WORDS = 60 };
+  char text[WORDS * 8] = "", path[] = "/tmp/flip-vocab-XXXXXX";
+  const char *texts[] = {text};
+  int64_t entries;
+  int failures = 0;
+  for (int i = 0; i < WORDS; i++)
+    snprintf(text + strlen(text), sizeof text - strlen(text), "w%d ", i);
+  close(mkstemp(path));
+  for (long n = 0;; n++, failures++) {
+    mem_fail_once_after(n);
+    err error = tokenizer_train(texts, 1, 100, 1, path, &entries);
+    mem_fail_after(-1);
+    if (!error) break;
+    assert_int_equal(err_kind_of(error), ERR_MEMORY);
+    err_free(error);
+  }
+  assert_true(failures > WORDS);
+  unlink(path);
 }
 
 int main(void) {
@@ -105,6 +133,7 @@ int main(void) {
       cmocka_unit_test(a_long_caption_is_cut_and_keeps_its_end),
       cmocka_unit_test(without_special_tokens_a_text_is_its_bare_pieces),
       cmocka_unit_test(a_wrong_vocabulary_is_refused),
+      cmocka_unit_test(short_memory_while_words_are_counted_is_an_error),
       cmocka_unit_test(training_is_deterministic_and_merges_the_frequent),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
