@@ -239,6 +239,11 @@ int simt_launch_on(void *stream, const simt_call *call) {
                      call->shared_bytes);
 }
 
+void simt_launch_bound(unsigned threads) {
+  if (simt.threads > threads)
+    simt_fail("launched with blocks of %u threads, compiled for %u at most", simt.threads, threads);
+}
+
 void *simt_shared_dynamic(void) {
   if (!simt.dynamic_shared) simt_fail("uses dynamic shared memory but was launched without");
   return simt.dynamic_shared;

@@ -9,6 +9,8 @@
  *   - shared memory read before it is written (it starts as NaN);
  *   - accesses beyond an allocation: by AddressSanitizer where the build has it, else by the
  *     recorder of record.c, which sees every load and store of code compiled for it;
+ *   - an access of several bytes that is not aligned to them (recorder, or the sanitizer for
+ * undefined behaviour);
  *   - two threads on one address, one of them writing, with no barrier between (recorder).
  * Blocks never run at the same time: a kernel in which one block waits for another hangs here.
  *
@@ -77,6 +79,10 @@ typedef struct {
   simt_index thread, block, block_size, grid_size;
 } simt_place;
 extern simt_place simt_here;
+
+/* Of a kernel that was compiled for blocks of at most so many threads: a device refuses larger
+ * ones. */
+void simt_launch_bound(unsigned threads);
 
 typedef struct {
   uint64_t generation; /* the run of a block that `memory` belongs to */
