@@ -62,6 +62,36 @@ static void check_norm_maxima(ops_type type, int64_t rows, int64_t width) {
   simt_release(x.data), simt_release(dy.data), simt_release(scratch);
 }
 
+/* What a lane computes beyond the end of a row is larger than all of the row: minus the mean of dy.
+ */
+static void check_maximum_of_a_row_of_odd_width(ops_type type) {
+  enum { WIDTH = 45 };
+  ops_buffer x = random_buffer(type, WIDTH, 1), dy = buffer_of(type, WIDTH);
+  ops_buffer dx = buffer_of(type, WIDTH), gamma = buffer_of(OPS_F32, WIDTH);
+  ops_buffer mean = cleared(), rstd = buffer_of(OPS_F32, 1);
+  ops_buffer sums[2] = {random_buffer(OPS_F32, WIDTH, 2), random_buffer(OPS_F32, WIDTH, 3)};
+  for (int i = 0; i < WIDTH; i++) reference_set(dy, i, i ? 1 : 1.5), reference_set(gamma, i, 1);
+  reference_set(rstd, 0, 1);
+  const ops_layer_norm_gradient g = {.rows = 1,
+                                     .width = WIDTH,
+                                     .x = x,
+                                     .dy = dy,
+                                     .gamma = gamma,
+                                     .mean = mean,
+                                     .rstd = rstd,
+                                     .dx = dx,
+                                     .dgamma = sums[0],
+                                     .dbeta = sums[1],
+                                     .dx_maximum = cleared()};
+  void *scratch = simt_allocate(kernel_layer_norm_gradient_scratch(1, WIDTH));
+  assert_launched(kernel_layer_norm_gradient(&g, scratch, NULL));
+  assert_true(largest_of(dx, WIDTH) < 1);
+  check_maximum("the gradient of a row of odd width", g.dx_maximum, dx, WIDTH);
+  void *all[] = {x.data,    dy.data,      gamma.data,   mean.data,
+                 rstd.data, sums[0].data, sums[1].data, scratch};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) simt_release(all[i]);
+}
+
 static void check_attention_maxima(ops_type type, int64_t tokens, int64_t head_width) {
   enum { BATCH = 2, HEADS = 2 };
   const int64_t count = BATCH * tokens * HEADS * head_width;
@@ -88,6 +118,7 @@ static void ops_write_the_maximum_of_what_they_store(void **state) {
   for (int is_bf16 = 0; is_bf16 < 2; is_bf16++) {
     const ops_type type = is_bf16 ? OPS_BF16 : OPS_F32;
     for (int i = 0; i < 4; i++) check_norm_maxima(type, norms[i][0], norms[i][1]);
+    check_maximum_of_a_row_of_odd_width(type);
     for (int i = 0; i < 6; i++) check_attention_maxima(type, heads[i][0], heads[i][1]);
     enum { ROWS = 300, COLUMNS = 40 };
     ops_buffer pre = random_buffer(type, ROWS * COLUMNS, 1), most = cleared();
@@ -249,9 +280,39 @@ static void word_gradients_have_no_bad_distribution(void **state) {
   (void)state;
   check_words(5000, 65536, always_the_same);
   check_words(5000, 65536, all_different);
+  check_words(9000, 65536, all_different); /* more counts of digits than the scan has threads */
   check_words(2048, 65536, in_runs_of_a_chunk);
   check_words(1283, 65536, a_run_across_chunks);
   check_words(1, 65536, always_the_same);
+}
+
+/* One cosine is 1, the others -1, at a scale of 100: e^200 is no number of fp32. The logarithm of a
+ * row's sum is then 100; that of a column its own logit. */
+static void logits_far_apart_overflow_nowhere(void **state) {
+  (void)state;
+  enum { COLUMNS = 139 };
+  for (int largest = 0; largest < COLUMNS; largest += largest < 8 ? 1 : 13) {
+    ops_contrastive c = {.rows = 1, .columns = COLUMNS, .scale_log_most = 10};
+    c.cosines = buffer_of(OPS_F32, COLUMNS), c.scale_log = buffer_of(OPS_F32, 1);
+    c.row_lse = buffer_of(OPS_F32, 1), c.positive = buffer_of(OPS_F32, 1);
+    c.column_max = buffer_of(OPS_F32, COLUMNS), c.column_sum = buffer_of(OPS_F32, COLUMNS);
+    for (int i = 0; i < COLUMNS; i++) {
+      reference_set(c.cosines, i, i == largest ? 1 : -1);
+      reference_set(c.column_max, i, -1e30);
+      reference_set(c.column_sum, i, 0);
+    }
+    reference_set(c.scale_log, 0, log(100));
+    void *scratch = simt_allocate(kernel_contrastive_scratch(1, COLUMNS));
+    assert_launched(kernel_contrastive_statistics(&c, scratch, NULL));
+    assert_true(fabs(reference_get(c.row_lse, 0) - 100) < 1e-4); /* of fp32 at 100: 1e-5 */
+    for (int i = 0; i < COLUMNS; i++) {
+      assert_true(fabs(reference_get(c.column_max, i) - (i == largest ? 100 : -100)) < 1e-4);
+      assert_true(reference_get(c.column_sum, i) == 1);
+    }
+    void *all[] = {c.cosines.data,    c.scale_log.data,  c.row_lse.data, c.positive.data,
+                   c.column_max.data, c.column_sum.data, scratch};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) simt_release(all[i]);
+  }
 }
 
 static void shapes_that_no_kernel_does_are_refused(void **state) {
@@ -279,6 +340,7 @@ int main(void) {
       cmocka_unit_test(sums_of_rows_and_of_strided_columns_are_added),
       cmocka_unit_test(sums_over_ranks_are_those_of_the_order_of_ranks),
       cmocka_unit_test(word_gradients_have_no_bad_distribution),
+      cmocka_unit_test(logits_far_apart_overflow_nowhere),
       cmocka_unit_test(shapes_that_no_kernel_does_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
