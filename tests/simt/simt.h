@@ -27,6 +27,10 @@ typedef enum { SIMT_ASCENDING, SIMT_DESCENDING, SIMT_RANDOM } simt_order;
 /* How the launches from now on are ordered; `seed` is for SIMT_RANDOM. */
 void simt_schedule(simt_order order, uint64_t seed);
 
+/* Launches of more than 10,000 blocks from now on run only their last `blocks`, as their first are
+ * like those of small launches; 0: all. */
+void simt_run_last(unsigned blocks);
+
 typedef struct {
   unsigned x, y, z;
 } simt_index;

@@ -16,6 +16,13 @@ static ops_buffer cleared(void) {
   return b;
 }
 
+/* Smaller than 1, as gradients are: a maximum that does not begin at 0 shows. */
+static ops_buffer small_buffer(ops_type type, int64_t count, uint64_t stream) {
+  ops_buffer b = random_buffer(type, count, stream);
+  for (int64_t i = 0; i < count; i++) reference_set(b, i, 1e-3 * reference_get(b, i));
+  return b;
+}
+
 /* Compares a maximum that an op wrote, of `count` values of x; releases both. */
 static void check_maximum(const char *what, ops_buffer maximum, ops_buffer x, int64_t count) {
   float got = (float)reference_get(maximum, 0), expected = largest_of(x, count);
@@ -31,6 +38,8 @@ static void check_norm_maxima(ops_type type, int64_t rows, int64_t width) {
   ops_buffer y = buffer_of(type, rows * width), dx = buffer_of(type, rows * width);
   ops_buffer vectors[6];
   for (int i = 0; i < 6; i++) vectors[i] = random_buffer(OPS_F32, rows > width ? rows : width, 3);
+  for (int i = 0; i < 2; i++) simt_release(vectors[i].data); /* the gain and the offset */
+  for (int i = 0; i < 2; i++) vectors[i] = small_buffer(OPS_F32, width, 3);
   reference_set(dy, rows * width - 1, 40);
   const ops_layer_norm n = {.rows = rows,
                             .width = width,
@@ -96,7 +105,7 @@ static void check_attention_maxima(ops_type type, int64_t tokens, int64_t head_w
   enum { BATCH = 2, HEADS = 2 };
   const int64_t count = BATCH * tokens * HEADS * head_width;
   ops_attention a = {.batch = BATCH, .tokens = tokens, .heads = HEADS, .head_width = head_width};
-  a.qkv = random_buffer(type, 3 * count, 1), a.dout = random_buffer(type, count, 2);
+  a.qkv = small_buffer(type, 3 * count, 1), a.dout = small_buffer(type, count, 2);
   a.out = buffer_of(type, count), a.dqkv = buffer_of(type, 3 * count);
   a.lse = buffer_of(OPS_F32, BATCH * HEADS * tokens);
   a.out_maximum = cleared(), a.dqkv_maximum = cleared();
@@ -122,14 +131,16 @@ static void ops_write_the_maximum_of_what_they_store(void **state) {
     for (int i = 0; i < 6; i++) check_attention_maxima(type, heads[i][0], heads[i][1]);
     enum { ROWS = 300, COLUMNS = 40 };
     ops_buffer pre = random_buffer(type, ROWS * COLUMNS, 1), most = cleared();
-    ops_buffer c = random_buffer(type, ROWS * COLUMNS, 2),
-               sums = random_buffer(OPS_F32, COLUMNS, 3);
+    ops_buffer c = small_buffer(type, ROWS * COLUMNS, 2), sums = random_buffer(OPS_F32, COLUMNS, 3);
     void *scratch = simt_allocate(kernel_activation_gradient_sums_scratch(ROWS, COLUMNS));
     reference_set(c, 5, NAN);
     assert_launched(kernel_activation_gradient_sums(OPS_GELU_TANH, ROWS, COLUMNS, pre, c, sums,
                                                     most, scratch, NULL));
     check_maximum("an activation's gradient", most, c, ROWS * COLUMNS);
     simt_release(pre.data), simt_release(sums.data), simt_release(scratch);
+    ops_buffer x = small_buffer(type, ROWS * COLUMNS, 4), alone = cleared();
+    assert_launched(kernel_maximum(ROWS * COLUMNS, x, alone, NULL));
+    check_maximum("a maximum", alone, x, ROWS * COLUMNS);
   }
 }
 
