@@ -190,12 +190,11 @@ void pooling_and_its_gradient_agree(void **state) {
   check_pooling(776);
 }
 
-static void check_normalisation(int64_t width) {
-  enum { BATCH = 6 };
-  pair x = pair_random(BATCH * width, false, 1);
-  pair y = pair_poison(BATCH * width, false), norms = pair_poison(BATCH, true);
-  pair dy = pair_random(BATCH * width, false, 1), dx = pair_poison(BATCH * width, false);
-  ops_normalize r = {.rows = BATCH, .width = width, .eps = 1e-8}, t = r;
+static void check_normalisation(int64_t rows, int64_t width) {
+  pair x = pair_random(rows * width, false, 1);
+  pair y = pair_poison(rows * width, false), norms = pair_poison(rows, true);
+  pair dy = pair_random(rows * width, false, 1), dx = pair_poison(rows * width, false);
+  ops_normalize r = {.rows = rows, .width = width, .eps = 1e-8}, t = r;
   r.x = x.reference, r.y = y.reference, r.norms = norms.reference, r.dy = dy.reference;
   t.x = x.tested, t.y = y.tested, t.norms = norms.tested, t.dy = dy.tested;
   r.dx = dx.reference, t.dx = dx.tested;
@@ -209,6 +208,8 @@ static void check_normalisation(int64_t width) {
 
 void normalisation_and_its_gradient_agree(void **state) {
   (void)state;
-  check_normalisation(27);
-  check_normalisation(520);
+  check_normalisation(6, 27);
+  check_normalisation(6, 520);
+  check_normalisation(1, 8);
+  check_normalisation(301, 24); /* more rows than a block has */
 }

@@ -63,6 +63,8 @@ void a_weight_gradient_adds_to_what_is_there(void **state) {
   (void)state;
   check_weight_gradient(19, 23, 301);
   check_weight_gradient(264, 5, 301);
+  check_weight_gradient(264, 40, 72); /* rows of whole vectors, which a library may sum itself */
+  check_weight_gradient(24, 72, 40);
 }
 
 /* Numbers of columns and depths that are whole tiles of AMX (16 and 32), rows that are not: few for
