@@ -373,6 +373,10 @@ static int attention_of_wide_heads(bench *b) {
   return attention_of(b, 20, 128);
 }
 
+static int attention_of_80_tokens(bench *b) {
+  return attention_of(b, 80, 32);
+}
+
 static int attention_in_tiles(bench *b) {
   return attention_of(b, 20, 24);
 }
@@ -541,6 +545,7 @@ static void aligned_rows_take_the_kernels_made_for_them(void **state) {
               {WORK(patches), OPS_F32, {"gather_eight_f32 ", ""}},
               {WORK(patches), OPS_BF16, {"gather_eight_bf16 ", ""}},
               {WORK(attention), OPS_BF16, {"short_forward_half_32 ", "short_gradient_half_32 "}},
+              {WORK(attention_of_80_tokens), OPS_BF16, {"walk_forward_32 ", "walk_gradient_32 "}},
               {WORK(attention_of_wide_heads),
                OPS_BF16,
                {"short_forward_half_128 ", "short_gradient_half_128 "}}};
