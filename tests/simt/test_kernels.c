@@ -301,22 +301,24 @@ static void word_gradients_have_no_bad_distribution(void **state) {
  * row's sum is then 100; that of a column its own logit. */
 static void logits_far_apart_overflow_nowhere(void **state) {
   (void)state;
-  enum { COLUMNS = 139 };
-  for (int largest = 0; largest < COLUMNS; largest += largest < 8 ? 1 : 13) {
-    ops_contrastive c = {.rows = 1, .columns = COLUMNS, .scale_log_most = 10};
-    c.cosines = buffer_of(OPS_F32, COLUMNS), c.scale_log = buffer_of(OPS_F32, 1);
+  /* the last is in another strip than the lanes of a warp join at once */
+  static const int positions[] = {0, 1, 2, 3, 4, 7, 31, 127, 128, 138, 4095, 4200};
+  for (size_t at = 0; at < sizeof positions / sizeof *positions; at++) {
+    const int largest = positions[at], columns = largest < 139 ? 139 : 4203;
+    ops_contrastive c = {.rows = 1, .columns = columns, .scale_log_most = 10};
+    c.cosines = buffer_of(OPS_F32, columns), c.scale_log = buffer_of(OPS_F32, 1);
     c.row_lse = buffer_of(OPS_F32, 1), c.positive = buffer_of(OPS_F32, 1);
-    c.column_max = buffer_of(OPS_F32, COLUMNS), c.column_sum = buffer_of(OPS_F32, COLUMNS);
-    for (int i = 0; i < COLUMNS; i++) {
+    c.column_max = buffer_of(OPS_F32, columns), c.column_sum = buffer_of(OPS_F32, columns);
+    for (int i = 0; i < columns; i++) {
       reference_set(c.cosines, i, i == largest ? 1 : -1);
       reference_set(c.column_max, i, -1e30);
       reference_set(c.column_sum, i, 0);
     }
     reference_set(c.scale_log, 0, log(100));
-    void *scratch = simt_allocate(kernel_contrastive_scratch(1, COLUMNS));
+    void *scratch = simt_allocate(kernel_contrastive_scratch(1, columns));
     assert_launched(kernel_contrastive_statistics(&c, scratch, NULL));
     assert_true(fabs(reference_get(c.row_lse, 0) - 100) < 1e-4); /* of fp32 at 100: 1e-5 */
-    for (int i = 0; i < COLUMNS; i++) {
+    for (int i = 0; i < columns; i++) {
       assert_true(fabs(reference_get(c.column_max, i) - (i == largest ? 100 : -100)) < 1e-4);
       assert_true(reference_get(c.column_sum, i) == 1);
     }
@@ -324,6 +326,51 @@ static void logits_far_apart_overflow_nowhere(void **state) {
                    c.column_max.data, c.column_sum.data, scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) simt_release(all[i]);
   }
+}
+
+/* Kernels that finish in one block, with more terms than it has threads. */
+static void one_block_adds_more_terms_than_it_has_threads(void **state) {
+  (void)state;
+  enum { COUNT = 2500, ROWS = 300, COLUMNS = 4 };
+  const double row_weight = 0.25, column_weight = 0.5;
+  ops_buffer x[6], loss = cleared(), sum = cleared(), scale = cleared(), slope = cleared();
+  for (int i = 0; i < 6; i++) x[i] = random_buffer(OPS_F32, COUNT, (uint64_t)i);
+  double expected = 0, total = 0, expected_slope = 0;
+  for (int i = 0; i < COUNT; i++) {
+    reference_set(x[3], i, fabs(reference_get(x[3], i)) + 0.1);
+    expected += row_weight * (reference_get(x[0], i) - reference_get(x[1], i)) +
+                column_weight *
+                    (reference_get(x[2], i) + log(reference_get(x[3], i)) - reference_get(x[1], i));
+    total += reference_get(x[0], i);
+  }
+  const ops_contrastive_end end = {COUNT, row_weight, column_weight, x[0], x[1],
+                                   x[2],  x[3],       x[4],          loss};
+  assert_launched(kernel_contrastive_finish(&end, NULL));
+  assert_true(fabs(reference_get(loss, 0) - expected) < 1e-3); /* of 2500 logarithms in fp32 */
+  assert_launched(kernel_sum(COUNT, x[0], sum, NULL));
+  assert_true(fabs(reference_get(sum, 0) - total) < 1e-5 * (1 + fabs(total)));
+  for (int i = 0; i < ROWS * COLUMNS; i++) {
+    double logit = reference_get(x[5], i); /* at a scale of e^0 */
+    expected_slope += logit * (row_weight * exp(logit - reference_get(x[0], i / COLUMNS)) +
+                               column_weight * exp(logit - reference_get(x[3], i % COLUMNS)));
+  }
+  const ops_contrastive c = {.rows = ROWS,
+                             .columns = COLUMNS,
+                             .first_row = COLUMNS, /* no row's own */
+                             .scale_log_most = 1,
+                             .cosines = x[5],
+                             .scale_log = scale,
+                             .row_lse = x[0],
+                             .column_lse = x[3],
+                             .row_weight = row_weight,
+                             .column_weight = column_weight,
+                             .dscale_log = slope};
+  void *scratch = simt_allocate(kernel_contrastive_scratch(ROWS, COLUMNS));
+  assert_launched(kernel_contrastive_gradient(&c, scratch, NULL));
+  assert_true(fabs(reference_get(slope, 0) - expected_slope) < 1e-5 * fabs(expected_slope));
+  for (int i = 0; i < 6; i++) simt_release(x[i].data);
+  simt_release(loss.data), simt_release(sum.data), simt_release(scale.data);
+  simt_release(slope.data), simt_release(scratch);
 }
 
 static void shapes_that_no_kernel_does_are_refused(void **state) {
@@ -352,6 +399,7 @@ int main(void) {
       cmocka_unit_test(sums_over_ranks_are_those_of_the_order_of_ranks),
       cmocka_unit_test(word_gradients_have_no_bad_distribution),
       cmocka_unit_test(logits_far_apart_overflow_nowhere),
+      cmocka_unit_test(one_block_adds_more_terms_than_it_has_threads),
       cmocka_unit_test(shapes_that_no_kernel_does_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
