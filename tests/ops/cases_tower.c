@@ -150,6 +150,7 @@ void attention_agrees_for_odd_lengths_and_masks(void **state) {
   check_attention(2, 77, 2, 64, true, false);
   check_attention(4, 33, 1, 24, false, true);
   check_attention(1, 1, 1, 8, false, false);
+  check_attention(2, 5, 3, 1, true, false); /* the narrowest heads */
   check_attention(1, 130, 1, 48, true, true);
   check_attention(2, 50, 3, 64, false, false); /* an image's tokens at three quarters masked */
   check_attention(2, 32, 2, 64, true, true);
