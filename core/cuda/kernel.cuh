@@ -82,6 +82,7 @@ typedef struct {
 #define KERNEL_BLOCKS(name, arguments, threads, blocks)                                            \
   static void name##_thread(const arguments a);                                                    \
   static void name(const void *a) {                                                                \
+    simt_launch_bound(threads);                                                                    \
     name##_thread(*(const arguments *)a);                                                          \
   }                                                                                                \
   static void name##_thread(const arguments a)
@@ -258,8 +259,8 @@ DEVICE pack pack_load(const void *base, int type, int64_t at, int64_t count, boo
   return p;
 }
 
-/* One store of 16 bytes to an aligned address of the device's memory. The compiler splits one that it
- * generates into four where the words are used apart. */
+/* One store of 16 bytes to an aligned address of the device's memory. The compiler splits one that
+ * it generates into four where the words are used apart. */
 DEVICE void store_16(void *to, uint4 words) {
 #ifdef __CUDACC__
   asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};"

@@ -145,6 +145,31 @@ static void a_process_that_is_killed_holds_up_nobody(void **state) {
   choice_store_close(store);
 }
 
+/* A child of the process has the lock's file open too, until it ends or runs another program. */
+static void a_lock_is_given_up_while_a_child_has_it_open(void **state) {
+  (void)state;
+  int end[2];
+  char byte;
+  assert_true(pipe(end) == 0);
+  choice_store *one = open_store(), *other = open_store();
+  assert_true(claim(one, 136));
+  pid_t child = fork();
+  if (child == 0) {
+    close(end[1]);
+    _exit(read(end[0], &byte, 1) == 0 ? 0 : 99); /* until the other end is closed */
+  }
+  add(one, 136, 1);
+  alarm(30); /* else the claim would wait for ten minutes */
+  assert_true(claim(other, 137));
+  alarm(0);
+  add(other, 137, 2);
+  close(end[1]);
+  assert_true(status_of(child) == 0);
+  close(end[0]);
+  choice_store_close(one);
+  choice_store_close(other);
+}
+
 /* Each would choose its own number. */
 static void processes_that_start_together_choose_the_same(void **state) {
   (void)state;
@@ -217,6 +242,25 @@ static void a_stale_choice_is_replaced(void **state) {
   choice_store_close(store);
 }
 
+/* Removing the file repeats the timing: a run that has read it does not write back what it read. */
+static void what_was_only_read_is_not_written_again(void **state) {
+  (void)state;
+  choice_store *store = open_named("removed.txt");
+  add(store, 211, 1);
+  choice_store_close(store);
+  store = open_named("removed.txt");
+  char *path = fs_join(folder, "flip/removed.txt");
+  assert_true(unlink(path) == 0);
+  add(store, 212, 2);
+  assert_true(unlink(path) == 0);
+  add(store, 213, 3);
+  choice_store_close(store);
+  store = open_named("removed.txt");
+  assert_true(look_up(store, 211) == -1 && look_up(store, 212) == 2 && look_up(store, 213) == 3);
+  choice_store_close(store);
+  free(path);
+}
+
 static void a_damaged_file_is_not_an_error(void **state) {
   (void)state;
   choice_store *store = open_store();
@@ -261,15 +305,18 @@ int main(void) {
       cmocka_unit_test(the_first_choice_is_taken_by_all),
       cmocka_unit_test(a_process_waits_for_the_choice_of_another),
       cmocka_unit_test(a_process_that_is_killed_holds_up_nobody),
+      cmocka_unit_test(a_lock_is_given_up_while_a_child_has_it_open),
       cmocka_unit_test(processes_that_start_together_choose_the_same),
       cmocka_unit_test(without_locks_every_process_chooses_and_no_choice_is_lost),
       cmocka_unit_test(a_stale_choice_is_replaced),
+      cmocka_unit_test(what_was_only_read_is_not_written_again),
       cmocka_unit_test(a_damaged_file_is_not_an_error),
       cmocka_unit_test(a_folder_that_cannot_be_made_only_loses_persistence),
   };
   int failures = cmocka_run_group_tests(tests, NULL, NULL);
-  static const char *const left[] = {"device-13.txt", "device-13.txt.lock", "together.txt",
-                                     "together.txt.lock", "unlocked.txt"};
+  static const char *const left[] = {"device-13.txt",     "device-13.txt.lock", "together.txt",
+                                     "together.txt.lock", "unlocked.txt",       "removed.txt",
+                                     "removed.txt.lock"};
   char path[128];
   for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
     snprintf(path, sizeof path, "%s/flip/%s", folder, left[i]);

@@ -23,6 +23,47 @@ static size_t size_of(cudnnBackendAttributeType_t type) {
   }
 }
 
+/* What the documentation of each attribute asks for; operations' are descriptors. */
+static cudnnBackendAttributeType_t type_of(cudnnBackendAttributeName_t name) {
+  switch ((int)name) {
+  case CUDNN_ATTR_TENSOR_DATA_TYPE:
+  case CUDNN_ATTR_POINTWISE_MATH_PREC:
+  case CUDNN_ATTR_REDUCTION_COMP_TYPE:
+  case CUDNN_ATTR_MATMUL_COMP_TYPE:
+    return CUDNN_TYPE_DATA_TYPE;
+  case CUDNN_ATTR_TENSOR_DIMENSIONS:
+  case CUDNN_ATTR_TENSOR_STRIDES:
+  case CUDNN_ATTR_TENSOR_UNIQUE_ID:
+  case CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT:
+  case CUDNN_ATTR_POINTWISE_AXIS:
+  case CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS:
+    return CUDNN_TYPE_INT64;
+  case CUDNN_ATTR_TENSOR_IS_VIRTUAL:
+  case CUDNN_ATTR_TENSOR_IS_BY_VALUE:
+    return CUDNN_TYPE_BOOLEAN;
+  case CUDNN_ATTR_POINTWISE_MODE:
+    return CUDNN_TYPE_POINTWISE_MODE;
+  case CUDNN_ATTR_REDUCTION_OPERATOR:
+    return CUDNN_TYPE_REDUCTION_OPERATOR_TYPE;
+  case CUDNN_ATTR_ENGINEHEUR_MODE:
+    return CUDNN_TYPE_HEUR_MODE;
+  case CUDNN_ATTR_OPERATIONGRAPH_HANDLE:
+  case CUDNN_ATTR_EXECUTION_PLAN_HANDLE:
+    return CUDNN_TYPE_HANDLE;
+  case CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS:
+  case CUDNN_ATTR_VARIANT_PACK_WORKSPACE:
+    return CUDNN_TYPE_VOID_PTR;
+  default:
+    return CUDNN_TYPE_BACKEND_DESCRIPTOR;
+  }
+}
+
+static bool is_list(cudnnBackendAttributeName_t name) {
+  return name == CUDNN_ATTR_TENSOR_DIMENSIONS || name == CUDNN_ATTR_TENSOR_STRIDES ||
+         name == CUDNN_ATTR_OPERATIONGRAPH_OPS || name == CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS ||
+         name == CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS;
+}
+
 const dnn_attribute *dnn_find(const dnn_descriptor *d, cudnnBackendAttributeName_t name) {
   for (int i = 0; i < d->count; i++)
     if (d->attributes[i].name == name) return &d->attributes[i];
@@ -121,6 +162,7 @@ cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor,
   dnn_descriptor *d = descriptor;
   if (!d || !values) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
   if (d->is_final || dnn_find(d, name) || count < 1) return CUDNN_STATUS_BAD_PARAM;
+  if (type != type_of(name) || (count > 1 && !is_list(name))) return CUDNN_STATUS_BAD_PARAM;
   return add(d, name, type, count, values);
 }
 

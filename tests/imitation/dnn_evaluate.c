@@ -86,6 +86,17 @@ static int64_t offset_of(const array *a, int64_t i) {
   return offset;
 }
 
+/* No two elements have one place: a dimension's steps lead beyond all dimensions with smaller ones.
+ */
+static bool is_spread_out(const array *a) {
+  for (int d = 0; d < 4; d++)
+    for (int other = 0; other < 4; other++)
+      if (other != d && a->dims[other] > 1 && a->dims[d] > 1 &&
+          a->strides[other] <= a->strides[d] && a->strides[d] < a->strides[other] * a->dims[other])
+        return false;
+  return true;
+}
+
 static array *array_of(machine *m, const dnn_descriptor *tensor) {
   int64_t id = dnn_integer(tensor, CUDNN_ATTR_TENSOR_UNIQUE_ID, -1);
   for (int i = 0; i < m->count; i++) {
@@ -99,6 +110,7 @@ static array *array_of(machine *m, const dnn_descriptor *tensor) {
   memcpy(a->dims, dnn_find(tensor, CUDNN_ATTR_TENSOR_DIMENSIONS)->values, sizeof a->dims);
   memcpy(a->strides, dnn_find(tensor, CUDNN_ATTR_TENSOR_STRIDES)->values, sizeof a->strides);
   a->type = *(const cudnnDataType_t *)dnn_find(tensor, CUDNN_ATTR_TENSOR_DATA_TYPE)->values;
+  if (!is_spread_out(a)) m->problem = "two elements of a tensor have one place";
   return a;
 }
 

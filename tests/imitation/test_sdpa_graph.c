@@ -148,11 +148,31 @@ static void the_single_operation_has_no_mask_and_no_gradient(void **state) {
   sdpa_graph_free(&g);
 }
 
+/* As documented, so that the graphs above have passed it. */
+static void attributes_of_another_type_or_number_are_refused(void **state) {
+  (void)state;
+  cudnnBackendDescriptor_t how;
+  const cudnnReduceTensorOp_t sums[2] = {CUDNN_REDUCE_TENSOR_ADD, CUDNN_REDUCE_TENSOR_ADD};
+  assert_int_equal(cudnnBackendCreateDescriptor(CUDNN_BACKEND_REDUCTION_DESCRIPTOR, &how),
+                   CUDNN_STATUS_SUCCESS);
+  assert_int_equal(cudnnBackendSetAttribute(how, CUDNN_ATTR_REDUCTION_OPERATOR,
+                                            CUDNN_TYPE_REDUCTION_OPERATOR_TYPE, 2, sums),
+                   CUDNN_STATUS_BAD_PARAM);
+  assert_int_equal(
+      cudnnBackendSetAttribute(how, CUDNN_ATTR_REDUCTION_OPERATOR, CUDNN_TYPE_DATA_TYPE, 1, sums),
+      CUDNN_STATUS_BAD_PARAM);
+  assert_int_equal(cudnnBackendSetAttribute(how, CUDNN_ATTR_REDUCTION_OPERATOR,
+                                            CUDNN_TYPE_REDUCTION_OPERATOR_TYPE, 1, sums),
+                   CUDNN_STATUS_SUCCESS);
+  assert_int_equal(cudnnBackendDestroyDescriptor(how), CUDNN_STATUS_SUCCESS);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(forward_graphs_are_attention),
       cmocka_unit_test(backward_graphs_are_its_gradient),
       cmocka_unit_test(the_single_operation_has_no_mask_and_no_gradient),
+      cmocka_unit_test(attributes_of_another_type_or_number_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,15 +38,17 @@ void patches_agree(void **state) {
   check_patches(9, 9, 1, (const int32_t[]){0, ~0, 0});
 }
 
-static void check_predicted_pixels(int64_t size, int64_t patch, bool is_in_place) {
-  enum { BATCH = 3, COUNT = 2 };
-  static const int32_t lists[] = {0, 5, 8, 1, 3, 3}; /* of 3 x 3 patches */
-  int64_t length = 3 * patch * patch, rows = BATCH * COUNT;
-  pair images = pair_bytes(BATCH * size * size * 3), index = pair_integers(rows, lists);
+static void check_predicted_pixels(int64_t batch, int64_t size, int64_t patch, bool is_in_place) {
+  enum { COUNT = 2 };
+  static const int32_t first[] = {0, 5, 8, 1, 3, 3}; /* of 3 x 3 patches */
+  int64_t length = 3 * patch * patch, rows = batch * COUNT;
+  int32_t *lists = calloc((size_t)rows, sizeof *lists);
+  for (int64_t i = 0; i < rows; i++) lists[i] = first[i % 6];
+  pair images = pair_bytes(batch * size * size * 3), index = pair_integers(rows, lists);
   pair predictions = pair_random(rows * length, false, 1);
   pair to = is_in_place ? predictions : pair_poison(rows * length, false);
   pair row_errors = pair_poison(rows, true), total = pair_poison(1, true);
-  ops_pixel_error r = {.batch = BATCH,
+  ops_pixel_error r = {.batch = batch,
                        .size = size,
                        .patch = patch,
                        .count = COUNT,
@@ -65,13 +67,15 @@ static void check_predicted_pixels(int64_t size, int64_t patch, bool is_in_place
   pair_check(&total, 2e-6, "error of all patches");
   pair *all[] = {&images, &index, &predictions, &row_errors, &total, &to};
   for (size_t i = 0; i < 6 - (size_t)is_in_place; i++) pair_free(all[i]);
+  free(lists);
 }
 
 void predicted_pixels_and_their_gradient_agree(void **state) {
   (void)state;
-  check_predicted_pixels(9, 3, false);
-  check_predicted_pixels(24, 8, true);
-  check_predicted_pixels(42, 14, false);
+  check_predicted_pixels(3, 9, 3, false);
+  check_predicted_pixels(3, 24, 8, true);
+  check_predicted_pixels(3, 42, 14, false);
+  check_predicted_pixels(520, 6, 2, false); /* more patches than a block adds at once */
 }
 
 static void check_tokens(int64_t width, bool has_class, bool has_position) {
@@ -190,12 +194,11 @@ void pooling_and_its_gradient_agree(void **state) {
   check_pooling(776);
 }
 
-static void check_normalisation(int64_t width) {
-  enum { BATCH = 6 };
-  pair x = pair_random(BATCH * width, false, 1);
-  pair y = pair_poison(BATCH * width, false), norms = pair_poison(BATCH, true);
-  pair dy = pair_random(BATCH * width, false, 1), dx = pair_poison(BATCH * width, false);
-  ops_normalize r = {.rows = BATCH, .width = width, .eps = 1e-8}, t = r;
+static void check_normalisation(int64_t rows, int64_t width) {
+  pair x = pair_random(rows * width, false, 1);
+  pair y = pair_poison(rows * width, false), norms = pair_poison(rows, true);
+  pair dy = pair_random(rows * width, false, 1), dx = pair_poison(rows * width, false);
+  ops_normalize r = {.rows = rows, .width = width, .eps = 1e-8}, t = r;
   r.x = x.reference, r.y = y.reference, r.norms = norms.reference, r.dy = dy.reference;
   t.x = x.tested, t.y = y.tested, t.norms = norms.tested, t.dy = dy.tested;
   r.dx = dx.reference, t.dx = dx.tested;
@@ -209,6 +212,8 @@ static void check_normalisation(int64_t width) {
 
 void normalisation_and_its_gradient_agree(void **state) {
   (void)state;
-  check_normalisation(27);
-  check_normalisation(520);
+  check_normalisation(6, 27);
+  check_normalisation(6, 520);
+  check_normalisation(1, 8);
+  check_normalisation(301, 24); /* more rows than a block has */
 }

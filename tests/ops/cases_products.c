@@ -63,6 +63,8 @@ void a_weight_gradient_adds_to_what_is_there(void **state) {
   (void)state;
   check_weight_gradient(19, 23, 301);
   check_weight_gradient(264, 5, 301);
+  check_weight_gradient(264, 40, 72); /* rows of whole vectors, which a library may sum itself */
+  check_weight_gradient(24, 72, 40);
 }
 
 /* Numbers of columns and depths that are whole tiles of AMX (16 and 32), rows that are not: few for
@@ -85,6 +87,20 @@ void products_of_whole_tiles_agree(void **state) {
   check_weight_gradient_of(19, 23, 301, false);
   check_master_result(true, 50, 80, 64);
   check_master_result(false, 21, 32, 96);
+}
+
+/* Raised to the largest |c| as stored, from what it was: nothing, or more than that. */
+static void check_maximum_of_product(ops_gemm g, const pair *c) {
+  static const double before[] = {0, 1e4};
+  double largest = 0;
+  for (int i = 0; i < 2; i++) {
+    pair maximum = pair_values(1, true, &before[i]);
+    g.c_maximum = maximum.tested;
+    assert_ok(pair_tested->call->gemm(pair_tested, &g));
+    for (int64_t at = 0; at < c->count; at++) largest = fmax(largest, fabs(pair_read(c, at)));
+    assert_true(pair_read(&maximum, 0) == fmax(before[i], largest));
+    pair_free(&maximum);
+  }
 }
 
 static void check_activations(int64_t m, int64_t n, int64_t k) {
@@ -120,6 +136,7 @@ static void check_activations(int64_t m, int64_t n, int64_t k) {
     r.c = dx.reference, t.c = dx.tested;
     RUN(gemm, &r, &t);
     pair_check(&dx, 2 * pair_bound(), "activation gradient");
+    if (pair_tested->call->has_maxima && m * n <= 1024) check_maximum_of_product(t, &dx);
     if (pair_tested->chunk_bytes > 0) { /* the output too, with the bits of the forward's */
       pair again = pair_poison_again(m * n), once_more = pair_poison_again(m * n);
       r.activated = again.reference, t.activated = again.tested;
@@ -138,6 +155,7 @@ static void check_activations(int64_t m, int64_t n, int64_t k) {
       RUN(gemm, &r, &t);
       pair_check(&dx, 2 * pair_bound(), "activation gradient with sums");
       pair_check(&sums, 2 * pair_bound(), "activation gradient's sums");
+      if (pair_tested->call->has_maxima && m * n <= 1024) check_maximum_of_product(t, &dx);
       pair_free(&sums);
     }
     pair_free(&x), pair_free(&w), pair_free(&bias), pair_free(&pre), pair_free(&y), pair_free(&dx);

@@ -150,6 +150,7 @@ void attention_agrees_for_odd_lengths_and_masks(void **state) {
   check_attention(2, 77, 2, 64, true, false);
   check_attention(4, 33, 1, 24, false, true);
   check_attention(1, 1, 1, 8, false, false);
+  check_attention(2, 5, 3, 1, true, false); /* the narrowest heads */
   check_attention(1, 130, 1, 48, true, true);
   check_attention(2, 50, 3, 64, false, false); /* an image's tokens at three quarters masked */
   check_attention(2, 32, 2, 64, true, true);
@@ -170,6 +171,8 @@ void attention_of_short_sequences_agrees(void **state) {
   if (getenv("FLIP_IMITATION_ORDER") || getenv("FLIP_IMITATION_BLAS")) skip();
   static const int32_t one_key[] = {1, 1};
   /* counts that hide nothing: on a GPU, only our own kernels take any */
+  /* the last tile of keys: each number of its rows of a product, and the ends of some */
+  static const int32_t many[] = {65, 72, 81, 89, 97, 104, 113, 127};
   static const int32_t all_50[] = {50, 50}, all_99[] = {99}, all_197[] = {197};
   static const int64_t tokens[] = {5, 7, 16, 17, 32, 50, 64, 65, 99, 128, 197, 256};
   static const int64_t widths[] = {32, 48, 64, 80, 96, 112, 128};
@@ -189,6 +192,7 @@ void attention_of_short_sequences_agrees(void **state) {
   check_attention(1, 130, 1, 128, true, false);
   check_attention(1, 131, 1, 32, false, true);
   check_attention(1, 70, 1, 128, true, true);
+  check_attention_of(8, 128, 1, 32, false, many);
   check_attention_of(2, 50, 1, 64, false, one_key);
   check_attention_of(2, 99, 1, 48, true, one_key);
   check_attention_of(2, 144, 1, 80, false, one_key);

@@ -80,6 +80,17 @@ KERNEL(dynamic_overrun, mutant_arguments, MUTANT_THREADS) {
   cells[thread_index() + 1] = a.in[grid_thread()];
 }
 
+KERNEL(misaligned_load, mutant_arguments, MUTANT_THREADS) {
+  float value = a.in[grid_thread()];
+  if (thread_index() < 4) value = quad_load(a.in, thread_index() * 4 + 1, QUAD, true).v[0];
+  a.out[grid_thread()] = value;
+}
+
+KERNEL(misaligned_store, mutant_arguments, MUTANT_THREADS) {
+  const quad four = {{1, 2, 3, 4}};
+  if (thread_index() == 0) quad_store(a.out, blockIdx.x * MUTANT_THREADS + 2, QUAD, true, four);
+}
+
 KERNEL(two_writers, mutant_arguments, MUTANT_THREADS) {
   if (thread_index() % 33 == 0) a.out[blockIdx.x] = a.in[grid_thread()];
 }
@@ -182,6 +193,10 @@ KERNEL(copy_beyond_the_array, mutant_arguments, MUTANT_THREADS) {
   a.out[grid_thread()] = cells[thread_index()];
 }
 
+KERNEL(larger_than_compiled_for, mutant_arguments, MUTANT_THREADS / 2) {
+  a.out[grid_thread()] = a.in[grid_thread()];
+}
+
 KERNEL(shared_not_asked_for, mutant_arguments, MUTANT_THREADS) {
   a.out[grid_thread()] = a.in[grid_thread()];
 }
@@ -208,6 +223,8 @@ MUTANT(global_overrun)
 MUTANT(global_read_overrun)
 MUTANT(shared_overrun)
 MUTANT(dynamic_overrun)
+MUTANT(misaligned_load)
+MUTANT(misaligned_store)
 MUTANT(two_writers)
 MUTANT(blocks_collide)
 MUTANT(divergent_barrier)
@@ -221,6 +238,7 @@ MUTANT(own_copy_read_too_early)
 MUTANT(copy_over_what_is_read)
 MUTANT(copy_never_waited_for)
 MUTANT(copy_beyond_the_array)
+MUTANT(larger_than_compiled_for)
 
 const mutant mutants[] = {
     {"sound", launch_sound, NULL, NULL},
@@ -233,6 +251,8 @@ const mutant mutants[] = {
     {"global_read_overrun", launch_global_read_overrun, "out of bounds", "stopped"},
     {"shared_overrun", launch_shared_overrun, "out of bounds", "stopped"},
     {"dynamic_overrun", launch_dynamic_overrun, "out of bounds", "stopped"},
+    {"misaligned_load", launch_misaligned_load, "misaligned", "stopped"},
+    {"misaligned_store", launch_misaligned_store, "misaligned", "stopped"},
     {"two_writers", launch_two_writers, "race", "results differ"},
     {"blocks_collide", launch_blocks_collide, "race", "results differ"},
     {"divergent_barrier", launch_divergent_barrier, "has returned", "has returned"},
@@ -247,6 +267,8 @@ const mutant mutants[] = {
     {"copy_over_what_is_read", launch_copy_over_what_is_read, "race", NULL},
     {"copy_never_waited_for", launch_copy_never_waited_for, "has arrived", "has arrived"},
     {"copy_beyond_the_array", launch_copy_beyond_the_array, "out of bounds", "stopped"},
+    {"larger_than_compiled_for", launch_larger_than_compiled_for, "compiled for 32",
+     "compiled for 32"},
     {"shared_not_asked_for", launch_shared_not_asked_for, "asked for first", "asked for first"},
 };
 const size_t mutant_count = sizeof mutants / sizeof mutants[0];

@@ -7,6 +7,9 @@
  * them writes, and neither a barrier of the block nor one of the warp lies between: which thread
  * happened to run first does not matter. (A shuffle orders no memory accesses, in CUDA as here.)
  *
+ * Likewise -fsanitize=alignment: before an access by a type at an address that is no multiple of
+ * the type's alignment, which a device refuses, it calls a function that is defined here too.
+ *
  * With AddressSanitizer both cannot be had: then memory comes from malloc, of exactly the size
  * asked for, and races are left to the schedules. */
 #include <stdio.h>
@@ -292,5 +295,25 @@ void __tsan_func_entry(void *caller) {
 }
 
 void __tsan_func_exit(void) {}
+
+/* What the compiler passes: the place, and what it knows about the access. */
+typedef struct {
+  struct {
+    const char *file;
+    uint32_t line, column;
+  } place;
+  const void *type;
+  unsigned char alignment_log2, kind;
+} mismatch;
+
+void __ubsan_handle_type_mismatch_v1(const mismatch *m, const void *address);
+
+void __ubsan_handle_type_mismatch_v1(const mismatch *m, const void *address) {
+  char where[128];
+  if (!simt.is_running) return;
+  describe(address, where, sizeof where);
+  simt_fail("misaligned: thread %u reads or writes at %s, no multiple of %d bytes (%s:%u)",
+            simt.current, where, 1 << m->alignment_log2, m->place.file, m->place.line);
+}
 
 #endif

@@ -67,6 +67,17 @@ static unsigned place_in_order(unsigned i, unsigned count, const unsigned *shuff
                                          : shuffled[i];
 }
 
+static unsigned last_blocks;
+
+void simt_run_last(unsigned blocks) {
+  last_blocks = blocks;
+}
+
+static bool is_run(unsigned block, unsigned blocks) {
+  enum { LARGE_GRID = 10000 };
+  return last_blocks == 0 || blocks <= LARGE_GRID || block >= blocks - last_blocks;
+}
+
 static void shuffle(unsigned *items, unsigned count) {
   if (simt.order != SIMT_RANDOM) return;
   for (unsigned i = 0; i < count; i++) items[i] = i;
@@ -222,8 +233,10 @@ int simt_launch(const char *kernel, void (*body)(const void *), const void *argu
   if (!order) abort();
   shuffle(order, blocks);
   simt_touch_begin();
-  for (unsigned i = 0; i < blocks && !simt.has_failed; i++)
-    run_block(place_in_order(i, blocks, order), grid, shared_bytes);
+  for (unsigned i = 0; i < blocks && !simt.has_failed; i++) {
+    unsigned block = place_in_order(i, blocks, order);
+    if (is_run(block, blocks)) run_block(block, grid, shared_bytes);
+  }
   simt_touch_end();
   free(order);
   return simt.has_failed;
@@ -237,6 +250,11 @@ int simt_launch_on(void *stream, const simt_call *call) {
   if (simt.launcher) return simt.launcher(stream, call);
   return simt_launch(call->kernel, call->body, call->arguments, call->grid, call->threads,
                      call->shared_bytes);
+}
+
+void simt_launch_bound(unsigned threads) {
+  if (simt.threads > threads)
+    simt_fail("launched with blocks of %u threads, compiled for %u at most", simt.threads, threads);
 }
 
 void *simt_shared_dynamic(void) {

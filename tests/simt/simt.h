@@ -9,6 +9,8 @@
  *   - shared memory read before it is written (it starts as NaN);
  *   - accesses beyond an allocation: by AddressSanitizer where the build has it, else by the
  *     recorder of record.c, which sees every load and store of code compiled for it;
+ *   - an access of several bytes that is not aligned to them (recorder, or the sanitizer for
+ * undefined behaviour);
  *   - two threads on one address, one of them writing, with no barrier between (recorder).
  * Blocks never run at the same time: a kernel in which one block waits for another hangs here.
  *
@@ -24,6 +26,10 @@ typedef enum { SIMT_ASCENDING, SIMT_DESCENDING, SIMT_RANDOM } simt_order;
 
 /* How the launches from now on are ordered; `seed` is for SIMT_RANDOM. */
 void simt_schedule(simt_order order, uint64_t seed);
+
+/* Launches of more than 10,000 blocks from now on run only their last `blocks`, as their first are
+ * like those of small launches; 0: all. */
+void simt_run_last(unsigned blocks);
 
 typedef struct {
   unsigned x, y, z;
@@ -77,6 +83,10 @@ typedef struct {
   simt_index thread, block, block_size, grid_size;
 } simt_place;
 extern simt_place simt_here;
+
+/* Of a kernel that was compiled for blocks of at most so many threads: a device refuses larger
+ * ones. */
+void simt_launch_bound(unsigned threads);
 
 typedef struct {
   uint64_t generation; /* the run of a block that `memory` belongs to */

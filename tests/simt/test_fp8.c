@@ -108,21 +108,25 @@ static void quantisation_agrees_on_odd_shapes(void **state) {
 static void the_factor_brings_the_largest_value_to_the_formats_largest(void **state) {
   (void)state;
   enum { COUNT = 9003 };
+  const double largest = 17.25 / 64;
   ops_buffer x = random_buffer(OPS_BF16, COUNT, 1), scale = buffer_of(OPS_F32, OPS_SCALE_FLOATS);
   float *s = scale.data;
   ops_rounding r = {.rows = 3, .columns = COUNT / 3, .x = x};
   r.to = (ops_narrow){OPS_E4M3, buffer_of(OPS_U8, COUNT), {0}, scale};
-  reference_set(x, COUNT - 4, -17.25);
+  for (int64_t i = 0; i < COUNT; i++) /* below 1, as gradients are */
+    reference_set(x, i, reference_get(x, i) / 64);
+  reference_set(x, COUNT - 4, -largest);
   reference_set(x, 5, NAN);
   s[OPS_SCALE_MAXIMUM] = 0;
   assert_launched(kernel_narrow(&r, 1, NULL, NULL));
-  assert_true(s[OPS_SCALE_MAXIMUM] == 17.25f && s[OPS_SCALE_FACTOR] == 448.0f / 17.25f);
+  assert_true(s[OPS_SCALE_MAXIMUM] == (float)largest &&
+              s[OPS_SCALE_FACTOR] == 448.0f / (float)largest);
   assert_true(s[OPS_SCALE_INVERSE] == 1.0f / s[OPS_SCALE_FACTOR]);
   assert_int_equal(((uint8_t *)r.to.values.data)[COUNT - 4], 0x80 | largest_code(OPS_E4M3));
   assert_int_equal(((uint8_t *)r.to.values.data)[5], 0x7F);
-  s[OPS_SCALE_MAXIMUM] = 3;
+  s[OPS_SCALE_MAXIMUM] = 0.125f;
   assert_launched(kernel_maximum(COUNT, x, scale, NULL));
-  assert_true(s[OPS_SCALE_MAXIMUM] == 17.25f);
+  assert_true(s[OPS_SCALE_MAXIMUM] == (float)largest);
   r.has_maximum = true;
   const float odd[] = {0, INFINITY, 1e-45f}; /* the last: its factor would be infinite */
   for (int i = 0; i < 3; i++) {

@@ -16,6 +16,13 @@ static ops_buffer cleared(void) {
   return b;
 }
 
+/* Smaller than 1, as gradients are: a maximum that does not begin at 0 shows. */
+static ops_buffer small_buffer(ops_type type, int64_t count, uint64_t stream) {
+  ops_buffer b = random_buffer(type, count, stream);
+  for (int64_t i = 0; i < count; i++) reference_set(b, i, 1e-3 * reference_get(b, i));
+  return b;
+}
+
 /* Compares a maximum that an op wrote, of `count` values of x; releases both. */
 static void check_maximum(const char *what, ops_buffer maximum, ops_buffer x, int64_t count) {
   float got = (float)reference_get(maximum, 0), expected = largest_of(x, count);
@@ -31,6 +38,8 @@ static void check_norm_maxima(ops_type type, int64_t rows, int64_t width) {
   ops_buffer y = buffer_of(type, rows * width), dx = buffer_of(type, rows * width);
   ops_buffer vectors[6];
   for (int i = 0; i < 6; i++) vectors[i] = random_buffer(OPS_F32, rows > width ? rows : width, 3);
+  for (int i = 0; i < 2; i++) simt_release(vectors[i].data); /* the gain and the offset */
+  for (int i = 0; i < 2; i++) vectors[i] = small_buffer(OPS_F32, width, 3);
   reference_set(dy, rows * width - 1, 40);
   const ops_layer_norm n = {.rows = rows,
                             .width = width,
@@ -62,11 +71,41 @@ static void check_norm_maxima(ops_type type, int64_t rows, int64_t width) {
   simt_release(x.data), simt_release(dy.data), simt_release(scratch);
 }
 
+/* What a lane computes beyond the end of a row is larger than all of the row: minus the mean of dy.
+ */
+static void check_maximum_of_a_row_of_odd_width(ops_type type) {
+  enum { WIDTH = 45 };
+  ops_buffer x = random_buffer(type, WIDTH, 1), dy = buffer_of(type, WIDTH);
+  ops_buffer dx = buffer_of(type, WIDTH), gamma = buffer_of(OPS_F32, WIDTH);
+  ops_buffer mean = cleared(), rstd = buffer_of(OPS_F32, 1);
+  ops_buffer sums[2] = {random_buffer(OPS_F32, WIDTH, 2), random_buffer(OPS_F32, WIDTH, 3)};
+  for (int i = 0; i < WIDTH; i++) reference_set(dy, i, i ? 1 : 1.5), reference_set(gamma, i, 1);
+  reference_set(rstd, 0, 1);
+  const ops_layer_norm_gradient g = {.rows = 1,
+                                     .width = WIDTH,
+                                     .x = x,
+                                     .dy = dy,
+                                     .gamma = gamma,
+                                     .mean = mean,
+                                     .rstd = rstd,
+                                     .dx = dx,
+                                     .dgamma = sums[0],
+                                     .dbeta = sums[1],
+                                     .dx_maximum = cleared()};
+  void *scratch = simt_allocate(kernel_layer_norm_gradient_scratch(1, WIDTH));
+  assert_launched(kernel_layer_norm_gradient(&g, scratch, NULL));
+  assert_true(largest_of(dx, WIDTH) < 1);
+  check_maximum("the gradient of a row of odd width", g.dx_maximum, dx, WIDTH);
+  void *all[] = {x.data,    dy.data,      gamma.data,   mean.data,
+                 rstd.data, sums[0].data, sums[1].data, scratch};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) simt_release(all[i]);
+}
+
 static void check_attention_maxima(ops_type type, int64_t tokens, int64_t head_width) {
   enum { BATCH = 2, HEADS = 2 };
   const int64_t count = BATCH * tokens * HEADS * head_width;
   ops_attention a = {.batch = BATCH, .tokens = tokens, .heads = HEADS, .head_width = head_width};
-  a.qkv = random_buffer(type, 3 * count, 1), a.dout = random_buffer(type, count, 2);
+  a.qkv = small_buffer(type, 3 * count, 1), a.dout = small_buffer(type, count, 2);
   a.out = buffer_of(type, count), a.dqkv = buffer_of(type, 3 * count);
   a.lse = buffer_of(OPS_F32, BATCH * HEADS * tokens);
   a.out_maximum = cleared(), a.dqkv_maximum = cleared();
@@ -88,17 +127,20 @@ static void ops_write_the_maximum_of_what_they_store(void **state) {
   for (int is_bf16 = 0; is_bf16 < 2; is_bf16++) {
     const ops_type type = is_bf16 ? OPS_BF16 : OPS_F32;
     for (int i = 0; i < 4; i++) check_norm_maxima(type, norms[i][0], norms[i][1]);
+    check_maximum_of_a_row_of_odd_width(type);
     for (int i = 0; i < 6; i++) check_attention_maxima(type, heads[i][0], heads[i][1]);
     enum { ROWS = 300, COLUMNS = 40 };
     ops_buffer pre = random_buffer(type, ROWS * COLUMNS, 1), most = cleared();
-    ops_buffer c = random_buffer(type, ROWS * COLUMNS, 2),
-               sums = random_buffer(OPS_F32, COLUMNS, 3);
+    ops_buffer c = small_buffer(type, ROWS * COLUMNS, 2), sums = random_buffer(OPS_F32, COLUMNS, 3);
     void *scratch = simt_allocate(kernel_activation_gradient_sums_scratch(ROWS, COLUMNS));
     reference_set(c, 5, NAN);
     assert_launched(kernel_activation_gradient_sums(OPS_GELU_TANH, ROWS, COLUMNS, pre, c, sums,
                                                     most, scratch, NULL));
     check_maximum("an activation's gradient", most, c, ROWS * COLUMNS);
     simt_release(pre.data), simt_release(sums.data), simt_release(scratch);
+    ops_buffer x = small_buffer(type, ROWS * COLUMNS, 4), alone = cleared();
+    assert_launched(kernel_maximum(ROWS * COLUMNS, x, alone, NULL));
+    check_maximum("a maximum", alone, x, ROWS * COLUMNS);
   }
 }
 
@@ -249,9 +291,86 @@ static void word_gradients_have_no_bad_distribution(void **state) {
   (void)state;
   check_words(5000, 65536, always_the_same);
   check_words(5000, 65536, all_different);
+  check_words(9000, 65536, all_different); /* more counts of digits than the scan has threads */
   check_words(2048, 65536, in_runs_of_a_chunk);
   check_words(1283, 65536, a_run_across_chunks);
   check_words(1, 65536, always_the_same);
+}
+
+/* One cosine is 1, the others -1, at a scale of 100: e^200 is no number of fp32. The logarithm of a
+ * row's sum is then 100; that of a column its own logit. */
+static void logits_far_apart_overflow_nowhere(void **state) {
+  (void)state;
+  /* the last is in another strip than the lanes of a warp join at once */
+  static const int positions[] = {0, 1, 2, 3, 4, 7, 31, 127, 128, 138, 4095, 4200};
+  for (size_t at = 0; at < sizeof positions / sizeof *positions; at++) {
+    const int largest = positions[at], columns = largest < 139 ? 139 : 4203;
+    ops_contrastive c = {.rows = 1, .columns = columns, .scale_log_most = 10};
+    c.cosines = buffer_of(OPS_F32, columns), c.scale_log = buffer_of(OPS_F32, 1);
+    c.row_lse = buffer_of(OPS_F32, 1), c.positive = buffer_of(OPS_F32, 1);
+    c.column_max = buffer_of(OPS_F32, columns), c.column_sum = buffer_of(OPS_F32, columns);
+    for (int i = 0; i < columns; i++) {
+      reference_set(c.cosines, i, i == largest ? 1 : -1);
+      reference_set(c.column_max, i, -1e30);
+      reference_set(c.column_sum, i, 0);
+    }
+    reference_set(c.scale_log, 0, log(100));
+    void *scratch = simt_allocate(kernel_contrastive_scratch(1, columns));
+    assert_launched(kernel_contrastive_statistics(&c, scratch, NULL));
+    assert_true(fabs(reference_get(c.row_lse, 0) - 100) < 1e-4); /* of fp32 at 100: 1e-5 */
+    for (int i = 0; i < columns; i++) {
+      assert_true(fabs(reference_get(c.column_max, i) - (i == largest ? 100 : -100)) < 1e-4);
+      assert_true(reference_get(c.column_sum, i) == 1);
+    }
+    void *all[] = {c.cosines.data,    c.scale_log.data,  c.row_lse.data, c.positive.data,
+                   c.column_max.data, c.column_sum.data, scratch};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) simt_release(all[i]);
+  }
+}
+
+/* Kernels that finish in one block, with more terms than it has threads. */
+static void one_block_adds_more_terms_than_it_has_threads(void **state) {
+  (void)state;
+  enum { COUNT = 2500, ROWS = 300, COLUMNS = 4 };
+  const double row_weight = 0.25, column_weight = 0.5;
+  ops_buffer x[6], loss = cleared(), sum = cleared(), scale = cleared(), slope = cleared();
+  for (int i = 0; i < 6; i++) x[i] = random_buffer(OPS_F32, COUNT, (uint64_t)i);
+  double expected = 0, total = 0, expected_slope = 0;
+  for (int i = 0; i < COUNT; i++) {
+    reference_set(x[3], i, fabs(reference_get(x[3], i)) + 0.1);
+    expected += row_weight * (reference_get(x[0], i) - reference_get(x[1], i)) +
+                column_weight *
+                    (reference_get(x[2], i) + log(reference_get(x[3], i)) - reference_get(x[1], i));
+    total += reference_get(x[0], i);
+  }
+  const ops_contrastive_end end = {COUNT, row_weight, column_weight, x[0], x[1],
+                                   x[2],  x[3],       x[4],          loss};
+  assert_launched(kernel_contrastive_finish(&end, NULL));
+  assert_true(fabs(reference_get(loss, 0) - expected) < 1e-3); /* of 2500 logarithms in fp32 */
+  assert_launched(kernel_sum(COUNT, x[0], sum, NULL));
+  assert_true(fabs(reference_get(sum, 0) - total) < 1e-5 * (1 + fabs(total)));
+  for (int i = 0; i < ROWS * COLUMNS; i++) {
+    double logit = reference_get(x[5], i); /* at a scale of e^0 */
+    expected_slope += logit * (row_weight * exp(logit - reference_get(x[0], i / COLUMNS)) +
+                               column_weight * exp(logit - reference_get(x[3], i % COLUMNS)));
+  }
+  const ops_contrastive c = {.rows = ROWS,
+                             .columns = COLUMNS,
+                             .first_row = COLUMNS, /* no row's own */
+                             .scale_log_most = 1,
+                             .cosines = x[5],
+                             .scale_log = scale,
+                             .row_lse = x[0],
+                             .column_lse = x[3],
+                             .row_weight = row_weight,
+                             .column_weight = column_weight,
+                             .dscale_log = slope};
+  void *scratch = simt_allocate(kernel_contrastive_scratch(ROWS, COLUMNS));
+  assert_launched(kernel_contrastive_gradient(&c, scratch, NULL));
+  assert_true(fabs(reference_get(slope, 0) - expected_slope) < 1e-5 * fabs(expected_slope));
+  for (int i = 0; i < 6; i++) simt_release(x[i].data);
+  simt_release(loss.data), simt_release(sum.data), simt_release(scale.data);
+  simt_release(slope.data), simt_release(scratch);
 }
 
 static void shapes_that_no_kernel_does_are_refused(void **state) {
@@ -279,6 +398,8 @@ int main(void) {
       cmocka_unit_test(sums_of_rows_and_of_strided_columns_are_added),
       cmocka_unit_test(sums_over_ranks_are_those_of_the_order_of_ranks),
       cmocka_unit_test(word_gradients_have_no_bad_distribution),
+      cmocka_unit_test(logits_far_apart_overflow_nowhere),
+      cmocka_unit_test(one_block_adds_more_terms_than_it_has_threads),
       cmocka_unit_test(shapes_that_no_kernel_does_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
