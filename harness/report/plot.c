@@ -148,11 +148,11 @@ static void set_frame(drawing *g, const char *name) {
   strbuf_free(&source);
 }
 
-/* Replaces spaces in file names. */
+/* Without what a file name, or a line of a script that names it, may not hold. */
 static char *file_name(const char *name) {
   char *made = mem_copy_string(name);
   for (char *at = made; at && *at; at++)
-    if (*at == ' ' || *at == '/') *at = '_';
+    if ((unsigned char)*at <= ' ' || *at == 0x7F || *at == '/') *at = '_';
   return made;
 }
 
