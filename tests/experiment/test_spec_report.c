@@ -81,6 +81,20 @@ static void a_reference_belongs_to_one_row(void **state) {
                         " {batch_size: 64, mask_ratio: 0, zero_shot_top1: 71}]}\n",
                  "a second reference for zero_shot_top1 of 'mask_ratio=0 batch_size=64'");
 #undef MATRIX
+  /* whichever of them comes first, and though the first cell of one is not of the other */
+#define SEEDS(references)                                                                          \
+  SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [1, 2]}\n"                                        \
+           "report: {rows: [mask_ratio, seed], reference: [" references "]}\n"
+#define OF_ALL "{mask_ratio: 0.5, zero_shot_top1: 70}"
+#define OF_ONE "{mask_ratio: 0.5, seed: 2, zero_shot_top1: 71}"
+#define SECOND "a second reference for zero_shot_top1 of 'mask_ratio=0.5 seed=2'"
+  assert_refused(SEEDS(OF_ALL ", " OF_ONE), SECOND);
+  assert_refused(SEEDS(OF_ONE ", " OF_ALL), SECOND);
+  spec_free(expand(SEEDS(OF_ONE ", {mask_ratio: 0.5, seed: 1, zero_shot_top1: 70}")));
+#undef SECOND
+#undef OF_ONE
+#undef OF_ALL
+#undef SEEDS
   /* samples is a column, too: as an axis it names the row */
   spec_experiment *e =
       expand(SETTINGS "matrix: {samples: [8k, 16k]}\nreport: "
