@@ -129,6 +129,7 @@ int cli_plot(int argc, char **argv) {
   TRY(cli_open_place(&place, &s));
   spec_options spec = {.profile = profile};
   TRY(cli_load_experiment(s, given, &spec, &e));
+  if (plot.figure) TRY(plot_check_axis(e, plot.figure));
   TRY(cli_catch_up(place.results, e, s));
   strbuf_format(&folder, "%s/%s/plots", place.results, e->name);
   plot.folder = out ? out : strbuf_string(&folder);

@@ -70,6 +70,32 @@ bool plot_is_known(const char *name) {
   return parse_against(name, &x) != NULL;
 }
 
+static bool is_axis(const spec_experiment *e, const char *name) {
+  for (size_t i = 0; i < e->cell_count; i++)
+    if (spec_pairs_get(&e->cells[i].axes, name)) return true;
+  return false;
+}
+
+err plot_check_axis(const spec_experiment *e, const char *name) {
+  const char *x;
+  if (!parse_against(name, &x) || columns_find(x) || settings_find(x) || is_axis(e, x)) return NULL;
+  size_t column_count, key_count, count = 0;
+  const char *const *column_names = columns_names(&column_count);
+  const char *const *keys = settings_keys(&key_count);
+  const spec_pairs none = {0}, *axes = e->cell_count ? &e->cells[0].axes : &none;
+  const char **all = mem_zeroed(column_count + key_count + axes->count + 1, sizeof *all);
+  if (!all) return mem_error(0, "the figures");
+  for (size_t i = 0; i < axes->count; i++) all[count++] = axes->items[i].key;
+  for (size_t i = 0; i < key_count; i++) all[count++] = keys[i];
+  for (size_t i = 0; i < column_count; i++) all[count++] = column_names[i];
+  const char *nearest = text_nearest(x, all, count);
+  err error =
+      err_new(ERR_INPUT, "figure '%s': '%s' is neither a column, a setting nor an axis%s%s%s", name,
+              x, nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+  free(all);
+  return error;
+}
+
 /* ---- drawing ---- */
 
 static bool has_times(const char *name) {

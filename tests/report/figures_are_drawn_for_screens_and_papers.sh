@@ -149,6 +149,9 @@ expect_status 1 bench plot small --figure loss --template none.gp --out none
 expect_line err.txt 'loss.png: the template drew nothing'
 expect_status 2 bench plot small --figure los
 expect_line err.txt "did you mean 'loss'"
+expect_status 2 bench plot small --figure 'zero_shot_top1 against mask_rato' --format svg --out misspelt
+expect_line err.txt "figure 'zero_shot_top1 against mask_rato': 'mask_rato' is neither a column, a setting nor an axis; did you mean 'mask_ratio'\?"
+[ ! -e misspelt ] || fail "a figure of nothing was begun"
 expect_status 2 bench plot small --template mine.gp
 expect_status 2 bench plot small --size poster
 # Seeds that recorded their loss every step and every tenth: the curve is the mean at the same samples,
