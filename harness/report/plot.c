@@ -242,12 +242,11 @@ void plot_free(plot_results *results) {
   *results = (plot_results){0};
 }
 
-err plot_all(const spec_experiment *e, store *s, const plot_options *options,
-             plot_results *results) {
+static err draw_all(const spec_experiment *e, store *s, const plot_options *options,
+                    plot_results *results) {
   report_data d = {0};
   report_table *t = NULL;
   err error = NULL;
-  TRY(fs_make_folders(options->folder));
   TRY(data_load(e, s, &d));
   TRY(report_build(e, s, &t));
   if (options->figure) TRY(draw_one(&d, t, options, options->figure, results));
@@ -257,4 +256,12 @@ cleanup:
   report_free(t);
   data_free(&d);
   return error;
+}
+
+/* The table and the data that a figure is drawn from are those of one moment. */
+err plot_all(const spec_experiment *e, store *s, const plot_options *options,
+             plot_results *results) {
+  err error = fs_make_folders(options->folder);
+  if (!error) error = store_begin_reading(s);
+  return error ? error : store_end(s, draw_all(e, s, options, results));
 }
