@@ -11,7 +11,8 @@
 static const char details[] =
     "Draws the figures that the experiment's report lists (--list shows all available ones). Next "
     "to\n"
-    "each figure is its gnuplot script, which contains the data: edit it and run gnuplot again.\n"
+    "each figure is its gnuplot script, which contains the data: edit it and run gnuplot -d on "
+    "it.\n"
     "The templates are in plots/; set FLIPBENCH_PLOTS to use another folder, or --template to draw "
     "one\n"
     "figure with your own file. The theme is loaded first, and the figure's data blocks and "
@@ -128,6 +129,7 @@ int cli_plot(int argc, char **argv) {
   TRY(cli_open_place(&place, &s));
   spec_options spec = {.profile = profile};
   TRY(cli_load_experiment(s, place.results, given, &spec, &e));
+  if (plot.figure) TRY(plot_check_axis(e, plot.figure));
   TRY(cli_catch_up(place.results, e, s));
   strbuf_format(&folder, "%s/%s/plots", place.results, e->name);
   plot.folder = out ? out : strbuf_string(&folder);

@@ -111,34 +111,40 @@ static err write_out(const char *path, const strbuf *out) {
   return path && !out->is_broken ? fs_write_atomic(path, out->data, out->length) : cli_print(out);
 }
 
-static err write_table(const report_words *words, size_t format, const spec_experiment *e,
-                       store *s) {
+/* The table and the claims in a format; all that they read is of one moment. */
+static err write_parts(const report_words *words, size_t format, const spec_experiment *e, store *s,
+                       strbuf *out) {
   report_table *table = NULL;
-  strbuf out = {0};
   const char *name = formats[format].name;
   bool has_claims = strcmp(name, "json") != 0 && strcmp(name, "csv") != 0;
+  if (words->only_claims) return write_claims(name, e, s, out);
+  err error = report_build(e, s, &table);
+  if (error) return error;
+  if (strcmp(name, "json") == 0) {
+    error = write_json(table, e, s, out);
+  } else if (formats[format].write) {
+    formats[format].write(table, out);
+  } else {
+    report_style style = {!words->out && progress_has_colour(STDOUT_FILENO), 0};
+    if (!words->out && isatty(STDOUT_FILENO)) style.columns = progress_columns();
+    report_write_text(table, &style, out);
+  }
+  if (!error && has_claims) error = write_claims(name, e, s, out);
+  report_free(table);
+  return error;
+}
+
+static err write_table(const report_words *words, size_t format, const spec_experiment *e,
+                       store *s) {
+  strbuf out = {0};
   err error = NULL;
   TRY(cli_catch_up(words->place.results, e, s));
-  if (words->only_claims) {
-    if (!e->claim_count)
-      FAIL(ERR_INPUT, "%s states no claims; docs/experiments.md says how one is stated", e->path);
-    TRY(write_claims(name, e, s, &out));
-  } else {
-    TRY(report_build(e, s, &table));
-    if (strcmp(name, "json") == 0) {
-      TRY(write_json(table, e, s, &out));
-    } else if (formats[format].write) {
-      formats[format].write(table, &out);
-    } else {
-      report_style style = {!words->out && progress_has_colour(STDOUT_FILENO), 0};
-      if (!words->out && isatty(STDOUT_FILENO)) style.columns = progress_columns();
-      report_write_text(table, &style, &out);
-    }
-    if (has_claims) TRY(write_claims(name, e, s, &out));
-  }
+  if (words->only_claims && !e->claim_count)
+    FAIL(ERR_INPUT, "%s states no claims; docs/experiments.md says how one is stated", e->path);
+  TRY(store_begin_reading(s));
+  TRY(store_end(s, write_parts(words, format, e, s, &out)));
   TRY(write_out(words->out, &out));
 cleanup:
-  report_free(table);
   strbuf_free(&out);
   return error;
 }

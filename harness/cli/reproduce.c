@@ -99,32 +99,63 @@ static err check_packed_table(const report_table *table, const char *folder) {
 
 /* ---- permissions of a bundle ---- */
 
-static bool is_code(const char *variable) {
-  static const char *const names[] = {"LD_",
-                                      "FLIP_PLUGINS",
-                                      "PATH",
-                                      "OMP_TOOL",
-                                      "GCONV_PATH",
-                                      "OMPI_MCA_",
-                                      "PMIX_MCA_",
-                                      "PRTE_MCA_",
-                                      "CUDA_INJECTION",
-                                      "NVTX_INJECTION",
-                                      "NCCL_NET_PLUGIN",
-                                      "NCCL_TUNER_PLUGIN",
-                                      "NCCL_PROFILER_PLUGIN"};
+/* Variables that choose how fast a trainer is, where it runs and what its libraries print, all
+ * known to load no other code. Of all others that cannot be known: every library reads its own, of
+ * which some name programs or plugins (LD_PRELOAD, OPAL_LIBDIR, UCX_MODULE_DIR). */
+static bool loads_no_code(const char *variable) {
+  static const char *const names[] = {"CUBLAS_WORKSPACE_CONFIG",
+                                      "CUDA_DEVICE_MAX_CONNECTIONS",
+                                      "CUDA_DEVICE_ORDER",
+                                      "CUDA_LAUNCH_BLOCKING",
+                                      "CUDA_MODULE_LOADING",
+                                      "CUDA_VISIBLE_DEVICES",
+                                      "FLIP_COMM",
+                                      "FLIP_CPU_KERNELS",
+                                      "FLIP_PRODUCT_SEARCH_MS",
+                                      "FLIP_RENDEZVOUS_SECONDS",
+                                      "GOMP_CPU_AFFINITY",
+                                      "GOMP_SPINCOUNT",
+                                      "MALLOC_ARENA_MAX",
+                                      "MALLOC_MMAP_THRESHOLD_",
+                                      "MALLOC_TOP_PAD_",
+                                      "MALLOC_TRIM_THRESHOLD_",
+                                      "NCCL_ALGO",
+                                      "NCCL_BUFFSIZE",
+                                      "NCCL_DEBUG",
+                                      "NCCL_IB_DISABLE",
+                                      "NCCL_IB_HCA",
+                                      "NCCL_MAX_NCHANNELS",
+                                      "NCCL_MIN_NCHANNELS",
+                                      "NCCL_NVLS_ENABLE",
+                                      "NCCL_P2P_DISABLE",
+                                      "NCCL_PROTO",
+                                      "NCCL_SHM_DISABLE",
+                                      "NCCL_SOCKET_IFNAME",
+                                      "NVIDIA_TF32_OVERRIDE",
+                                      "OMP_DYNAMIC",
+                                      "OMP_NUM_THREADS",
+                                      "OMP_PLACES",
+                                      "OMP_PROC_BIND",
+                                      "OMP_SCHEDULE",
+                                      "OMP_STACKSIZE",
+                                      "OMP_THREAD_LIMIT",
+                                      "OMP_WAIT_POLICY",
+                                      "ONEDNN_CPU_ISA_HINTS",
+                                      "ONEDNN_DEFAULT_FPMATH_MODE",
+                                      "ONEDNN_MAX_CPU_ISA"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (strncmp(variable, names[i], strlen(names[i])) == 0) return true;
+    if (strcmp(variable, names[i]) == 0) return true;
   return false;
 }
 
 /* A bundle is untrusted: running programs from it needs the user's consent. */
 static err check_commands(const spec_experiment *e) {
   for (size_t i = 0; i < e->environment.count; i++)
-    if (is_code(e->environment.items[i].key))
+    if (!loads_no_code(e->environment.items[i].key))
       return err_new(ERR_INPUT,
-                     "the experiment sets %s=%s for its trainers, which can load other code; pass "
-                     "--allow-commands if you trust the source of the bundle",
+                     "the experiment sets %s=%s for its trainers, which may load other code "
+                     "(docs/results.md lists the variables that do not); pass --allow-commands if "
+                     "you trust the source of the bundle",
                      e->environment.items[i].key, e->environment.items[i].value);
   for (size_t i = 0; i < e->cell_count; i++) {
     const settings *s = &e->cells[i].settings;
@@ -238,7 +269,7 @@ static err load_experiment(const reproduction *r, const bundle_manifest *m, spec
   if (chdir(r->start) != 0) FAIL(ERR_IO, "%s: cannot change to this folder", r->start);
   TRY(localise_bases(&place, m));
   TRY(spec_load(path.data + (is_below ? root.length : 0), &spec, e));
-  if (!r->allows_commands) TRY(check_commands(*e));
+  if (r->runs && !r->allows_commands) TRY(check_commands(*e));
 cleanup:
   strbuf_free(&path);
   strbuf_free(&root);
@@ -311,7 +342,7 @@ int cli_reproduce(int argc, char **argv) {
                       {"other-data", 0, OPTION_FLAG, &r.takes_other_data, NULL,
                        "train even if the local data differs from the recorded data", false},
                       {"allow-commands", 0, OPTION_FLAG, &r.allows_commands, NULL,
-                       "allow pipe: commands and environment variables that load code", false},
+                       "allow pipe: commands, and environment variables that may load code", false},
                       {"run", 0, OPTION_FLAG, &r.runs, NULL,
                        "train here [on; --no-run only shows the recorded results]", false},
                       {"jobs", 'j', OPTION_INTEGER, &r.jobs, "N", "cells in parallel [1]", false},

@@ -394,14 +394,22 @@ static size_t find_reference_row(spec_reader *r, const yml_node *entry, const sp
   return e->cell_count;
 }
 
-static void refuse_second_reference(spec_reader *r, const yml_node *entry, size_t row,
+/* A row may be one of each seed, whose other references name a seed: all cells are compared. */
+static void refuse_second_reference(spec_reader *r, const yml_node *entry, const spec_pairs *where,
                                     const column *c) {
   const spec_experiment *e = r->e;
-  for (size_t i = 0; i < e->report.reference_count && row < e->cell_count; i++)
-    if (e->report.references[i].column == c &&
-        spec_cell_matches(&e->cells[row], &e->report.references[i].where))
+  for (size_t k = 0; k < e->report.reference_count; k++) {
+    const spec_reference *before = &e->report.references[k];
+    for (size_t i = 0; before->column == c && i < e->cell_count; i++) {
+      const spec_cell *cell = &e->cells[i];
+      if (cell->tuning || !spec_cell_matches(cell, where) ||
+          !spec_cell_matches(cell, &before->where))
+        continue;
       yml_problem(&r->problems, entry, NULL, 0, "a second reference for %s of '%s'", c->name,
-                  e->cells[row].label);
+                  cell->label);
+      break;
+    }
+  }
 }
 
 /* One reference entry: axis values select the row, column names give the numbers. */
@@ -438,7 +446,7 @@ static err read_reference(spec_reader *r, const yml_node *entry) {
       yml_problem(&r->problems, flat->items[i], NULL, 0, "%s takes a number", c->name);
       continue;
     }
-    refuse_second_reference(r, entry, row, c);
+    if (row < r->e->cell_count) refuse_second_reference(r, entry, &where, c);
     TRY(add_reference(r, &where, c, value, is_verified, source));
   }
 cleanup:

@@ -236,12 +236,14 @@ static err read_schedule(spec_reader *r) {
   return NULL;
 }
 
-/* What names and titles contain reaches terminals, where it could be an escape sequence. */
-static void refuse_controls(spec_reader *r, const yml_node *node) {
+/* What names and titles contain reaches terminals, where it could be an escape sequence. Names of
+ * rows are also parts of lines: of tables, and of the scripts of figures. */
+static void refuse_controls(spec_reader *r, const yml_node *node, bool is_name) {
   if (node->kind == YML_SCALAR) {
     for (const unsigned char *at = (const unsigned char *)node->scalar; *at; at++) {
       bool is_c1 = at[0] == 0xC2 && at[1] >= 0x80 && at[1] < 0xA0;
-      if (!is_c1 && (*at >= 0x20 || *at == '\t' || *at == '\n') && *at != 0x7F) continue;
+      bool is_blank = !is_name && (*at == '\t' || *at == '\n');
+      if (!is_c1 && (*at >= 0x20 || is_blank) && *at != 0x7F) continue;
       yml_problem(&r->problems, node, NULL, 0, "contains the control character U+%04X",
                   is_c1 ? at[1] : at[0]);
       return;
@@ -249,8 +251,11 @@ static void refuse_controls(spec_reader *r, const yml_node *node) {
     return;
   }
   for (size_t i = 0; i < node->count; i++) {
-    if (node->kind == YML_MAP) refuse_controls(r, node->keys[i]);
-    refuse_controls(r, node->items[i]);
+    const yml_node *key = node->kind == YML_MAP ? node->keys[i] : NULL;
+    if (key) refuse_controls(r, key, true);
+    bool is_part = key && key->kind == YML_SCALAR &&
+                   (strcmp(key->scalar, "label") == 0 || strcmp(key->scalar, "matrix") == 0);
+    refuse_controls(r, node->items[i], is_name || is_part);
   }
 }
 
@@ -259,7 +264,7 @@ static err read_all(spec_reader *r) {
   if (r->root->kind != YML_MAP)
     return err_new(ERR_INPUT, "%s: an experiment is a map of keys (name, base, matrix, report, …)",
                    r->e->path);
-  refuse_controls(r, r->root);
+  refuse_controls(r, r->root, false);
   spec_check_group(r, r->root, "the experiment", FORMAT_TOP);
   TRY(merge_profile(r));
   TRY(read_name(r));

@@ -174,14 +174,8 @@ static bool continues_curve(const report_data *d, size_t cell) {
   return parent != SPEC_NO_PARENT && d->cells[parent].tuned == (ptrdiff_t)cell;
 }
 
-/* Had the run other inputs than the newest seeds of its row? These are then not all of the row. */
-static bool has_other_inputs(const report_data *d, size_t cell) {
-  for (size_t r = 0; d->cells[cell].group && r < d->row_count; r++)
-    if (!d->rows[r].group && data_has_same_keys(d, d->rows[r].cells[0], cell)) return true;
-  return false;
-}
-
-/* The cells that the claim needs and that have no result, or one of other inputs. */
+/* The cells that the claim needs and that have no result, or one of other inputs than the newest.
+ */
 static void name_missing(const report_data *d, const spec_claim *c, bool is_of_all, strbuf *out) {
   enum { MOST_NAMED = 3 };
   size_t count = 0;
@@ -200,13 +194,16 @@ static void name_missing(const report_data *d, const spec_claim *c, bool is_of_a
                    (c->against.count && spec_cell_matches(at, &c->against));
     bool is_unused_tuning =
         cell->tuning && !is_tuned && !(c->compare == CLAIM_SPEEDUP && continues_curve(d, i));
-    bool is_other = !cell->tuning && d->cells[i].is_finished && has_other_inputs(d, i);
+    /* its row is compared with none of the newest inputs, so the comparison would be left out */
+    bool is_other = d->cells[i].is_finished && d->cells[i].group;
     if ((d->cells[i].is_finished && !is_other) || !is_used || is_unused_tuning ||
         (is_classifier && !is_fine) || is_unused_probe)
       continue;
     if (++count <= MOST_NAMED)
       strbuf_format(out, "%s%s%s", count > 1 ? "; " : "", cell->label,
-                    is_other ? " had other inputs than other seeds of its row" : "");
+                    is_other ? " had other inputs than the newest run with the same settings "
+                               "('flipbench run --retry data')"
+                             : "");
   }
   if (count > MOST_NAMED)
     strbuf_format(out, "; and %zu more cell%s", count - MOST_NAMED,

@@ -14,41 +14,86 @@ void data_free(report_data *d) {
   for (size_t i = 0; d->cells && i < d->e->cell_count; i++) load_free_cell(&d->cells[i]);
   for (size_t i = 0; i < d->row_count; i++) free(d->rows[i].cells);
   for (size_t i = 0; i < d->group_count; i++) free(d->group_names[i]);
+  free(d->group_names);
   free(d->cells);
   free(d->rows);
   *d = (report_data){0};
 }
 
-bool data_has_same_keys(const report_data *d, size_t a, size_t b) {
-  const spec_names *rows = &d->e->report.rows;
-  strbuf one = {0}, other = {0};
-  bool is_same = true;
-  for (size_t k = 0; k < rows->count && is_same; k++) {
-    const char *x = spec_cell_value(&d->e->cells[a], rows->items[k], &one);
-    const char *y = spec_cell_value(&d->e->cells[b], rows->items[k], &other);
-    is_same = x && y ? strcmp(x, y) == 0 : x == y;
-  }
-  strbuf_free(&one);
-  strbuf_free(&other);
-  return is_same;
+/* ---- rows ---- */
+
+/* A matrix cell and the text of its row, so that rows are found by sorting: the group, and each
+ * value with its length, which no value can imitate. */
+typedef struct {
+  char *row;
+  size_t cell, first; /* first: the first cell of its row */
+} placed;
+
+static int compare_placed(const void *a, const void *b) {
+  const placed *x = a, *y = b;
+  int order = strcmp(x->row, y->row);
+  return order ? order : (x->cell > y->cell) - (x->cell < y->cell);
 }
 
-static err put_into_row(report_data *d, size_t cell) {
-  size_t at = 0;
-  while (at < d->row_count && !(d->rows[at].group == d->cells[cell].group &&
-                                data_has_same_keys(d, d->rows[at].cells[0], cell)))
-    at++;
-  if (at == d->row_count) d->rows[d->row_count++] = (data_row){0};
-  data_row *row = &d->rows[at];
-  row->group = d->cells[cell].group;
-  size_t *grown = mem_resize(row->cells, row->count + 1, sizeof *grown);
-  if (!grown) {
-    if (!row->count) d->row_count--;
-    return mem_error(sizeof *grown, "the report");
+static int compare_order(const void *a, const void *b) {
+  const placed *x = a, *y = b;
+  if (x->first != y->first) return x->first < y->first ? -1 : 1;
+  return (x->cell > y->cell) - (x->cell < y->cell);
+}
+
+static char *name_place(const report_data *d, size_t cell, strbuf *scratch) {
+  const spec_names *keys = &d->e->report.rows;
+  strbuf row = {0};
+  strbuf_format(&row, "%zu", d->cells[cell].group);
+  for (size_t k = 0; k < keys->count; k++) {
+    const char *value = spec_cell_value(&d->e->cells[cell], keys->items[k], scratch);
+    if (value)
+      strbuf_format(&row, "\n%zu:%s", strlen(value), value);
+    else
+      strbuf_append(&row, "\n");
   }
-  row->cells = grown;
-  row->cells[row->count++] = cell;
+  return strbuf_take(&row);
+}
+
+/* Cells in the order of their rows, and these in that of their first cells. */
+static err place_cells(const report_data *d, placed *places, size_t *count) {
+  strbuf scratch = {0};
+  bool is_lost = false;
+  for (size_t i = 0; i < d->e->cell_count && !is_lost; i++) {
+    if (d->e->cells[i].tuning) continue;
+    places[*count] = (placed){name_place(d, i, &scratch), i, i};
+    is_lost = !places[(*count)++].row;
+  }
+  strbuf_free(&scratch);
+  if (is_lost) return mem_error(0, "the report");
+  qsort(places, *count, sizeof *places, compare_placed);
+  for (size_t i = 1; i < *count; i++)
+    if (strcmp(places[i].row, places[i - 1].row) == 0) places[i].first = places[i - 1].first;
+  qsort(places, *count, sizeof *places, compare_order);
   return NULL;
+}
+
+static err make_row(report_data *d, const placed *places, size_t count) {
+  data_row *row = &d->rows[d->row_count];
+  *row = (data_row){mem_zeroed(count, sizeof *row->cells), count, d->cells[places->cell].group};
+  if (!row->cells) return mem_error(count * sizeof *row->cells, "the report");
+  d->row_count++;
+  for (size_t i = 0; i < count; i++) row->cells[i] = places[i].cell;
+  return NULL;
+}
+
+static err make_rows(report_data *d) {
+  placed *places = mem_zeroed(d->e->cell_count, sizeof *places);
+  size_t count = 0;
+  if (!places) return mem_error(d->e->cell_count * sizeof *places, "the report");
+  err error = place_cells(d, places, &count);
+  for (size_t i = 0, next = 0; i < count && !error; i = next) {
+    while (next < count && places[next].first == places[i].first) next++;
+    error = make_row(d, &places[i], next - i);
+  }
+  for (size_t i = 0; i < count; i++) free(places[i].row);
+  free(places);
+  return error;
 }
 
 /* The classifier trained from a cell, or from what was tuned from it; -1: none. */
@@ -76,24 +121,36 @@ static ptrdiff_t probed_cell(const report_data *d, ptrdiff_t cell) {
   return *d->e->cells[other].settings.eval_probe_train ? other : cell;
 }
 
+enum { CHILDREN = 4 };
+
 /* Which inputs a row's numbers come from: those of its cell, and others among those of the cells
- * trained from it, as a set of bits. All 0: the newest. */
+ * trained from it, ascending, 0: no more. All 0: the newest. */
 typedef struct {
   size_t own[INPUT_KINDS];
-  uint64_t others[INPUT_KINDS];
+  size_t others[INPUT_KINDS][CHILDREN];
 } input_key;
+
+static void add_other(size_t others[CHILDREN], size_t input) {
+  size_t at = 0;
+  while (others[at] && others[at] < input) at++;
+  if (others[at] == input) return;
+  for (size_t moved; input; input = moved, at++) {
+    moved = others[at];
+    others[at] = input;
+  }
+}
 
 static input_key key_of(const report_data *d, size_t cell) {
   const data_cell *own = &d->cells[cell];
-  const ptrdiff_t children[] = {own->tuned, probed_cell(d, own->tuned), fine_tuned_from(d, cell),
-                                probed_cell(d, (ptrdiff_t)cell)};
+  const ptrdiff_t children[CHILDREN] = {own->tuned, probed_cell(d, own->tuned),
+                                        fine_tuned_from(d, cell), probed_cell(d, (ptrdiff_t)cell)};
   input_key key = {0};
   for (input_kind k = 0; k < INPUT_KINDS; k++) {
     if (!store_input_decides(k)) continue;
     key.own[k] = own->inputs[k];
-    for (size_t i = 0; i < sizeof children / sizeof *children; i++) {
+    for (size_t i = 0; i < CHILDREN; i++) {
       size_t input = children[i] < 0 ? 0 : d->cells[children[i]].inputs[k];
-      if (input && input != own->inputs[k]) key.others[k] |= (uint64_t)1 << input % 64;
+      if (input && input != own->inputs[k]) add_other(key.others[k], input);
     }
   }
   return key;
@@ -103,20 +160,18 @@ static input_key key_of(const report_data *d, size_t cell) {
 static char *name_group(const input_key *key) {
   strbuf name = {0};
   for (input_kind k = 0; k < INPUT_KINDS; k++)
-    if (key->own[k] || key->others[k])
+    if (key->own[k] || key->others[k][0])
       strbuf_format(&name, "%s%s", name.length ? " and " : "", store_input_name(k));
   return strbuf_take(&name);
 }
 
-/* The group of the key, a new one if no cell before had it. When there are too many, the last takes
- * the rest. */
+/* The group of the key, a new one if no cell before had it. keys: of groups 1, 2, … */
 static err find_group(report_data *d, const input_key *key, input_key *keys, size_t *group) {
   static const input_key newest = {0};
   *group = 0;
   if (memcmp(key, &newest, sizeof newest) == 0) return NULL;
   for (size_t i = 0; i < d->group_count && !*group; i++)
     if (memcmp(key, &keys[i], sizeof *key) == 0) *group = i + 1;
-  if (!*group && d->group_count == DATA_MOST_GROUPS) *group = DATA_MOST_GROUPS;
   if (*group) return NULL;
   d->group_names[d->group_count] = name_group(key);
   if (!d->group_names[d->group_count]) return mem_error(0, "the report");
@@ -147,12 +202,14 @@ static err compare_inputs(report_data *d) {
 }
 
 static err group_cells(report_data *d) {
-  input_key keys[DATA_MOST_GROUPS];
-  err error = compare_inputs(d);
+  input_key *keys = mem_zeroed(d->e->cell_count, sizeof *keys); /* as many as cells at most */
+  d->group_names = mem_zeroed(d->e->cell_count, sizeof *d->group_names);
+  err error = keys && d->group_names ? compare_inputs(d) : mem_error(0, "the report");
   for (size_t i = 0; i < d->e->cell_count && !error; i++) {
     input_key key = key_of(d, i);
     if (!d->e->cells[i].tuning) error = find_group(d, &key, keys, &d->cells[i].group);
   }
+  free(keys);
   return error;
 }
 
@@ -183,8 +240,7 @@ err data_load(const spec_experiment *e, store *s, report_data *d) {
     if (*child < 0) *child = (ptrdiff_t)i;
   }
   TRY(group_cells(d));
-  for (size_t i = 0; i < e->cell_count; i++)
-    if (!e->cells[i].tuning) TRY(put_into_row(d, i));
+  TRY(make_rows(d));
   find_baseline(d);
 cleanup:
   free(results);

@@ -45,8 +45,6 @@ typedef struct {
   size_t group; /* of its cells: cells with different inputs form separate rows */
 } data_row;
 
-enum { DATA_MOST_GROUPS = 36 };
-
 typedef struct {
   const spec_experiment *e;
   store *s;
@@ -56,7 +54,7 @@ typedef struct {
   ptrdiff_t baseline; /* row; -1: none given */
   bool is_mixed[INPUT_KINDS];
   size_t group_count;
-  char *group_names[DATA_MOST_GROUPS]; /* of group 1, 2, …: the inputs that differ */
+  char **group_names; /* of group 1, 2, …: the inputs that differ */
 } report_data;
 
 err data_load(const spec_experiment *e, store *s, report_data *d) ERR_MUST_CHECK;
@@ -138,8 +136,6 @@ bool data_has_several_ranks(const report_data *d, size_t row);
 bool data_has_comparable_memory(const report_data *d, size_t row, size_t other);
 /* May the times of the rows' whole curves, which tunings continue? */
 bool data_has_comparable_curves(const report_data *d, size_t row, size_t other);
-/* Do two cells share the row's values? They form separate rows if their inputs differ. */
-bool data_has_same_keys(const report_data *d, size_t a, size_t b);
 /* The number of finished cells of a row. */
 size_t data_finished(const report_data *d, size_t row, size_t *cells);
 

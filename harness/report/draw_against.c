@@ -67,8 +67,7 @@ static void name_series(const drawing *g, const mark *marks, size_t last, const 
     strbuf_append(&name, g->t->rows[row].keys[k]);
   }
   report_add_marks(is_disturbed, g->t->rows[row].has_other_inputs, &name);
-  snprintf(text, size, "%s", strbuf_string(&name));
-  strbuf_free(&name);
+  figure_keep_name(&name, text, size);
 }
 
 static err find_mark(drawing *g, const column *y, const column *x, const char *axis, mark *own,

@@ -58,8 +58,7 @@ static void name_kind(const drawing *g, size_t first, char *text, size_t size) {
   drawing_name_part(g, first, 1, true, text, size);
   strbuf_append(&name, text);
   report_add_marks(is_disturbed, g->t->rows[first].has_other_inputs, &name);
-  snprintf(text, size, "%s", strbuf_string(&name));
-  strbuf_free(&name);
+  figure_keep_name(&name, text, size);
 }
 
 typedef struct {

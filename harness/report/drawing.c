@@ -16,21 +16,6 @@ double drawing_count_unit(double most, const char **name) {
   return most < 1e4 ? 1 : most < 1e7 ? 1e3 : 1e6;
 }
 
-/* A name that is too long ends in "…", never inside a character. */
-static void finish_name(strbuf *name, char *text, size_t size) {
-  static const char dots[] = "…";
-  size_t length = strlen(strbuf_string(name)), kept = size - sizeof dots;
-  if (length >= size) {
-    while (kept && (name->data[kept] & 0xC0) == 0x80) kept--;
-    snprintf(text, size, "%.*s%s", (int)kept, name->data, dots);
-  } else {
-    snprintf(text, size, "%s", strbuf_string(name));
-  }
-  for (char *at = text; *at; at++)
-    if (*at == '"' || *at == '\\') *at = '\'';
-  strbuf_free(name);
-}
-
 static bool has_heading(const drawing *g, size_t k) {
   return settings_find(g->t->key_names[k]) || spec_is_ranks_key(g->t->key_names[k]);
 }
@@ -66,7 +51,7 @@ void drawing_name_row(const drawing *g, size_t row, char *text, size_t size) {
   for (size_t k = 0; k < g->t->key_count && g->is_brief; k++)
     strbuf_format(&name, "%s%s", k ? ", " : "", r->keys[k]);
   report_add_marks(r->disturbed > 0, r->has_other_inputs, &name);
-  finish_name(&name, text, size);
+  figure_keep_name(&name, text, size);
 }
 
 void drawing_name_part(const drawing *g, size_t row, size_t count, bool is_rest, char *text,
@@ -78,7 +63,7 @@ void drawing_name_part(const drawing *g, size_t row, size_t count, bool is_rest,
     if (has_heading(g, k)) strbuf_format(&name, "%s ", g->t->key_headings[k]);
     strbuf_append(&name, r->keys[k]);
   }
-  finish_name(&name, text, size);
+  figure_keep_name(&name, text, size);
 }
 
 void drawing_number(double value, int digits, char *text, size_t size) {

@@ -85,6 +85,12 @@ const char *explain_empty(const report_data *d, size_t row, const column *c) {
                 : "the run has no evaluation set for it";
 }
 
+static bool has_pair(const report_data *d, size_t row, size_t other) {
+  for (size_t i = 0; i < d->rows[row].count; i++)
+    if (data_partner(d, d->rows[row].cells[i], other) >= 0) return true;
+  return false;
+}
+
 /* As measure_is_comparable. */
 static const char *explain_unlike(const report_data *d, size_t row, size_t other, const column *c) {
   if (!data_is_comparable(d, row, other, false)) return "the rows had different inputs";
@@ -119,6 +125,7 @@ const char *explain_claim(report_data *d, const spec_claim *c, size_t row, size_
   if (!measure_is_comparable(d, row, other, c->metric))
     return explain_unlike(d, row, other, c->metric);
   if (c->compare == CLAIM_RATIO && !(fabs(m.value) > 0)) return "the other row's value is 0";
-  return c->compare == CLAIM_RATIO ? "no seed has finished in both rows"
-                                   : "no seed of both rows was evaluated on the same set";
+  return c->compare == CLAIM_RATIO || !has_pair(d, row, other)
+             ? "no seed has finished in both rows"
+             : "no seed of both rows was evaluated on the same set";
 }

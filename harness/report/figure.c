@@ -9,14 +9,32 @@
 #include "base/mem.h"
 #include "report/figure_script.h"
 
+/* A script is read line by line, and what begins a line may be a command: "!rm". */
+static char without_controls(char c) {
+  return (unsigned char)c < ' ' || c == 0x7F ? ' ' : c;
+}
+
 /* Quotes for gnuplot's single-quoted strings, where only the quote itself needs escaping. */
 void figure_append_quoted(strbuf *out, const char *text) {
   strbuf_append_char(out, '\'');
   for (const char *at = text; *at; at++) {
     if (*at == '\'') strbuf_append_char(out, '\'');
-    strbuf_append_char(out, *at == '\n' ? ' ' : *at);
+    strbuf_append_char(out, without_controls(*at));
   }
   strbuf_append_char(out, '\'');
+}
+
+void figure_keep_name(strbuf *name, char *text, size_t size) {
+  static const char dots[] = "…";
+  size_t length = strlen(strbuf_string(name)), kept = size - sizeof dots;
+  if (length >= size) {
+    while (kept && (name->data[kept] & 0xC0) == 0x80) kept--;
+    snprintf(text, size, "%.*s%s", (int)kept, name->data, dots);
+  } else {
+    snprintf(text, size, "%s", strbuf_string(name));
+  }
+  for (char *at = text; *at; at++) *at = *at == '"' || *at == '\\' ? '\'' : without_controls(*at);
+  strbuf_free(name);
 }
 
 double figure_legend_size(const figure *f) {
@@ -249,9 +267,8 @@ void figure_fit_text(const figure *f, const char *text, double size, double room
 void figure_fit_name(figure *f, char *name, size_t capacity, double size, double room) {
   strbuf fitting = {0};
   figure_fit_text(f, name, size, room, &fitting);
-  snprintf(name, capacity, "%s", strbuf_string(&fitting));
   if (fitting.is_broken) f->ends.is_broken = true;
-  strbuf_free(&fitting);
+  figure_keep_name(&fitting, name, capacity);
 }
 
 /* text_width is of 11.5 points; all marks are as wide. */

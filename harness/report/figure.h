@@ -60,7 +60,10 @@ double figure_text_share(const figure *f, const char *text);
 /* Appends the text as it fits into `room`, a share of the width, in letters of `size` points; cut,
  * it ends in "…". */
 void figure_fit_text(const figure *f, const char *text, double size, double room, strbuf *out);
-/* The same in place, in an array of `capacity`; out of memory breaks the figure. */
+/* Moves a name into an array of `size`: what is too long ends in "…", never inside a character, and
+ * nothing in it ends the quotes or the line of a script. Frees `name`. */
+void figure_keep_name(strbuf *name, char *text, size_t size);
+/* figure_fit_text in place, in an array of `capacity`; out of memory breaks the figure. */
 void figure_fit_name(figure *f, char *name, size_t capacity, double size, double room);
 double figure_legend_size(const figure *f);                    /* in points */
 double figure_legend_share(const figure *f, const char *name); /* of an entry of the legend */

@@ -48,7 +48,7 @@ static void write_script(const figure *f, const char *name, const char *formats,
                          const char *template_name, const char *template_path, strbuf *out) {
   char list[64], *rest = list, *format;
   strbuf text = {0};
-  strbuf_format(out, "# Drawn by flipbench; 'gnuplot %s.gp' in this folder draws it again.\n",
+  strbuf_format(out, "# Drawn by flipbench; 'gnuplot -d %s.gp' in this folder draws it again.\n",
                 name);
   strbuf_append(out, "plots_folder = ");
   figure_append_quoted(out, plots);
@@ -93,13 +93,15 @@ static void write_script(const figure *f, const char *name, const char *formats,
                   format, strbuf_string(&f->ends));
 }
 
-/* Runs gnuplot in `folder` on NAME.gp; anything it prints is treated as an error. */
+/* Runs gnuplot in `folder` on NAME.gp, without the user's ~/.gnuplot, whose settings (another
+ * separator of columns) would change the figure or leave it empty; anything it prints is treated as
+ * an error. */
 static err run_gnuplot(const char *folder, const char *name) {
   strbuf script = {0}, said = {0};
   int status;
   strbuf_format(&script, "%s.gp", name);
   if (script.is_broken) return mem_error(0, "a figure");
-  char *words[] = {"gnuplot", script.data, NULL};
+  char *words[] = {"gnuplot", "-d", script.data, NULL};
   err error = command_read(&(command_call){.words = words, .folder = folder}, true, &said, &status);
   int code = error ? 0 : command_exit_status(status);
   if (code == COMMAND_NOT_FOUND)

@@ -65,10 +65,13 @@ void history_title(const history_view *v, const size_t *members, size_t count, s
   if (count > 1) strbuf_format(out, " (%zu of %zu series changed)", changed, count);
 }
 
-/* Text for a data block: in double quotes, which it must not contain. */
+/* Text for a data block: in double quotes, which it must not contain, and in one line. */
 static void append_text(const char *text, strbuf *out) {
   strbuf_append_char(out, '"');
-  for (; *text; text++) strbuf_append_char(out, *text == '"' || *text == '\\' ? '\'' : *text);
+  for (; *text; text++) {
+    bool is_control = (unsigned char)*text < ' ';
+    strbuf_append_char(out, *text == '"' || *text == '\\' ? '\'' : is_control ? ' ' : *text);
+  }
   strbuf_append_char(out, '"');
 }
 
@@ -156,8 +159,12 @@ static void add_commits(const sample_series *s, const series_levels *l, size_t k
     for (size_t level = 1; level < l->level_count; level++) is_named |= l->levels[level].first == i;
     bool is_near_end = i + 1 < s->count && i + room >= s->count;
     if (!is_named || i < next || is_near_end) continue;
-    strbuf_format(&f->variables, "%zu \"%.7s%s\"\n", i, s->points[i].commit,
-                  strchr(s->points[i].label, '+') ? "+" : "");
+    char text[16];
+    snprintf(text, sizeof text, "%.7s%s", s->points[i].commit,
+             strchr(s->points[i].label, '+') ? "+" : "");
+    strbuf_format(&f->variables, "%zu ", i);
+    append_text(text, &f->variables);
+    strbuf_append_char(&f->variables, '\n');
     next = i + room;
   }
   strbuf_append(&f->variables, "EOD\n");
@@ -208,7 +215,7 @@ static void fill_figure(const history_view *v, const size_t *members, size_t cou
 void history_name_file(const history_view *v, size_t number, char *name, size_t size) {
   snprintf(name, size, "history-%.100s-%zu", v->metric, number + 1);
   for (char *at = name; *at; at++)
-    if (*at == '/') *at = '_';
+    if (*at == '/' || (unsigned char)*at < ' ') *at = '_';
 }
 
 err history_draw(const history_view *v, const char *folder, const char *formats, bool is_column,

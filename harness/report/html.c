@@ -119,8 +119,8 @@ cleanup:
 
 enum { TEXT_COLUMNS = 100 }; /* of the table for browsers without JavaScript */
 
-err html_write(const spec_experiment *e, store *s, const char *plots, const char *index,
-               strbuf *out) {
+static err write_page(const spec_experiment *e, store *s, const char *plots, const char *index,
+                      strbuf *out) {
   report_table *t = NULL;
   strbuf text = {0}, figures = {0}, json = {0};
   err error = report_build(e, s, &t);
@@ -139,4 +139,12 @@ cleanup:
   strbuf_free(&json);
   report_free(t);
   return error;
+}
+
+/* The table, the claims, the figures and the runs of a page are those of one moment: rows would not
+ * fit together if another process changed the record while the figures are drawn. */
+err html_write(const spec_experiment *e, store *s, const char *plots, const char *index,
+               strbuf *out) {
+  err error = store_begin_reading(s);
+  return error ? error : store_end(s, write_page(e, s, plots, index, out));
 }

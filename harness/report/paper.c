@@ -139,7 +139,7 @@ static const paper_table *find_table(const paper_report *p, const char *name) {
   return NULL;
 }
 
-err paper_collect(store *s, const char *folder, const char *profile, paper_report **report) {
+static err collect(store *s, const char *folder, const char *profile, paper_report **report) {
   char **names = NULL;
   size_t count = 0;
   err error = NULL;
@@ -170,6 +170,12 @@ cleanup:
   fs_free_names(names, count);
   if (error) paper_free(p);
   return error;
+}
+
+/* All tables and claims are those of one moment. */
+err paper_collect(store *s, const char *folder, const char *profile, paper_report **report) {
+  err error = store_begin_reading(s);
+  return error ? error : store_end(s, collect(s, folder, profile, report));
 }
 
 /* ---- as JSON, and back ---- */

@@ -70,6 +70,32 @@ bool plot_is_known(const char *name) {
   return parse_against(name, &x) != NULL;
 }
 
+static bool is_axis(const spec_experiment *e, const char *name) {
+  for (size_t i = 0; i < e->cell_count; i++)
+    if (spec_pairs_get(&e->cells[i].axes, name)) return true;
+  return false;
+}
+
+err plot_check_axis(const spec_experiment *e, const char *name) {
+  const char *x;
+  if (!parse_against(name, &x) || columns_find(x) || settings_find(x) || is_axis(e, x)) return NULL;
+  size_t column_count, key_count, count = 0;
+  const char *const *column_names = columns_names(&column_count);
+  const char *const *keys = settings_keys(&key_count);
+  const spec_pairs none = {0}, *axes = e->cell_count ? &e->cells[0].axes : &none;
+  const char **all = mem_zeroed(column_count + key_count + axes->count + 1, sizeof *all);
+  if (!all) return mem_error(0, "the figures");
+  for (size_t i = 0; i < axes->count; i++) all[count++] = axes->items[i].key;
+  for (size_t i = 0; i < key_count; i++) all[count++] = keys[i];
+  for (size_t i = 0; i < column_count; i++) all[count++] = column_names[i];
+  const char *nearest = text_nearest(x, all, count);
+  err error =
+      err_new(ERR_INPUT, "figure '%s': '%s' is neither a column, a setting nor an axis%s%s%s", name,
+              x, nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+  free(all);
+  return error;
+}
+
 /* ---- drawing ---- */
 
 static bool has_times(const char *name) {
@@ -148,11 +174,11 @@ static void set_frame(drawing *g, const char *name) {
   strbuf_free(&source);
 }
 
-/* Replaces spaces in file names. */
+/* Without what a file name, or a line of a script that names it, may not hold. */
 static char *file_name(const char *name) {
   char *made = mem_copy_string(name);
   for (char *at = made; at && *at; at++)
-    if (*at == ' ' || *at == '/') *at = '_';
+    if ((unsigned char)*at <= ' ' || *at == 0x7F || *at == '/') *at = '_';
   return made;
 }
 
@@ -216,12 +242,11 @@ void plot_free(plot_results *results) {
   *results = (plot_results){0};
 }
 
-err plot_all(const spec_experiment *e, store *s, const plot_options *options,
-             plot_results *results) {
+static err draw_all(const spec_experiment *e, store *s, const plot_options *options,
+                    plot_results *results) {
   report_data d = {0};
   report_table *t = NULL;
   err error = NULL;
-  TRY(fs_make_folders(options->folder));
   TRY(data_load(e, s, &d));
   TRY(report_build(e, s, &t));
   if (options->figure) TRY(draw_one(&d, t, options, options->figure, results));
@@ -231,4 +256,12 @@ cleanup:
   report_free(t);
   data_free(&d);
   return error;
+}
+
+/* The table and the data that a figure is drawn from are those of one moment. */
+err plot_all(const spec_experiment *e, store *s, const plot_options *options,
+             plot_results *results) {
+  err error = fs_make_folders(options->folder);
+  if (!error) error = store_begin_reading(s);
+  return error ? error : store_end(s, draw_all(e, s, options, results));
 }

@@ -22,6 +22,8 @@ typedef struct {
 const plot_figure *plot_figures(size_t *count);
 /* A built-in figure, or "Y against X" with a column Y. */
 bool plot_is_known(const char *name);
+/* ERR_INPUT when the X of a known figure is no column, setting or axis of the experiment. */
+err plot_check_axis(const spec_experiment *e, const char *name) ERR_MUST_CHECK;
 
 /* The result for one figure. */
 typedef struct {

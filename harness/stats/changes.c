@@ -5,18 +5,23 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/numbers.h"
 #include "base/rng.h"
 #include "stats/student.h"
 
 /* Relative differences below this are rounding, not measurement. */
 static const double rounding = 1e-9;
 
+/* The maximum statistics of simulated series of normal noise, of one length; made when needed. */
+typedef struct {
+  double *found; /* room for all simulations */
+  size_t count;
+} noise_maxima;
+
 typedef struct {
   const double *values;
   const change_options *options;
   double *sums;         /* running sums of a segment, or of simulated noise */
-  double **noise;       /* [length]: sorted statistics of simulated noise; made when needed */
+  noise_maxima *noise;  /* [length] */
   change_point *points; /* room for every value */
   size_t count;
 } search;
@@ -69,42 +74,43 @@ static stretch best_stretch(const double *values, size_t n, size_t least, double
   return best;
 }
 
-/* The maximum statistics of `simulations` series of n points of normal noise. */
-static err simulate(search *s, size_t n) {
-  size_t simulations = s->options->simulations;
-  double *drawn = mem_zeroed(n, sizeof *drawn);
-  double *found = mem_zeroed(simulations, sizeof *found);
-  if (!drawn || !found) {
+/* The statistic of simulation k of n points, each of which is the same whenever it is made. */
+static err simulate(search *s, size_t n, size_t k, double *statistic) {
+  noise_maxima *made = &s->noise[n];
+  if (!made->found) made->found = mem_zeroed(s->options->simulations, sizeof *made->found);
+  double *drawn = k < made->count ? NULL : mem_zeroed(n, sizeof *drawn);
+  if (!made->found || (k >= made->count && !drawn)) {
     free(drawn);
-    free(found);
-    return mem_error((n + simulations) * sizeof *found, "change points");
+    return mem_error((n + s->options->simulations) * sizeof *drawn, "change points");
   }
-  for (size_t k = 0; k < simulations; k++) {
-    rng r = rng_at(s->options->seed, RNG_BOOTSTRAP, k, n);
+  for (; made->count <= k; made->count++) {
+    rng r = rng_at(s->options->seed, RNG_BOOTSTRAP, made->count, n);
     for (size_t i = 0; i < n; i++) drawn[i] = rng_normal(&r);
-    found[k] = best_stretch(drawn, n, s->options->least_segment, s->sums).statistic;
+    made->found[made->count] = best_stretch(drawn, n, s->options->least_segment, s->sums).statistic;
   }
   free(drawn);
-  numbers_sort(found, simulations);
-  s->noise[n] = found;
+  *statistic = made->found[k];
   return NULL;
 }
 
 /* The p-value of a section among n points. The simulated p-value lies between the tail of a single
  * t, which is too small, and that times the number of candidates, which is too large; it is
- * computed only when these bounds do not decide. */
+ * computed only when these bounds do not decide. Of a section that is none, simulation ends where p
+ * exceeds the level; *p is then only known to do so. */
 static err test_stretch(search *s, const stretch *found, size_t n, double *p) {
+  const double level = s->options->level;
   double one = student_tail(found->t, n - 2), bound = one * (double)found->candidates;
-  *p = bound;
-  if (bound <= s->options->level || one > s->options->level) return NULL;
-  if (!s->noise[n]) {
-    err error = simulate(s, n);
-    if (error) return error;
-  }
+  double simulated = 1.0 / (double)(s->options->simulations + 1);
   size_t as_good = 0;
-  for (size_t k = s->options->simulations; k > 0 && s->noise[n][k - 1] >= found->statistic; k--)
-    as_good++;
-  double simulated = (double)(as_good + 1) / (double)(s->options->simulations + 1);
+  *p = bound;
+  if (bound <= level || one > level) return NULL;
+  for (size_t k = 0; k < s->options->simulations && simulated <= level; k++) {
+    double statistic = 0;
+    err error = simulate(s, n, k, &statistic);
+    if (error) return error;
+    as_good += statistic >= found->statistic;
+    simulated = (double)(as_good + 1) / (double)(s->options->simulations + 1);
+  }
   *p = as_good == 0 ? fmin(bound, simulated) : simulated;
   return NULL;
 }
@@ -170,7 +176,7 @@ err stats_changes(const double *values, size_t count, const change_options *opti
   *points = s.points;
   *point_count = s.count;
 cleanup:
-  for (size_t i = 0; s.noise && i <= count; i++) free(s.noise[i]);
+  for (size_t i = 0; s.noise && i <= count; i++) free(s.noise[i].found);
   free(s.noise);
   free(s.sums);
   if (error) free(s.points);

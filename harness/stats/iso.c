@@ -137,27 +137,30 @@ static bool is_open(place p) {
 }
 
 /* How far the accuracies are apart with these ends of the curves. Before its first evaluation a
- * curve may have any accuracy between its start and that one. */
+ * curve may have any accuracy between its start and that one, which may be the lower of the two. */
 static err compare_at(const search *s, double ratio, double own_end, double base_end,
                       double *distance) {
   const place start = {0, 0}, first = {0, 1};
   double seconds = fmin(own_end, base_end / ratio);
   place mine = place_at(s->own, seconds), theirs = place_at(s->base, seconds * ratio);
   bool is_mine = is_open(mine), is_theirs = is_open(theirs);
-  crossed_mean least, most; /* of the difference */
+  crossed_mean one, other; /* of the difference, at either end of what is open */
   *distance = 0;
   if (is_mine && is_theirs) return NULL;
   err error = subtract(s->values, s->own, is_mine ? start : mine, s->base,
-                       is_theirs ? first : theirs, &least);
+                       is_theirs ? first : theirs, &one);
   if (error) return error;
   if (!is_mine && !is_theirs) {
-    *distance = distance_of(&least);
+    *distance = distance_of(&one);
     return NULL;
   }
   error = subtract(s->values, s->own, is_mine ? first : mine, s->base, is_theirs ? start : theirs,
-                   &most);
-  if (least.mean > 0) *distance = distance_of(&least);
-  if (most.mean < 0) *distance = distance_of(&most);
+                   &other);
+  if (error) return error;
+  const crossed_mean *least = one.mean <= other.mean ? &one : &other;
+  const crossed_mean *most = least == &one ? &other : &one;
+  if (least->mean > 0) *distance = distance_of(least);
+  if (most->mean < 0) *distance = distance_of(most);
   return error;
 }
 

@@ -13,6 +13,8 @@ typedef struct {
   const linked_sample *samples;
   size_t count, items;
   int64_t *partner;      /* [count]: the other sample of the round, or NO_PARTNER */
+  size_t *of_item;       /* [count]: the samples, by item */
+  size_t *first;         /* [items + 1]: where those of an item begin in of_item */
   double *level, *found; /* [items]: NaN: not known; found: in this pass */
   double *scratch;       /* [count] */
 } links;
@@ -42,12 +44,25 @@ static err find_partners(links *l) {
   return NULL;
 }
 
+/* Counted into place: a pass over all items then reads every sample once. */
+static void sort_by_item(links *l) {
+  for (size_t i = 0; i < l->count; i++) l->first[l->samples[i].item + 1]++;
+  for (size_t i = 0; i < l->items; i++) l->first[i + 1] += l->first[i];
+  for (size_t i = l->count; i-- > 0;) { /* moves the ends to the beginnings, one item on */
+    size_t *end = &l->first[l->samples[i].item + 1];
+    l->of_item[--*end] = i;
+  }
+  for (size_t i = 0; i < l->items; i++) l->first[i] = l->first[i + 1];
+  l->first[l->items] = l->count;
+}
+
 /* The median of an item's samples that have a partner: as measured, or relative to partners of
  * known level. */
 static double level_of(const links *l, size_t item, bool is_relative, size_t *used) {
   *used = 0;
-  for (size_t i = 0; i < l->count; i++) {
-    if (l->samples[i].item != item || l->partner[i] == NO_PARTNER) continue;
+  for (size_t k = l->first[item]; k < l->first[item + 1]; k++) {
+    const size_t i = l->of_item[k];
+    if (l->partner[i] == NO_PARTNER) continue;
     const linked_sample *other = &l->samples[l->partner[i]];
     double scale = is_relative ? l->level[other->item] / other->value : 1;
     if (!isnan(scale)) l->scratch[(*used)++] = l->samples[i].value * scale;
@@ -86,12 +101,15 @@ err stats_linked(const linked_sample *samples, size_t count, size_t items, doubl
   err error = NULL;
   if (!count) return NULL;
   l.partner = mem_zeroed(count, sizeof *l.partner);
+  l.of_item = mem_zeroed(count, sizeof *l.of_item);
+  l.first = mem_zeroed(items + 1, sizeof *l.first);
   l.scratch = mem_zeroed(count, sizeof *l.scratch);
   l.level = mem_zeroed(items, sizeof *l.level);
   l.found = mem_zeroed(items, sizeof *l.found);
-  if (!l.partner || !l.scratch || !l.level || !l.found)
+  if (!l.partner || !l.of_item || !l.first || !l.scratch || !l.level || !l.found)
     FAIL(ERR_MEMORY, "out of memory: %zu samples", count);
   TRY(find_partners(&l));
+  sort_by_item(&l);
   find_levels(&l);
   for (size_t i = 0; i < count; i++) {
     corrected[i] = NAN;
@@ -101,6 +119,8 @@ err stats_linked(const linked_sample *samples, size_t count, size_t items, doubl
   }
 cleanup:
   free(l.partner);
+  free(l.of_item);
+  free(l.first);
   free(l.scratch);
   free(l.level);
   free(l.found);

@@ -346,6 +346,12 @@ err store_begin(store *s) {
   return sql_begin(s);
 }
 
+err store_begin_reading(store *s) {
+  err error = s->depth ? NULL : sql_script(s, "BEGIN");
+  if (!error) s->depth++;
+  return error;
+}
+
 err store_end(store *s, err error) {
   return sql_end(s, error);
 }

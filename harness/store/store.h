@@ -40,6 +40,9 @@ const char *store_path(const store *s);
  */
 err store_begin(store *s) ERR_MUST_CHECK;
 err store_end(store *s, err error) ERR_MUST_CHECK;
+/* Until store_end, everything that is read is of one moment, whatever other processes write
+ * meanwhile; they do not wait. Nothing may be written in between. */
+err store_begin_reading(store *s) ERR_MUST_CHECK;
 /* SQLite's integrity check of every page and its foreign key check. */
 err store_check(store *s) ERR_MUST_CHECK;
 /* Returns freed space to the file system and updates the query planner's statistics. */

@@ -18,6 +18,16 @@ static bool is_option(const char *word) {
   return word[0] == '-' && word[1] != '\0' && strspn(word + 1, "0123456789.") == 0;
 }
 
+/* Does "3" or "=3" follow the name, without a blank? Only a number joins a short name: "-nodes" is
+ * another option. */
+static bool is_joined_to(const char *word, const char *name) {
+  size_t length = strlen(name);
+  if (strncmp(word, name, length) != 0) return false;
+  const char *rest = word + length;
+  bool is_short = name[1] != '-', is_number = *rest && strspn(rest, "0123456789") == strlen(rest);
+  return *rest == '=' || (is_short && is_number);
+}
+
 /* Options that do not affect what is measured, and their number of arguments. */
 static bool is_left_out(const char *word, size_t *taken) {
   static const struct {
@@ -25,9 +35,7 @@ static bool is_left_out(const char *word, size_t *taken) {
     size_t words;
   } table[] = {{"--json", 1}, {"--no-progress", 1}, {"--progress", 1}, {"-n", 2}, {"--steps", 2}};
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-    size_t length = strlen(table[i].name);
-    bool is_joined = table[i].words == 2 && strncmp(word, table[i].name, length) == 0 &&
-                     (word[length] == '=' || (table[i].name[1] != '-' && word[length]));
+    bool is_joined = table[i].words == 2 && is_joined_to(word, table[i].name);
     *taken = is_joined ? 1 : table[i].words;
     if (is_joined || strcmp(word, table[i].name) == 0) return true;
   }

@@ -96,7 +96,7 @@ mkdir elsewhere && mv data elsewhere/data && mv tiny.tar.gz elsewhere/ && cd els
 expect_status 0 bench reproduce tiny.tar.gz --no-run
 expect_line err.txt 'records reproduce its table'
 expect_line out.txt 'Two mask ratios'
-expect_status 0 bench reproduce tiny.tar.gz
+expect_status 0 bench reproduce tiny.tar.gz --allow-commands
 expect_line out.txt '8 of 8 numbers agree with the bundle: 8 equal'
 
 # A changed file is found out; so is a number that is not the same.
@@ -109,7 +109,7 @@ tar czf bad.tar.gz -C bad tiny
 expect_status 2 bench reproduce bad.tar.gz --out incomplete
 expect_line err.txt 'files/files/tiny.yaml: is missing, though MANIFEST.json lists it'
 sed -i 's/"final_loss":[0-9.]*/"final_loss":1.0/; s/"loss":[0-9.]*/"loss":1.25/' reproduced/tiny/again/tiny/*0.5*seed=*/events.jsonl
-expect_status 1 bench reproduce tiny.tar.gz
+expect_status 1 bench reproduce tiny.tar.gz --allow-commands
 expect_line out.txt 'mask 50 % · loss .* 1.250 .* DIFFERS'
 expect_line out.txt 'verdict: NOT reproduced, on the same data, with the same program, on the same kind of machine'
 : > escape && (mkdir -p in/tiny && cd in && tar czPf ../evil.tar.gz --transform 's,^,tiny/../../,' ../escape)
@@ -133,7 +133,7 @@ data=$(tr -d ' \n' < first/tiny/MANIFEST.json | sed 's/"recorded":\["\([0-9a-f]*
 echo '{"version":1,"name":"tiny","experiment":"files/tiny.yaml","profile":"","created":"then","commit":"c","data":['"$data"'],"files":[]}' \
   > first/tiny/MANIFEST.json
 tar czf first.tar.gz -C first tiny
-expect_status 0 bench reproduce first.tar.gz --out of_first
+expect_status 0 bench reproduce first.tar.gz --out of_first --allow-commands
 expect_line out.txt 'training data .*: same as recorded'
 expect_line out.txt 'verdict: reproduced, on the same data'
 

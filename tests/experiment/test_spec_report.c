@@ -81,6 +81,20 @@ static void a_reference_belongs_to_one_row(void **state) {
                         " {batch_size: 64, mask_ratio: 0, zero_shot_top1: 71}]}\n",
                  "a second reference for zero_shot_top1 of 'mask_ratio=0 batch_size=64'");
 #undef MATRIX
+  /* whichever of them comes first, and though the first cell of one is not of the other */
+#define SEEDS(references)                                                                          \
+  SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [1, 2]}\n"                                        \
+           "report: {rows: [mask_ratio, seed], reference: [" references "]}\n"
+#define OF_ALL "{mask_ratio: 0.5, zero_shot_top1: 70}"
+#define OF_ONE "{mask_ratio: 0.5, seed: 2, zero_shot_top1: 71}"
+#define SECOND "a second reference for zero_shot_top1 of 'mask_ratio=0.5 seed=2'"
+  assert_refused(SEEDS(OF_ALL ", " OF_ONE), SECOND);
+  assert_refused(SEEDS(OF_ONE ", " OF_ALL), SECOND);
+  spec_free(expand(SEEDS(OF_ONE ", {mask_ratio: 0.5, seed: 1, zero_shot_top1: 70}")));
+#undef SECOND
+#undef OF_ONE
+#undef OF_ALL
+#undef SEEDS
   /* samples is a column, too: as an axis it names the row */
   spec_experiment *e =
       expand(SETTINGS "matrix: {samples: [8k, 16k]}\nreport: "
@@ -271,6 +285,20 @@ static void control_characters_are_refused(void **state) {
   spec_free(expand(SETTINGS "title: \"two\\nlines, ä 日\"\n"));
 }
 
+/* Names of rows are also parts of lines: of tables, and of the scripts of figures, where a line may
+ * be a command. */
+static void a_name_is_one_line(void **state) {
+  (void)state;
+  assert_message(SETTINGS "matrix: {way: [{label: \"a\\nb\", mask_ratio: 0}]}\n",
+                 "test.yaml:2:24: contains the control character U+000A\n"
+                 "    2 | matrix: {way: [{label: \"a\\nb\", mask_ratio: 0}]}\n"
+                 "      |                        ^~");
+  assert_refused(SETTINGS "matrix: {way: [{label: \"a\\tb\", mask_ratio: 0}]}\n", "U+0009");
+  assert_refused(SETTINGS "matrix: {\"a\\n!b\": [{label: c, mask_ratio: 0}]}\n", "U+000A");
+  assert_refused(SETTINGS "matrix: {data.train: [\"a\\nb\", c]}\n", "U+000A");
+  spec_free(expand(SETTINGS "matrix: {way: [{label: \"ä 日\", mask_ratio: 0}]}\n"));
+}
+
 static void multiples_of_two_chance_levels_are_not_subtracted(void **state) {
   (void)state;
   assert_refused(SETTINGS "matrix: {mask_ratio: [0, 0.5]}\n"
@@ -298,6 +326,7 @@ int main(void) {
       cmocka_unit_test(a_final_accuracy_is_of_seeds_that_are_all_tuned_or_none),
       cmocka_unit_test(a_set_is_one_of_the_cells),
       cmocka_unit_test(control_characters_are_refused),
+      cmocka_unit_test(a_name_is_one_line),
       cmocka_unit_test(a_claim_does_not_compare_a_row_with_itself),
       cmocka_unit_test(multiples_of_two_chance_levels_are_not_subtracted),
       cmocka_unit_test(the_report_knows_its_columns_baseline_and_references),

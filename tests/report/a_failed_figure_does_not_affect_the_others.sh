@@ -33,7 +33,7 @@ expect_status 0 bench plot two --size column --format svg --out column
 mkdir tools
 cat > tools/gnuplot <<'S'
 #!/bin/sh
-case $1 in *accuracy_vs_samples.gp) kill -9 $$ ;; esac
+case $2 in *accuracy_vs_samples.gp) kill -9 $$ ;; esac
 PATH=${PATH#*:} exec gnuplot "$@"
 S
 chmod +x tools/gnuplot

@@ -114,6 +114,23 @@ grep -q "^source_line = '‡ other training data · ‡ other training data and 
 bench report small --format json > small.json
 says small.json "(r ->> '\$[1].values.speedup.value') IS NULL AND (r ->> '\$[1].values.zero_shot_top1.from_baseline') IS NULL" "rows on other evaluation sets are compared"
 
+# However many inputs there were, no row has runs of two.
+cat > experiments/many.yaml <<'Y'
+name: many
+settings: {samples: 1k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 1}
+matrix: {mask_ratio: [0, 0.5], seed: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]}
+report: {rows: mask_ratio, columns: [zero_shot_top1], plots: []}
+Y
+expect_status 0 bench run experiments/many.yaml --no-progress
+inputs=0
+for events in results/many/*/events.jsonl; do
+  sed -i "s/\"data_fingerprint\":\"[^\"]*\"/\"data_fingerprint\":\"$((inputs++))\"/" "$events"
+done
+expect_status 0 bench db rebuild
+bench report many --format json > many.json
+[ "$(sqlite3 :memory: "SELECT count(*), max(value ->> 'finished') FROM json_each(readfile('many.json'), '\$.rows')")" = '40|1' ] ||
+  fail "runs of other inputs share a row: $(sqlite3 :memory: "SELECT count(*), max(value ->> 'finished') FROM json_each(readfile('many.json'), '\$.rows')")"
+
 # An iso-accuracy speed-up counts the time of the tunings that continue its curves: it needs their
 # steady pace, and the machine and threads of the others.
 rm -rf results

@@ -112,9 +112,30 @@ done
 # A script draws its figure again in its own folder, wherever that is.
 mv column moved
 rm moved/loss.svg moved/loss.png moved/loss.pdf
-(cd moved && gnuplot loss.gp)
+(cd moved && gnuplot -d loss.gp)
 for format in svg png pdf; do [ -s moved/loss.$format ] || fail "gnuplot loss.gp drew no $format"; done
-expect_line moved/loss.gp "'gnuplot loss.gp' in this folder draws it again"
+expect_line moved/loss.gp "'gnuplot -d loss.gp' in this folder draws it again"
+# What a user sets for figures of their own does not change these.
+mkdir home
+echo 'set datafile separator ","' > home/.gnuplot
+expect_status 0 bench plot small --format svg --out plain
+HOME=$PWD/home expect_status 0 bench plot small --format svg --out settings
+for figure in plain/*.svg; do cmp "$figure" "settings/${figure#plain/}" || fail "~/.gnuplot changes a figure"; done
+# A long name is cut between characters, so that the drawing is valid UTF-8.
+long=$(printf '日%.0s' {1..33})
+cat > experiments/wide.yaml <<Y
+name: wide
+settings: {samples: 3k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 2}
+matrix:
+  mask_ratio: [0, 0.5]
+  way: [{label: $long, learning_rate: 1.0e-3}, {label: x$long, learning_rate: 2.0e-3}]
+report: {rows: [mask_ratio, way], columns: [zero_shot_top1], plots: [zero_shot_top1 against mask_ratio, throughput]}
+Y
+expect_status 0 bench run experiments/wide.yaml --no-progress
+for page in results/wide/plots/*.svg results/wide/report.html; do
+  iconv -f UTF-8 -t UTF-32 "$page" > /dev/null || fail "$page is not UTF-8"
+  grep -q '日日…' "$page" || fail "$page has no name that is cut"
+done
 # A template of one's own draws with the theme and the data of the figure.
 echo 'set label 1 "mine alone" at graph 0.5,0.5; plot $points index 0 using 1:2 with lines' > mine.gp
 expect_status 0 bench plot small --figure loss --template mine.gp --format svg --out own
@@ -128,6 +149,9 @@ expect_status 1 bench plot small --figure loss --template none.gp --out none
 expect_line err.txt 'loss.png: the template drew nothing'
 expect_status 2 bench plot small --figure los
 expect_line err.txt "did you mean 'loss'"
+expect_status 2 bench plot small --figure 'zero_shot_top1 against mask_rato' --format svg --out misspelt
+expect_line err.txt "figure 'zero_shot_top1 against mask_rato': 'mask_rato' is neither a column, a setting nor an axis; did you mean 'mask_ratio'\?"
+[ ! -e misspelt ] || fail "a figure of nothing was begun"
 expect_status 2 bench plot small --template mine.gp
 expect_status 2 bench plot small --size poster
 # Seeds that recorded their loss every step and every tenth: the curve is the mean at the same samples,

@@ -218,6 +218,37 @@ static void a_slow_speed_is_not_rounded_to_none(void **state) {
   assert_number(1425.7, 0, "1,426");
 }
 
+/* 33 characters of three bytes: 30 of them and "…" are 93 bytes, another would not leave room. */
+static void a_name_is_cut_between_characters(void **state) {
+  (void)state;
+  char text[96], wanted[96] = "";
+  strbuf name = {0};
+  for (int i = 0; i < 33; i++) strbuf_append(&name, "日");
+  for (int i = 0; i < 30; i++) strcat(wanted, "日");
+  strcat(wanted, "…");
+  figure_keep_name(&name, text, sizeof text);
+  assert_string_equal(text, wanted);
+  for (int i = 0; i < 31; i++) strbuf_append(&name, "日");
+  strbuf_append(&name, "ab"); /* 95 bytes fit */
+  figure_keep_name(&name, text, sizeof text);
+  assert_int_equal(strlen(text), 95);
+  assert_string_equal(text + 93, "ab");
+}
+
+/* gnuplot reads its script line by line; "!id" at the beginning of one runs a program. */
+static void a_text_ends_neither_its_quotes_nor_its_line(void **state) {
+  (void)state;
+  char text[96];
+  strbuf name = {0};
+  figure f = {0};
+  strbuf_append(&name, "x\nEOD\n!id\r\t\"\\\x7F$y");
+  figure_keep_name(&name, text, sizeof text);
+  assert_string_equal(text, "x EOD !id  '' $y");
+  figure_set_text(&f, "label", "it's\n!id\r\x01");
+  assert_string_equal(strbuf_string(&f.variables), "label = 'it''s !id  '\n");
+  figure_free(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(labels_keep_clear),
@@ -226,6 +257,8 @@ int main(void) {
       cmocka_unit_test(series_of_one_colour_have_other_marks),
       cmocka_unit_test(a_title_begins_with_a_capital_but_not_a_setting),
       cmocka_unit_test(a_slow_speed_is_not_rounded_to_none),
+      cmocka_unit_test(a_name_is_cut_between_characters),
+      cmocka_unit_test(a_text_ends_neither_its_quotes_nor_its_line),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* Which evaluation a column shows, and what is compared. */
 #include "report/curves.h"
+#include "report/explain.h"
 #include "cells.h"
 
 static const char *set_of(size_t cell, const char *name) {
@@ -284,6 +285,21 @@ static void a_single_disturbed_row_bounds_a_time_from_above_only(void **state) {
   assert_true(isnan(m.low) && isnan(m.high));
 }
 
+/* Seeds 0 and 1 of one row, 2 and 3 of the other: whatever sets they were evaluated on. */
+static void rows_without_a_common_seed_are_said_to_have_none(void **state) {
+  (void)state;
+  const spec_claim claim = {.compare = CLAIM_DIFFERENCE, .metric = columns_find("zero_shot_top1")};
+  bool is_absent;
+  for (size_t i = 0; i < CELLS; i++)
+    add(i, i < 2 ? "imagenet" : "pets", "zeroshot", "top1", 10, 0.5);
+  assert_string_equal(explain_claim(&d, &claim, 0, 1, &is_absent),
+                      "no seed of both rows was evaluated on the same set");
+  for (size_t i = 2; i < CELLS; i++) specs[i].settings.seed = (int64_t)i;
+  assert_string_equal(explain_claim(&d, &claim, 0, 1, &is_absent),
+                      "no seed has finished in both rows");
+  assert_false(is_absent);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       ON_CELLS(the_shifted_set_is_the_first_other_with_the_metric),
@@ -300,6 +316,7 @@ int main(void) {
       ON_CELLS(losses_of_other_batch_sizes_are_not_compared),
       ON_CELLS(a_seed_without_a_curve_leaves_its_pair_out),
       ON_CELLS(a_single_disturbed_row_bounds_a_time_from_above_only),
+      ON_CELLS(rows_without_a_common_seed_are_said_to_have_none),
       ON_CELLS(a_time_covers_the_steps_of_every_run_that_has_an_interval),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -175,6 +175,26 @@ static void what_is_before_the_first_evaluation_is_unknown(void **state) {
       isnan(curve_compare(&c, &(accuracy_curve){(curve_point[]){{9, 0.09}}, 1, 0.1}).speedup));
 }
 
+/* Before its first evaluation, 30 of 100 after a start at 50, the row may have had any number in
+ * between, also the baseline's 40: no higher speed-up than 8 (80 s over 10 s) is refuted. */
+static void a_first_evaluation_may_be_below_the_start(void **state) {
+  (void)state;
+  static uint8_t bits[2][2][13];
+  const uint8_t *hits[2][2];
+  double accuracy[2][2], low, high;
+  const double slow[] = {40, 80}, fast[] = {10, 20};
+  const paired_result no_pace = {NAN, NAN, NAN};
+  set_hits(bits[0][0], &hits[0][0], &accuracy[0][0], 10);
+  set_hits(bits[0][1], &hits[0][1], &accuracy[0][1], 40);
+  set_hits(bits[1][0], &hits[1][0], &accuracy[1][0], 30);
+  set_hits(bits[1][1], &hits[1][1], &accuracy[1][1], 90);
+  iso_rows base = {2, 1, slow, accuracy[0], hits[0], NULL, 100, 0.5};
+  iso_rows own = {2, 1, fast, accuracy[1], hits[1], NULL, 100, 0.5};
+  assert_ok(iso_interval(&base, &own, 80 / (10 + 10 / 6.), &no_pace, &low, &high));
+  assert_true(isinf(high));
+  assert_true(low > 4); /* 90 of 100 at 20 s, and the baseline's 40 at most */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_curve_reaches_an_accuracy_on_the_line_between_two_points),
@@ -184,6 +204,7 @@ int main(void) {
       cmocka_unit_test(a_curve_that_levels_off_has_no_narrow_interval),
       cmocka_unit_test(equal_evaluations_are_not_told_apart_by_rounding),
       cmocka_unit_test(what_is_before_the_first_evaluation_is_unknown),
+      cmocka_unit_test(a_first_evaluation_may_be_below_the_start),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,6 +39,8 @@ static void the_order_of_one_options_values_counts(void **state) {
                       "bench step --mask 0.75 --mask 0 -s threads=1");
   assert_string_equal(written_as("bench step -s threads=1 --mask 0 --mask 0.75"),
                       "bench step --mask 0 --mask 0.75 -s threads=1");
+  assert_string_equal(written_as("bench step --mask=0.75 -s threads=1 --mask=0"),
+                      "bench step --mask 0.75 --mask 0 -s threads=1");
 }
 
 static void how_long_and_how_it_is_printed_does_not_count(void **state) {
@@ -59,6 +61,9 @@ static void the_measured_time_counts(void **state) {
                                       "bench step -s precision=bf16",
                                       "bench step --device cuda",
                                       "bench step --fit",
+                                      "bench step -nodes 4",
+                                      "bench step -nodes 8",
+                                      "bench step -no-fit",
                                       "bench step -s image.layers=6",
                                       "bench step -s lr=-1"};
   enum { COUNT = sizeof lines / sizeof *lines };
