@@ -316,10 +316,10 @@ static err connect_to(watch *w, const place *there) {
   int port = there->count ? ntohs(there->addresses[0].port) : 0;
   err error =
       err_new(ERR_IO,
-              "rank %d cannot reach rank 0 over the network (port %d, any free one, of %s): "
-              "let the machines of the ranks connect to each other on all ports (firewall, "
+              "rank %d cannot reach rank 0 over the network at %s (port %d, a free one): let "
+              "the machines of the ranks connect to each other on all ports (firewalls, "
               "routes)",
-              w->c->rank, port, strbuf_string(&tried));
+              w->c->rank, strbuf_string(&tried), port);
   strbuf_free(&tried);
   return error;
 }
