@@ -208,8 +208,11 @@ static int64_t scale_of(char letter) {
 bool text_parse_real(const char *text, double *value) {
   char digits[64], *end;
   size_t length = 0;
-  for (const char *at = text; *at && length < sizeof digits - 1; at++)
-    if (*at != '_') digits[length++] = *at;
+  for (const char *at = text; *at; at++) {
+    if (*at == '_') continue;
+    if (length == sizeof digits - 1) return false; /* the rest may be an exponent */
+    digits[length++] = *at;
+  }
   digits[length] = '\0';
   if (!length || strchr("+-.0123456789", digits[0]) == NULL) return false; /* no inf, nan */
   int64_t scale = scale_of(digits[length - 1]);
@@ -304,6 +307,15 @@ const char *text_last_lines(const char *text, int count) {
 
 const char *text_plural(int64_t count, const char *one, const char *many) {
   return count == 1 ? one : many;
+}
+
+bool text_is_utf8(const char *text) {
+  for (utf8proc_int32_t code; *text;) {
+    utf8proc_ssize_t length = utf8proc_iterate((const utf8proc_uint8_t *)text, -1, &code);
+    if (length <= 0) return false;
+    text += length;
+  }
+  return true;
 }
 
 size_t text_columns(const char *string) {

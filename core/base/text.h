@@ -48,7 +48,7 @@ const char *text_si(double value, const char *unit, char buffer[TEXT_NUMBER_SIZE
 const char *text_read_whole(const char *text, int64_t *value);
 /* Parses the whole text as a number: "12", "0.5", "1e-3", "1_000" and "50k", "2.5M", "1G" (powers
  * of 1000). The integer version requires an integral value: "2.5k" is, "2.5" is not. False when it
- * is not a number. */
+ * is not a number, or has more than 63 characters. */
 bool text_parse_real(const char *text, double *value);
 bool text_parse_whole(const char *text, int64_t *value);
 
@@ -65,6 +65,8 @@ const char *text_last_lines(const char *text, int count);
 
 /* `one` for a count of 1, else `many`: text_plural(n, "image has", "images have"). */
 const char *text_plural(int64_t count, const char *one, const char *many);
+
+bool text_is_utf8(const char *text);
 
 /* Number of terminal columns that UTF-8 `string` takes (utf8proc widths). */
 size_t text_columns(const char *string);

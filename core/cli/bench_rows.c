@@ -102,6 +102,7 @@ static err take_stock(timed_model *m, bench_row *row) {
       .parameters = m->rig.counts.parameters_total,
       .samples_per_second = samples / seconds,
       .flops_per_second = m->rig.counts.train_sample * samples / seconds,
+      .encode_flops = m->rig.counts.forward_image + m->rig.counts.forward_text,
       .recomputed = m->rig.counts.recomputed,
       .image_flops = 3 * m->rig.counts.forward_image * samples,
       .joules_per_sample = m->joules < 0 ? -1 : m->joules / samples,

@@ -18,9 +18,10 @@ typedef struct {
   double scoring;        /* of patches, in mask mode attentive, before the step; 0: none */
   int64_t parameters;
   double samples_per_second, flops_per_second, image_flops;
-  double recomputed; /* FLOPs per sample, not among flops_per_second; 0: none */
-  double time_ratio; /* time per sample relative to the first row's: when alternating, the median
-                      * over the rounds */
+  double encode_flops; /* forward FLOPs of the towers per sample */
+  double recomputed;   /* FLOPs per sample, not among flops_per_second; 0: none */
+  double time_ratio;   /* time per sample relative to the first row's: when alternating, the median
+                        * over the rounds */
   double joules_per_sample;   /* negative: the device has no meter */
   uint64_t peak_bytes;        /* of the device, or as planned */
   int64_t batch, micro_batch; /* micro_batch 0: the whole batch at once */

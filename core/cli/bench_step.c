@@ -52,6 +52,7 @@ static err print_json(void *context, int i, bool is_in_turns) {
   jsonw_number(&w, "optimizer_seconds", row->rest);
   jsonw_integer(&w, "parameters", row->parameters);
   jsonw_number(&w, "flops_per_second", row->flops_per_second);
+  jsonw_number(&w, "encode_flops_per_sample", row->encode_flops);
   if (row->recomputed > 0) jsonw_number(&w, "recomputed_flops_per_sample", row->recomputed);
   jsonw_number(&w, "gemm_fp32_flops_per_second", t->fp32);
   jsonw_number(&w, "gemm_bf16_flops_per_second", t->bf16);

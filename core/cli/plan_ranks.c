@@ -123,7 +123,7 @@ err plan_ranks_print(const plan_ranks *p) {
   strbuf_append(
       &out, "sent: bytes per step by rank 0; exchange, not hidden: ms per step; memory: planned, "
             "per rank;\nefficiency: samples/s divided by ranks times the measured rate of "
-            "one device\nassumptions\n");
+            "one device, as of samples that are encoded once\nassumptions\n");
   forecast_assumptions(&p->machine, has_several(p), &lines);
   if (p->rows[0].is_far)
     strbuf_append(&lines,

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <math.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ enum {
   REPLY = 240,
   RETRY_MS = 200,
   PATIENCE_SECONDS = 120,
+  ADDRESS_SECONDS = 5, /* a name may have several addresses, and the first not be reachable */
   HELLO_SECONDS = 2,
   ANSWER_SECONDS = 10
 };
@@ -150,7 +152,7 @@ static bool reach(const launch *l, double seconds, int *fd, const char **why) {
   }
   int failure = EHOSTUNREACH;
   for (const struct addrinfo *a = all; a && failure; a = a->ai_next)
-    failure = socket_connect_once(a->ai_addr, a->ai_addrlen, seconds, fd);
+    failure = socket_connect_once(a->ai_addr, a->ai_addrlen, fmin(seconds, ADDRESS_SECONDS), fd);
   freeaddrinfo(all);
   *why = strerror(failure);
   return failure == 0;

@@ -159,42 +159,104 @@ err socket_accept(int listener, double deadline, int *fd) {
   return NULL;
 }
 
-int socket_connect_once(const struct sockaddr *to, socklen_t length, double seconds, int *out) {
+/* A connection that has begun: its descriptor, or -1 with errno. *failure: EINPROGRESS, or of one
+ * that has ended already. */
+static int begin(const struct sockaddr *to, socklen_t length, int *failure) {
+  int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd >= 0) *failure = connect(fd, to, length) != 0 ? errno : 0;
+  return fd;
+}
+
+/* Of a descriptor that poll reports. */
+static int failure_of(int fd) {
   int failure = 0;
   socklen_t size = sizeof failure;
-  int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size) != 0 ? errno : failure;
+}
+
+static void take(int fd) {
+  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+  prepare(fd);
+}
+
+int socket_connect_once(const struct sockaddr *to, socklen_t length, double seconds, int *out) {
+  int failure, fd = begin(to, length, &failure);
   if (fd < 0) return errno;
   struct pollfd waiting = {.fd = fd, .events = POLLOUT};
-  if (connect(fd, to, length) != 0) failure = errno;
-  if (failure == EINPROGRESS) {
-    if (poll(&waiting, 1, (int)(seconds * 1000) + 1) <= 0)
-      failure = ETIMEDOUT;
-    else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size) != 0)
-      failure = errno;
-  }
+  if (failure == EINPROGRESS)
+    failure = poll(&waiting, 1, (int)(seconds * 1000) + 1) <= 0 ? ETIMEDOUT : failure_of(fd);
   if (failure) {
     close(fd);
     return failure;
   }
-  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-  prepare(fd);
+  take(fd);
   *out = fd;
   return 0;
 }
 
+/* A socket address of the system's; returns its length. */
+static socklen_t system_address(const socket_address *from, struct sockaddr_storage *out) {
+  struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = from->port};
+  struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = from->port};
+  memcpy(&four.sin_addr, from->bytes, 4);
+  memcpy(&six.sin6_addr, from->bytes, 16);
+  bool is_four = from->family == AF_INET;
+  socklen_t length = is_four ? sizeof four : sizeof six;
+  memcpy(out, is_four ? (const void *)&four : (const void *)&six, length);
+  return length;
+}
+
+const char *socket_name(const socket_address *address, char name[SOCKET_NAME_SIZE]) {
+  struct sockaddr_storage at;
+  socklen_t length = system_address(address, &at);
+  *name = '\0';
+  getnameinfo((const struct sockaddr *)&at, length, name, SOCKET_NAME_SIZE, NULL, 0,
+              NI_NUMERICHOST);
+  return name;
+}
+
+void socket_connect_any(const socket_address *to, int count, double seconds, int *which, int *fd) {
+  struct pollfd waiting[SOCKET_MOST_ADDRESSES];
+  double deadline = clock_seconds() + seconds;
+  int left = 0;
+  *which = *fd = -1;
+  if (count > SOCKET_MOST_ADDRESSES) count = SOCKET_MOST_ADDRESSES;
+  for (int i = 0; i < count; i++) {
+    struct sockaddr_storage at;
+    socklen_t length = system_address(&to[i], &at);
+    int failure, one = begin((const struct sockaddr *)&at, length, &failure);
+    bool is_open = one >= 0 && (!failure || failure == EINPROGRESS);
+    if (one >= 0 && !is_open) close(one);
+    waiting[i] = (struct pollfd){.fd = is_open ? one : -1, .events = POLLOUT};
+    left += is_open;
+  }
+  while (left && *which < 0 && clock_seconds() < deadline) {
+    double rest = deadline - clock_seconds();
+    if (poll(waiting, (nfds_t)count, (int)(1000 * (rest < 1 ? rest : 1)) + 1) <= 0) continue;
+    for (int i = 0; i < count && *which < 0; i++) {
+      if (waiting[i].fd < 0 || !waiting[i].revents) continue;
+      if (!failure_of(waiting[i].fd)) {
+        *which = i;
+        continue;
+      }
+      close(waiting[i].fd);
+      waiting[i].fd = -1;
+      left--;
+    }
+  }
+  for (int i = 0; i < count; i++)
+    if (i != *which && waiting[i].fd >= 0) close(waiting[i].fd);
+  if (*which < 0) return;
+  *fd = waiting[*which].fd;
+  take(*fd);
+}
+
 err socket_connect(const socket_address *to, double seconds, const char *who, int *fd) {
-  struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = to->port};
-  struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = to->port};
-  char name[INET6_ADDRSTRLEN] = "", port[8];
-  memcpy(&four.sin_addr, to->bytes, 4);
-  memcpy(&six.sin6_addr, to->bytes, 16);
-  int failure = to->family == AF_INET
-                    ? socket_connect_once((const struct sockaddr *)&four, sizeof four, seconds, fd)
-                    : socket_connect_once((const struct sockaddr *)&six, sizeof six, seconds, fd);
+  struct sockaddr_storage at;
+  char name[SOCKET_NAME_SIZE];
+  socklen_t length = system_address(to, &at);
+  int failure = socket_connect_once((const struct sockaddr *)&at, length, seconds, fd);
   if (!failure) return NULL;
-  getnameinfo(to->family == AF_INET ? (const struct sockaddr *)&four
-                                    : (const struct sockaddr *)&six,
-              to->family == AF_INET ? sizeof four : sizeof six, name, sizeof name, port,
-              sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
-  return err_errno(failure, "cannot connect to %s at %s, port %s", who, name, port);
+  return err_errno(failure, "cannot connect to %s at %s, port %d", who, socket_name(to, name),
+                   ntohs(to->port));
 }

@@ -30,6 +30,15 @@ int socket_connect_once(const struct sockaddr *to, socklen_t length, double seco
 err socket_connect(const socket_address *to, double seconds, const char *who,
                    int *fd) ERR_MUST_CHECK;
 
+/* The first of the addresses that accepts a connection, all of which are tried at once: the others,
+ * of networks that only that machine has, may not answer at all. *which: its index; -1 (and *fd) if
+ * none does within `seconds`. */
+enum { SOCKET_MOST_ADDRESSES = 32 };
+void socket_connect_any(const socket_address *to, int count, double seconds, int *which, int *fd);
+/* "10.0.0.1" */
+enum { SOCKET_NAME_SIZE = 64 };
+const char *socket_name(const socket_address *address, char name[SOCKET_NAME_SIZE]);
+
 /* This machine's addresses, at most `most` of them: IPv4 first, then IPv6 without those that are
  * valid on one link only. Their port is 0. *count: how many. */
 err socket_list_addresses(socket_address *out, int most, int *count) ERR_MUST_CHECK;

@@ -1,5 +1,6 @@
 #include "comm/watch.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -19,9 +20,17 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "comm/socket.h"
 
-enum { MOST_ADDRESSES = 32, BEAT_MS = 500, CONNECT_SECONDS = 30, ANSWER_SECONDS = 5, TEXT = 200 };
+enum {
+  MOST_ADDRESSES = SOCKET_MOST_ADDRESSES,
+  BEAT_MS = 500,
+  CONNECT_SECONDS = 30,
+  REACH_SECONDS = 10,
+  ANSWER_SECONDS = 5,
+  TEXT = 200
+};
 typedef enum { BEAT, BYE, ABORT } message_kind;
 
 /* All messages have this one size. */
@@ -275,25 +284,44 @@ static err accept_all(watch *w, int listener) {
   return NULL;
 }
 
-/* The first of rank 0's addresses that answers with the token. */
+/* True if rank 0 answers with the token. */
+static bool greet(watch *w, int fd) {
+  message m;
+  peer p = {.fd = fd, .heard = clock_seconds()};
+  send_to(w, &p, BEAT, w->who);
+  if (!receive_first(fd, &m) || m.token != w->token) return false;
+  snprintf(p.who, sizeof p.who, "%.*s", TEXT - 1, m.text);
+  w->peers[0] = p;
+  return true;
+}
+
+/* Rank 0 at the first of its addresses that answers. One at which another program listens, as at an
+ * address that both machines have, is left out, and the others are tried again. */
 static err connect_to(watch *w, const place *there) {
-  for (int i = 0; i < there->count; i++) {
-    message m;
-    peer p = {.heard = clock_seconds()};
-    err error = socket_connect(&there->addresses[i], ANSWER_SECONDS, "rank 0", &p.fd);
-    if (error) {
-      err_free(error);
-      continue;
-    }
-    send_to(w, &p, BEAT, w->who);
-    if (receive_first(p.fd, &m) && m.token == w->token) {
-      snprintf(p.who, sizeof p.who, "%.*s", TEXT - 1, m.text);
-      w->peers[0] = p;
-      return NULL;
-    }
-    close(p.fd);
+  socket_address left[MOST_ADDRESSES];
+  int count = there->count, which = 0, fd;
+  double deadline = clock_seconds() + CONNECT_SECONDS;
+  memcpy(left, there->addresses, sizeof left);
+  while (count > 0 && which >= 0 && clock_seconds() < deadline) {
+    socket_connect_any(left, count, REACH_SECONDS, &which, &fd);
+    if (which < 0) break;
+    if (greet(w, fd)) return NULL;
+    close(fd);
+    memmove(left + which, left + which + 1, (size_t)(--count - which) * sizeof *left);
   }
-  return err_new(ERR_IO, "rank %d cannot reach rank 0 over the network", w->c->rank);
+  strbuf tried = {0};
+  char name[SOCKET_NAME_SIZE];
+  for (int i = 0; i < there->count; i++)
+    strbuf_format(&tried, "%s%s", i ? ", " : "", socket_name(&there->addresses[i], name));
+  int port = there->count ? ntohs(there->addresses[0].port) : 0;
+  err error =
+      err_new(ERR_IO,
+              "rank %d cannot reach rank 0 over the network at %s (port %d, a free one): let "
+              "the machines of the ranks connect to each other on all ports (firewalls, "
+              "routes)",
+              w->c->rank, strbuf_string(&tried), port);
+  strbuf_free(&tried);
+  return error;
 }
 
 static err connect_all(watch *w) {

@@ -120,6 +120,24 @@ static bool is_old_bool(const char *text) {
   return false;
 }
 
+/* Settings are recorded as YAML and JSON, which have no other bytes. */
+static err check_utf8(const setting *row, const char *text) {
+  if (text_is_utf8(text)) return NULL;
+  strbuf shown = {0};
+  text_escape(text, &shown);
+  err error = err_new(ERR_INPUT,
+                      "%s: '%s' is not UTF-8, in which settings are recorded: rename the file or "
+                      "its folder, or give it by a symbolic link with another name",
+                      row->key, strbuf_string(&shown));
+  strbuf_free(&shown);
+  return error;
+}
+
+static err take_item(const setting *row, settings_list *list, const char *item) {
+  err error = check_utf8(row, item);
+  return error ? error : add_item(list, item);
+}
+
 err setting_assign(const setting *row, settings *s, const char *text) {
   void *field = field_of(row, s);
   int64_t whole;
@@ -156,11 +174,13 @@ err setting_assign(const setting *row, settings *s, const char *text) {
     *(int *)field = index;
     return NULL;
   }
-  case SETTING_TEXT:
-    return replace_text(field, text);
+  case SETTING_TEXT: {
+    err error = check_utf8(row, text);
+    return error ? error : replace_text(field, text);
+  }
   case SETTING_LIST:
     free_list(field);
-    return *text ? add_item(field, text) : NULL;
+    return *text ? take_item(row, field, text) : NULL;
   }
   return NULL;
 }
@@ -177,7 +197,7 @@ void setting_apply_node(const setting *row, settings *s, const yml_node *node,
     free_list(field_of(row, s));
     for (size_t i = 0; i < node->count && !error; i++) {
       if (node->items[i]->kind == YML_SCALAR && !yml_is_null(node->items[i]))
-        error = add_item(field_of(row, s), node->items[i]->scalar);
+        error = take_item(row, field_of(row, s), node->items[i]->scalar);
       else
         yml_problem(problems, node->items[i], NULL, 0, "%s takes a list of plain words", row->key);
     }
@@ -296,12 +316,17 @@ void settings_free(settings *s) {
   }
 }
 
-/* True when some key starts with "prefix.". */
-static bool is_group(const char *prefix) {
+/* The first key that starts with "prefix.", without that; NULL: it is no group. */
+static const char *first_of_group(const char *prefix) {
   size_t length = strlen(prefix);
   for (size_t i = 0; i < ROW_COUNT; i++)
-    if (strncmp(table[i].key, prefix, length) == 0 && table[i].key[length] == '.') return true;
-  return false;
+    if (strncmp(table[i].key, prefix, length) == 0 && table[i].key[length] == '.')
+      return table[i].key + length + 1;
+  return NULL;
+}
+
+static bool is_group(const char *prefix) {
+  return first_of_group(prefix) != NULL;
 }
 
 const char *settings_alternative(const char *key) {
@@ -343,6 +368,10 @@ static void apply_pairs(settings *s, const yml_node *map, const char *prefix,
       take_back_alternative(s, map, key);
     } else if (is_group(key) && map->items[i]->kind == YML_MAP) {
       apply_pairs(s, map->items[i], key, given, problems);
+    } else if (is_group(key)) {
+      yml_problem(problems, key_node, NULL, 0,
+                  "%s is a group of settings: give a map (%s: {%s: …}), or remove it", key, key,
+                  first_of_group(key));
     } else if (strcmp(key, "base") != 0) {
       /* inside a group, suggestions come from that group, without its prefix */
       const char *candidates[ROW_COUNT + 1];
@@ -355,20 +384,23 @@ static void apply_pairs(settings *s, const yml_node *map, const char *prefix,
   }
 }
 
-static void apply_deep(settings *s, const yml_node *map, const char *origin, int depth,
+static bool apply_deep(settings *s, const yml_node *map, const char *origin, int depth,
                        yml_problems *problems);
 
-static void apply_base(settings *s, const yml_node *name, const char *origin, int depth,
+/* False when bases nest too deep: then nothing more is read, as a file that includes itself several
+ * times would be read for each of them at every level. */
+static bool apply_base(settings *s, const yml_node *name, const char *origin, int depth,
                        yml_problems *problems) {
   if (name->kind != YML_SCALAR) {
     yml_problem(problems, name, NULL, 0, "base takes a path or a list of paths");
-    return;
+    return true;
   }
   if (depth >= DEEPEST_BASE) {
     yml_problem(problems, name, NULL, 0,
                 "bases nest deeper than %d levels: does one include itself?", DEEPEST_BASE);
-    return;
+    return false;
   }
+  bool is_complete = true;
   char *path = settings_find_base(origin, name->scalar);
   yml_document *document = NULL;
   err error = NULL;
@@ -381,29 +413,32 @@ static void apply_base(settings *s, const yml_node *name, const char *origin, in
       yml_problem(problems, name, NULL, 0, "base cannot be read: %s", err_message(error));
       err_free(error);
     } else {
-      apply_deep(s, yml_root(document), path, depth + 1, problems);
+      is_complete = apply_deep(s, yml_root(document), path, depth + 1, problems);
     }
   }
   yml_free(document);
   free(path);
+  return is_complete;
 }
 
-static void apply_deep(settings *s, const yml_node *map, const char *origin, int depth,
+static bool apply_deep(settings *s, const yml_node *map, const char *origin, int depth,
                        yml_problems *problems) {
   if (map->kind != YML_MAP) {
     yml_problem(problems, map, NULL, 0, "settings must be a map of keys to values");
-    return;
+    return true;
   }
   const yml_node *base = yml_get(map, "base");
   if (base && !origin) {
     yml_problem(problems, yml_get_key(map, "base"), NULL, 0, "base is not allowed here");
   } else if (base && base->kind == YML_SEQUENCE) {
-    for (size_t i = 0; i < base->count; i++) apply_base(s, base->items[i], origin, depth, problems);
-  } else if (!yml_is_null(base)) {
-    apply_base(s, base, origin, depth, problems);
+    for (size_t i = 0; i < base->count; i++)
+      if (!apply_base(s, base->items[i], origin, depth, problems)) return false;
+  } else if (!yml_is_null(base) && !apply_base(s, base, origin, depth, problems)) {
+    return false;
   }
   const yml_node *given[ROW_COUNT] = {0};
   apply_pairs(s, map, "", given, problems);
+  return true;
 }
 
 void settings_apply(settings *s, const yml_node *map, const char *origin, yml_problems *problems) {
@@ -456,8 +491,15 @@ err settings_set(settings *s, const char *assignment) {
                    assignment, key);
   }
   yml_document *document = NULL;
-  err error = yml_parse("--set", equals + 1, strlen(equals + 1), &document);
+  err error = check_utf8(row, equals + 1);
+  if (error) return err_context(error, "--set");
+  error = yml_parse("--set", equals + 1, strlen(equals + 1), &document);
   if (error) return err_context(error, "%s", assignment);
+  if (yml_has_comment(equals + 1)) {
+    yml_free(document);
+    return err_new(ERR_INPUT, "--set %s: '#' begins a YAML comment here: quote the value, %s=\"…\"",
+                   assignment, key);
+  }
   yml_problems problems = {0};
   if (yml_root(document)->kind == YML_MAP && yml_root(document)->count == 0)
     error = setting_assign(row, s, ""); /* key= : an empty value */
@@ -474,10 +516,11 @@ err settings_set_text(settings *s, const char *key, const char *value) {
 }
 
 err settings_set_texts(settings *s, const char *key, const char *const *values, size_t count) {
-  settings_list *list = field_of(settings_find(key), s);
+  const setting *row = settings_find(key);
+  settings_list *list = field_of(row, s);
   err error = NULL;
   free_list(list);
-  for (size_t i = 0; i < count && !error; i++) error = add_item(list, values[i]);
+  for (size_t i = 0; i < count && !error; i++) error = take_item(row, list, values[i]);
   return error;
 }
 

@@ -149,9 +149,10 @@ void settings_apply(settings *s, const yml_node *map, const char *origin, yml_pr
  * folder called experiments above it; the current folder; the shipped experiments folder. The
  * caller frees. NULL when it is not found. */
 char *settings_find_base(const char *origin, const char *name);
-/* One "key=value", as given to --set: the value is YAML (lists as [a, b]). */
+/* One "key=value", as given to --set: the value is YAML (lists as [a, b]), in which a comment,
+ * which a name with a # may have been meant to be, is an error. */
 err settings_set(settings *s, const char *assignment) ERR_MUST_CHECK;
-/* The value as it is, not as YAML: a path may have any character. For a known key. */
+/* The value as it is, not as YAML: a path may have any character of UTF-8. For a known key. */
 err settings_set_text(settings *s, const char *key, const char *value) ERR_MUST_CHECK;
 /* The same of a list. */
 err settings_set_texts(settings *s, const char *key, const char *const *values,

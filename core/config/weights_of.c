@@ -27,7 +27,14 @@ static const struct {
             {"text.norm_eps", OF_TEXT, false},
             {"text.special_tokens", OF_TEXT, true},
             {"text.repair", OF_TEXT | OF_TOKENIZER, true},
-            {"normalize", OF_TEXT | OF_POOLING, true}};
+            {"normalize", OF_TEXT | OF_POOLING, true},
+            {"reconstruction.heads", OF_WHOLE_MODEL, false}};
+
+/* Has neither model, or only one of them, what the setting is of? */
+static bool is_of_neither(const char *key, const settings *before, const settings *now) {
+  bool have_decoder = before->reconstruction_weight > 0 && now->reconstruction_weight > 0;
+  return strncmp(key, "reconstruction.", 15) == 0 && !have_decoder;
+}
 
 err weights_compare(const settings *before, const settings *now, unsigned parts,
                     err (*visit)(void *context, const weights_difference *difference),
@@ -36,7 +43,8 @@ err weights_compare(const settings *before, const settings *now, unsigned parts,
   for (size_t i = 0; i < sizeof rows / sizeof *rows && !error; i++) {
     const setting *row = settings_find(rows[i].key);
     strbuf own = {0}, other = {0};
-    if ((rows[i].parts & parts) != rows[i].parts) continue;
+    if ((rows[i].parts & parts) != rows[i].parts || is_of_neither(rows[i].key, before, now))
+      continue;
     setting_format(row, now, &own);
     setting_format(row, before, &other);
     const weights_difference difference = {rows[i].key, strbuf_string(&other), strbuf_string(&own),

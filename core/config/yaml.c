@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <utf8proc.h>
 #include <yaml.h>
 
 #include "base/fs.h"
@@ -290,6 +291,40 @@ err yml_load(const char *path, yml_document **document) {
   return error;
 }
 
+/* Where the character after the one at byte `at` begins. */
+static size_t after(const char *text, size_t at) {
+  do at++;
+  while (((unsigned char)text[at] & 0xC0) == 0x80);
+  return at;
+}
+
+static bool has_number_sign(const char *text, size_t from, size_t to) {
+  return from < to && memchr(text + from, '#', to - from) != NULL;
+}
+
+/* Of the tokens only scalars may have a `#` that does not begin a comment: any other is between
+ * them. (A name of an anchor ends before it.) */
+bool yml_has_comment(const char *text) {
+  yaml_parser_t parser;
+  yaml_token_t token;
+  size_t at = 0, end = 0, characters = 0; /* bytes, bytes, and those of `at` */
+  bool has_one = false, is_last = false;
+  if (!yaml_parser_initialize(&parser)) return false;
+  yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
+  while (!is_last && !has_one && yaml_parser_scan(&parser, &token)) {
+    is_last = token.type == YAML_STREAM_END_TOKEN || token.type == YAML_NO_TOKEN;
+    if (token.type == YAML_SCALAR_TOKEN) {
+      for (; text[at] && characters < token.start_mark.index; characters++) at = after(text, at);
+      has_one = has_number_sign(text, end, at);
+      for (; text[at] && characters < token.end_mark.index; characters++) at = after(text, at);
+      end = at;
+    }
+    yaml_token_delete(&token);
+  }
+  yaml_parser_delete(&parser);
+  return has_one || has_number_sign(text, end, strlen(text));
+}
+
 static size_t find_key(const yml_node *map, const char *key) {
   for (size_t i = 0; map->kind == YML_MAP && i < map->count; i++)
     if (strcmp(map->keys[i]->scalar, key) == 0) return i;
@@ -391,29 +426,58 @@ err yml_problems_take(yml_problems *problems) {
   return error;
 }
 
-void yml_write_scalar(strbuf *out, const char *scalar) {
+/* Characters that a YAML file may not have, or that end a line in it. */
+static bool must_be_escaped(int32_t code) {
+  return code < 0x20 || (code >= 0x7F && code <= 0x9F) || code == 0x2028 || code == 0x2029 ||
+         code == 0xFEFF || code == 0xFFFE || code == 0xFFFF;
+}
+
+/* Appends the character at `text`, escaped as within double quotes; returns its bytes. */
+static size_t write_character(strbuf *out, const char *text) {
+  utf8proc_int32_t code;
+  utf8proc_ssize_t length = utf8proc_iterate((const utf8proc_uint8_t *)text, -1, &code);
+  if (length <= 0) { /* not UTF-8, which has no other form */
+    strbuf_append_char(out, *text);
+    return 1;
+  }
+  if (code == '\n' || code == '\t' || code == '\r')
+    strbuf_append(out, code == '\n' ? "\\n" : code == '\t' ? "\\t" : "\\r");
+  else if (must_be_escaped(code))
+    strbuf_format(out, code < 0x100 ? "\\x%02X" : "\\u%04X", (unsigned)code);
+  else if (code == '"' || code == '\\')
+    strbuf_format(out, "\\%c", (int)code);
+  else
+    strbuf_append_bytes(out, text, (size_t)length);
+  return (size_t)length;
+}
+
+static bool has_escapes(const char *text) {
+  for (const char *at = text; *at;) {
+    utf8proc_int32_t code;
+    utf8proc_ssize_t length = utf8proc_iterate((const utf8proc_uint8_t *)at, -1, &code);
+    if (length > 0 && must_be_escaped(code)) return true;
+    at += length > 0 ? length : 1;
+  }
+  return false;
+}
+
+static bool may_be_plain(const char *scalar) {
   double real;
   bool truth;
   int64_t whole;
-  bool is_plain = *scalar && !strchr("-?:,[]{}#&*!|>'\"%@` ", scalar[0]) &&
-                  !strpbrk(scalar, "\n\t\\\"{}[],") && !strstr(scalar, ": ") &&
-                  !strstr(scalar, " #") && scalar[strlen(scalar) - 1] != ' ' &&
-                  scalar[strlen(scalar) - 1] != ':' && !yml_as_real(scalar, &real) &&
-                  !yml_as_bool(scalar, &truth) && !yml_as_int(scalar, &whole) &&
-                  !is_null_word(scalar) && strcmp(scalar, "<<") != 0;
-  if (is_plain) {
+  return *scalar && !strchr("-?:,[]{}#&*!|>'\"%@` ", scalar[0]) && !strpbrk(scalar, "\\\"{}[],") &&
+         !strstr(scalar, ": ") && !strstr(scalar, " #") && scalar[strlen(scalar) - 1] != ' ' &&
+         scalar[strlen(scalar) - 1] != ':' && !yml_as_real(scalar, &real) &&
+         !yml_as_bool(scalar, &truth) && !yml_as_int(scalar, &whole) && !is_null_word(scalar) &&
+         strcmp(scalar, "<<") != 0 && !has_escapes(scalar);
+}
+
+void yml_write_scalar(strbuf *out, const char *scalar) {
+  if (may_be_plain(scalar)) {
     strbuf_append(out, scalar);
     return;
   }
   strbuf_append_char(out, '"');
-  for (const char *at = scalar; *at; at++) {
-    if (*at == '"' || *at == '\\') strbuf_append_char(out, '\\');
-    if (*at == '\n')
-      strbuf_append(out, "\\n");
-    else if (*at == '\t')
-      strbuf_append(out, "\\t");
-    else
-      strbuf_append_char(out, *at);
-  }
+  for (const char *at = scalar; *at;) at += write_character(out, at);
   strbuf_append_char(out, '"');
 }

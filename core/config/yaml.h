@@ -42,6 +42,9 @@ void yml_free(yml_document *document);
 const yml_node *yml_root(const yml_document *document);
 const char *yml_name(const yml_document *document); /* the path or name given */
 
+/* Whether a text that yml_parse accepts has a comment. */
+bool yml_has_comment(const char *text);
+
 /* The value under `key`, or NULL. */
 const yml_node *yml_get(const yml_node *map, const char *key);
 const yml_node *yml_get_key(const yml_node *map, const char *key); /* the key's own node */
@@ -67,7 +70,8 @@ void yml_problem(yml_problems *problems, const yml_node *node, const char *const
 /* All problems as one ERR_INPUT, or NULL when there are none. Empties the list. */
 err yml_problems_take(yml_problems *problems) ERR_MUST_CHECK;
 
-/* Appends `scalar` as YAML, quoted only when it must be. */
+/* Appends `scalar` (valid UTF-8) as YAML, quoted only when it must be; characters that a file may
+ * not have, or that end a line, as \r, \x07, \u2028. */
 void yml_write_scalar(strbuf *out, const char *scalar);
 
 #endif

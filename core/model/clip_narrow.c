@@ -182,25 +182,30 @@ err clip_round_weights(clip_model *m) {
   return error ? error : m->o->call->narrow(m->o, m->weights_list, m->weights_count);
 }
 
-static void explain(const char *name, const tower_shape *s, int64_t samples, int64_t tokens,
-                    strbuf *lines) {
+static void explain(const char *name, const tower_shape *s, const int64_t samples[2],
+                    int64_t tokens, strbuf *lines) {
   const char *outcome = "dense layers are computed in bf16, not in 8 bits";
-  if (s->width % OPS_NARROW_MULTIPLE || s->hidden % OPS_NARROW_MULTIPLE)
+  if (s->width % OPS_NARROW_MULTIPLE || s->hidden % OPS_NARROW_MULTIPLE) {
     strbuf_format(lines,
                   "precision: fp8: the %s's %s: widths of %" PRId64 " and %" PRId64
                   " are not multiples of %d\n",
                   name, outcome, s->width, s->hidden, OPS_NARROW_MULTIPLE);
-  else if (samples * tokens % OPS_NARROW_MULTIPLE)
-    strbuf_format(lines,
-                  "precision: fp8: the %s's %s: %" PRId64 " samples of %" PRId64
-                  " tokens are not a multiple of %d tokens\n",
-                  name, outcome, samples, tokens, OPS_NARROW_MULTIPLE);
+    return;
+  }
+  for (int i = 0; i < 2; i++)
+    if (samples[i] * tokens % OPS_NARROW_MULTIPLE)
+      strbuf_format(lines,
+                    "precision: fp8: the %s's %s%s: %" PRId64 " samples of %" PRId64
+                    " tokens are not a multiple of %d tokens\n",
+                    name, outcome, i ? " in a batch's last micro-batch" : "", samples[i], tokens,
+                    OPS_NARROW_MULTIPLE);
 }
 
 void clip_explain_narrow(const clip_model *m, strbuf *lines) {
   const clip_config *c = &m->config;
   const clip_limits *l = &m->limits;
   if (!m->o->is_narrow) return;
-  explain("image tower", &c->image, l->micro_batch, l->train_patches + c->has_class_token, lines);
-  if (!c->classes) explain("text tower", &c->text, l->micro_batch, l->train_words, lines);
+  const int64_t samples[] = {l->micro_batch, l->batch % l->micro_batch};
+  explain("image tower", &c->image, samples, l->train_patches + c->has_class_token, lines);
+  if (!c->classes) explain("text tower", &c->text, samples, l->train_words, lines);
 }

@@ -85,7 +85,9 @@ err forecast_make(const settings *s, int64_t vocabulary, int64_t chunk_bytes,
   f->is_far = fabs(log(c.train_sample / row->flops_per_sample)) > log(3);
   int64_t classes = s->classification_classes; /* a classifier's loss needs no other sample */
   bool is_cached = f->micro < f->own && !classes;
-  f->encode = (double)f->own * (sample * (is_cached ? FORECAST_CACHE : 1) + again);
+  /* the cache's first pass ends with the towers: neither decoder nor scoring */
+  double first = is_cached ? (c.forward_image + c.forward_text) * pace : 0;
+  f->encode = (double)f->own * (sample + first + again);
   f->loss = forecast_loss_flops(classes, s->batch_size, f->own, s->embed_dim, ranks) * pace;
   f->update = row->update_seconds;
   if (row->parameters > 0) f->update *= (double)c.parameters_total / row->parameters;
@@ -93,8 +95,8 @@ err forecast_make(const settings *s, int64_t vocabulary, int64_t chunk_bytes,
   add_exchange(m, &shape, (double)f->micro * (sample * 2 / 3 + again), f);
   f->step = f->encode + f->loss + f->update + f->exposed;
   f->samples_per_second = (double)s->batch_size / f->step;
-  double measured = row->samples_per_second * (row->flops_per_sample + row->recomputed) /
-                    (c.train_sample + c.recomputed);
+  double flops = row->flops_per_sample + row->encoded_twice + row->recomputed;
+  double measured = row->samples_per_second * flops / (c.train_sample + c.recomputed);
   f->efficiency = f->samples_per_second / (ranks * measured);
   f->rank_bytes = c.planned_bytes;
   add_cost(s, m, f);
@@ -112,9 +114,10 @@ static void assume_device(const device_rates *r, strbuf *out) {
   strbuf_append(out,
                 "the rate does not depend on the batch size per device; batches smaller than the "
                 "measured one are slower\n");
-  strbuf_append(out,
-                "with a micro-batch smaller than a rank's batch every sample is encoded twice: "
-                "4/3 of its FLOPs; blocks that are recomputed add their forward FLOPs\n");
+  strbuf_append(
+      out,
+      "with a micro-batch smaller than a rank's batch every sample is encoded twice: "
+      "the towers' forward FLOPs are added; blocks that are recomputed add their forward FLOPs\n");
   if (r->impossible)
     strbuf_format(
         out,

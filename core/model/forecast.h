@@ -28,7 +28,8 @@ typedef struct {
   double exchange; /* all collectives */
   double exposed;  /* the part of exchange that no backward pass hides */
   double step;
-  double samples_per_second, efficiency; /* of `ranks` times the measured rate */
+  double samples_per_second, efficiency; /* of `ranks` times the measured rate, as of
+                                          * samples that are encoded once */
   double device_hours; /* of all updates; NaN: the number of updates is not known */
   double watts, kwh;   /* NaN: not known */
   uint64_t rank_bytes; /* planned memory */

@@ -71,7 +71,8 @@ static err read_device(reading *r, const json_t *line) {
 
 /* Sets the values derived from samples_per_second and flops_per_sample. The seconds of the update
  * and the loss if they were measured, in turns with the step, so that they may be negative; else
- * 0, and the FLOPs of the loss. */
+ * 0, and the FLOPs of the loss. row->encoded_twice: the towers' forward pass, with or without a
+ * cache; 0: not known, as of earlier versions, and a third of the training. */
 static err complete(const reading *r, rate_row *row, double update, double loss,
                     double loss_flops) {
   if (!(row->samples_per_second > 0) || !(row->flops_per_sample > 0) || !(row->batch > 0))
@@ -82,9 +83,10 @@ static err complete(const reading *r, rate_row *row, double update, double loss,
   double step = row->batch / row->samples_per_second;
   double rest = step - fmax(update, 0) - fmax(loss, 0);
   row->update_seconds = rest > 0 ? fmax(update, 0) : 0;
+  double towers = row->encoded_twice > 0 ? row->encoded_twice : row->flops_per_sample / 3;
   bool is_cached = row->micro_batch > 0 && row->micro_batch < row->batch;
-  double flops = row->flops_per_sample; /* with a cache every sample was encoded twice */
-  flops = (is_cached ? FORECAST_CACHE : 1) * flops + row->recomputed;
+  row->encoded_twice = is_cached ? towers : 0;
+  double flops = row->flops_per_sample + row->encoded_twice + row->recomputed;
   row->flop_seconds = (rest > 0 ? rest : step) / (row->batch * flops + loss_flops);
   return NULL;
 }
@@ -96,6 +98,7 @@ static err read_bench(reading *r, const json_t *line) {
                   .micro_batch = number_or_0(line, "micro_batch_size"),
                   .samples_per_second = number_or_0(line, "samples_per_second"),
                   .parameters = number_or_0(line, "parameters"),
+                  .encoded_twice = number_or_0(line, "encode_flops_per_sample"),
                   .recomputed = number_or_0(line, "recomputed_flops_per_sample"),
                   .precision = precision_from_name(json_text_of(line, "precision"))};
   double rate = row.samples_per_second;
@@ -123,7 +126,9 @@ static void read_event(reading *r, const json_t *line) {
     int64_t batch = (int64_t)run->row.batch, embed = (int64_t)number_or_0(s, "embed_dim");
     if (!classes) run->row.micro_batch = number_or_0(s, "micro_batch_size");
     run->loss_flops = forecast_loss_flops(classes, batch, batch, embed, 1);
-    run->row.flops_per_sample = number_or_0(json_object_get(line, "flops_per_sample"), "total");
+    const json_t *flops = json_object_get(line, "flops_per_sample");
+    run->row.flops_per_sample = number_or_0(flops, "total");
+    run->row.encoded_twice = (number_or_0(flops, "image") + number_or_0(flops, "text")) / 3;
     run->row.recomputed = number_or_0(line, "recomputed_flops_per_sample");
     run->row.parameters = number_or_0(json_object_get(line, "parameters"), "total");
     run->row.precision = precision_from_name(json_text_of(line, "precision"));

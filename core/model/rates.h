@@ -12,15 +12,13 @@
 #include "config/settings.h"
 #include "model/count.h"
 
-/* The time of a sample that the gradient cache encodes twice, by that of one encoded once: forward
- * and backward are 3 forwards. */
-#define FORECAST_CACHE (4.0 / 3)
-
 /* One measured training step. Times that were not measured separately are 0 and are part of
  * flop_seconds. */
 typedef struct {
   double mask_ratio, batch;
   double samples_per_second, flops_per_sample;
+  double encoded_twice;  /* FLOPs per sample of the gradient cache's first pass, which are not among
+                          * flops_per_sample; 0: the whole batch was encoded at once */
   double recomputed;     /* FLOPs per sample that the backward pass repeats; 0: none */
   double flop_seconds;   /* of the towers, without the update and the loss */
   double micro_batch;    /* samples; 0: the whole batch was encoded at once */

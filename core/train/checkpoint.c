@@ -431,14 +431,21 @@ err checkpoint_load_image(const char *path, clip_model *model) {
   return error ? error : clip_refresh(model);
 }
 
+/* Is the name "step-DIGITS" and `end`? Copies that a user keeps beside have other names. */
+static bool is_of_step(const char *name, const char *end) {
+  if (strncmp(name, "step-", 5) != 0) return false;
+  size_t digits = strspn(name + 5, "0123456789");
+  return digits > 0 && strcmp(name + 5 + digits, end) == 0;
+}
+
 static bool is_checkpoint(const char *name) {
-  return strncmp(name, "step-", 5) == 0 && text_ends_with(name, suffix);
+  return is_of_step(name, suffix);
 }
 
 static bool is_state_file(const char *name) {
   bool is_one = false;
   for (size_t i = 0; i < sizeof state_suffixes / sizeof *state_suffixes; i++)
-    is_one = is_one || text_ends_with(name, state_suffixes[i]);
+    is_one = is_one || is_of_step(name, state_suffixes[i]);
   return is_one;
 }
 

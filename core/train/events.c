@@ -3,18 +3,35 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/text.h"
+
+/* -1: not a number of digits alone, or more than a descriptor may be. */
+static int read_descriptor(const char *text) {
+  int64_t number;
+  const char *end = isdigit((unsigned char)*text) ? text_read_whole(text, &number) : NULL;
+  return end && !*end && number <= INT_MAX ? (int)number : -1;
+}
 
 static bool is_number(const char *text) {
-  for (const char *at = text; *at; at++)
-    if (!isdigit((unsigned char)*at)) return false;
-  return *text != '\0';
+  return *text && !text[strspn(text, "0123456789")];
+}
+
+/* A pipe with a name is opened for writing alone: as its own reader this process would wait for
+ * ever, once the pipe is full and the real one has left. */
+static int open_target(const char *target) {
+  struct stat status;
+  bool is_pipe = stat(target, &status) == 0 && S_ISFIFO(status.st_mode);
+  return is_pipe ? open(target, O_WRONLY | O_CLOEXEC)
+                 : open(target, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 }
 
 /* A process killed during a write (a full disk, a lost machine) can leave an incomplete line; the
@@ -33,12 +50,12 @@ err events_open(event_stream *e, const char *target) {
   e->name = mem_copy_string(target);
   if (!e->name) return mem_error(strlen(target), "the event stream");
   if (is_number(target)) {
-    e->fd = atoi(target);
-    if (fcntl(e->fd, F_GETFD) < 0)
+    e->fd = read_descriptor(target);
+    if (e->fd < 0 || fcntl(e->fd, F_GETFD) < 0)
       return err_new(ERR_INPUT, "--events %s: no such file descriptor is open", target);
     return NULL;
   }
-  e->fd = open(target, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  e->fd = open_target(target);
   if (e->fd < 0) return err_errno(errno, "%s: cannot open for events", target);
   e->is_owned = true;
   return end_last_line(e->fd, target);

@@ -23,13 +23,15 @@ static err plan(const settings *s, int64_t vocabulary, int ranks, const ops *o, 
   return error;
 }
 
-/* The largest micro-batch, by halving, whose plan is at most `limit`; 0: none. */
+/* The largest micro-batch that divides the batch of all ranks, as settings_check wants it, and
+ * whose plan is at most `limit`; 0: none. */
 static err largest_micro_batch(const settings *s, int64_t vocabulary, int ranks, const ops *o,
                                bool recompute, uint64_t limit, int64_t *micro, uint64_t *bytes) {
   int64_t now = model_limits(s).micro_batch;
   err error = NULL;
   *micro = 0;
-  for (int64_t size = now; size >= 1 && !error && !*micro; size /= 2) {
+  for (int64_t size = now; size >= 1 && !error && !*micro; size--) {
+    if (s->batch_size * ranks % size) continue;
     error = plan(s, vocabulary, ranks, o, size, recompute, bytes);
     if (!error && *bytes <= limit) *micro = size;
   }

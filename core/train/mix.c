@@ -20,7 +20,9 @@ double mix_beta(double alpha, rng *random) {
     return x / (x + y);
   }
   for (;;) { /* Jöhnk 1964; in logarithms, so that a small alpha does not underflow */
-    double x = log(1 - rng_double(random)) / alpha, y = log(1 - rng_double(random)) / alpha;
+    double u = log(1 - rng_double(random)), v = log(1 - rng_double(random));
+    double x = u / alpha, y = v / alpha;
+    if (isinf(x) && isinf(y)) return u > v; /* the limit for an alpha near 0: one of the two */
     double most = fmax(x, y), sum = most + log(exp(x - most) + exp(y - most));
     if (sum <= 0) return exp(x - sum);
   }

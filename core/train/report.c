@@ -63,14 +63,20 @@ static void write_machine(run *r, json_writer *w) {
 
 /* The exact command line of this process, from the kernel. */
 static void write_command(json_writer *w) {
-  char words[8192];
+  strbuf words = {0};
+  char part[4096];
   FILE *file = fopen("/proc/self/cmdline", "re");
-  size_t length = file ? fread(words, 1, sizeof words - 1, file) : 0;
+  for (size_t length = 1; file && length > 0;) {
+    length = fread(part, 1, sizeof part, file);
+    strbuf_append_bytes(&words, part, length);
+  }
   if (file) fclose(file);
-  words[length] = '\0';
+  const char *text = strbuf_string(&words);
   jsonw_array(w, "command");
-  for (size_t at = 0; at < length; at += strlen(words + at) + 1) jsonw_string(w, NULL, words + at);
+  for (size_t at = 0; at < words.length; at += strlen(text + at) + 1)
+    jsonw_string(w, NULL, text + at);
   jsonw_end(w);
+  strbuf_free(&words);
 }
 
 err run_report_conditions(run *r) {

@@ -218,6 +218,20 @@ static counters rise(const counters *now, const counters *before) {
                     .other_processes = now->other_processes};
 }
 
+/* The readings' time may have parts in which no step was taken, such as the one that failed: the
+ * steps have a share of the increase. */
+static void reduce(counters *rose, double share) {
+  if (!(share < 1)) return;
+  reading *m = &rose->machine;
+  m->cpu_seconds *= share;
+  m->delay_seconds *= share;
+  m->switches *= share;
+  m->other_cpu_seconds *= share;
+  m->stolen_seconds *= share;
+  m->pressure_seconds *= share;
+  if (rose->energy_joules >= 0) rose->energy_joules *= share;
+}
+
 /* ---- writing ---- */
 
 static void write_known(json_writer *w, const char *key, double value) {
@@ -257,12 +271,18 @@ static err write_row(step_rows *rows, const row *r, const reading *m, const coun
   return events_end(rows->events);
 }
 
-static err write_waiting(step_rows *rows, delays *d) {
-  counters now = read_counters(rows), rose = rise(&now, &rows->before);
+static double waiting_seconds(const step_rows *rows) {
   double seconds = 0;
+  for (size_t i = 0; i < rows->waiting_count; i++) seconds += rows->waiting[i].seconds;
+  return seconds;
+}
+
+static err write_waiting(step_rows *rows, delays *d) {
+  const double since = rows->read_at, seconds = waiting_seconds(rows);
+  counters now = read_counters(rows), rose = rise(&now, &rows->before);
   reading most;
   rows->before = now;
-  for (size_t i = 0; i < rows->waiting_count; i++) seconds += rows->waiting[i].seconds;
+  reduce(&rose, seconds / (rows->read_at - since));
   /* other ranks count here: their threads, too, need the CPUs on which these spin */
   spin_consider(rows->spin, seconds, rose.machine.delay_seconds, rose.machine.other_cpu_seconds);
   err error = delays_share(d, &rose.machine, &most);

@@ -17,17 +17,23 @@
 #include "train/fit.h"
 #include "train/run.h"
 
+/* Of a set that is opened after the r->set_count of eval.sets. key: the setting that names it. */
+static err check_name(const run *r, const char *key, const char *path, const eval_set *set) {
+  for (size_t i = 0; i < r->set_count; i++)
+    if (strcmp(eval_set_name(r->sets[i]), eval_set_name(set)) == 0)
+      return err_new(ERR_INPUT,
+                     "%s: %s and %s have the same name, '%s', under which results are recorded: "
+                     "give one of them another `name:`",
+                     key, r->s->eval_sets.items[i], path, eval_set_name(set));
+  return NULL;
+}
+
 err run_open_set(run *r, const char *use, const tokenizer *words) {
   const char *path = r->s->eval_sets.items[r->set_count];
   eval_set *set;
   err error = eval_set_open(path, use, r->s, words, &set);
   if (error) return error;
-  for (size_t i = 0; i < r->set_count && !error; i++)
-    if (strcmp(eval_set_name(r->sets[i]), eval_set_name(set)) == 0)
-      error = err_new(ERR_INPUT,
-                      "eval.sets: %s and %s have the same name, '%s', under which results are "
-                      "recorded: give one of them another `name:`",
-                      r->s->eval_sets.items[i], path, eval_set_name(set));
+  error = check_name(r, "eval.sets", path, set);
   if (error) {
     eval_set_close(set);
     return error;
@@ -59,6 +65,8 @@ static err open_pairs(run *r) {
   for (size_t i = 0; i < s->eval_sets.count && !error; i++) error = run_open_set(r, NULL, r->words);
   if (!error && *s->eval_probe_train)
     error = eval_set_open(s->eval_probe_train, "probe", s, r->words, &r->probe_set);
+  if (!error && r->probe_set)
+    error = check_name(r, "eval.probe_train", s->eval_probe_train, r->probe_set);
   if (!error && r->probe_set) /* now, not after the training */
     error = err_context(eval_check_probe(r->probe_set, r->sets[0]),
                         "eval.probe_train, which is evaluated on the first of eval.sets");

@@ -77,7 +77,7 @@ err state_file_load(const char *checkpoint, state_file *b, bool *is_there) {
     free(path);
     return load_old(checkpoint, b, is_there);
   }
-  json_t *object = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
+  json_t *object = json_load_file(path, 0, &problem);
   err error = NULL;
   if (!json_is_object(object)) {
     error =

@@ -133,6 +133,9 @@ static void a_lack_of_memory_is_reported_with_what_would_fit(void **state) {
   }
 }
 
+#define ZEROS_10 "0000000000"
+#define ZEROS_70 ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10 ZEROS_10
+
 static void integers_are_parsed_alike_everywhere(void **state) {
   (void)state;
   static const struct {
@@ -163,6 +166,16 @@ static void integers_are_parsed_alike_everywhere(void **state) {
     if (is_read != (cases[i].value >= 0) || value != cases[i].value)
       fail_msg("'%s' is read as %lld", cases[i].text, (long long)value);
   }
+  /* an exponent after 70 digits is not dropped */
+  double real;
+  assert_true(text_parse_real("0.001e-3", &real) && real == 0.001e-3);
+  assert_false(text_parse_real("0.001" ZEROS_70 "e-3", &real));
+  assert_false(text_parse_real("0.001" ZEROS_70 "junk", &real));
+  assert_false(text_parse_whole("1." ZEROS_70 "junk", &(int64_t){0}));
+  assert_true(text_parse_real("1____________________________________________________________"
+                              "____________________________________________________________0",
+                              &real) &&
+              real == 10);
   int64_t block;
   assert_string_equal(text_read_whole("17.weight", &block), ".weight");
   assert_int_equal(block, 17);

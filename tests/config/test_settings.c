@@ -112,6 +112,47 @@ static void yaml_that_is_no_yaml_is_refused_with_its_place(void **state) {
   }
 }
 
+/* What follows ` #` would be lost without a word: another run would be started from. */
+static void a_comment_in_an_assignment_is_refused(void **state) {
+  (void)state;
+  static const char *const refused[] = {
+      "init_from=run #2", "init_from=#2",        "init_from= #2",    "init_from=ä #2",
+      "seed=3 # of many", "eval.sets=[a, b] #c", "init_from='a' #b", "init_from=|\n  a\n # b"};
+  static const struct {
+    const char *assignment, *value;
+  } taken[] = {{"init_from=\"run #2\"", "run #2"},
+               {"init_from='#2'", "#2"},
+               {"init_from=run#2", "run#2"},
+               {"init_from=\"ää #2\"", "ää #2"},
+               {"init_from=\"a # \\x23\" ", "a # #"},
+               {"init_from=", ""},
+               {"init_from=  ", ""}};
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+    settings s;
+    assert_ok(settings_init(&s));
+    assert_fails_with(settings_set(&s, refused[i]),
+                      "'#' begins a YAML comment here: quote the value, ");
+    settings_free(&s);
+  }
+  for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+    settings s;
+    assert_ok(settings_init(&s));
+    assert_ok(settings_set(&s, taken[i].assignment));
+    assert_string_equal(s.init_from, taken[i].value);
+    settings_free(&s);
+  }
+}
+
+static void a_group_of_settings_takes_a_map(void **state) {
+  (void)state;
+  assert_refused("image:\n",
+                 "run.yaml:1:1: image is a group of settings: give a map (image: {size: …}), or "
+                 "remove it\n    1 | image:\n      | ^~~~~");
+  assert_refused("text: 3\n",
+                 "run.yaml:1:1: text is a group of settings: give a map (text: {width: …}), or "
+                 "remove it\n    1 | text: 3\n      | ^~~~");
+}
+
 /* 64 patches, of which a mask keeps some and drops some, by more than one score. */
 static void a_mask_has_patches_to_keep_and_to_drop(void **state) {
   (void)state;
@@ -191,6 +232,64 @@ static void the_canonical_form_reads_back_as_itself(void **state) {
   strbuf_free(&back);
   settings_free(&s);
   settings_free(&again);
+}
+
+/* Characters that end a line in YAML, or that a file may not have, would make a checkpoint that
+ * cannot be read, or that names other files. */
+static void any_text_is_written_so_that_it_reads_back(void **state) {
+  (void)state;
+  static const struct {
+    const char *text, *written;
+  } cases[] = {{"a\rb", "\"a\\rb\""},
+               {"a\ab", "\"a\\x07b\""},
+               {"a\x7f", "\"a\\x7F\""},
+               {"a\xc2\x85"
+                "b",
+                "\"a\\x85b\""},
+               {"a\xc2\x9f", "\"a\\x9F\""},
+               {"a\xe2\x80\xa8"
+                "b",
+                "\"a\\u2028b\""},
+               {"a\xe2\x80\xa9"
+                "b",
+                "\"a\\u2029b\""},
+               {"\xef\xbb\xbfvocab.txt", "\"\\uFEFFvocab.txt\""},
+               {"a\xef\xbf\xbe", "\"a\\uFFFE\""},
+               {"\r\"\\ \n\t", "\"\\r\\\"\\\\ \\n\\t\""},
+               {"a\xc2\xa0\xf0\x9f\x98\x80", "a\xc2\xa0\xf0\x9f\x98\x80"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    settings s, again;
+    strbuf text = {0}, scalar = {0};
+    assert_ok(settings_init(&s));
+    assert_ok(settings_init(&again));
+    assert_ok(settings_set_text(&s, "init_from", cases[i].text));
+    assert_ok(settings_set_texts(&s, "eval.sets", &cases[i].text, 1));
+    yml_write_scalar(&scalar, cases[i].text);
+    assert_string_equal(strbuf_string(&scalar), cases[i].written);
+    settings_write_yaml(&s, &text);
+    apply(&again, strbuf_string(&text));
+    assert_string_equal(again.init_from, cases[i].text);
+    assert_string_equal(again.eval_sets.items[0], cases[i].text);
+    strbuf_free(&text);
+    strbuf_free(&scalar);
+    settings_free(&s);
+    settings_free(&again);
+  }
+}
+
+/* Bytes that are not UTF-8 have no form in YAML: the run would train, and its checkpoint be
+ * unreadable. */
+static void a_text_that_is_not_utf8_is_refused(void **state) {
+  (void)state;
+  settings s;
+  const char *latin[] = {"a", "mod\xe8le"};
+  const char *message = ": 'mod\\xE8le' is not UTF-8, in which settings are recorded: rename";
+  assert_ok(settings_init(&s));
+  assert_fails_with(settings_set_text(&s, "init_from", latin[1]), message);
+  assert_fails_with(settings_set_texts(&s, "eval.sets", latin, 2), message);
+  assert_fails_with(settings_set_text(&s, "eval.sets", latin[1]), message);
+  assert_fails_with(settings_set(&s, "init_from=mod\xe8le"), message);
+  settings_free(&s);
 }
 
 static void a_classifier_needs_whole_images_and_a_set(void **state) {
@@ -322,8 +421,15 @@ static void base_files_are_overridden_and_cycles_are_rejected(void **state) {
   assert_ok(fs_write_atomic("b.yaml", "base: a.yaml\n", 13));
   assert_fails_with(settings_load("a.yaml", &s), "a.yaml");
   assert_fails_with(settings_load("nothere.yaml", &s), "nothere.yaml");
-  static const char *const names[] = {"base.yaml", "run.yaml", "a.yaml", "b.yaml"};
-  for (size_t i = 0; i < 4; i++) unlink(names[i]);
+  /* of a file that includes itself twice at each level, not each of 2^16 ways is followed */
+  assert_ok(fs_write_atomic("self.yaml", "base: [self.yaml, self.yaml]\n", 29));
+  err error = settings_load("self.yaml", &s);
+  const char *first = strstr(err_message(error), "bases nest deeper");
+  assert_non_null(first);
+  assert_null(strstr(first + 1, "bases nest deeper"));
+  err_free(error);
+  static const char *const names[] = {"base.yaml", "run.yaml", "a.yaml", "b.yaml", "self.yaml"};
+  for (size_t i = 0; i < 5; i++) unlink(names[i]);
   assert_int_equal(chdir("/"), 0);
   rmdir(folder);
 }
@@ -393,6 +499,10 @@ int main(void) {
       cmocka_unit_test(the_last_word_on_the_length_of_a_run_wins),
       cmocka_unit_test(every_error_of_a_file_is_reported_in_one_pass_with_its_place),
       cmocka_unit_test(yaml_that_is_no_yaml_is_refused_with_its_place),
+      cmocka_unit_test(a_comment_in_an_assignment_is_refused),
+      cmocka_unit_test(a_group_of_settings_takes_a_map),
+      cmocka_unit_test(any_text_is_written_so_that_it_reads_back),
+      cmocka_unit_test(a_text_that_is_not_utf8_is_refused),
       cmocka_unit_test(a_mask_has_patches_to_keep_and_to_drop),
       cmocka_unit_test(constraints_between_settings_are_checked),
       cmocka_unit_test(the_canonical_form_reads_back_as_itself),

@@ -8,6 +8,7 @@
 #include "apply.h"
 #include "base/fs.h"
 #include "config/settings.h"
+#include "config/weights_of.h"
 
 static void only_what_can_change_a_result_changes_the_fingerprint(void **state) {
   (void)state;
@@ -224,6 +225,37 @@ static void repair_of_captions_is_part_of_byte_pair_runs_alone(void **state) {
   }
 }
 
+static err note_key(void *context, const weights_difference *difference) {
+  strbuf_format(context, "%s %s>%s;", difference->key, difference->before, difference->now);
+  return NULL;
+}
+
+/* Attention of 4 heads has tensors of the same shapes as of 8, and computes something else. */
+static void a_decoders_heads_belong_to_its_weights(void **state) {
+  (void)state;
+  static const struct {
+    double before, now;
+    const char *wanted;
+  } cases[] = {{1, 0.5, "reconstruction.heads 4>8;"}, {0, 1, ""}, {1, 0, ""}, {0, 0, ""}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    settings before, now;
+    strbuf seen = {0};
+    assert_ok(settings_init(&before));
+    assert_ok(settings_init(&now));
+    assert_ok(settings_set(&before, "reconstruction.heads=4"));
+    assert_ok(settings_set(&now, "reconstruction.heads=8"));
+    before.reconstruction_weight = cases[i].before;
+    now.reconstruction_weight = cases[i].now;
+    assert_ok(weights_compare(&before, &now, OF_WHOLE_MODEL, note_key, &seen));
+    assert_string_equal(strbuf_string(&seen), cases[i].wanted);
+    assert_ok(weights_compare(&before, &now, OF_IMAGE, note_key, &seen));
+    assert_string_equal(strbuf_string(&seen), cases[i].wanted);
+    strbuf_free(&seen);
+    settings_free(&before);
+    settings_free(&now);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(only_what_can_change_a_result_changes_the_fingerprint),
@@ -231,6 +263,7 @@ int main(void) {
       cmocka_unit_test(a_classifiers_identity_leaves_out_what_it_does_not_read),
       cmocka_unit_test(settings_missing_from_records_keep_their_meaning),
       cmocka_unit_test(a_run_from_before_this_recipe_keeps_its_identity),
+      cmocka_unit_test(a_decoders_heads_belong_to_its_weights),
       cmocka_unit_test(repair_of_captions_is_part_of_byte_pair_runs_alone),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

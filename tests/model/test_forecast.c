@@ -287,6 +287,42 @@ static void what_was_measured_with_a_cache_is_predicted_with_one(void **state) {
   settings_free(&s);
 }
 
+/* The cache's first pass has neither the decoder nor the scoring of patches. Of a row measured with
+ * the cache, a run without it is as fast as the device, not faster. */
+static void a_cache_encodes_only_the_towers_twice(void **state) {
+  (void)state;
+  settings s;
+  model_counts c;
+  device_rates rates;
+  forecast f;
+  set_up(&s);
+  assert_ok(settings_set(&s, "batch_size=256"));
+  assert_ok(settings_set(&s, "micro_batch_size=64"));
+  assert_ok(settings_set(&s, "reconstruction.weight=1"));
+  assert_ok(settings_set(&s, "mask_mode=attentive"));
+  assert_ok(settings_check_step(&s));
+  assert_ok(model_count(&s, VOCABULARY, OPS_BF16, 0, &c));
+  const double towers = c.forward_image + c.forward_text;
+  assert_true(c.train_sample > 3.01 * towers);
+  open_row(&c, "\"micro_batch_size\":0", &rates);
+  forecast_machine m = machine_of(&rates);
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &m, 1, &f));
+  assert_true(near(f.encode, 0.256 * (c.train_sample + towers) / c.train_sample));
+  rates_free(&rates);
+  char more[96];
+  snprintf(more, sizeof more, "\"micro_batch_size\":64,\"encode_flops_per_sample\":%.17g", towers);
+  open_row(&c, more, &rates);
+  m = machine_of(&rates);
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &m, 1, &f));
+  assert_true(near(f.encode, 0.256));
+  assert_ok(settings_set(&s, "micro_batch_size=0"));
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &m, 1, &f));
+  assert_true(near(f.encode, 0.256 * c.train_sample / (c.train_sample + towers)));
+  assert_true(near(f.efficiency, f.encode / f.step)); /* the loss was not part of the row */
+  rates_free(&rates);
+  settings_free(&s);
+}
+
 static void measured_rows_are_taken_where_they_are_nearest(void **state) {
   (void)state;
   settings s;
@@ -379,6 +415,7 @@ int main(void) {
       cmocka_unit_test(micro_batches_and_energy_are_the_machines),
       cmocka_unit_test(a_gradient_cache_encodes_twice),
       cmocka_unit_test(what_was_measured_with_a_cache_is_predicted_with_one),
+      cmocka_unit_test(a_cache_encodes_only_the_towers_twice),
       cmocka_unit_test(a_runs_events_give_its_rate_and_power),
       cmocka_unit_test(a_part_of_negative_time_takes_none),
       cmocka_unit_test(recomputed_blocks_take_their_time),

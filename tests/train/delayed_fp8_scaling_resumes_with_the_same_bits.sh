@@ -39,6 +39,14 @@ train --out odd "${narrow[@]}" --set batch_size=30 --set samples=60 --set image.
 grep '"kind":"precision"' odd/events.jsonl | grep -q "the image tower's dense layers are computed in bf16.*widths of 40" || fail "no reason for the image tower"
 train --out odd2 "${narrow[@]}" --set batch_size=30 --set samples=60
 grep '"kind":"precision"' odd2/events.jsonl | grep -q "the text tower's dense layers are computed in bf16.*30 samples of" || fail "no reason for the text tower"
+# On two ranks of 24 samples a last micro-batch of 8 is left: 8 of 19 tokens are no multiple of 16, though 16 are.
+pids=()
+for rank in 0 1; do
+  RANK=$rank WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$((20000 + $$ % 20000)) train --out last "${narrow[@]}" --set batch_size=48 \
+    --set micro_batch_size=16 --set samples=96 --set checkpoint.every_samples=0 & pids+=($!)
+done
+for pid in "${pids[@]}"; do wait $pid || fail "two ranks in 8 bits"; done
+grep '"kind":"precision"' last/events.jsonl | grep -q "the image tower's dense layers are computed in bf16.* in a batch's last micro-batch: 8 samples of 19 tokens" || fail "no reason for the last micro-batch"
 
 # Resumed, and in micro-batches too.
 for parts in 0 16; do

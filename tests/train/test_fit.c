@@ -80,6 +80,21 @@ static void suggested_settings_do_fit(void **state) {
   settings_free(&s);
 }
 
+/* Halving 1000 leaves what does not divide it, which would be rejected. */
+static void a_suggested_micro_batch_divides_the_batch(void **state) {
+  (void)state;
+  settings s = large_settings(), changed = large_settings();
+  assert_ok(settings_set(&s, "batch_size=1000"));
+  assert_ok(settings_set(&changed, "batch_size=1000"));
+  changed.micro_batch_size = 100; /* the largest divisor below 125 */
+  const uint64_t least = planned(&changed);
+  device = (ops_memory){.free = least + least / 19 + 20, .total = (uint64_t)80 << 30};
+  assert_fails_with(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, planned(&s), unknown),
+                    "with micro_batch_size: 100 (");
+  settings_free(&s);
+  settings_free(&changed);
+}
+
 static void weights_that_are_too_large_are_reported(void **state) {
   (void)state;
   settings s = large_settings();
@@ -135,6 +150,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(enough_memory_is_not_an_error),
       cmocka_unit_test(suggested_settings_do_fit),
+      cmocka_unit_test(a_suggested_micro_batch_divides_the_batch),
       cmocka_unit_test(weights_that_are_too_large_are_reported),
       cmocka_unit_test(an_evaluation_that_is_too_large_is_named),
       cmocka_unit_test(a_run_that_does_not_fit_is_rejected),

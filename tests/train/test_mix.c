@@ -36,6 +36,19 @@ static void shares_are_drawn_from_beta(void **state) {
   }
 }
 
+/* For an alpha near 0 one of the two images is taken: 1,000 draws of a half deviate by 16. */
+static void a_tiny_alpha_takes_one_of_the_images(void **state) {
+  (void)state;
+  double sum = 0;
+  for (uint64_t i = 0; i < 1000; i++) {
+    rng r = rng_at(3, RNG_TEST, 0, i);
+    double share = mix_beta(1e-310, &r);
+    assert_true(share == 0 || share == 1);
+    sum += share;
+  }
+  assert_true(fabs(sum - 500) < 80);
+}
+
 /* Half of the draws are CutMix where both are on; its box's area is what the share says, and on
  * average, cut at the image's edges, somewhat less than half of the image. Of 4,000 draws half
  * are 2,000 with a deviation of 32. */
@@ -128,6 +141,7 @@ static void images_are_mixed_with_the_batch_reversed(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(shares_are_drawn_from_beta),
+      cmocka_unit_test(a_tiny_alpha_takes_one_of_the_images),
       cmocka_unit_test(half_of_the_draws_are_cut),
       cmocka_unit_test(groups_of_a_batch_draw_for_themselves),
       cmocka_unit_test(images_are_mixed_with_the_batch_reversed),

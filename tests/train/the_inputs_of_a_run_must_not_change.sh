@@ -52,6 +52,12 @@ train --out words --resume 2>warned.txt
 expect_line warned.txt 'evaluation set scenes has changed'
 expect_line words/events.jsonl '"event":"warning".*"kind":"resumed","message":"evaluation set scenes has changed'
 
+# Two sets of one name, which earlier versions recorded, do not keep a run from being resumed.
+cp -r words twice
+sed -i 's/"evaluation_fingerprints": *{ *\("scenes": *"[^"]*"\)/&,\1/' twice/checkpoints/*.state.json
+[ "$(grep -o '"scenes"' twice/checkpoints/*.state.json | wc -l)" = 2 ] || fail "no set is recorded twice"
+train --out twice --resume
+
 # A used folder is refused, and left as it was.
 before=$(cat again/events.jsonl again/config.yaml again/checkpoints/* | sha256sum)
 refused 'again already holds a run at step 20 .640 samples. of other settings .samples: 640, this run has 64.: --resume continues it' --out again --set samples=64

@@ -6,6 +6,8 @@ sed 's/"{}"/"some {}"/' held.yaml > shifted.yaml
 # Results are recorded by a set's name.
 expect_status 2 "$FLIP" train --config run.yaml --no-progress --out two -s 'eval.sets=[held.yaml, shifted.yaml]'
 expect_line err.txt "eval.sets: held.yaml and shifted.yaml have the same name, 'scenes'"
+expect_status 2 "$FLIP" train --config run.yaml --no-progress --out two -s eval.probe_train=shifted.yaml
+expect_line err.txt "eval.probe_train: held.yaml and shifted.yaml have the same name, 'scenes'"
 sed -i 's/^name: .*/name: shifted/' shifted.yaml
 train --out two -s 'eval.sets=[held.yaml, shifted.yaml]' -s samples=64 -s warmup_samples=0 -s eval.points=1
 
