@@ -78,32 +78,16 @@ static err copy_folder(const char *from, const char *to, const char *except) {
   return error;
 }
 
-/* The length of a folder's name without the endings of renamed runs (.merged-N, .failed-N,
- * .archived-N, in any order): the cell's own name. */
-static size_t length_of_cell(const char *name) {
-  static const char *const endings[] = {".merged-", ".failed-", ".archived-"};
-  size_t length = strlen(name), before = 0;
-  while (before != length) {
-    before = length;
-    size_t digits = 0;
-    while (digits < length && strchr("0123456789", name[length - digits - 1])) digits++;
-    for (size_t i = 0; i < sizeof endings / sizeof *endings && digits && before == length; i++) {
-      size_t end = length - digits, own = strlen(endings[i]);
-      if (end > own && memcmp(name + end - own, endings[i], own) == 0) length = end - own;
-    }
-  }
-  return length;
-}
-
 /* Looks for the run among our runs of its cell: it may have been renamed, here or there, since it
  * was merged. *name is empty when it is new. */
 static err find_run(const merge *m, const char *experiment, const char *folder,
                     const run_story *theirs, strbuf *name, run_story *ours) {
-  size_t length = length_of_cell(folder);
+  size_t length = directory_length_of_cell(folder);
   err error = NULL;
   for (size_t i = 0; i < m->our_count && !error && !name->length; i++) {
     const char *candidate = m->ours[i];
-    if (strncmp(candidate, folder, length) != 0 || length_of_cell(candidate) != length) continue;
+    if (strncmp(candidate, folder, length) != 0 || directory_length_of_cell(candidate) != length)
+      continue;
     strbuf_format(name, "%s/%s", experiment, candidate);
     error = story_read(m->results, strbuf_string(name), ours);
     if (!error && story_is_same_run(ours, theirs)) break;
