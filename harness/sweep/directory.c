@@ -482,15 +482,16 @@ err directory_last_checkpoint(const char *results, const char *directory, char *
 void directory_remove(const char *folder) {
   char **names = NULL;
   size_t count = 0;
+  struct stat status;
   err_free(fs_list(folder, &names, &count));
   for (size_t i = 0; i < count; i++) {
     char *path = fs_join(folder, names[i]);
-    if (path && fs_is_folder(path))
+    if (path && lstat(path, &status) == 0 && S_ISDIR(status.st_mode))
       directory_remove(path);
     else if (path)
       unlink(path);
     free(path);
   }
   fs_free_names(names, count);
-  rmdir(folder);
+  if (rmdir(folder) != 0 && errno == ENOTDIR) unlink(folder); /* the run's folder is a link */
 }

@@ -76,7 +76,8 @@ err directory_record_mark(const char *results, const char *directory, const char
 bool directory_is_alive(const char *results, const char *directory, bool *is_elsewhere);
 /* True when a process on a machine that shares locks with this one holds the lock. */
 bool directory_is_held(const char *results, const char *directory);
-/* rm -r; files that cannot be removed stay. */
+/* rm -r; files that cannot be removed stay. Of a link in the folder only the link is removed; a
+ * folder that is a link itself is emptied first. */
 void directory_remove(const char *path);
 /* The number of the next process: one more than the greatest in attempts.jsonl. */
 err directory_next_attempt(const char *results, const char *directory, int *number) ERR_MUST_CHECK;
