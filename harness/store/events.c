@@ -99,6 +99,8 @@ static err forget_after(ingest *in, int64_t step) {
   TRY(sql_run(in->s, "DELETE FROM resampled WHERE run_id = ? AND step > ?", "ii", in->run_id,
               step));
   TRY(sql_run(in->s, "DELETE FROM artifact WHERE run_id = ? AND step > ?", "ii", in->run_id, step));
+  TRY(sql_run(in->s, "UPDATE run SET saving_step = 0 WHERE id = ? AND saving_step > ?", "ii",
+              in->run_id, step));
 cleanup:
   return error;
 }
@@ -130,6 +132,7 @@ static err find_last_step(ingest *in) {
                         "  AND artifact.step = step.step)"
                         " OR EXISTS (SELECT 1 FROM evaluation WHERE evaluation.run_id ="
                         "  step.run_id AND evaluation.step = step.step)"
+                        " OR step = (SELECT saving_step FROM run WHERE id = step.run_id)"
                         " FROM step WHERE run_id = ? ORDER BY step DESC LIMIT 1",
                         "i", in->run_id);
   if (!error) error = sql_next(in->s, rows, &has_row);
@@ -469,10 +472,13 @@ static err take_eval(ingest *in, const json_t *event) {
 
 /* ---- checkpoints, memory, warnings ---- */
 
-/* What is written from now on is of this step, though its checkpoint event may come later. */
+/* What is written from now on is of this step, though its checkpoint event may come later: also
+ * after the next reading, whose first row must not absorb this one. */
 static err take_saving(ingest *in, const json_t *event) {
-  in->last.is_boundary = in->last.is_boundary || ingest_integer(event, "step") == in->last.step;
-  return NULL;
+  if (ingest_integer(event, "step") != in->last.step) return NULL;
+  in->last.is_boundary = true;
+  return sql_run(in->s, "UPDATE run SET saving_step = ? WHERE id = ?", "ii", in->last.step,
+                 in->run_id);
 }
 
 static err take_checkpoint(ingest *in, const json_t *event) {
