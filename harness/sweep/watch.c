@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -107,7 +106,7 @@ void runner_collect_ended(runner *r) {
     struct rusage used;
     char kind[64] = "";
     int wait_status;
-    if (wait4(p->pid, &wait_status, WNOHANG, &used) != p->pid) continue;
+    if (!process_has_ended(p, &wait_status, &used)) continue;
     c->state = CELL_INTERRUPTED; /* if recording fails, it can be continued */
     c->has_begun = true;
     runner_keep_failure(r, process_finish(r->options, r->s, c, p, wait_status, &used, kind));

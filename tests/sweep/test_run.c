@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <archive.h>
@@ -20,6 +21,7 @@
 #include "store/runs.h"
 #include "sweep/directory.h"
 #include "sweep/limits.h"
+#include "sweep/process.h"
 #include "sweep/retry.h"
 #include "sweep/task.h"
 #include "sweep/memory.h"
@@ -447,8 +449,24 @@ static void wrong_input_does_not_set_a_checkpoint_aside(void **state) {
   folder_remove(base);
 }
 
+static void a_child_whose_status_is_lost_has_ended(void **state) {
+  (void)state;
+  struct rusage used;
+  int status = -1;
+  process p = {.pid = fork()};
+  if (p.pid == 0) _exit(3);
+  waitpid(p.pid, NULL, 0);
+  assert_true(process_has_ended(&p, &status, &used));
+  assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0 && used.ru_maxrss == 0);
+  p.pid = fork();
+  if (p.pid == 0) _exit(3);
+  while (!process_has_ended(&p, &status, &used)) usleep(1000);
+  assert_int_equal(WEXITSTATUS(status), 3);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_child_whose_status_is_lost_has_ended),
       cmocka_unit_test(time_slices_are_as_long_as_their_cost_requires),
       cmocka_unit_test(memory_that_others_have_yet_to_take_is_not_free),
       cmocka_unit_test(page_cache_is_free_memory),
