@@ -34,6 +34,7 @@ int main(int argc, char **argv) {
       {"db", "maintain the database: check, rebuild, merge, export", cli_db},
       {0}};
   signal(SIGXFSZ, SIG_IGN); /* exceeding a file-size limit is a failed write, not a fatal signal */
+  signal(SIGPIPE, SIG_IGN); /* a reader of its messages that quits does not end a sweep */
   signal(SIGCHLD, SIG_DFL); /* whoever started this may ignore it: no child could be waited for */
   log_setup("flipbench", LOG_INFO);
   json_set_alloc_funcs(mem_for_library, free);
