@@ -200,16 +200,17 @@ static err add_sums(store *s, int64_t run_id, double *batch, numbers *n) {
   double v[9];
   err error = sql_query(
       s, &rows,
+      /* every time slice is a process: looking one up for each row would take minutes */
+      "WITH place AS MATERIALIZED (SELECT attempt, cpus, min(number) FROM process"
+      "  WHERE run_id = ?1 GROUP BY attempt)" /* cpus: of the row with the least number */
       "SELECT (SELECT samples FROM step WHERE run_id = ?1 ORDER BY step DESC LIMIT 1),"
       " max(step), sum(data_wait_seconds) / sum(seconds), sum(energy_joules),"
       " sum(step.steps) FILTER (WHERE energy_joules IS NOT NULL),"
       " sum(other_cpu_seconds) / sum(seconds) FILTER (WHERE other_cpu_seconds IS NOT NULL),"
-      " sum(stolen_seconds) / sum(seconds * (SELECT cpus FROM process WHERE"
-      "   process.run_id = ?1 AND process.attempt = step.attempt LIMIT 1))"
-      "   FILTER (WHERE stolen_seconds IS NOT NULL),"
+      " sum(stolen_seconds) / sum(seconds * place.cpus) FILTER (WHERE stolen_seconds IS NOT NULL),"
       " (SELECT json_extract(settings, '$.batch_size') FROM cell JOIN run ON cell_id = cell.id"
       "  WHERE run.id = ?1), (SELECT count(*) FROM attempt WHERE run_id = ?1)"
-      " FROM step WHERE run_id = ?1",
+      " FROM step LEFT JOIN place ON place.attempt = step.attempt WHERE run_id = ?1",
       "i", run_id);
   if (!error) error = read_reals(s, rows, v, 9);
   if (error) return error;
@@ -286,8 +287,7 @@ static err add_ranks(store *s, int64_t run_id, numbers *n) {
       "SELECT (SELECT ranks FROM process WHERE run_id = ?1 ORDER BY number DESC LIMIT 1),"
       " (SELECT count(*) FROM (SELECT DISTINCT coalesce(ranks, 1), threads, host, cpu,"
       "   device_name FROM process LEFT JOIN environment ON environment.id = environment_id"
-      "  WHERE run_id = ?1 AND EXISTS (SELECT 1 FROM step WHERE step.run_id = ?1"
-      "   AND step.attempt = process.attempt))),"
+      "  WHERE run_id = ?1 AND process.attempt IN (SELECT attempt FROM step WHERE run_id = ?1))),"
       " (SELECT count(DISTINCT json_extract(value, '$.host')) FROM attempt,"
       "  json_each(rank_records) WHERE run_id = ?1 GROUP BY number"
       "  ORDER BY 1 DESC LIMIT 1),"

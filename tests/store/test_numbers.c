@@ -135,36 +135,6 @@ static void sums_of_a_long_run_are_exact(void **state) {
   store_close(s);
 }
 
-/* A sweep reads events while the checkpoint is written, and the run is killed before it goes on:
- * the row of the checkpoint's step must not have been absorbed by the next one. */
-static void a_checkpoint_ends_a_row_wherever_the_reading_paused(void **state) {
-  (void)state;
-  enum { STEPS = 150000, SAVED = 10, KILLED = 15, NOW = 20 }; /* a row for every three steps */
-  for (int is_split = 0; is_split < 2; is_split++) {
-    store *s;
-    int64_t run_id;
-    strbuf text = {0};
-    write_attempts(2);
-    add_start(&text, 0, 0, STEPS);
-    for (int step = 1; step <= SAVED; step++) add_step(&text, 0, step, 1, 0.25);
-    strbuf_format(&text, "{\"event\":\"saving\",\"step\":%d}\n", (int)SAVED);
-    write_file("results/e/r/events.jsonl", &text);
-    assert_ok(store_open(is_split ? "split.db" : "whole.db", &s));
-    if (is_split) assert_ok(store_ingest(s, "results", "e/r", &run_id));
-    for (int step = SAVED + 1; step <= KILLED; step++) add_step(&text, 0, step, 1, 0.25);
-    add_checkpoint(&text, SAVED);
-    add_start(&text, 1, SAVED, STEPS);
-    for (int step = SAVED + 1; step <= NOW; step++) add_step(&text, 1, step, 1, 0.5);
-    write_file("results/e/r/events.jsonl", &text);
-    assert_ok(store_ingest(s, "results", "e/r", &run_id));
-    assert_near(real(s, "SELECT sum(steps) FROM step"), NOW);
-    assert_near(real(s, "SELECT steps FROM step WHERE step = 10"), 1);
-    assert_near(summary(s, "train_seconds"), 0.25 * SAVED + 0.5 * (NOW - SAVED));
-    strbuf_free(&text);
-    store_close(s);
-  }
-}
-
 /* What text masking sorts words by is an input like the vocabulary: asked for, given, compared. */
 static void another_lexicon_is_another_input(void **state) {
   (void)state;
@@ -523,7 +493,6 @@ int main(void) {
       IN_FOLDER(numbers_of_an_interrupted_run_are_those_of_all_its_processes),
       IN_FOLDER(read_line_by_line_or_at_once_the_record_is_the_same),
       IN_FOLDER(sums_of_a_long_run_are_exact),
-      IN_FOLDER(a_checkpoint_ends_a_row_wherever_the_reading_paused),
       IN_FOLDER(another_lexicon_is_another_input),
       IN_FOLDER(a_null_metric_is_missing_and_said_so),
       IN_FOLDER(a_probe_without_labels_has_those_of_the_same_images),
