@@ -149,7 +149,7 @@ err events_resume(ingest *in) {
   sqlite3_stmt *rows;
   bool has_row;
   err error = sql_query(in->s, &rows,
-                        "SELECT number, attempt, version FROM process WHERE run_id = ?"
+                        "SELECT number, attempt, version, last FROM process WHERE run_id = ?"
                         " ORDER BY number DESC LIMIT 1",
                         "i", in->run_id);
   if (!error) error = sql_next(in->s, rows, &has_row);
@@ -158,6 +158,7 @@ err events_resume(ingest *in) {
     in->process.number = sqlite3_column_int64(rows, 0);
     in->process.attempt = sqlite3_column_int64(rows, 1);
     in->process.version = sqlite3_column_int64(rows, 2);
+    snprintf(in->process.before, sizeof in->process.before, "%s", sql_text(rows, 3));
     sql_stop(rows);
   }
   return find_last_step(in);
@@ -543,6 +544,24 @@ static err take_end(ingest *in, const json_t *event) {
   return error;
 }
 
+/* A process has one clock, so its wall time is not known when that was set back. Events that
+ * several threads write may be out of order by less than a second. */
+static err check_clock(ingest *in, const char *time) {
+  int64_t seconds;
+  strbuf message = {0};
+  if (strcmp(time, in->process.before) >= 0) return NULL;
+  err error = sql_integer(in->s, 0, &seconds, "SELECT round(86400 * (julianday(?) - julianday(?)))",
+                          "tt", in->process.before, time);
+  if (error || seconds < 1) return error;
+  strbuf_format(&message,
+                "the clock was set back by %lld s while the run trained: its wall time is"
+                " not known",
+                (long long)seconds);
+  error = ingest_put_warning(in, "clock", strbuf_string(&message), time);
+  strbuf_free(&message);
+  return error;
+}
+
 err events_take(ingest *in, const json_t *event) {
   static const struct {
     const char *name;
@@ -555,6 +574,9 @@ err events_take(ingest *in, const json_t *event) {
   err error = NULL;
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (strcmp(kinds[i].name, name) == 0) error = kinds[i].take(in, event);
-  if (*time) snprintf(in->process.last, sizeof in->process.last, "%s", time);
+  if (!*time) return error;
+  if (!error && strcmp(name, "start") != 0) error = check_clock(in, time);
+  snprintf(in->process.last, sizeof in->process.last, "%s", time);
+  snprintf(in->process.before, sizeof in->process.before, "%s", time);
   return error;
 }

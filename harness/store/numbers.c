@@ -246,15 +246,18 @@ static err add_old_readings(store *s, int64_t run_id, double batch, numbers *n) 
   return NULL;
 }
 
+/* None when the clock was set back while the run trained, as events.c noticed. */
 static err add_wall_time(store *s, int64_t run_id, numbers *n) {
   sqlite3_stmt *rows;
+  double v[3];
   err error = sql_query(s, &rows,
-                        "SELECT sum(round(86400000 * (julianday(last) - julianday(started))))"
-                        " / 1000 FROM process WHERE run_id = ?",
+                        "SELECT sum(ms) / 1000, min(ms),"
+                        " (SELECT count(*) FROM warning WHERE run_id = ?1 AND kind = 'clock')"
+                        " FROM (SELECT round(86400000 * (julianday(last) - julianday(started)))"
+                        "  AS ms FROM process WHERE run_id = ?1)",
                         "i", run_id);
-  if (!error) error = read_reals(s, rows, &n->wall_seconds, 1);
-  /* the clock was set back while the run trained */
-  if (!error && n->wall_seconds < 0) n->wall_seconds = NAN;
+  if (!error) error = read_reals(s, rows, v, 3);
+  if (!error && !(v[1] < 0) && !(v[2] > 0)) n->wall_seconds = v[0];
   return error;
 }
 

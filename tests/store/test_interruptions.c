@@ -2,6 +2,7 @@
  * hand. */
 #include "support/test.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -97,11 +98,67 @@ static void many_processes_cost_no_more_than_few(void **state) {
   assert_in_range(many, few / 2, 2 * few);
 }
 
+/* Its wall time would be too short by as much, and what is made of it wrong. */
+static void a_clock_set_back_leaves_no_wall_time(void **state) {
+  (void)state;
+  for (int is_split = 0; is_split < 2; is_split++) {
+    store *s;
+    int64_t run_id;
+    strbuf text = {0};
+    write_attempts(2);
+    add_start(&text, 0, 0, 4); /* 00:00:01 */
+    add_step(&text, 0, 1, 1, 0.5);
+    add_step(&text, 20, 2, 1, 0.5); /* 00:20:10 */
+    write_file("results/e/r/events.jsonl", &text);
+    assert_ok(store_open(is_split ? "split.db" : "whole.db", &s));
+    assert_ok(store_ingest(s, "results", "e/r", &run_id));
+    assert_near(summary(s, "wall_seconds"), 20 * 60 + 9);
+    if (!is_split) {
+      store_close(s);
+      assert_ok(store_open("again.db", &s));
+    }
+    add_step(&text, 5, 3, 1, 0.5); /* 00:05:10 */
+    add_step(&text, 6, 4, 1, 0.5);
+    add_end(&text, 6, "finished");
+    write_file("results/e/r/events.jsonl", &text);
+    assert_ok(store_ingest(s, "results", "e/r", &run_id));
+    assert_near(summary(s, "train_seconds"), 2);
+    assert_true(isnan(summary(s, "wall_seconds")));
+    assert_near(real(s, "SELECT count(*) FROM warning WHERE kind = 'clock' AND message LIKE"
+                        " 'the clock was set back by 900 s %'"),
+                1);
+    strbuf_free(&text);
+    store_close(s);
+  }
+}
+
+/* Between processes the clock may be set: each has its own first and last event. */
+static void a_clock_set_between_processes_is_no_matter(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  strbuf text = {0};
+  write_attempts(2);
+  add_start(&text, 20, 0, 2);
+  add_step(&text, 20, 1, 1, 0.5);
+  add_start(&text, 1, 1, 2);
+  add_step(&text, 1, 2, 1, 0.5);
+  write_file("results/e/r/events.jsonl", &text);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_near(summary(s, "wall_seconds"), 9 + 9);
+  assert_near(real(s, "SELECT count(*) FROM warning WHERE kind = 'clock'"), 0);
+  strbuf_free(&text);
+  store_close(s);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
 int main(void) {
   const struct CMUnitTest tests[] = {
       IN_FOLDER(a_checkpoint_ends_a_row_wherever_the_reading_paused),
       IN_FOLDER(many_processes_cost_no_more_than_few),
+      IN_FOLDER(a_clock_set_back_leaves_no_wall_time),
+      IN_FOLDER(a_clock_set_between_processes_is_no_matter),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
