@@ -125,8 +125,11 @@ void runner_collect_ended(runner *r) {
 void runner_ingest(runner *r) {
   for (int i = 0; i < r->running_count && !r->failure; i++) {
     run_cell *c = &r->sweep->cells[r->running[i].index];
-    runner_keep_failure(r, store_ingest(r->s, r->options->results, c->directory, &c->run_id));
-    if (!r->failure) runner_keep_failure(r, time_slices_measure_start(r, &r->running[i]));
+    bool is_busy; /* what could not be read now is read with the next */
+    runner_keep_failure(
+        r, store_ingest_soon(r->s, r->options->results, c->directory, &c->run_id, &is_busy));
+    if (!r->failure && !is_busy)
+      runner_keep_failure(r, time_slices_measure_start(r, &r->running[i]));
   }
 }
 
