@@ -23,6 +23,7 @@
 #include "sweep/limits.h"
 #include "sweep/process.h"
 #include "sweep/retry.h"
+#include "sweep/stamp.h"
 #include "sweep/task.h"
 #include "sweep/memory.h"
 #include "sweep/time_slices.h"
@@ -449,6 +450,32 @@ static void wrong_input_does_not_set_a_checkpoint_aside(void **state) {
   folder_remove(base);
 }
 
+/* With the data as the inner axis, files of another set come between; a set is listed once. */
+static void each_set_of_files_is_looked_at_once(void **state) {
+  (void)state;
+  char base[FOLDER_SIZE], assignment[128];
+  settings s[4];
+  stamps made = {0};
+  const char *text[4];
+  folder_make(base);
+  for (int i = 0; i < 4; i++) {
+    const char *name = i % 2 ? "b.tar" : "a.tar";
+    if (i < 2) write_file(base, name, name);
+    assert_ok(settings_init(&s[i]));
+    snprintf(assignment, sizeof assignment, "data.train=[%s/%s]", base, name);
+    assert_ok(settings_set(&s[i], assignment));
+    assert_ok(stamps_find(&made, &s[i], &text[i]));
+    if (i == 1) write_file(base, "a.tar", "changed"); /* what is listed again differs */
+  }
+  assert_true(*text[0] && *text[1] && strcmp(text[0], text[1]) != 0);
+  assert_ptr_equal(text[2], text[0]);
+  assert_ptr_equal(text[3], text[1]);
+  assert_int_equal(made.count, 2);
+  stamps_free(&made);
+  for (int i = 0; i < 4; i++) settings_free(&s[i]);
+  folder_remove(base);
+}
+
 static void a_child_whose_status_is_lost_has_ended(void **state) {
   (void)state;
   struct rusage used;
@@ -467,6 +494,7 @@ static void a_child_whose_status_is_lost_has_ended(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_child_whose_status_is_lost_has_ended),
+      cmocka_unit_test(each_set_of_files_is_looked_at_once),
       cmocka_unit_test(time_slices_are_as_long_as_their_cost_requires),
       cmocka_unit_test(memory_that_others_have_yet_to_take_is_not_free),
       cmocka_unit_test(page_cache_is_free_memory),
