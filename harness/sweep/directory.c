@@ -140,7 +140,7 @@ static err take_lock(int fd, const char *path, bool *is_taken) {
 static bool is_lock_held(const char *results, const char *directory, bool *is_elsewhere) {
   char *path = directory_path(results, directory, "lock");
   *is_elsewhere = false;
-  int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+  int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1; /* another user's may not be written */
   free(path);
   if (fd < 0) return false;
   bool is_held = flock(fd, LOCK_SH | LOCK_NB) != 0; /* true also where that cannot be known */

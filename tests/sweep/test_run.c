@@ -307,6 +307,33 @@ static void a_lock_that_cannot_be_asked_for_is_not_a_held_one(void **state) {
   free(cell);
 }
 
+/* As whoever may read the results but not write them, for example another user's. */
+static void a_lock_that_may_only_be_read_is_seen_to_be_held(void **state) {
+  (void)state;
+  char base[FOLDER_SIZE];
+  lock_state lock;
+  lock_holder holder;
+  int fd, status;
+  folder_make(base);
+  assert_int_equal(chmod(base, 0755), 0);
+  char *cell = fs_join(base, "cell"), *file = fs_join(base, "cell/lock");
+  assert_ok(fs_make_folders(cell));
+  assert_ok(directory_lock(base, "cell", &fd, &lock, &holder));
+  assert_int_equal(chmod(cell, 0755) | chmod(file, 0444), 0);
+  pid_t reader = fork();
+  if (reader == 0) {
+    bool may_write = geteuid() == 0 && setuid(65534) != 0;
+    _exit(may_write ? 77 : directory_is_held(base, "cell") ? 0 : 1);
+  }
+  waitpid(reader, &status, 0);
+  assert_true(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77));
+  close(fd);
+  assert_false(directory_is_held(base, "cell"));
+  folder_remove(base);
+  free(cell);
+  free(file);
+}
+
 static void expect_run(store *s, const char *status, const char *kind, int64_t attempts) {
   store_run run;
   assert_ok(store_find_run_in(s, "x/cell", &run));
@@ -508,6 +535,7 @@ int main(void) {
       cmocka_unit_test(paths_in_a_file_are_replaced_and_nothing_else),
       cmocka_unit_test(a_cell_that_another_machine_runs_is_refused),
       cmocka_unit_test(a_lock_that_cannot_be_asked_for_is_not_a_held_one),
+      cmocka_unit_test(a_lock_that_may_only_be_read_is_seen_to_be_held),
       cmocka_unit_test(a_run_that_has_ended_meanwhile_is_not_recorded_as_lost),
       cmocka_unit_test(each_task_has_its_own_run_file),
       cmocka_unit_test(the_last_word_of_a_process_is_found_behind_its_start),
