@@ -31,6 +31,7 @@ typedef struct {
   int64_t events_start;         /* bytes that events.jsonl had */
   int64_t log_start;            /* bytes that log.txt had */
   int64_t kills_before;         /* limits_count_kills */
+  int64_t cgroup_kills_before;  /* limits_count_kills_in: another process's */
 } process;
 
 /* Options of a start in addition to the cell's. */

@@ -73,9 +73,9 @@ static void a_cell_with_a_memory_limit_gets_a_cgroup_where_one_can_be_made(void 
   assert_ok(fs_read(path, &read, &length));
   snprintf(text, sizeof text, "%.60s", read);
   assert_string_equal(text, "1048576");
-  assert_false(limits_has_killed(made));
+  assert_int_equal(limits_count_kills_in(made), 0);
   write_file(cell, "memory.events", "low 0\nhigh 0\nmax 7\noom 1\noom_kill 1\n");
-  assert_true(limits_has_killed(made));
+  assert_int_equal(limits_count_kills_in(made), 1);
   /* without the controller there is none */
   write_file(base, "cgroup.controllers", "cpu pids\n");
   assert_null(limits_find_cgroup());
