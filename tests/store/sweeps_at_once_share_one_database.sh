@@ -20,5 +20,6 @@ FAKE_STEP_MS=20 "$FLIPBENCH" run experiments/small1.yaml > out.txt 2> err.txt &
 sweep=$!
 until grep -qs '"event":"step"' results/small1/*/events.jsonl; do sleep 0.05; done
 sqlite3 -cmd '.timeout 10000' results/flipbench.db 'BEGIN IMMEDIATE' '.shell sleep 12' 'COMMIT'
+expect_status 0 bench db vacuum
 wait "$sweep" || { cat err.txt; fail "the sweep failed"; }
 expect_answer "SELECT count(*), sum(status = 'finished') FROM v_cell_latest" '5|5'
