@@ -29,6 +29,7 @@ static _Noreturn void become(const command_call *c, pid_t parent) {
   if (c->err) dup2(c->err, STDERR_FILENO);
   if (c->prepare) c->prepare(c->context);
   if (c->mask) sigprocmask(SIG_SETMASK, c->mask, NULL);
+  signal(SIGPIPE, SIG_DFL);
   if (!c->folder || chdir(c->folder) == 0)
     execvpe(c->words[0], c->words, c->environment ? c->environment : environ);
   if (write(STDERR_FILENO, c->words[0], strlen(c->words[0])) < 0 ||
@@ -58,13 +59,17 @@ static int start_by_spawn(const command_call *c, pid_t *pid) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   int group = c->leads_session ? POSIX_SPAWN_SETSID : c->leads_group ? POSIX_SPAWN_SETPGROUP : 0;
-  short flags = (short)(group | (c->mask ? POSIX_SPAWN_SETSIGMASK : 0));
+  short flags = (short)(group | POSIX_SPAWN_SETSIGDEF | (c->mask ? POSIX_SPAWN_SETSIGMASK : 0));
+  sigset_t defaults;
   int code = posix_spawn_file_actions_init(&actions);
   if (code) return code;
   code = posix_spawnattr_init(&attributes);
   if (!code) {
     posix_spawnattr_setflags(&attributes, flags); /* the new group's number is the child's: 0 */
     if (c->mask) posix_spawnattr_setsigmask(&attributes, c->mask);
+    sigemptyset(&defaults);
+    sigaddset(&defaults, SIGPIPE);
+    posix_spawnattr_setsigdefault(&attributes, &defaults);
     code = add_actions(c, &actions);
     if (!code)
       code = posix_spawnp(pid, c->words[0], &actions, &attributes, c->words,

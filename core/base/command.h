@@ -25,9 +25,10 @@ typedef struct {
   const void *context;
 } command_call;
 
-/* Starts the process. Uses posix_spawn, or fork and exec where posix_spawn does not suffice
- * (dies_with_parent, prepare). A program that cannot be started is reported as exit status 127, as
- * in a shell: either *pid is 0, or the child prints the error on its stderr. */
+/* Starts the process, with the default for SIGPIPE, which our programs ignore. Uses posix_spawn, or
+ * fork and exec where posix_spawn does not suffice (dies_with_parent, prepare). A program that
+ * cannot be started is reported as exit status 127, as in a shell: either *pid is 0, or the child
+ * prints the error on its stderr. */
 err command_start(const command_call *call, pid_t *pid) ERR_MUST_CHECK;
 /* Starts the process and waits for it; *status as returned by waitpid. */
 err command_run(const command_call *call, int *status) ERR_MUST_CHECK;

@@ -46,6 +46,7 @@ int main(int argc, char **argv) {
   }
   signal(SIGXFSZ, SIG_IGN); /* exceeding a file-size limit is a failed write, not a fatal signal */
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGCHLD, SIG_DFL); /* whoever started this may ignore it: no child could be waited for */
   bus_name_files();
   return options_dispatch("flip", "train and measure FLIP: CLIP with image patches dropped", table,
                           argc, argv);

@@ -184,7 +184,9 @@ err cli_say_doubts(store *s, run_sweep *sweep, const char *again) ERR_MUST_CHECK
         "run cells again: failed (default), disturbed, or trained on different data", false        \
   }
 run_again cli_read_retry(const char *word); /* NULL: not given */
-/* Everything to stdout; a closed or full stdout is an error. */
+/* False when stdout is a pipe whose reader has closed its end (| head). */
+bool cli_has_reader(void);
+/* Everything to stdout; a closed or full stdout is an error, a reader that has gone is not. */
 err cli_print(const strbuf *text) ERR_MUST_CHECK;
 
 #endif

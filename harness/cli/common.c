@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,9 +75,17 @@ run_again cli_read_retry(const char *word) {
   return strcmp(word, "data") == 0 ? AGAIN_DATA : AGAIN_FAILED;
 }
 
+bool cli_has_reader(void) {
+  struct pollfd end = {.fd = STDOUT_FILENO};
+  return !(poll(&end, 1, 0) > 0 && (end.revents & POLLERR));
+}
+
 err cli_print(const strbuf *text) {
   if (text->is_broken) return mem_error(text->length, "the output");
-  return fs_write_all(STDOUT_FILENO, strbuf_string(text), text->length, "standard output");
+  err error = fs_write_all(STDOUT_FILENO, strbuf_string(text), text->length, "standard output");
+  if (!error || cli_has_reader()) return error;
+  err_free(error);
+  return NULL;
 }
 
 /* An unknown name gets the list of known ones. */

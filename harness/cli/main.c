@@ -36,6 +36,8 @@ int main(int argc, char **argv) {
       {0}};
   fs_hold_standard_files();
   signal(SIGXFSZ, SIG_IGN); /* exceeding a file-size limit is a failed write, not a fatal signal */
+  signal(SIGPIPE, SIG_IGN); /* a reader of its messages that quits does not end a sweep */
+  signal(SIGCHLD, SIG_DFL); /* whoever started this may ignore it: no child could be waited for */
   log_setup("flipbench", LOG_INFO);
   json_set_alloc_funcs(mem_for_library, free);
   return options_dispatch("flipbench", "run, compare and report training experiments", table, argc,

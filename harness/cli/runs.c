@@ -315,10 +315,12 @@ static int runs_remove(int argc, char **argv) {
   option options[] = {{"yes", 'y', OPTION_FLAG, &call.is_sure, NULL, "do not ask", false},
                       CLI_PLACE_OPTIONS(call.place),
                       {0}};
-  command c = {"flipbench runs remove", "remove runs permanently, including their weights",
-               "RUN|CELL… [OPTIONS]", options,
-               "Removes the folders and database records. Runs in progress are refused.\n\n"
-               "example:\n  flipbench runs remove 3 --yes"};
+  command c = {
+      "flipbench runs remove", "remove runs permanently, including their weights",
+      "RUN|CELL… [OPTIONS]", options,
+      "Removes the folders and database records. Of symbolic links in the folders only the\n"
+      "links are removed. Runs in progress are refused.\n\n"
+      "example:\n  flipbench runs remove 3 --yes"};
   return for_each_run(&c, &call, argc, argv, remove_one, ask_to_remove);
 }
 

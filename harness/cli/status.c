@@ -202,7 +202,7 @@ static err watch(store *s, const char *results, const char *name, double every) 
   err error = NULL;
   if (is_terminal) fputs("\033[2J", stdout);
   fflush(stdout);
-  while (!error && !is_over) {
+  while (!error && !is_over && cli_has_reader()) {
     strbuf now = {0};
     TRY(cli_list_cells(s, results, name, &cells));
     if (is_terminal) {

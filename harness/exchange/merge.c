@@ -58,8 +58,8 @@ static bool is_passing(const char *name) {
   return name[0] == '.' || strcmp(name, "lock") == 0 || fs_is_temporary(name);
 }
 
-/* The files of a folder but `except` (may be NULL). */
-static err copy_folder(const char *from, const char *to, const char *except) {
+/* The files of a folder but `except` (may be NULL); only_missing: and but those that are there. */
+static err copy_folder(const char *from, const char *to, const char *except, bool only_missing) {
   char **names = NULL;
   size_t count = 0;
   err error = fs_make_folders(to);
@@ -69,7 +69,7 @@ static err copy_folder(const char *from, const char *to, const char *except) {
     char *source = fs_join(from, names[i]), *target = fs_join(to, names[i]);
     if (!source || !target)
       error = mem_error(0, "a path");
-    else if (!fs_is_folder(source))
+    else if (!fs_is_folder(source) && !(only_missing && fs_exists(target)))
       error = copy_file(source, target);
     free(source);
     free(target);
@@ -78,32 +78,16 @@ static err copy_folder(const char *from, const char *to, const char *except) {
   return error;
 }
 
-/* The length of a folder's name without the endings of renamed runs (.merged-N, .failed-N,
- * .archived-N, in any order): the cell's own name. */
-static size_t length_of_cell(const char *name) {
-  static const char *const endings[] = {".merged-", ".failed-", ".archived-"};
-  size_t length = strlen(name), before = 0;
-  while (before != length) {
-    before = length;
-    size_t digits = 0;
-    while (digits < length && strchr("0123456789", name[length - digits - 1])) digits++;
-    for (size_t i = 0; i < sizeof endings / sizeof *endings && digits && before == length; i++) {
-      size_t end = length - digits, own = strlen(endings[i]);
-      if (end > own && memcmp(name + end - own, endings[i], own) == 0) length = end - own;
-    }
-  }
-  return length;
-}
-
 /* Looks for the run among our runs of its cell: it may have been renamed, here or there, since it
  * was merged. *name is empty when it is new. */
 static err find_run(const merge *m, const char *experiment, const char *folder,
                     const run_story *theirs, strbuf *name, run_story *ours) {
-  size_t length = length_of_cell(folder);
+  size_t length = directory_length_of_cell(folder);
   err error = NULL;
   for (size_t i = 0; i < m->our_count && !error && !name->length; i++) {
     const char *candidate = m->ours[i];
-    if (strncmp(candidate, folder, length) != 0 || length_of_cell(candidate) != length) continue;
+    if (strncmp(candidate, folder, length) != 0 || directory_length_of_cell(candidate) != length)
+      continue;
     strbuf_format(name, "%s/%s", experiment, candidate);
     error = story_read(m->results, strbuf_string(name), ours);
     if (!error && story_is_same_run(ours, theirs)) break;
@@ -128,13 +112,14 @@ static err find_free_name(const merge *m, const char *directory, strbuf *name) {
   return err_new(ERR_INPUT, "%s: too many runs of one cell", directory);
 }
 
-/* The weights of a run that is here already, which an earlier merge left there. */
+/* The weights of a run that is here already, which an earlier merge left there, or was copying when
+ * it was interrupted: every file is whole. */
 static err copy_missing_weights(const merge *m, const char *directory, const char *name) {
   char *from = directory_path(m->from, directory, "checkpoints");
   char *to = directory_path(m->results, name, "checkpoints");
   err error = from && to ? NULL : mem_error(0, "a path");
-  if (!error && m->with_checkpoints && fs_is_folder(from) && !fs_exists(to))
-    error = copy_folder(from, to, NULL);
+  if (!error && m->with_checkpoints && fs_is_folder(from))
+    error = copy_folder(from, to, NULL, true);
   free(from);
   free(to);
   return error;
@@ -148,8 +133,8 @@ static err copy_run_files(const merge *m, const char *directory, const char *nam
   weights = fs_join(from, "checkpoints");
   ours = fs_join(to, "checkpoints");
   if (!weights || !ours) FAIL(ERR_MEMORY, "out of memory: a path");
-  if (m->with_checkpoints && fs_is_folder(weights)) TRY(copy_folder(weights, ours, NULL));
-  TRY(copy_folder(from, to, "attempts.jsonl"));
+  if (m->with_checkpoints && fs_is_folder(weights)) TRY(copy_folder(weights, ours, NULL, false));
+  TRY(copy_folder(from, to, "attempts.jsonl", false));
 cleanup:
   free(from);
   free(to);

@@ -144,12 +144,19 @@ static err unpack(const char *archive, const char *folder, const char *root, con
   struct archive_entry *entry;
   err error = NULL;
   int code;
+  /* links on the way to the folder are the user's own, those below it would be the archive's */
+  char *real = realpath(folder, NULL);
+  if (!real) {
+    error = err_errno(errno, "%s: cannot be opened", folder);
+    goto cleanup;
+  }
   archive_write_disk_set_options(disk, ARCHIVE_EXTRACT_SECURE_SYMLINKS);
   TRY(open_archive(archive, &in));
   while (is_entry(code = archive_read_next_header(in, &entry)))
-    TRY(err_context(extract_entry(in, disk, entry, folder, root, names), "%s", archive));
+    TRY(err_context(extract_entry(in, disk, entry, real, root, names), "%s", archive));
   if (code != ARCHIVE_EOF) FAIL(ERR_INPUT, "%s: %s", archive, archive_error_string(in));
 cleanup:
+  free(real);
   archive_read_free(in);
   archive_write_free(disk);
   return error;

@@ -60,14 +60,17 @@ static bool find_tensor(const weights_file *f, const char *name, tensor *t) {
   return true;
 }
 
+/* NaN if one of the numbers that differ is none. */
 static double greatest_difference(const tensor *a, const tensor *b) {
   double greatest = 0;
   for (size_t at = 0; at + 4 <= a->length; at += 4) {
     float x, y;
+    if (memcmp(a->data + at, b->data + at, 4) == 0) continue;
     memcpy(&x, a->data + at, 4);
     memcpy(&y, b->data + at, 4);
     double difference = fabs((double)x - (double)y);
-    if (!(difference <= greatest)) greatest = difference;
+    if (isnan(difference)) return difference;
+    if (difference > greatest) greatest = difference;
   }
   return greatest;
 }
@@ -81,7 +84,8 @@ static void compare_tensor(const weights_file *a, const weights_file *b, const c
   if (are_alike && memcmp(x.data, y.data, x.length) == 0) return;
   result->different++;
   double greatest = are_alike && strcmp(x.type, "F32") == 0 ? greatest_difference(&x, &y) : 0;
-  if (*result->worst && greatest <= result->greatest) return;
+  bool is_worse = isnan(greatest) ? !isnan(result->greatest) : greatest > result->greatest;
+  if (*result->worst && !is_worse) return;
   result->greatest = greatest;
   snprintf(result->worst, sizeof result->worst, "%s", name);
 }

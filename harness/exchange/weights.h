@@ -7,7 +7,7 @@
 
 typedef struct {
   size_t tensors, different; /* a tensor that exists in only one file counts as different */
-  double greatest;           /* of numbers of fp32 tensors */
+  double greatest; /* of numbers of fp32 tensors; NaN: a number is NaN or infinite in one file */
   char worst[128];
 } weights_comparison;
 

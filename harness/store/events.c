@@ -99,6 +99,8 @@ static err forget_after(ingest *in, int64_t step) {
   TRY(sql_run(in->s, "DELETE FROM resampled WHERE run_id = ? AND step > ?", "ii", in->run_id,
               step));
   TRY(sql_run(in->s, "DELETE FROM artifact WHERE run_id = ? AND step > ?", "ii", in->run_id, step));
+  TRY(sql_run(in->s, "UPDATE run SET saving_step = 0 WHERE id = ? AND saving_step > ?", "ii",
+              in->run_id, step));
 cleanup:
   return error;
 }
@@ -130,6 +132,7 @@ static err find_last_step(ingest *in) {
                         "  AND artifact.step = step.step)"
                         " OR EXISTS (SELECT 1 FROM evaluation WHERE evaluation.run_id ="
                         "  step.run_id AND evaluation.step = step.step)"
+                        " OR step = (SELECT saving_step FROM run WHERE id = step.run_id)"
                         " FROM step WHERE run_id = ? ORDER BY step DESC LIMIT 1",
                         "i", in->run_id);
   if (!error) error = sql_next(in->s, rows, &has_row);
@@ -146,7 +149,7 @@ err events_resume(ingest *in) {
   sqlite3_stmt *rows;
   bool has_row;
   err error = sql_query(in->s, &rows,
-                        "SELECT number, attempt, version FROM process WHERE run_id = ?"
+                        "SELECT number, attempt, version, last FROM process WHERE run_id = ?"
                         " ORDER BY number DESC LIMIT 1",
                         "i", in->run_id);
   if (!error) error = sql_next(in->s, rows, &has_row);
@@ -155,6 +158,7 @@ err events_resume(ingest *in) {
     in->process.number = sqlite3_column_int64(rows, 0);
     in->process.attempt = sqlite3_column_int64(rows, 1);
     in->process.version = sqlite3_column_int64(rows, 2);
+    snprintf(in->process.before, sizeof in->process.before, "%s", sql_text(rows, 3));
     sql_stop(rows);
   }
   return find_last_step(in);
@@ -469,10 +473,13 @@ static err take_eval(ingest *in, const json_t *event) {
 
 /* ---- checkpoints, memory, warnings ---- */
 
-/* What is written from now on is of this step, though its checkpoint event may come later. */
+/* What is written from now on is of this step, though its checkpoint event may come later: also
+ * after the next reading, whose first row must not absorb this one. */
 static err take_saving(ingest *in, const json_t *event) {
-  in->last.is_boundary = in->last.is_boundary || ingest_integer(event, "step") == in->last.step;
-  return NULL;
+  if (ingest_integer(event, "step") != in->last.step) return NULL;
+  in->last.is_boundary = true;
+  return sql_run(in->s, "UPDATE run SET saving_step = ? WHERE id = ?", "ii", in->last.step,
+                 in->run_id);
 }
 
 static err take_checkpoint(ingest *in, const json_t *event) {
@@ -537,6 +544,24 @@ static err take_end(ingest *in, const json_t *event) {
   return error;
 }
 
+/* A process has one clock, so its wall time is not known when that was set back. Events that
+ * several threads write may be out of order by less than a second. */
+static err check_clock(ingest *in, const char *time) {
+  int64_t seconds;
+  strbuf message = {0};
+  if (strcmp(time, in->process.before) >= 0) return NULL;
+  err error = sql_integer(in->s, 0, &seconds, "SELECT round(86400 * (julianday(?) - julianday(?)))",
+                          "tt", in->process.before, time);
+  if (error || seconds < 1) return error;
+  strbuf_format(&message,
+                "the clock was set back by %lld s while the run trained: its wall time is"
+                " not known",
+                (long long)seconds);
+  error = ingest_put_warning(in, "clock", strbuf_string(&message), time);
+  strbuf_free(&message);
+  return error;
+}
+
 err events_take(ingest *in, const json_t *event) {
   static const struct {
     const char *name;
@@ -549,6 +574,9 @@ err events_take(ingest *in, const json_t *event) {
   err error = NULL;
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (strcmp(kinds[i].name, name) == 0) error = kinds[i].take(in, event);
-  if (*time) snprintf(in->process.last, sizeof in->process.last, "%s", time);
+  if (!*time) return error;
+  if (!error && strcmp(name, "start") != 0) error = check_clock(in, time);
+  snprintf(in->process.last, sizeof in->process.last, "%s", time);
+  snprintf(in->process.before, sizeof in->process.before, "%s", time);
   return error;
 }

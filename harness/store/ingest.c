@@ -345,14 +345,17 @@ cleanup:
   return error;
 }
 
-err store_ingest(store *s, const char *results, const char *directory, int64_t *run_id) {
+/* is_busy NULL: waits for other processes that are writing. */
+static err read_run(store *s, const char *results, const char *directory, int64_t *run_id,
+                    bool *is_busy) {
   ingest in = {.s = s, .directory = directory};
   err error = NULL;
   char *folder = fs_join(results, directory);
   char *attempts = folder ? fs_join(folder, "attempts.jsonl") : NULL;
   char *events = folder ? fs_join(folder, "events.jsonl") : NULL;
   if (!attempts || !events) FAIL(ERR_MEMORY, "out of memory: reading %s", directory);
-  TRY(sql_begin(s));
+  TRY(is_busy ? sql_begin_soon(s, is_busy) : sql_begin(s));
+  if (is_busy && *is_busy) goto cleanup;
   error = sql_end(s, read_both(&in, attempts, events));
   *run_id = in.run_id;
 cleanup:
@@ -360,4 +363,14 @@ cleanup:
   free(events);
   free(folder);
   return err_context(error, "recording %s", directory);
+}
+
+err store_ingest(store *s, const char *results, const char *directory, int64_t *run_id) {
+  return read_run(s, results, directory, run_id, NULL);
+}
+
+err store_ingest_soon(store *s, const char *results, const char *directory, int64_t *run_id,
+                      bool *is_busy) {
+  *is_busy = false;
+  return read_run(s, results, directory, run_id, is_busy);
 }

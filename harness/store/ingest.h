@@ -17,7 +17,8 @@ typedef struct {
   /* the process whose events are being read: the newest `start`; number 0 before the first */
   struct {
     int64_t number, attempt, version;
-    char last[32]; /* time of its last event; "" when none arrived since events_resume */
+    char last[32];   /* time of its last event; "" when none arrived since events_resume */
+    char before[32]; /* time of the event before; "" before the first */
     bool has_labels;
   } process;
   /* the newest row of `step`; step 0 when there is none */

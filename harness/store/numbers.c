@@ -200,16 +200,17 @@ static err add_sums(store *s, int64_t run_id, double *batch, numbers *n) {
   double v[9];
   err error = sql_query(
       s, &rows,
+      /* every time slice is a process: looking one up for each row would take minutes */
+      "WITH place AS MATERIALIZED (SELECT attempt, cpus, min(number) FROM process"
+      "  WHERE run_id = ?1 GROUP BY attempt)" /* cpus: of the row with the least number */
       "SELECT (SELECT samples FROM step WHERE run_id = ?1 ORDER BY step DESC LIMIT 1),"
       " max(step), sum(data_wait_seconds) / sum(seconds), sum(energy_joules),"
       " sum(step.steps) FILTER (WHERE energy_joules IS NOT NULL),"
       " sum(other_cpu_seconds) / sum(seconds) FILTER (WHERE other_cpu_seconds IS NOT NULL),"
-      " sum(stolen_seconds) / sum(seconds * (SELECT cpus FROM process WHERE"
-      "   process.run_id = ?1 AND process.attempt = step.attempt LIMIT 1))"
-      "   FILTER (WHERE stolen_seconds IS NOT NULL),"
+      " sum(stolen_seconds) / sum(seconds * place.cpus) FILTER (WHERE stolen_seconds IS NOT NULL),"
       " (SELECT json_extract(settings, '$.batch_size') FROM cell JOIN run ON cell_id = cell.id"
       "  WHERE run.id = ?1), (SELECT count(*) FROM attempt WHERE run_id = ?1)"
-      " FROM step WHERE run_id = ?1",
+      " FROM step LEFT JOIN place ON place.attempt = step.attempt WHERE run_id = ?1",
       "i", run_id);
   if (!error) error = read_reals(s, rows, v, 9);
   if (error) return error;
@@ -245,15 +246,18 @@ static err add_old_readings(store *s, int64_t run_id, double batch, numbers *n) 
   return NULL;
 }
 
+/* None when the clock was set back while the run trained, as events.c noticed. */
 static err add_wall_time(store *s, int64_t run_id, numbers *n) {
   sqlite3_stmt *rows;
+  double v[3];
   err error = sql_query(s, &rows,
-                        "SELECT sum(round(86400000 * (julianday(last) - julianday(started))))"
-                        " / 1000 FROM process WHERE run_id = ?",
+                        "SELECT sum(ms) / 1000, min(ms),"
+                        " (SELECT count(*) FROM warning WHERE run_id = ?1 AND kind = 'clock')"
+                        " FROM (SELECT round(86400000 * (julianday(last) - julianday(started)))"
+                        "  AS ms FROM process WHERE run_id = ?1)",
                         "i", run_id);
-  if (!error) error = read_reals(s, rows, &n->wall_seconds, 1);
-  /* the clock was set back while the run trained */
-  if (!error && n->wall_seconds < 0) n->wall_seconds = NAN;
+  if (!error) error = read_reals(s, rows, v, 3);
+  if (!error && !(v[1] < 0) && !(v[2] > 0)) n->wall_seconds = v[0];
   return error;
 }
 
@@ -286,8 +290,7 @@ static err add_ranks(store *s, int64_t run_id, numbers *n) {
       "SELECT (SELECT ranks FROM process WHERE run_id = ?1 ORDER BY number DESC LIMIT 1),"
       " (SELECT count(*) FROM (SELECT DISTINCT coalesce(ranks, 1), threads, host, cpu,"
       "   device_name FROM process LEFT JOIN environment ON environment.id = environment_id"
-      "  WHERE run_id = ?1 AND EXISTS (SELECT 1 FROM step WHERE step.run_id = ?1"
-      "   AND step.attempt = process.attempt))),"
+      "  WHERE run_id = ?1 AND process.attempt IN (SELECT attempt FROM step WHERE run_id = ?1))),"
       " (SELECT count(DISTINCT json_extract(value, '$.host')) FROM attempt,"
       "  json_each(rank_records) WHERE run_id = ?1 GROUP BY number"
       "  ORDER BY 1 DESC LIMIT 1),"

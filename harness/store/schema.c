@@ -8,7 +8,7 @@
 #include "store/sql.h"
 
 enum {
-  NUMBERS_RULES = 2, /* raised when numbers.c derives other numbers from the same record */
+  NUMBERS_RULES = 3, /* raised when numbers.c derives other numbers from the same record */
   NUMBERS_VERSION = 3
 }; /* before it, numbers were totals reported by processes at exit, and fewer were kept than the run
     * folders contain */
@@ -397,10 +397,15 @@ static const char version_11[] = "CREATE TABLE results_folder ("
                                  "  path TEXT NOT NULL" /* where it was last seen */
                                  ") STRICT;";
 
+/* The step of the checkpoint that was being written when its events were last read: its row ends
+ * there. 0: none. */
+static const char version_12[] =
+    "ALTER TABLE run ADD COLUMN saving_step INTEGER NOT NULL DEFAULT 0;";
+
 /* migrations[v] brings version v to v + 1 */
-static const char *const migrations[] = {version_1, version_2,  version_3, version_4,
-                                         version_5, version_6,  version_7, version_8,
-                                         version_9, version_10, version_11};
+static const char *const migrations[] = {version_1, version_2,  version_3,  version_4,
+                                         version_5, version_6,  version_7,  version_8,
+                                         version_9, version_10, version_11, version_12};
 _Static_assert(sizeof migrations / sizeof *migrations == STORE_VERSION,
                "one step for each version");
 

@@ -21,6 +21,7 @@ struct store {
   } kept[MOST_STATEMENTS];
   size_t kept_count;
   int depth; /* of transactions within one another */
+  int patience_ms;
 };
 
 static err sql_error(const store *s, int code) {
@@ -38,7 +39,7 @@ static err sql_error(const store *s, int code) {
                    s->path, text);
   case SQLITE_BUSY:
     return err_new(ERR_IO, "%s: locked by another process for %d s; try again", s->path,
-                   BUSY_TIMEOUT_MS / 1000);
+                   s->patience_ms / 1000);
   case SQLITE_NOTADB:
   case SQLITE_CORRUPT:
     return err_new(ERR_IO, "%s: %s; 'flipbench db rebuild' rebuilds it from the run directories",
@@ -109,6 +110,11 @@ static err start_query(store *s, sqlite3_stmt **rows, const char *sql, const cha
                        va_list arguments) {
   err error = find_statement(s, sql, rows);
   return error ? error : bind(s, *rows, types, arguments);
+}
+
+void store_set_patience(store *s, int seconds) {
+  s->patience_ms = seconds > 0 ? seconds * 1000 : BUSY_TIMEOUT_MS;
+  sqlite3_busy_timeout(s->database, s->patience_ms);
 }
 
 bool store_is_readonly(store *s) {
@@ -195,6 +201,18 @@ err sql_begin(store *s) {
   return error;
 }
 
+err sql_begin_soon(store *s, bool *is_busy) {
+  enum { SOON_MS = 100 };
+  *is_busy = false;
+  if (s->depth) return sql_begin(s);
+  sqlite3_busy_timeout(s->database, SOON_MS);
+  int code = sqlite3_exec(s->database, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+  sqlite3_busy_timeout(s->database, s->patience_ms);
+  if (code == SQLITE_OK) s->depth++;
+  *is_busy = (code & 0xff) == SQLITE_BUSY;
+  return code == SQLITE_OK || *is_busy ? NULL : sql_error(s, code);
+}
+
 err sql_end(store *s, err error) {
   if (s->depth && --s->depth) return error; /* store_export begins by itself, to read alone */
   if (!error) error = sql_script(s, "COMMIT");
@@ -272,6 +290,7 @@ static err open_file(const char *path, int flags, bool is_copy, store **out) {
   if (!s) return mem_error(sizeof *s, path);
   err error = NULL;
   bool is_behind;
+  s->patience_ms = BUSY_TIMEOUT_MS;
   s->path = mem_copy_string(path);
   if (!s->path) FAIL(ERR_MEMORY, "out of memory: %s", path);
   int code = sqlite3_open_v2(is_copy ? "" : path, &s->database, flags | SQLITE_OPEN_NOMUTEX, NULL);

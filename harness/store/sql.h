@@ -39,6 +39,9 @@ double sql_real(sqlite3_stmt *rows, int column);      /* NaN for NULL */
 err sql_script(store *s, const char *sql) ERR_MUST_CHECK;
 /* Within another transaction it becomes part of that one. */
 err sql_begin(store *s) ERR_MUST_CHECK;
+/* The same, but gives up at once when another process is writing: *is_busy, and nothing has begun.
+ */
+err sql_begin_soon(store *s, bool *is_busy) ERR_MUST_CHECK;
 /* Commits when `error` is NULL, else rolls back; returns the first error. Within another
  * transaction that one's end does so: give the error on to it. */
 err sql_end(store *s, err error) ERR_MUST_CHECK;

@@ -21,7 +21,7 @@
 
 typedef struct store store;
 
-enum { STORE_VERSION = 11 }; /* of the schema: PRAGMA user_version */
+enum { STORE_VERSION = 12 }; /* of the schema: PRAGMA user_version */
 
 /* Opens `path`, creating it and its folder and migrating an older schema. A database from a newer
  * flipbench is an error. */
@@ -35,6 +35,8 @@ err store_open_empty(store **s) ERR_MUST_CHECK;
 err store_open_copy(const char *path, store **s) ERR_MUST_CHECK;
 void store_close(store *s);
 const char *store_path(const store *s);
+/* How long to wait for other processes that are writing; 0: 10 s, as when it was opened. */
+void store_set_patience(store *s, int seconds);
 /* One transaction around several changes, other functions' too: no other process writes meanwhile.
  * store_end commits when `error` is NULL, else it undoes all of them; it returns the first error.
  */
@@ -59,6 +61,10 @@ err store_put_experiment(store *s, const char *json, size_t length) ERR_MUST_CHE
  * attempt. */
 err store_ingest(store *s, const char *results, const char *directory,
                  int64_t *run_id) ERR_MUST_CHECK;
+/* The same, but gives up at once when another process is writing to the database: *is_busy, and
+ * nothing was read. */
+err store_ingest_soon(store *s, const char *results, const char *directory, int64_t *run_id,
+                      bool *is_busy) ERR_MUST_CHECK;
 
 /* Names, as readers return them; owned. */
 typedef struct {

@@ -68,6 +68,42 @@ err directory_find_name(store *s, const char *results, const char *directory, co
   return err_new(ERR_INPUT, "%s: too many runs of one cell that are called %sN", directory, ending);
 }
 
+/* The endings of renamed runs. Their numbers have fewer digits than the end of a cell's own name,
+ * so that an ID8 of digits alone is never taken for one. */
+static const char *const endings[] = {".failed-", ".archived-", ".merged-"};
+enum { ENDINGS = sizeof endings / sizeof *endings, MOST_DIGITS = 6 };
+
+/* `length` without the ending that the first `length` bytes of the name have; *which it is;
+ * `length` itself when they have none. */
+static size_t without_ending(const char *name, size_t length, size_t *which) {
+  size_t digits = 0;
+  while (digits < length && strchr("0123456789", name[length - digits - 1])) digits++;
+  for (*which = 0; digits && digits <= MOST_DIGITS && *which < ENDINGS; ++*which) {
+    size_t end = length - digits, own = strlen(endings[*which]);
+    if (end > own && memcmp(name + end - own, endings[*which], own) == 0) return end - own;
+  }
+  return length;
+}
+
+size_t directory_length_of_cell(const char *name) {
+  size_t length = strlen(name), before = 0, which;
+  while (before != length) {
+    before = length;
+    length = without_ending(name, length, &which);
+  }
+  return length;
+}
+
+size_t directory_find_ending(const char *name, const char *ending) {
+  size_t length = strlen(name), found = length, before = 0, which;
+  while (before != length) {
+    before = length;
+    length = without_ending(name, length, &which);
+    if (length != before && strcmp(endings[which], ending) == 0) found = length;
+  }
+  return found;
+}
+
 /* "PID HOST\n": a process id is meaningless on another machine. */
 static int write_holder(char *text, size_t size) {
   char host[HOST_NAME_MAX + 1] = "";
@@ -104,7 +140,7 @@ static err take_lock(int fd, const char *path, bool *is_taken) {
 static bool is_lock_held(const char *results, const char *directory, bool *is_elsewhere) {
   char *path = directory_path(results, directory, "lock");
   *is_elsewhere = false;
-  int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+  int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1; /* another user's may not be written */
   free(path);
   if (fd < 0) return false;
   bool is_held = flock(fd, LOCK_SH | LOCK_NB) != 0; /* true also where that cannot be known */
@@ -446,15 +482,16 @@ err directory_last_checkpoint(const char *results, const char *directory, char *
 void directory_remove(const char *folder) {
   char **names = NULL;
   size_t count = 0;
+  struct stat status;
   err_free(fs_list(folder, &names, &count));
   for (size_t i = 0; i < count; i++) {
     char *path = fs_join(folder, names[i]);
-    if (path && fs_is_folder(path))
+    if (path && lstat(path, &status) == 0 && S_ISDIR(status.st_mode))
       directory_remove(path);
     else if (path)
       unlink(path);
     free(path);
   }
   fs_free_names(names, count);
-  rmdir(folder);
+  if (rmdir(folder) != 0 && errno == ENOTDIR) unlink(folder); /* the run's folder is a link */
 }

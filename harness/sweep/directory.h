@@ -17,6 +17,12 @@ char *directory_path(const char *results, const char *directory, const char *fil
  * a folder that was deleted by hand); is_unused: nor is there such a folder. The caller frees. */
 err directory_find_name(store *s, const char *results, const char *directory, const char *ending,
                         bool is_unused, char **name) ERR_MUST_CHECK;
+/* The length of a directory's or folder's name without the endings of renamed runs (.merged-N,
+ * .failed-N, .archived-N, in any order): the cell's own name. An experiment's name may contain what
+ * looks like them. */
+size_t directory_length_of_cell(const char *name);
+/* Where the first of these endings that is ENDING N begins; the length of the name if none is. */
+size_t directory_find_ending(const char *name, const char *ending);
 
 typedef enum {
   LOCK_TAKEN,    /* acquired: *fd holds it until closed */
@@ -70,7 +76,8 @@ err directory_record_mark(const char *results, const char *directory, const char
 bool directory_is_alive(const char *results, const char *directory, bool *is_elsewhere);
 /* True when a process on a machine that shares locks with this one holds the lock. */
 bool directory_is_held(const char *results, const char *directory);
-/* rm -r; files that cannot be removed stay. */
+/* rm -r; files that cannot be removed stay. Of a link in the folder only the link is removed; a
+ * folder that is a link itself is emptied first. */
 void directory_remove(const char *path);
 /* The number of the next process: one more than the greatest in attempts.jsonl. */
 err directory_next_attempt(const char *results, const char *directory, int *number) ERR_MUST_CHECK;

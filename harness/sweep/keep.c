@@ -109,7 +109,7 @@ err run_archive(store *s, const char *results, int64_t run_id) {
   char *name = NULL;
   err error = NULL;
   TRY(find_kept(s, results, run_id, &run));
-  bool is_away = strstr(run.directory, ".archived-") != NULL;
+  bool is_away = run.directory[directory_find_ending(run.directory, ".archived-")] != '\0';
   if (run.is_archived && is_away) goto cleanup;
   TRY(refuse_alive(results, &run, "archive"));
   if (!run.is_archived) TRY(mark_archived(s, results, &run, true));
@@ -135,9 +135,9 @@ err run_restore(store *s, const char *results, int64_t run_id) {
   TRY(mark_archived(s, results, &run, false));
   name = mem_copy_string(run.directory);
   if (!name) FAIL(ERR_MEMORY, "out of memory: a path");
-  char *ending = strstr(name, ".archived-");
-  if (!run.is_there || !ending) goto cleanup;
-  *ending = '\0';
+  const size_t own = directory_find_ending(name, ".archived-");
+  if (!run.is_there || !name[own]) goto cleanup;
+  name[own] = '\0';
   path = directory_path(results, name, NULL);
   if (!path) FAIL(ERR_MEMORY, "out of memory: a path");
   /* another run may have taken its name: then it keeps this one */

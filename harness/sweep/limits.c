@@ -117,11 +117,11 @@ void limits_enter(const char *cgroup_procs, int64_t memory_bytes) {
   setrlimit(RLIMIT_DATA, &limit);
 }
 
-bool limits_has_killed(const char *cgroup) {
+int64_t limits_count_kills_in(const char *cgroup) {
   char *path = fs_join(cgroup, "memory.events");
   int64_t count = path ? read_count(path, "oom_kill") : -1;
   free(path);
-  return count > 0;
+  return count > 0 ? count : 0;
 }
 
 void limits_remove_cgroup(const char *cgroup) {

@@ -19,7 +19,9 @@ char *limits_make_cgroup(const char *base, const char *name, int64_t memory_byte
 /* Applies the limit to the calling process: the cgroup, or (NULL, or when that fails) RLIMIT_DATA.
  * Safe between fork and exec. */
 void limits_enter(const char *cgroup_procs, int64_t memory_bytes);
-bool limits_has_killed(const char *cgroup);
+/* Processes that the kernel killed in it for lack of memory; 0 where that cannot be read. One that
+ * was left behind keeps its count. */
+int64_t limits_count_kills_in(const char *cgroup);
 void limits_remove_cgroup(const char *cgroup);
 
 /* The kernel's count of out-of-memory kills since boot; 0 when not available. */

@@ -157,6 +157,7 @@ static err prepare_birth(const run_cell *cell, const process_wishes *wishes, pro
   b->unblocked = wishes->unblocked;
   if (error || bytes <= 0 || !wishes->cgroup_base) return error;
   p->cgroup = limits_make_cgroup(wishes->cgroup_base, cell->cell->id, bytes * here);
+  if (p->cgroup) p->cgroup_kills_before = limits_count_kills_in(p->cgroup);
   if (p->cgroup) b->cgroup_procs = fs_join(p->cgroup, "cgroup.procs");
   return NULL;
 }
@@ -248,8 +249,18 @@ void process_kill(const process *p) {
 
 /* ---- the end ---- */
 
+bool process_has_ended(const process *p, int *wait_status, struct rusage *used) {
+  pid_t ended = wait4(p->pid, wait_status, WNOHANG, used);
+  if (ended == p->pid) return true;
+  if (ended == 0 || errno != ECHILD) return false;
+  *wait_status = W_EXITCODE(0, 0); /* lost: the end that the trainer recorded decides */
+  *used = (struct rusage){0};
+  return true;
+}
+
 static bool was_memory(const process *p) {
-  return (p->cgroup && limits_has_killed(p->cgroup)) || limits_count_kills() > p->kills_before;
+  return (p->cgroup && limits_count_kills_in(p->cgroup) > p->cgroup_kills_before) ||
+         limits_count_kills() > p->kills_before;
 }
 
 static bool was_asked(const process *p) {

@@ -31,6 +31,7 @@ typedef struct {
   int64_t events_start;         /* bytes that events.jsonl had */
   int64_t log_start;            /* bytes that log.txt had */
   int64_t kills_before;         /* limits_count_kills */
+  int64_t cgroup_kills_before;  /* limits_count_kills_in: another process's */
 } process;
 
 /* Options of a start in addition to the cell's. */
@@ -62,8 +63,11 @@ void process_look_after_ranks(const run_options *options, const run_cell *cell, 
 /* SIGKILL; ranks end with their launcher. */
 void process_kill(const process *p);
 
-/* After wait4 returned `wait_status`: reads the last events, determines the cell's state, records
- * it, and releases the lock and the slot. `kind` is set to the kind of a failure. */
+/* Without waiting. A child whose exit status is lost, since something else took it, has ended too,
+ * with status 0 and nothing used: what it wrote decides. */
+bool process_has_ended(const process *p, int *wait_status, struct rusage *used);
+/* After process_has_ended gave `wait_status`: reads the last events, determines the cell's state,
+ * records it, and releases the lock and the slot. `kind` is set to the kind of a failure. */
 err process_finish(const run_options *options, store *s, run_cell *cell, process *p,
                    int wait_status, const struct rusage *used, char kind[64]) ERR_MUST_CHECK;
 

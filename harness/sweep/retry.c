@@ -44,8 +44,7 @@ void retry_on_fewer_ranks(const char *kind, run_cell *c, strbuf *said) {
 static err set_aside(store *s, const char *results, run_cell *c) {
   err error = NULL;
   /* a run that was set aside already, and whose next process could not be recorded */
-  const char *ending = strstr(c->directory, ".failed-");
-  const size_t own = ending ? (size_t)(ending - c->directory) : strlen(c->directory);
+  const size_t own = directory_find_ending(c->directory, ".failed-");
   char *from = directory_path(results, c->directory, NULL), *to = NULL, *name = NULL;
   c->directory[own] = '\0';
   if (!from) FAIL(ERR_MEMORY, "out of memory: a path");

@@ -10,11 +10,12 @@
 
 /* ---- resources of the machine ---- */
 
+/* As CUDA reads it: what follows an entry that names no device, "-1", is not seen. */
 static err split_ids(const char *text, spec_names *ids) {
   err error = NULL;
   char *copy = mem_copy_string(text);
   if (!copy) return mem_error(0, "the list of GPUs");
-  for (char *rest = copy, *part; !error && (part = strsep(&rest, ","));)
+  for (char *rest = copy, *part; !error && (part = strsep(&rest, ",")) && *part != '-';)
     if (*part) error = spec_names_add(ids, part);
   free(copy);
   return error;

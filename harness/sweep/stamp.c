@@ -140,12 +140,6 @@ char *stamp_make(const settings *s) {
   return text.length ? strbuf_take(&text) : mem_copy_string("");
 }
 
-/* Cells of an experiment usually use the same files: caches the last stamp and its files. */
-typedef struct {
-  const settings *of;
-  char *text;
-} last_stamp;
-
 static bool names_same(const settings *a, const settings *b) {
   bool is_same = is_classifier(a) == is_classifier(b) && has_lexicon(a) == has_lexicon(b) &&
                  strcmp(a->classification_train, b->classification_train) == 0 &&
@@ -157,12 +151,27 @@ static bool names_same(const settings *a, const settings *b) {
   return is_same;
 }
 
-static err refresh(const settings *s, last_stamp *last) {
-  if (last->of && names_same(last->of, s)) return NULL;
-  free(last->text);
-  last->of = s;
-  last->text = stamp_make(s);
-  return last->text ? NULL : mem_error(0, "the data's stamp");
+err stamps_find(stamps *made, const settings *s, const char **text) {
+  for (size_t i = made->count; i-- > 0;)
+    if (names_same(made->items[i].of, s)) {
+      *text = made->items[i].text;
+      return NULL;
+    }
+  made_stamp *grown = mem_resize(made->items, made->count + 1, sizeof *grown);
+  if (!grown) return mem_error(sizeof *grown, "the data's stamp");
+  made->items = grown;
+  made_stamp *last = &made->items[made->count];
+  *last = (made_stamp){s, stamp_make(s)};
+  if (!last->text) return mem_error(0, "the data's stamp");
+  made->count++;
+  *text = last->text;
+  return NULL;
+}
+
+void stamps_free(stamps *made) {
+  for (size_t i = 0; i < made->count; i++) free(made->items[i].text);
+  free(made->items);
+  *made = (stamps){0};
 }
 
 /* Host and kind: what comes before the digest. */
@@ -177,26 +186,27 @@ static bool is_comparable(const char *then, const char *now) {
   return *then && *now && length == basis_length(now) && strncmp(then, now, length) == 0;
 }
 
-static err compare(store *s, run_cell *c, last_stamp *last) {
+static err compare(store *s, run_cell *c, stamps *made) {
   store_run run;
+  const char *now = "";
   err error = store_load_run(s, c->run_id, &run);
   if (error) return error;
   const char *then = run.data_stamp;
   c->has_unknown_files = true;
-  if (*then) error = refresh(&c->cell->settings, last);
-  if (!error && *then && is_comparable(then, last->text)) {
+  if (*then) error = stamps_find(made, &c->cell->settings, &now);
+  if (!error && *then && is_comparable(then, now)) {
     c->has_unknown_files = false;
-    c->has_changed_files = strcmp(then, last->text) != 0;
+    c->has_changed_files = strcmp(then, now) != 0;
   }
   store_free_run(&run);
   return error;
 }
 
 err stamps_compare(store *s, run_sweep *sweep) {
-  last_stamp last = {0};
+  stamps made = {0};
   err error = NULL;
   for (size_t i = 0; i < sweep->count && !error; i++)
-    if (sweep->cells[i].state == CELL_FINISHED) error = compare(s, &sweep->cells[i], &last);
-  free(last.text);
+    if (sweep->cells[i].state == CELL_FINISHED) error = compare(s, &sweep->cells[i], &made);
+  stamps_free(&made);
   return error;
 }

@@ -12,6 +12,19 @@
  * lexicon is one of them, "HOST set:DIGEST" of a classifier's labelled set; the caller frees. ""
  * when not all of them can be listed (pipes, missing files). NULL when out of memory. */
 char *stamp_make(const settings *s);
+/* The cells of an experiment use few sets of files, in any order: each set's stamp is made once.
+ * Starts as {0}. */
+typedef struct {
+  const settings *of; /* the first that named these files */
+  char *text;
+} made_stamp;
+typedef struct {
+  made_stamp *items;
+  size_t count;
+} stamps;
+/* *text belongs to `made`, which keeps a pointer to `s`. */
+err stamps_find(stamps *made, const settings *s, const char **text) ERR_MUST_CHECK;
+void stamps_free(stamps *made);
 /* For finished cells: sets has_changed_files where the stamp, made on this machine, differs now,
  * and has_unknown_files where there are no two stamps to compare. */
 err stamps_compare(store *s, run_sweep *sweep) ERR_MUST_CHECK;

@@ -236,6 +236,10 @@ static void block_signals(runner *r, sigset_t *blocked) {
   sigprocmask(SIG_BLOCK, blocked, NULL);
 }
 
+/* Others may write for long, for example merge a run of a million steps: no reason to stop cells
+ * that have trained for days. Only what cannot be recorded later waits. */
+enum { PATIENCE_SECONDS = 600 };
+
 err run_all(const spec_experiment *e, store *s, const run_options *options, run_sweep *sweep) {
   if (run_count(sweep, CELL_WAITING) == 0) return NULL;
   runner *r = mem_zeroed(1, sizeof *r);
@@ -257,6 +261,7 @@ err run_all(const spec_experiment *e, store *s, const run_options *options, run_
   r->folder_fd = run_hold_folder(options->results, e->name);
   sigset_t blocked;
   block_signals(r, &blocked);
+  store_set_patience(s, PATIENCE_SECONDS);
   if (wants_memory_limits(sweep)) r->cgroup_base = limits_find_cgroup();
   r->shown = display_start(options->shows_progress);
   r->failure = predict_all(r);
@@ -267,6 +272,7 @@ err run_all(const spec_experiment *e, store *s, const run_options *options, run_
     runner_look_at_skipped(r);
   }
   display_finish(&r->shown);
+  store_set_patience(s, 0);
   sigprocmask(SIG_SETMASK, &r->unblocked, NULL);
   sweep->is_interrupted = r->stop_requests > 0;
   error = r->failure;

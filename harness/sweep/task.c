@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -185,7 +184,7 @@ static err run_trainer(const run_options *options, task *t, const char *init_fro
     close(lock_fd);
     return error;
   }
-  while (wait4(p.pid, &wait_status, WNOHANG, &used) != p.pid) {
+  while (!process_has_ended(&p, &wait_status, &used)) {
     const struct timespec moment = {0, 200 * 1000 * 1000};
     int number = sigtimedwait(&blocked, NULL, &moment);
     /* once: at its time limit Slurm signals the trainer too, and its third signal would end it */

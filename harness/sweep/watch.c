@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -107,7 +106,7 @@ void runner_collect_ended(runner *r) {
     struct rusage used;
     char kind[64] = "";
     int wait_status;
-    if (wait4(p->pid, &wait_status, WNOHANG, &used) != p->pid) continue;
+    if (!process_has_ended(p, &wait_status, &used)) continue;
     c->state = CELL_INTERRUPTED; /* if recording fails, it can be continued */
     c->has_begun = true;
     runner_keep_failure(r, process_finish(r->options, r->s, c, p, wait_status, &used, kind));
@@ -126,8 +125,11 @@ void runner_collect_ended(runner *r) {
 void runner_ingest(runner *r) {
   for (int i = 0; i < r->running_count && !r->failure; i++) {
     run_cell *c = &r->sweep->cells[r->running[i].index];
-    runner_keep_failure(r, store_ingest(r->s, r->options->results, c->directory, &c->run_id));
-    if (!r->failure) runner_keep_failure(r, time_slices_measure_start(r, &r->running[i]));
+    bool is_busy; /* what could not be read now is read with the next */
+    runner_keep_failure(
+        r, store_ingest_soon(r->s, r->options->results, c->directory, &c->run_id, &is_busy));
+    if (!r->failure && !is_busy)
+      runner_keep_failure(r, time_slices_measure_start(r, &r->running[i]));
   }
 }
 

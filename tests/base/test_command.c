@@ -108,6 +108,20 @@ static void a_signal_is_a_status_below_zero(void **state) {
   assert_int_equal(command_exit_status(status), -SIGTERM);
 }
 
+/* Programs expect to end when the reader of their output does. */
+static void a_child_has_the_default_for_sigpipe(void **state) {
+  (void)state;
+  char *words[] = {"sh", "-c", "kill -PIPE $$; echo ignored", NULL};
+  void (*before)(int) = signal(SIGPIPE, SIG_IGN);
+  for (int by_fork = 0; by_fork < 2; by_fork++) {
+    int status;
+    command_call call = {.words = words, .dies_with_parent = by_fork};
+    assert_ok(command_run(&call, &status));
+    assert_int_equal(command_exit_status(status), -SIGPIPE);
+  }
+  signal(SIGPIPE, before);
+}
+
 /* The parent in the middle is killed: its child must not outlive it. */
 static void a_child_may_die_with_its_parent(void **state) {
   (void)state;
@@ -135,6 +149,7 @@ int main(void) {
       cmocka_unit_test(a_command_ends_when_that_is_asked_for),
       cmocka_unit_test(a_session_is_its_own),
       cmocka_unit_test(a_signal_is_a_status_below_zero),
+      cmocka_unit_test(a_child_has_the_default_for_sigpipe),
       cmocka_unit_test(a_child_may_die_with_its_parent),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,6 +96,9 @@ mkdir elsewhere && mv data elsewhere/data && mv tiny.tar.gz elsewhere/ && cd els
 expect_status 0 bench reproduce tiny.tar.gz --no-run
 expect_line err.txt 'records reproduce its table'
 expect_line out.txt 'Two mask ratios'
+mkdir scratch && ln -s scratch linked # a folder of the user's may be a link
+expect_status 0 bench reproduce tiny.tar.gz --no-run --out linked/out
+[ -f scratch/out/tiny/MANIFEST.json ] || fail "the bundle is not behind the link"
 expect_status 0 bench reproduce tiny.tar.gz --allow-commands
 expect_line out.txt '8 of 8 numbers agree with the bundle: 8 equal'
 

@@ -13,3 +13,13 @@ done
 expect_answer "SELECT count(*), sum(status = 'finished') FROM v_cell_latest" '15|15'
 expect_status 0 bench db check
 for i in 1 2 3; do expect_status 0 bench report small$i; done
+
+# One that another process writes to for longer than a command would wait is none of a sweep's failures.
+rm -r results
+FAKE_STEP_MS=20 "$FLIPBENCH" run experiments/small1.yaml > out.txt 2> err.txt &
+sweep=$!
+until grep -qs '"event":"step"' results/small1/*/events.jsonl; do sleep 0.05; done
+sqlite3 -cmd '.timeout 10000' results/flipbench.db 'BEGIN IMMEDIATE' '.shell sleep 12' 'COMMIT'
+expect_status 0 bench db vacuum
+wait "$sweep" || { cat err.txt; fail "the sweep failed"; }
+expect_answer "SELECT count(*), sum(status = 'finished') FROM v_cell_latest" '5|5'

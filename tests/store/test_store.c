@@ -331,6 +331,29 @@ static void evaluation_sets_are_compared_by_name(void **state) {
   store_close(s);
 }
 
+/* What a sweep reads in passing it can read later. */
+static void a_busy_database_can_be_left_for_later(void **state) {
+  (void)state;
+  store *s, *other;
+  int64_t run_id = 0;
+  bool is_busy;
+  write_run("e/r", "c", "2026-01-01T00:00:00.000Z", 10, 2);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_open("s.db", &other));
+  assert_ok(store_begin(other));
+  assert_ok(store_ingest_soon(s, "results", "e/r", &run_id, &is_busy));
+  assert_true(is_busy && run_id == 0);
+  store_set_patience(s, 1);
+  assert_fails_with(store_ingest(s, "results", "e/r", &run_id),
+                    "locked by another process for 1 s");
+  assert_ok(store_end(other, NULL));
+  assert_ok(store_ingest_soon(s, "results", "e/r", &run_id, &is_busy));
+  assert_true(!is_busy && run_id == 1);
+  assert_int_equal(number(s, "SELECT count(*) FROM step"), 2);
+  store_close(other);
+  store_close(s);
+}
+
 static void an_export_holds_every_row_in_either_format(void **state) {
   (void)state;
   store *s;
@@ -368,6 +391,7 @@ int main(void) {
       IN_FOLDER(a_finished_run_of_a_cell_counts_before_a_newer_failed_one),
       IN_FOLDER(the_newest_inputs_are_those_of_the_run_that_started_last),
       IN_FOLDER(evaluation_sets_are_compared_by_name),
+      IN_FOLDER(a_busy_database_can_be_left_for_later),
       IN_FOLDER(an_export_holds_every_row_in_either_format),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,7 +64,7 @@ void add_step(strbuf *text, int minute, int64_t step, int steps, double seconds)
 
 void add_memory(strbuf *text, int minute, int64_t peak) {
   strbuf_format(text,
-                "{\"event\":\"memory\",\"time\":\"2026-01-01T00:%02d:20.000Z\",\"step\":3,"
+                "{\"event\":\"memory\",\"time\":\"2026-01-01T00:%02d:10.000Z\",\"step\":3,"
                 "\"peak_bytes\":%lld,\"host_peak_bytes\":%lld}\n",
                 minute, (long long)peak, (long long)peak + 1);
 }

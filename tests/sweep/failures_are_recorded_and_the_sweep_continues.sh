@@ -48,3 +48,17 @@ echo 'the first words' >> results/small/mask_ratio=0.5-*/log.txt
 ! grep -q 'the first words' err.txt || fail "the output of another process is shown"
 expect_answer "SELECT count(*) FROM attempt WHERE log_tail LIKE '%first words%'" 0
 expect_answer "SELECT count(*) FROM attempt WHERE number = 2 AND status = 'failed'" 1
+
+# A cgroup that an earlier process left behind, which was killed in it for lack of memory, says nothing of a later one.
+cell=$(ask "SELECT cell_id FROM v_cell_latest WHERE label = 'mask_ratio=0.5'")
+rm -rf results
+mkdir -p "cgroups/$cell"
+echo 'cpu memory pids' > cgroups/cgroup.controllers
+echo max > "cgroups/$cell/memory.max"
+echo 'oom_kill 1' > "cgroups/$cell/memory.events"
+(
+  export FAKE_KILL=mask_ratio=0.5 FLIPBENCH_CGROUP=$PWD/cgroups
+  expect_status 1 bench run experiments/small.yaml --memory-limit 4GiB
+)
+expect_line err.txt 'mask_ratio=0.5: failed: killed by signal 9'
+expect_answer "SELECT kind FROM run WHERE status = 'failed'" killed

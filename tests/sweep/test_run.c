@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <archive.h>
@@ -20,7 +21,9 @@
 #include "store/runs.h"
 #include "sweep/directory.h"
 #include "sweep/limits.h"
+#include "sweep/process.h"
 #include "sweep/retry.h"
+#include "sweep/stamp.h"
 #include "sweep/task.h"
 #include "sweep/memory.h"
 #include "sweep/time_slices.h"
@@ -70,9 +73,9 @@ static void a_cell_with_a_memory_limit_gets_a_cgroup_where_one_can_be_made(void 
   assert_ok(fs_read(path, &read, &length));
   snprintf(text, sizeof text, "%.60s", read);
   assert_string_equal(text, "1048576");
-  assert_false(limits_has_killed(made));
+  assert_int_equal(limits_count_kills_in(made), 0);
   write_file(cell, "memory.events", "low 0\nhigh 0\nmax 7\noom 1\noom_kill 1\n");
-  assert_true(limits_has_killed(made));
+  assert_int_equal(limits_count_kills_in(made), 1);
   /* without the controller there is none */
   write_file(base, "cgroup.controllers", "cpu pids\n");
   assert_null(limits_find_cgroup());
@@ -304,6 +307,33 @@ static void a_lock_that_cannot_be_asked_for_is_not_a_held_one(void **state) {
   free(cell);
 }
 
+/* As whoever may read the results but not write them, for example another user's. */
+static void a_lock_that_may_only_be_read_is_seen_to_be_held(void **state) {
+  (void)state;
+  char base[FOLDER_SIZE];
+  lock_state lock;
+  lock_holder holder;
+  int fd, status;
+  folder_make(base);
+  assert_int_equal(chmod(base, 0755), 0);
+  char *cell = fs_join(base, "cell"), *file = fs_join(base, "cell/lock");
+  assert_ok(fs_make_folders(cell));
+  assert_ok(directory_lock(base, "cell", &fd, &lock, &holder));
+  assert_int_equal(chmod(cell, 0755) | chmod(file, 0444), 0);
+  pid_t reader = fork();
+  if (reader == 0) {
+    bool may_write = geteuid() == 0 && setuid(65534) != 0;
+    _exit(may_write ? 77 : directory_is_held(base, "cell") ? 0 : 1);
+  }
+  waitpid(reader, &status, 0);
+  assert_true(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77));
+  close(fd);
+  assert_false(directory_is_held(base, "cell"));
+  folder_remove(base);
+  free(cell);
+  free(file);
+}
+
 static void expect_run(store *s, const char *status, const char *kind, int64_t attempts) {
   store_run run;
   assert_ok(store_find_run_in(s, "x/cell", &run));
@@ -447,8 +477,51 @@ static void wrong_input_does_not_set_a_checkpoint_aside(void **state) {
   folder_remove(base);
 }
 
+/* With the data as the inner axis, files of another set come between; a set is listed once. */
+static void each_set_of_files_is_looked_at_once(void **state) {
+  (void)state;
+  char base[FOLDER_SIZE], assignment[128];
+  settings s[4];
+  stamps made = {0};
+  const char *text[4];
+  folder_make(base);
+  for (int i = 0; i < 4; i++) {
+    const char *name = i % 2 ? "b.tar" : "a.tar";
+    if (i < 2) write_file(base, name, name);
+    assert_ok(settings_init(&s[i]));
+    snprintf(assignment, sizeof assignment, "data.train=[%s/%s]", base, name);
+    assert_ok(settings_set(&s[i], assignment));
+    assert_ok(stamps_find(&made, &s[i], &text[i]));
+    if (i == 1) write_file(base, "a.tar", "changed"); /* what is listed again differs */
+  }
+  assert_true(*text[0] && *text[1] && strcmp(text[0], text[1]) != 0);
+  assert_ptr_equal(text[2], text[0]);
+  assert_ptr_equal(text[3], text[1]);
+  assert_int_equal(made.count, 2);
+  stamps_free(&made);
+  for (int i = 0; i < 4; i++) settings_free(&s[i]);
+  folder_remove(base);
+}
+
+static void a_child_whose_status_is_lost_has_ended(void **state) {
+  (void)state;
+  struct rusage used;
+  int status = -1;
+  process p = {.pid = fork()};
+  if (p.pid == 0) _exit(3);
+  waitpid(p.pid, NULL, 0);
+  assert_true(process_has_ended(&p, &status, &used));
+  assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0 && used.ru_maxrss == 0);
+  p.pid = fork();
+  if (p.pid == 0) _exit(3);
+  while (!process_has_ended(&p, &status, &used)) usleep(1000);
+  assert_int_equal(WEXITSTATUS(status), 3);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_child_whose_status_is_lost_has_ended),
+      cmocka_unit_test(each_set_of_files_is_looked_at_once),
       cmocka_unit_test(time_slices_are_as_long_as_their_cost_requires),
       cmocka_unit_test(memory_that_others_have_yet_to_take_is_not_free),
       cmocka_unit_test(page_cache_is_free_memory),
@@ -462,6 +535,7 @@ int main(void) {
       cmocka_unit_test(paths_in_a_file_are_replaced_and_nothing_else),
       cmocka_unit_test(a_cell_that_another_machine_runs_is_refused),
       cmocka_unit_test(a_lock_that_cannot_be_asked_for_is_not_a_held_one),
+      cmocka_unit_test(a_lock_that_may_only_be_read_is_seen_to_be_held),
       cmocka_unit_test(a_run_that_has_ended_meanwhile_is_not_recorded_as_lost),
       cmocka_unit_test(each_task_has_its_own_run_file),
       cmocka_unit_test(the_last_word_of_a_process_is_found_behind_its_start),

@@ -2,6 +2,7 @@
 #include "support/test.h"
 
 #include <sched.h>
+#include <stdlib.h>
 
 #include "sweep/slots.h"
 
@@ -36,6 +37,25 @@ static void slots_share_cores_and_gpus_without_overlap(void **state) {
   slots_give(&s, second);
   slots_give(&s, third);
   slots_free(&s);
+}
+
+static void what_follows_a_gpu_that_is_none_is_not_seen(void **state) {
+  (void)state;
+  static const struct {
+    const char *visible;
+    int gpus;
+  } cases[] = {{"-1", 0}, {"2,-1,3", 1}, {"", 0}, {"1,0", 2}};
+  const spec_requires needs = {.gpus = 1};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    slots s;
+    setenv("CUDA_VISIBLE_DEVICES", cases[i].visible, 1);
+    err error = slots_make(&(run_options){0}, &needs, 1, &s);
+    assert_int_equal(!error, cases[i].gpus > 0);
+    if (!error) assert_int_equal(s.gpus.count, cases[i].gpus);
+    if (!error) slots_free(&s);
+    err_free(error);
+  }
+  unsetenv("CUDA_VISIBLE_DEVICES");
 }
 
 /* Every cell gets what its own ranks need, the lowest numbers first. */
@@ -145,6 +165,7 @@ static void runs_that_do_not_fit_are_reported(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(slots_share_cores_and_gpus_without_overlap),
+      cmocka_unit_test(what_follows_a_gpu_that_is_none_is_not_seen),
       cmocka_unit_test(small_cells_run_next_to_a_large_one),
       cmocka_unit_test(one_cell_at_a_time_has_the_whole_machine),
       cmocka_unit_test(cells_on_several_machines_run_one_at_a_time),
