@@ -49,26 +49,48 @@ function(archived)
   endforeach()
 endfunction()
 
+# The user's configuration of git must not change the difference: it would give equal sources two digests, or none.
+file(REAL_PATH ${SOURCE} real)
+set(git git -c safe.directory=${real} -c core.quotePath=false -c core.attributesFile=/dev/null)
+set(difference diff --no-ext-diff --no-textconv --no-color --full-index --src-prefix=a/ --dst-prefix=b/ --unified=3
+               --inter-hunk-context=0 --diff-algorithm=myers --indent-heuristic --no-renames --no-relative -O/dev/null)
+
+# asked(OUTPUT FILE|VARIABLE NAME, ARGUMENTS…): false, with a warning in a checkout, where git does not answer.
+function(asked kind name)
+  execute_process(COMMAND ${git} -C ${SOURCE} ${ARGN} OUTPUT_${kind} ${name} OUTPUT_STRIP_TRAILING_WHITESPACE
+                  ERROR_VARIABLE why RESULT_VARIABLE failed)
+  if(kind STREQUAL VARIABLE)
+    set(${name} "${${name}}" PARENT_SCOPE)
+  endif()
+  set(answered TRUE PARENT_SCOPE)
+  if(NOT failed STREQUAL 0)
+    set(answered FALSE PARENT_SCOPE)
+    if(EXISTS ${SOURCE}/.git)
+      message(WARNING "git does not read ${SOURCE}: builds record no commit (${failed})\n${why}")
+    endif()
+  endif()
+endfunction()
+
 function(checked_out)
   # A checkout that does not know this very file is another project's.
-  execute_process(COMMAND git -C ${SOURCE} ls-files --error-unmatch cmake/write_version.cmake
-                  OUTPUT_QUIET ERROR_QUIET RESULT_VARIABLE failed)
-  if(NOT failed STREQUAL 0)
+  asked(VARIABLE known ls-files --error-unmatch cmake/write_version.cmake)
+  if(NOT answered)
     return()
   endif()
-  execute_process(COMMAND git -C ${SOURCE} rev-parse HEAD OUTPUT_VARIABLE commit
-                  OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
-  if(NOT failed STREQUAL 0)
+  asked(VARIABLE head rev-parse HEAD)
+  if(NOT answered)
     return()
   endif()
-  set(commit ${commit} PARENT_SCOPE)
-  execute_process(COMMAND git -C ${SOURCE} diff HEAD -- ${places} OUTPUT_FILE ${DIFF}.new ERROR_QUIET)
+  asked(FILE ${DIFF}.new ${difference} HEAD -- ${places})
+  if(NOT answered)
+    return()
+  endif()
+  set(commit ${head} PARENT_SCOPE)
   # New files that git does not know yet belong to the difference too.
-  execute_process(COMMAND git -C ${SOURCE} ls-files --others --exclude-standard -- ${places}
-                  OUTPUT_VARIABLE unknown OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  asked(VARIABLE unknown ls-files --others --exclude-standard -- ${places})
   string(REPLACE "\n" ";" unknown "${unknown}")
   foreach(file IN LISTS unknown)
-    execute_process(COMMAND git diff --no-index -- /dev/null ${file} WORKING_DIRECTORY ${SOURCE}
+    execute_process(COMMAND ${git} ${difference} --no-index -- /dev/null ${file} WORKING_DIRECTORY ${SOURCE}
                     OUTPUT_FILE ${DIFF}.part ERROR_QUIET)
     execute_process(COMMAND cat ${DIFF}.part OUTPUT_VARIABLE part)
     file(APPEND ${DIFF}.new "${part}")
