@@ -45,11 +45,30 @@ build_quietly() {
   return "${PIPESTATUS[0]}"
 }
 
-# configure PRESET FOLDER WHAT: also again when packages were installed since, which a build may find and use.
+# refuse_foreign FOLDER: ninja's own message, when root has built there before, names neither cause nor remedy.
+refuse_foreign() {
+  local file
+  for file in "$1" "$1/build.ninja" "$1/.ninja_log"; do
+    [ -e "$file" ] && [ ! -w "$file" ] || continue
+    echo "$file cannot be written: it belongs to $(stat -c %U "$file"). Make it yours, then run $0 again:" >&2
+    echo "  sudo chown -R $(id -un) $(find build data results -maxdepth 0 2>/dev/null | paste -sd ' ')" >&2
+    exit 1
+  done
+}
+
+# configure PRESET FOLDER WHAT: also again when packages were installed since, which a build may find and use, or when
+# the presets have changed; from nothing when the folder was made for another checkout or by another generator.
 configure() {
-  [ "$2/build.ninja" -nt /var/lib/dpkg/status ] && return 0
+  local home fresh=
+  refuse_foreign "$2"
+  home=$(sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$2/CMakeCache.txt" 2>/dev/null || true)
+  if [ -n "$home" ] && ! { [ "$home" -ef . ] && grep -qx 'CMAKE_GENERATOR:INTERNAL=Ninja' "$2/CMakeCache.txt"; }; then
+    fresh=--fresh
+  elif [ "$2/build.ninja" -nt /var/lib/dpkg/status ] && [ "$2/build.ninja" -nt CMakePresets.json ]; then
+    return 0
+  fi
   say "configuring $3"
-  cmake --preset "$1" >/dev/null
+  cmake --preset "$1" $fresh >/dev/null
   touch "$2/build.ninja"
 }
 
