@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 results=$(realpath "${1:?the results folder}") out=results/paper-mini flipbench=${FLIPBENCH:-build/bin/flipbench}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-sqlite3 "$results/flipbench.db" ".backup $scratch/flipbench.db"
+sqlite3 "$results/flipbench.db" ".backup '$scratch/flipbench.db'"
 bench() { local command=$1; shift; "$flipbench" "$command" "$@" --results "$results" --db "$scratch/flipbench.db"; }
 mkdir -p "$out/figures"
 bench report --paper --profile mini --format json --out "$scratch/claims.json"

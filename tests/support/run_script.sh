@@ -5,6 +5,8 @@ story=$1
 SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/flip-story.XXXXXX")
 export SCRATCH
 export GOMP_SPINCOUNT=1000 # tests share the cores: a waiting thread must not burn one
+export LC_ALL=C.UTF-8 # printf and sort of the scripts read and write numbers with a point
+unset FLIPBENCH_DB FLIPBENCH_PLOTS FLIP_PLUGINS # the user's own; a script sets those that it needs
 cd "$SCRATCH"
 
 # Helpers for test scripts.

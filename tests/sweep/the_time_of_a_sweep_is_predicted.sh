@@ -26,7 +26,7 @@ make chain '[0.5]'
 make several '[0, 0.5, 0.75]'
 expect_status 0 bench run experiments/several.yaml
 
-dry one --set seed=1 --jobs $((4 * cores))
+dry one --set seed=1 --jobs $((6 * cores))
 expect_line total.txt '1 to run: about .* sequentially$'
 agree 'a single cell' "$(seconds cells.txt)"
 
@@ -34,7 +34,7 @@ dry several --set seed=1 --jobs 1
 expect_line total.txt '6 to run: about .* sequentially$'
 whole=$(seconds total.txt)
 agree 'one after another' "$(seconds cells.txt)"
-dry several --set seed=1 --jobs $((4 * cores))
+dry several --set seed=1 --jobs $((6 * cores))
 expect_line total.txt "6 to run: about .*, 6 in parallel that share $cores cores?$"
 agree 'cells that share all cores' "$whole"
 

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <omp.h>
+#include <stdlib.h>
 
 #include "train/spin.h"
 
@@ -50,6 +51,8 @@ static void readings_of_a_moment_are_gathered(void **state) {
 }
 
 int main(void) {
+  unsetenv("GOMP_SPINCOUNT"); /* a user who sets how long threads wait is left alone: spin_create */
+  unsetenv("OMP_WAIT_POLICY");
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_quiet_machine_changes_nothing),
       cmocka_unit_test(busy_neighbours_make_it_short_until_they_have_gone),
