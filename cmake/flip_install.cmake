@@ -2,6 +2,22 @@
 # programs look for in share/flip (core/base/shipped.c), man pages, shell completion, documents. The
 # installed folder can be moved.
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME flipbench) # a Debian package (flip_package.cmake)
+# Everybody can read what is installed, whatever the umask of who installs or packs it.
+set(CMAKE_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE
+                                                WORLD_READ WORLD_EXECUTE)
+# CMake applies these to the folders that it copies, not to those that it copies into.
+function(install_folders component)
+  list(TRANSFORM ARGN REPLACE "(.+)" "\"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/\\1\"" OUTPUT_VARIABLE folders)
+  list(JOIN folders " " folders)
+  install(CODE "execute_process(COMMAND sh -c \"umask 022 && mkdir -p \\\"\\$@\\\"\" sh ${folders} COMMAND_ERROR_IS_FATAL ANY)"
+          COMPONENT ${component})
+endfunction()
+install_folders(flipbench bin ${CMAKE_INSTALL_DATADIR}/flip ${CMAKE_INSTALL_DATADIR}/doc/flip ${CMAKE_INSTALL_DATADIR}/doc/flipbench)
+foreach(component IN ITEMS flipbench-cuda flipbench-mpi)
+  if((component STREQUAL flipbench-cuda AND FLIP_CUDA) OR (component STREQUAL flipbench-mpi AND TARGET flip_mpi))
+    install_folders(${component} lib ${CMAKE_INSTALL_DATADIR}/doc/${component})
+  endif()
+endforeach()
 set(pages ${CMAKE_BINARY_DIR}/man)
 add_custom_target(man
   COMMAND sh ${CMAKE_SOURCE_DIR}/cmake/man_pages.sh ${pages}/man1 $<TARGET_FILE:flip> $<TARGET_FILE:flipbench>
@@ -35,11 +51,8 @@ foreach(program IN ITEMS flip flipbench)
     string(REPLACE ":" ";" place ${place})
     list(GET place 0 shell)
     list(GET place 1 file)
-    get_filename_component(folder ${file} DIRECTORY)
-    install(CODE "
-      set(share \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}\")
-      file(MAKE_DIRECTORY \"\${share}/${folder}\")
-      execute_process(COMMAND \"$<TARGET_FILE:${program}>\" completion ${shell}
-                      OUTPUT_FILE \"\${share}/${file}\" COMMAND_ERROR_IS_FATAL ANY)")
+    install(CODE "execute_process(COMMAND sh \"${CMAKE_SOURCE_DIR}/cmake/completion_script.sh\"
+        \"$<TARGET_FILE:${program}>\" ${shell}
+        \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}/${file}\" COMMAND_ERROR_IS_FATAL ANY)")
   endforeach()
 endforeach()

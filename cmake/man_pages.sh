@@ -1,6 +1,7 @@
 #!/bin/sh
 # man_pages.sh FOLDER PROGRAM…: the man page of every command of the programs, as FOLDER/NAME.1.
 set -eu
+umask 022 # everybody reads them, whoever installs
 folder=$1
 shift
 mkdir -p "$folder"

@@ -5,10 +5,13 @@
 # dependencies: run by hand, as root, some minutes.
 command -v dpkg-shlibdeps > /dev/null || { echo "no dpkg-shlibdeps (Debian's dpkg-dev) here"; exit 77; }
 unset FLIP FLIPBENCH FLIPBENCH_PLOTS FLIPBENCH_DB FLIP_PLUGINS
-expect_status 0 cpack --config "$BINARY/CPackConfig.cmake" -B "$SCRATCH/made"
+(umask 077 && expect_status 0 cpack --config "$BINARY/CPackConfig.cmake" -B "$SCRATCH/made")
 package=$(echo made/flipbench_*_*.deb)
 [ -f "$package" ] || { ls made; fail "no flipbench_VERSION_ARCHITECTURE.deb was made"; }
 (cd made && sha256sum --quiet -c ./*.deb.sha256)
+dpkg-deb -c "$package" > listed
+expect_line listed '^drwxr-xr-x root/root .* \./usr/share/flip/$'
+! grep -vE '^(-rw-r--r--|[-d]rwxr-xr-x|l)' listed || fail "not everybody can read what the package installs"
 
 # All that the folder of an installed copy has, and no path of the build machine's folders.
 dpkg-deb -x "$package" has
