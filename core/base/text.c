@@ -160,8 +160,12 @@ const char *text_bytes(uint64_t bytes, char buffer[TEXT_NUMBER_SIZE]) {
 }
 
 const char *text_duration(double seconds, char buffer[TEXT_NUMBER_SIZE]) {
-  if (!(seconds >= 0) || seconds > 1e9) {
+  static const char *const years[] = {" years", " k years", " M years", " B years", " T years"};
+  const double year = 365.25 * 86400;
+  if (!(seconds >= 0) || seconds > 999 * 1e12 * year) {
     snprintf(buffer, TEXT_NUMBER_SIZE, "-");
+  } else if (seconds > 1e9) {
+    write_with_unit(seconds / year, 1000, years, 5, buffer);
   } else if (seconds < 0.9995) {
     snprintf(buffer, TEXT_NUMBER_SIZE, "%.0f ms", seconds * 1e3);
   } else if (seconds < 59.5) {
