@@ -23,7 +23,7 @@ static const char details[] =
     "Commits that do not build, or that stay undecided, are skipped. BAD may be slower or faster.\n"
     "\n"
     "examples:\n"
-    "  flipbench bisect v0.1 HEAD\n"
+    "  flipbench bisect GOOD HEAD\n"
     "  flipbench bisect HEAD~20 HEAD --rounds 6 -- bench step -s mask_ratio=0.5 --json\n"
     "  flipbench bisect main~50 main --metric mfu --build 'make -j flip' --program flip\n"
     "\n"

@@ -36,7 +36,7 @@ static const char details[] =
     "\n"
     "examples:\n"
     "  flipbench history\n"
-    "  flipbench history --measure v0.1..HEAD --budget 2h\n"
+    "  flipbench history --measure GOOD..HEAD --budget 2h\n"
     "  flipbench history --format html            RESULTS/benchmarks/history.html\n"
     "  flipbench history --metric samples_per_second --only mask_ratio=0.5";
 

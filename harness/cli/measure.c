@@ -28,7 +28,7 @@ static void catch_signals(void) {
 static err split_range(const char *text, char **first, const char **last) {
   const char *dots = strstr(text, "..");
   if (!dots || dots == text || strncmp(dots, "...", 3) == 0)
-    return err_new(ERR_INPUT, "--measure: '%s' is not a range of commits such as v0.1..HEAD", text);
+    return err_new(ERR_INPUT, "--measure: '%s' is not a range of commits such as GOOD..HEAD", text);
   *last = dots[2] ? dots + 2 : "HEAD";
   *first = mem_copy_string(text);
   if (!*first) return mem_error(0, "a range");

@@ -34,7 +34,8 @@ static const char details[] =
     "  flipbench regress --metric step_seconds --least 3\n"
     "  flipbench regress --against 1a2b3c4        accept the level of that commit\n"
     "\n"
-    "exit status: 0 fine; 1 regression; 2 cannot tell; 3 usage error";
+    "exit status: 0 fine; 1 regression; 2 cannot tell; 3 usage error, or no samples of that\n"
+    "metric";
 
 typedef struct {
   history_words words;

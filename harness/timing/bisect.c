@@ -47,6 +47,23 @@ static err check_repository(const char *repository) {
   return error;
 }
 
+static err check_commit(const char *repository, const char *name) {
+  strbuf revision = {0}, said = {0};
+  int status = 0;
+  strbuf_format(&revision, "%s^{commit}", name);
+  char *const words[] = {"git",      "-C",      (char *)repository, "rev-parse",
+                         "--verify", "--quiet", revision.data,      NULL};
+  err error = revision.is_broken
+                  ? mem_error(0, "a commit's name")
+                  : command_read(&(command_call){.words = words}, true, &said, &status);
+  if (!error && command_exit_status(status))
+    error = err_new(ERR_INPUT, "'%s' is no commit of %s", name,
+                    strcmp(repository, ".") == 0 ? "the checkout in this folder" : repository);
+  strbuf_free(&revision);
+  strbuf_free(&said);
+  return error;
+}
+
 err bisect_list_commits(const char *repository, const char *good, const char *bad,
                         bisect_commit **commits, size_t *count) {
   strbuf range = {0}, lines = {0}, later = {0};
@@ -69,6 +86,8 @@ err bisect_list_commits(const char *repository, const char *good, const char *ba
                           NULL};
   err error = NULL;
   TRY(check_repository(repository));
+  TRY(check_commit(repository, good));
+  TRY(check_commit(repository, bad));
   TRY(command_capture(first, &lines));
   error = command_capture(ancestor, &lines);
   if (error) {

@@ -71,6 +71,12 @@ expect_status 2 bisect c1
 expect_status 2 bisect c18 c1
 expect_line err.txt 'c18 is not an ancestor of c1'
 expect_status 2 bisect c1 nowhere
+expect_line err.txt "error: 'nowhere' is no commit of repo$"
+expect_status 2 bisect v0.1 c2
+expect_line err.txt "error: 'v0.1' is no commit of repo$"
+[ "$(wc -l < err.txt)" = 1 ] || fail "more is said: $(cat err.txt)"
+expect_status 2 bench history --repository repo --measure v0.1..c2
+expect_line err.txt "error: 'v0.1' is no commit of repo$"
 expect_status 2 bisect c1 c1
 expect_status 2 bisect c1 c18 --series mask_ratio=0.9
 expect_line err.txt "no series 'mask_ratio=0.9'; available: mask_ratio=0.5, mask_ratio=0.75"
