@@ -62,13 +62,32 @@ static int64_t patches_of(const settings *s) {
   return grid * grid;
 }
 
-/* As many patches as published code keeps: none may be left. */
+/* As many patches as published code keeps: at least one must be left. */
+static err check_ratio(const char *name, double ratio, int64_t patches) {
+  if ((double)patches * (1 - ratio) >= 1) return NULL;
+  return err_new(ERR_INPUT, "%s: %g leaves 0 of %" PRId64 " patches; at least one is needed", name,
+                 ratio, patches);
+}
+
+/* Complementary views share out all patches: found now, not after the training (eval/views.c). */
+static err check_views(const settings *s) {
+  int64_t patches = patches_of(s);
+  int64_t keep = (int64_t)((double)patches * (1 - s->eval_mask_ratio));
+  if (s->eval_views != EVAL_VIEWS_COMPLEMENTARY || s->classification_classes > 0) return NULL;
+  if (keep == patches)
+    return err_new(ERR_INPUT, "eval.views: complementary views need eval.mask_ratio above 0");
+  if (patches % keep == 0) return NULL;
+  return err_new(ERR_INPUT,
+                 "eval.views: %" PRId64 " patches do not divide into views of %" PRId64
+                 " (eval.mask_ratio %g); choose a ratio such as 0.5 or 0.75",
+                 patches, keep, s->eval_mask_ratio);
+}
+
 static err check_mask(const settings *s) {
   int64_t patches = patches_of(s);
-  if ((double)patches * (1 - s->mask_ratio) >= 1) return NULL;
-  return err_new(ERR_INPUT,
-                 "mask_ratio: %g leaves 0 of %" PRId64 " patches; at least one is needed",
-                 s->mask_ratio, patches);
+  err error = check_ratio("mask_ratio", s->mask_ratio, patches);
+  if (!error) error = check_ratio("eval.mask_ratio", s->eval_mask_ratio, patches);
+  return error ? error : check_views(s);
 }
 
 /* Predictions are placed by patch position, and there must be dropped patches to predict. */
@@ -233,6 +252,11 @@ static err check_classification(const settings *s) {
                    "reconstruction.weight: %g with classification.classes: nothing is "
                    "dropped that could be reconstructed; set it to 0",
                    s->reconstruction_weight);
+  if (s->classification_drop_path > 0 && s->image_layers == 1)
+    return err_new(ERR_INPUT,
+                   "classification.drop_path: %g drops nothing with image.layers: 1: the first "
+                   "block's rate is 0; set it to 0",
+                   s->classification_drop_path);
   return check_mixing(s);
 }
 

@@ -19,7 +19,7 @@
       "version of the training rules that no setting covers; omit it in run files")                \
   INT(image_size, "image.size", 64, 8, 4096, true, "side of the square input image in pixels")     \
   INT(image_patch, "image.patch", 8, 1, 512, true, "side of a patch in pixels")                    \
-  INT(image_width, "image.width", 128, 1, 65536, true, "width of the image tower")                 \
+  INT(image_width, "image.width", 128, 2, 65536, true, "width of the image tower")                 \
   INT(image_layers, "image.layers", 4, 1, 1000, true, "blocks of the image tower")                 \
   INT(image_heads, "image.heads", 4, 1, 1024, true, "attention heads of the image tower")          \
   REAL(image_mlp_ratio, "image.mlp_ratio", 4, 0.25, 64, true, "MLP width divided by tower width")  \
@@ -55,7 +55,7 @@
        "or floor (transformers)")                                                                  \
   INT(image_fill, "image.fill", 0, 0, 255, true,                                                   \
       "evaluation: grey level of the padding with resize_mode: longest")                           \
-  INT(text_width, "text.width", 128, 1, 65536, true, "width of the text tower")                    \
+  INT(text_width, "text.width", 128, 2, 65536, true, "width of the text tower")                    \
   INT(text_layers, "text.layers", 4, 1, 1000, true, "blocks of the text tower")                    \
   INT(text_heads, "text.heads", 4, 1, 1024, true, "attention heads of the text tower")             \
   REAL(text_mlp_ratio, "text.mlp_ratio", 4, 0.25, 64, true, "MLP width divided by tower width")    \
@@ -179,7 +179,7 @@
        "peak learning rate; 0: base_learning_rate * batch_size / 256")                             \
   REAL(beta1, "beta1", 0.9, 0, 0.999999, true, "AdamW first-moment decay")                         \
   REAL(beta2, "beta2", 0.95, 0, 0.999999, true, "AdamW second-moment decay")                       \
-  REAL(epsilon, "epsilon", 1e-8, 0, 1, true, "AdamW epsilon")                                      \
+  REAL(epsilon, "epsilon", 1e-8, 1e-30, 1, true, "AdamW epsilon")                                  \
   REAL(weight_decay, "weight_decay", 0.2, 0, 10, true,                                             \
        "AdamW decay; not on biases, norms and positions")                                          \
   REAL(clip_norm, "clip_norm", 0, 0, 1e9, true, "global gradient norm limit; 0: none (FLIP)")      \

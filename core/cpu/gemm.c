@@ -255,9 +255,19 @@ static err multiply_widened(ops *o, const ops_gemm *g, ops_buffer target) {
   return error || !of_c ? error : o->call->cast(o, g->m * g->n, c, target);
 }
 
+/* oneDNN 2.6's products in tiles (AMX) of this depth, and of no other that was tried, run with
+ * tiles of a wrong shape: wrong numbers, or an illegal instruction (docs/kernels.md). */
+static bool is_wrong_in_tiles(const ops_gemm *g) {
+  enum { WRONG_DEPTH = 63 };
+  return g->a.type == OPS_BF16 && g->k == WRONG_DEPTH &&
+         (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_amx) ==
+             dnnl_cpu_isa_avx512_core_amx;
+}
+
 static err multiply(ops *o, const ops_gemm *g, ops_buffer target) {
   cpu_state *state = cpu_of(o);
-  if (g->a.type == OPS_BF16 && state->lacks_bf16) return multiply_widened(o, g, target);
+  bool is_widened = state->lacks_bf16 || is_wrong_in_tiles(g);
+  if (g->a.type == OPS_BF16 && is_widened) return multiply_widened(o, g, target);
   err error = multiply_as_given(o, g, target);
   if (!error || g->a.type != OPS_BF16 || err_kind_of(error) != ERR_UNSUPPORTED) return error;
   err_free(error);

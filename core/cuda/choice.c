@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +15,14 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/interrupt.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
 
 enum {
   RETRY_MS = 20,
+  SILENT_SECONDS = 5,
   PATIENCE_SECONDS = 600 /* for the others' choices: one of them may have been stopped (SIGSTOP) */
 };
 
@@ -28,21 +32,57 @@ typedef struct {
   bool is_ours; /* made by this process, not read */
 } choice;
 
+/* Found by hashing: a machine may collect tens of thousands, as every batch size has its own. */
 typedef struct {
   choice *items;
+  uint32_t *places; /* [2 * capacity]: 1 + the index of an item, or 0 */
   size_t count, capacity;
 } choice_list;
 
 struct choice_store {
   char *path, *lock_path; /* NULL: not persistent */
+  bool is_lasting;        /* what is added can be written */
+  bool has_waited;        /* in vain: this process does not wait again */
   int lock;               /* the lock's file, while this process waits or chooses; else -1 */
   choice_list known;
 };
 
+/* The place of the key's index, or of 0 if it is not there; the capacity is not 0. */
+static uint32_t *place_of(const choice_list *list, const choice_key *key) {
+  const size_t places = 2 * list->capacity;
+  uint64_t hash = 0;
+  for (int i = 0; i < CHOICE_KEY_PARTS; i++)
+    hash = (hash ^ (uint64_t)key->part[i]) * UINT64_C(0x9E3779B97F4A7C15);
+  size_t at = (size_t)(hash >> 32) % places;
+  while (list->places[at] && memcmp(&list->items[list->places[at] - 1].key, key, sizeof *key) != 0)
+    at = (at + 1) % places;
+  return &list->places[at];
+}
+
 static choice *find(const choice_list *list, const choice_key *key) {
-  for (size_t i = 0; i < list->count; i++)
-    if (memcmp(&list->items[i].key, key, sizeof *key) == 0) return &list->items[i];
-  return NULL;
+  uint32_t index = list->capacity ? *place_of(list, key) : 0;
+  return index ? &list->items[index - 1] : NULL;
+}
+
+static void free_list(choice_list *list) {
+  free(list->items);
+  free(list->places);
+}
+
+static bool grow(choice_list *list) {
+  choice_list larger = {.count = list->count, .capacity = list->capacity ? 2 * list->capacity : 64};
+  larger.places = mem_zeroed(2 * larger.capacity, sizeof *larger.places);
+  larger.items =
+      larger.places ? mem_resize(list->items, larger.capacity, sizeof *larger.items) : NULL;
+  if (!larger.items) {
+    free(larger.places);
+    return false;
+  }
+  for (size_t i = 0; i < larger.count; i++)
+    *place_of(&larger, &larger.items[i].key) = (uint32_t)i + 1;
+  free(list->places);
+  *list = larger;
+  return true;
 }
 
 /* Replaces or adds. False when out of memory: then it is chosen again next time. */
@@ -52,14 +92,9 @@ static bool set(choice_list *list, const choice *item) {
     *earlier = *item;
     return true;
   }
-  if (list->count == list->capacity) {
-    size_t capacity = list->capacity ? 2 * list->capacity : 64;
-    choice *larger = mem_resize(list->items, capacity, sizeof *larger);
-    if (!larger) return false;
-    list->items = larger;
-    list->capacity = capacity;
-  }
+  if (list->count == list->capacity && !grow(list)) return false;
   list->items[list->count++] = *item;
+  *place_of(list, &item->key) = (uint32_t)list->count;
   return true;
 }
 
@@ -115,6 +150,19 @@ static char *path_of_lock(const char *path) {
   return strbuf_take(&lock);
 }
 
+/* The folder may be there and belong to another user, or be mounted read-only. */
+static bool can_write(const choice_store *store) {
+  if (!store->path || !store->lock_path) return false;
+  char *folder = mem_copy_string(store->path);
+  int fd = open(store->lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  bool is_refused = fd < 0 && (errno == EACCES || errno == EPERM || errno == EROFS);
+  bool is_one =
+      folder && !is_refused && faccessat(AT_FDCWD, dirname(folder), W_OK, AT_EACCESS) == 0;
+  if (fd >= 0) close(fd);
+  free(folder);
+  return is_one;
+}
+
 err choice_store_open(const char *name, choice_store **out) {
   choice_store *store = mem_zeroed(1, sizeof *store);
   if (!store) return mem_error(sizeof *store, "choices made by timing");
@@ -128,6 +176,7 @@ err choice_store_open(const char *name, choice_store **out) {
   free(folder);
   if (store->path) store->lock_path = path_of_lock(store->path);
   if (store->path) read_file(store->path, &store->known);
+  store->is_lasting = can_write(store);
   *out = store;
   return NULL;
 }
@@ -144,7 +193,7 @@ void choice_store_close(choice_store *store) {
   choice_store_release(store);
   free(store->path);
   free(store->lock_path);
-  free(store->known.items);
+  free_list(&store->known);
   free(store);
 }
 
@@ -176,27 +225,35 @@ static bool look_again(choice_store *store, const choice_key *key) {
     bool is_set = set(&store->known, item);
     is_found = is_found || (is_wanted && is_set);
   }
-  free(file.items);
+  free_list(&file);
   return is_found;
 }
 
 bool choice_store_claim(choice_store *store, const choice_key *key) {
-  if (!store->path) return true;
-  const double deadline = clock_seconds() + PATIENCE_SECONDS;
-  for (;;) {
+  if (!store->is_lasting) return true;
+  const double begun = clock_seconds();
+  for (bool is_said = false;;) {
     bool may_choose = try_lock(store);
     if (look_again(store, key)) { /* looked at with the lock held, or the choice was missed */
       choice_store_release(store);
       return false;
     }
-    if (may_choose || clock_seconds() >= deadline) return true;
-    usleep(RETRY_MS * 1000);
+    if (may_choose || store->has_waited || interrupt_is_requested()) return true;
+    const double waited = clock_seconds() - begun;
+    if (waited >= SILENT_SECONDS && !is_said) {
+      log_warning(
+          "waiting for another process that chooses algorithms by timing (it has locked %s)",
+          store->lock_path);
+      is_said = true;
+    }
+    store->has_waited = waited >= PATIENCE_SECONDS;
+    if (!store->has_waited) usleep(RETRY_MS * 1000);
   }
 }
 
 /* The file as it is now, with the new choice, and with our earlier ones if another process has
  * overwritten them for lack of locks. */
-static void save(const choice_store *store, const choice *added) {
+static void save(choice_store *store, const choice *added) {
   choice_list file = {0};
   strbuf out = {0};
   read_file(store->path, &file);
@@ -211,18 +268,22 @@ static void save(const choice_store *store, const choice *added) {
     write_hex(&out, &file.items[i].value, sizeof file.items[i].value);
     strbuf_append(&out, "\n");
   }
-  if (!out.is_broken) err_free(fs_write_atomic(store->path, strbuf_string(&out), out.length));
+  err error = out.is_broken ? mem_error(out.length, store->path)
+                            : fs_write_atomic(store->path, strbuf_string(&out), out.length);
+  if (error) log_warning("algorithms chosen by timing are not kept: %s", err_message(error));
+  store->is_lasting = !error;
+  err_free(error);
   strbuf_free(&out);
-  free(file.items);
+  free_list(&file);
 }
 
 void choice_store_add(choice_store *store, const choice_key *key, const choice_value *value) {
   const choice item = {*key, *value, true};
   (void)set(&store->known, &item);
-  if (store->path) save(store, &item);
+  if (store->is_lasting) save(store, &item);
   choice_store_release(store);
 }
 
 bool choice_store_is_lasting(const choice_store *store) {
-  return store->path != NULL;
+  return store->is_lasting;
 }

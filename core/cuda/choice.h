@@ -33,14 +33,16 @@ bool choice_store_find(const choice_store *store, const choice_key *key, choice_
  * cannot be used. False: another process has made it meanwhile; find it again. True: this process
  * is to make it, and to call choice_store_add or choice_store_release soon: until then no other
  * process makes any choice, so it must not wait for another one meanwhile (cuda_claim_choice).
- * Where the file system has no locks, or another process has held its own for ten minutes, all may
- * choose at the same time, and the last to write is kept. */
+ * Where the file system has no locks, or another process has held its own for ten minutes (this one
+ * then waits no more), or a stop was requested, all may choose at the same time, and the last to
+ * write is kept. */
 bool choice_store_claim(choice_store *store, const choice_key *key) ERR_MUST_CHECK;
 void choice_store_release(choice_store *store);
 /* Replaces an earlier choice for the key, if there is one, in memory and in the file, which keeps
  * what other processes have written; and releases the claim. */
 void choice_store_add(choice_store *store, const choice_key *key, const choice_value *value);
-/* False when a choice made now will be lost when the process ends. */
+/* False when a choice made now will be lost when the process ends; from the first one on that could
+ * not be written, too, which is warned of. */
 bool choice_store_is_lasting(const choice_store *store);
 
 #endif

@@ -115,7 +115,7 @@ err cuda_pin(ops *o, void *block, size_t bytes);
 void cuda_unpin(ops *o, void *block);
 err cuda_branch(ops *o, int which);
 err cuda_merge(ops *o);
-err cuda_allow_branches(ops *o);
+err cuda_allow_branches(ops *o, bool is_always);
 err cuda_record(ops *o);
 err cuda_record_end(ops *o, void **recording);
 err cuda_replay(ops *o, void *recording);

@@ -11,9 +11,13 @@ enum {
   AUX_MULTIPLE = 8 /* of the rows of what GELU's epilogues keep */
 };
 
-static choice_key stored_key(const gemm_key *key) {
+/* Choices among named algorithms alone (FLIP_PRODUCT_SEARCH_MS=0) are others. */
+static choice_key stored_key(const cuda_state *state, const gemm_key *key) {
+  enum { NAMED_ONLY = 2 };
   choice_key stored;
-  memcpy(&stored, key, sizeof stored);
+  gemm_key searched = *key;
+  if (state->gemms->search_seconds <= 0) searched.is_deterministic |= NAMED_ONLY;
+  memcpy(&stored, &searched, sizeof stored);
   return stored;
 }
 
@@ -28,7 +32,7 @@ enum {
 _Static_assert((int)STORED_PARTS == (int)CHOICE_VALUE_PARTS, "a stored choice is a choice_value");
 
 static void remember(cuda_state *state, const gemm_plan *plan) {
-  choice_key key = stored_key(&plan->key);
+  choice_key key = stored_key(state, &plan->key);
   choice_value value = {{plan->form}};
   memcpy(&value.part[STORED_ALGORITHM], &plan->algorithm, sizeof plan->algorithm);
   memcpy(&value.part[STORED_GAIN], &plan->gain, sizeof plan->gain);
@@ -97,7 +101,7 @@ cleanup:
 static err recall(ops *o, const gemm_key *key, const gemm_product *p, gemm_plan *plan,
                   bool *is_there) {
   cuda_state *state = cuda_of(o);
-  choice_key stored = stored_key(key);
+  choice_key stored = stored_key(state, key);
   choice_value value;
   cublasLtMatmulHeuristicResult_t result;
   *is_there = false;
@@ -170,7 +174,7 @@ static err choose_form(ops *o, const gemm_key *key, const gemm_product *p, gemm_
 
 static err make_plan(ops *o, const gemm_key *key, const gemm_product *p, gemm_plan *plan) {
   cuda_state *state = cuda_of(o);
-  const choice_key stored = stored_key(key);
+  const choice_key stored = stored_key(state, key);
   bool may_time = cuda_may_time(state), is_there = false, is_ours = false;
   err error = recall(o, key, p, plan, &is_there);
   while (!error && !is_there && may_time && !is_ours) {
@@ -181,7 +185,9 @@ static err make_plan(ops *o, const gemm_key *key, const gemm_product *p, gemm_pl
   error = choose_form(o, key, p, plan);
   if (!error && may_time && !plan->is_untried) remember(state, plan);
   choice_store_release(state->choices); /* if nothing was chosen, or it is not remembered */
-  return error;
+  if (error || !may_time || cuda_may_time(state)) return error;
+  gemm_free_plan(plan); /* it could not be kept, and the next run must choose the same */
+  return choose_form(o, key, p, plan);
 }
 
 err gemm_choose(ops *o, const gemm_key *key, const gemm_product *p, gemm_plan **chosen) {

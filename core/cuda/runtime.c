@@ -306,17 +306,16 @@ static err prepare_branch(ops *o) {
   return NULL;
 }
 
-err cuda_allow_branches(ops *o) {
-  cuda_of(o)->branches_always = true;
+err cuda_allow_branches(ops *o, bool is_always) {
+  cuda_state *state = cuda_of(o);
+  state->branches_always = state->branches_always || is_always;
   return prepare_branch(o);
 }
 
 err cuda_record(ops *o) {
   cuda_state *state = cuda_of(o);
-  err error = prepare_branch(o);
-  if (error) return error;
-  error = cuda_error(cudaStreamBeginCapture(state->compute, cudaStreamCaptureModeThreadLocal),
-                     "recording a step");
+  err error = cuda_error(cudaStreamBeginCapture(state->compute, cudaStreamCaptureModeThreadLocal),
+                         "recording a step");
   state->is_recording = !error;
   return error;
 }

@@ -12,7 +12,6 @@
 #include "cuda/sdpa_graph.h"
 
 enum {
-  SDPA_SHAPES = 64,
   SDPA_ENGINES = 2, /* of each form */
   SDPA_CANDIDATES = SDPA_FORMS * SDPA_ENGINES,
   SDPA_WIDEST_HEAD = 128
@@ -34,8 +33,8 @@ typedef struct {
 
 struct sdpa_plans {
   cudnnHandle_t library;
-  sdpa_plan *items[SDPA_SHAPES];
-  size_t count;
+  sdpa_plan **items; /* one per shape: every size of a batch has its own */
+  size_t count, capacity;
 };
 
 static err dnn_error(cudnnStatus_t status, const char *what) {
@@ -71,6 +70,7 @@ static void free_plan(sdpa_plan *p) {
 void sdpa_plans_destroy(sdpa_plans *plans) {
   if (!plans) return;
   for (size_t i = 0; i < plans->count; i++) free_plan(plans->items[i]);
+  free((void *)plans->items);
   if (plans->library) (void)cudnnDestroy(plans->library);
   free(plans);
 }
@@ -132,6 +132,16 @@ static bool is_reliable(const ops_attention *a, bool is_backward) {
   return version >= LEAST_FOR_GRADIENTS && a->tokens % TILE != HALF_TILE;
 }
 
+static bool has_room(sdpa_plans *plans) {
+  if (plans->count < plans->capacity) return true;
+  size_t capacity = plans->capacity ? 2 * plans->capacity : 64;
+  sdpa_plan **larger = mem_resize(plans->items, capacity, sizeof(sdpa_plan *));
+  if (!larger) return false;
+  plans->items = larger;
+  plans->capacity = capacity;
+  return true;
+}
+
 int sdpa_candidates(ops *o, const ops_attention *a, bool is_backward) {
   cuda_state *state = cuda_of(o);
   sdpa_plans *plans = state->attentions;
@@ -140,7 +150,7 @@ int sdpa_candidates(ops *o, const ops_attention *a, bool is_backward) {
   sdpa_shape shape = shape_of(o, a, is_backward);
   sdpa_plan *p = find(plans, &shape);
   if (p) return p->count;
-  if (state->is_recording || plans->count == SDPA_SHAPES) return 0;
+  if (state->is_recording || !has_room(plans)) return 0;
   p = mem_zeroed(1, sizeof *p);
   if (!p) return 0;
   p->shape = shape;

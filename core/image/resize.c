@@ -158,19 +158,26 @@ static err prepare_longest(const image *from, const image_preparation *how, uint
   return error;
 }
 
+/* The coefficients of a longer side would take gigabytes; only the middle of it is used. */
+enum { MOST_SIDE = 1 << 24 };
+
 err image_prepare(const image *from, const image_preparation *how, uint8_t *out) {
   if (how->fit == IMAGE_LONGEST) return prepare_longest(from, how, out);
-  int64_t size = how->size, side = how->resize_to;
+  int64_t size = how->size, side = how->resize_to, width = side, height = side;
+  if (how->fit == IMAGE_SHORTEST && from->width > from->height)
+    width = side * from->width / from->height;
+  else if (how->fit == IMAGE_SHORTEST)
+    height = side * from->height / from->width;
+  if (width > MOST_SIDE || height > MOST_SIDE)
+    return err_new(ERR_INPUT,
+                   "an image of %d x %d pixels cannot be resized to %ld: it would be %ld x %ld",
+                   from->width, from->height, (long)side, (long)width, (long)height);
   image_resizing resizing = {.box = {0, 0, from->width, from->height},
-                             .width = (int32_t)side,
-                             .height = (int32_t)side,
+                             .width = (int32_t)width,
+                             .height = (int32_t)height,
                              .columns = (int32_t)size,
                              .rows = (int32_t)size,
                              .filter = how->filter};
-  if (how->fit == IMAGE_SHORTEST && from->width > from->height)
-    resizing.width = (int32_t)(side * from->width / from->height);
-  else if (how->fit == IMAGE_SHORTEST)
-    resizing.height = (int32_t)(side * from->height / from->width);
   resizing.left = margin(resizing.width, size, how->is_floored);
   resizing.top = margin(resizing.height, size, how->is_floored);
   return image_resize(from, &resizing, out);

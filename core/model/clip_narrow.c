@@ -208,4 +208,7 @@ void clip_explain_narrow(const clip_model *m, strbuf *lines) {
   const int64_t samples[] = {l->micro_batch, l->batch % l->micro_batch};
   explain("image tower", &c->image, samples, l->train_patches + c->has_class_token, lines);
   if (!c->classes) explain("text tower", &c->text, samples, l->train_words, lines);
+  if (m->reconstruction.decoder.blocks)
+    explain("reconstruction's decoder", &c->reconstruction, samples,
+            c->patches + c->has_class_token, lines);
 }

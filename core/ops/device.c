@@ -108,14 +108,15 @@ static err check_tower(const ops_plugin *plugin, const char *tower, int64_t widt
 
 static err check_limits(const ops_plugin *plugin, const settings *s) {
   err error = check_tower(plugin, "image", s->image_width, s->image_heads);
-  if (!error) error = check_tower(plugin, "text", s->text_width, s->text_heads);
+  if (!error && s->classification_classes == 0) /* a classifier has no text tower */
+    error = check_tower(plugin, "text", s->text_width, s->text_heads);
   if (error || s->reconstruction_weight == 0) return error;
   return check_tower(plugin, "reconstruction", s->reconstruction_width, s->reconstruction_heads);
 }
 
 err ops_check_training(const ops *o, const settings *s, int64_t vocabulary) {
   int64_t most = o->plugin->limits.longest_table, side = s->image_size / s->image_patch;
-  int64_t words = settings_vocabulary_rows(s, vocabulary);
+  int64_t words = s->classification_classes ? 0 : settings_vocabulary_rows(s, vocabulary);
   int64_t positions = side * side + s->image_class_token;
   if (most && words > most)
     return err_new(ERR_UNSUPPORTED,

@@ -400,12 +400,13 @@ typedef struct {
 
   /* Work that may run concurrently. Ops called after branch(o, 1) see what was called before the
    * first branch since the last merge, those after branch(o, 0) continue the first branch, and
-   * those after merge see all. Results are the same; NULL where there is no benefit. Until
-   * allow_branches only while a step is recorded: an op that was not seen before is timed, which
-   * other work would disturb. It may allocate memory. */
+   * those after merge see all. Results are the same; NULL where there is no benefit. Ops are
+   * called one after another until allow_branches, which may allocate memory, and after it only
+   * while a step is recorded, unless is_always: an op that was not seen before is timed, which
+   * other work would disturb. */
   err (*branch)(ops *o, int which);
   err (*merge)(ops *o);
-  err (*allow_branches)(ops *o);
+  err (*allow_branches)(ops *o, bool is_always);
 
   /* Everything called between record and record_end is captured and not run; replay runs it. All
    * shapes must have been seen before. NULL where a backend does not support it. */

@@ -48,8 +48,8 @@ static void describe_scales(int64_t operands, int64_t columns, safetensor *t) {
 }
 
 struct checkpoint_image {
-  float *host; /* [GROUPS][total], then the average, then the scales */
-  size_t weights;
+  float *host;    /* [GROUPS][total], then the average, then the scales */
+  size_t weights; /* tensors that are parameters, the first ones */
   safetensor *tensors;
   size_t tensor_count;
   char numbers[3][32], fingerprint[HASH_SIZE], words[HASH_SIZE], order[STREAM_POSITION_SIZE];
@@ -91,7 +91,7 @@ static err make_image(const clip_model *model, const settings *s, const checkpoi
   checkpoint_image *image = mem_zeroed(1, sizeof *image);
   if (!image) return mem_error(sizeof *image, "a checkpoint");
   const size_t named = GROUPS * table->count + (average ? average->count : 0);
-  image->weights = (size_t)table->total;
+  image->weights = table->count;
   image->tensor_count = named + has_scales;
   image->tensors = mem_zeroed(image->tensor_count, sizeof *image->tensors);
   image->host = mem_zeroed(floats, sizeof *image->host);
@@ -170,14 +170,20 @@ static int64_t count_not_finite(const float *numbers, size_t count) {
   return wrong;
 }
 
+/* What lies between tensors, to align them, need not be a number. */
 err checkpoint_check(const checkpoint_image *image) {
-  int64_t wrong = count_not_finite(image->host, image->weights);
+  int64_t wrong = 0, all = 0;
+  for (size_t i = 0; i < image->weights; i++) {
+    const safetensor *t = &image->tensors[i];
+    wrong += count_not_finite(t->data, t->bytes / sizeof(float));
+    all += (int64_t)(t->bytes / sizeof(float));
+  }
   if (!wrong) return NULL;
   return err_new(ERR_NUMERIC,
-                 "step %s: %" PRId64
-                 " of %zu weights are not finite; the last good checkpoint is kept "
+                 "step %s: %" PRId64 " of %" PRId64
+                 " weights are not finite; the last good checkpoint is kept "
                  "(try a lower learning_rate, a longer warmup_samples or clip_norm)",
-                 image->numbers[0], wrong, image->weights);
+                 image->numbers[0], wrong, all);
 }
 
 err checkpoint_write(const char *path, const checkpoint_image *image, const strbuf *times,

@@ -146,6 +146,7 @@ static err record(train_step *t, int64_t count, void **recording) {
   comm *ranks = t->shared ? t->shared->ranks : NULL;
   int64_t moved = ranks ? ranks->bytes_moved : 0;
   err error = optimizer_settle(t->moments);
+  if (!error && o->call->allow_branches) error = o->call->allow_branches(o, false);
   if (!error) error = o->call->record(o);
   if (error) return error;
   error = compute(t, count);
@@ -172,7 +173,7 @@ err step_launch(train_step *t, const clip_inputs *batch, int64_t number, double 
   bool can_record = is_whole && t->may_record && !t->targets && o->call->record != NULL;
   if (!is_whole && t->may_record && t->launched == STEPS_BEFORE_RECORDING &&
       o->call->allow_branches)
-    TRY(o->call->allow_branches(o));
+    TRY(o->call->allow_branches(o, true));
   if (can_record && t->launched >= STEPS_BEFORE_RECORDING) {
     void **recording = &t->recordings[clip_current_set(t->model)];
     if (!*recording) TRY(record(t, batch->count, recording));

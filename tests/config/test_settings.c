@@ -322,6 +322,41 @@ static void a_classifier_needs_whole_images_and_a_set(void **state) {
   }
 }
 
+/* Otherwise found by the first evaluation, which may come after the whole training. */
+static void what_cannot_be_computed_is_refused_before_training(void **state) {
+  (void)state;
+  static const struct {
+    const char *changes[3], *message; /* of 8 x 8 patches */
+  } cases[] = {
+      {{"eval.views=complementary"},
+       "eval.views: complementary views need eval.mask_ratio above 0"},
+      {{"eval.views=complementary", "eval.mask_ratio=0.7"},
+       "eval.views: 64 patches do not divide into views of 19 (eval.mask_ratio 0.7)"},
+      {{"eval.views=complementary", "eval.mask_ratio=0.75"}, NULL},
+      {{"eval.mask_ratio=0.99"}, "eval.mask_ratio: 0.99 leaves 0 of 64 patches"},
+      {{"mask_ratio=0.99"}, "mask_ratio: 0.99 leaves 0 of 64 patches"},
+      {{"classification.classes=10", "classification.drop_path=0.5", "image.layers=1"},
+       "classification.drop_path: 0.5 drops nothing with image.layers: 1"},
+      {{"classification.classes=10", "classification.drop_path=0.5", "image.layers=2"}, NULL}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    settings s;
+    assert_ok(settings_init(&s));
+    assert_ok(settings_set(&s, "image.size=64"));
+    assert_ok(settings_set(&s, "image.patch=8"));
+    for (int k = 0; k < 3 && cases[i].changes[k]; k++)
+      assert_ok(settings_set(&s, cases[i].changes[k]));
+    if (cases[i].message)
+      assert_fails_with(settings_check_step(&s), cases[i].message);
+    else
+      assert_ok(settings_check_step(&s));
+    settings_free(&s);
+  }
+  settings s;
+  assert_ok(settings_init(&s));
+  assert_fails_with(settings_set(&s, "epsilon=0"), "epsilon"); /* 0/0 for rows without a gradient */
+  settings_free(&s);
+}
+
 /* The loader's groups are those that are mixed. */
 static void images_are_mixed_within_their_groups(void **state) {
   (void)state;
@@ -506,6 +541,7 @@ int main(void) {
       cmocka_unit_test(a_mask_has_patches_to_keep_and_to_drop),
       cmocka_unit_test(constraints_between_settings_are_checked),
       cmocka_unit_test(the_canonical_form_reads_back_as_itself),
+      cmocka_unit_test(what_cannot_be_computed_is_refused_before_training),
       cmocka_unit_test(a_classifier_needs_whole_images_and_a_set),
       cmocka_unit_test(images_are_mixed_within_their_groups),
       cmocka_unit_test(lengths_follow_the_released_codes_rule),

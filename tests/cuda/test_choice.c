@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "cuda/choice.h"
 
@@ -294,6 +295,78 @@ static void a_folder_that_cannot_be_made_only_loses_persistence(void **state) {
   setenv("XDG_CACHE_HOME", folder, 1);
 }
 
+/* Of another user, or mounted read-only: what is known is used, and nothing is timed that would be
+ * chosen otherwise the next time. */
+static void a_folder_that_cannot_be_written_only_loses_persistence(void **state) {
+  (void)state;
+  char path[128];
+  snprintf(path, sizeof path, "%s/flip", folder);
+  choice_store *store = open_store();
+  add(store, 301, 21);
+  choice_store_close(store);
+  if (geteuid() == 0)
+    assert_true(chmod(folder, 0755) == 0 && seteuid(65534) == 0); /* nobody */
+  else
+    assert_true(chmod(path, 0555) == 0);
+  store = open_store();
+  bool is_lasting = choice_store_is_lasting(store), is_claimed = claim(store, 302);
+  int64_t known = look_up(store, 301);
+  add(store, 302, 22);
+  int64_t own = look_up(store, 302);
+  choice_store_close(store);
+  assert_true(seteuid(getuid()) == 0 && chmod(path, 0755) == 0);
+  assert_false(is_lasting);
+  assert_true(is_claimed && known == 21 && own == 22);
+  store = open_store();
+  assert_true(choice_store_is_lasting(store) && look_up(store, 302) == -1);
+  choice_store_close(store);
+}
+
+/* As on a disk that is full by now. */
+static void a_choice_that_cannot_be_written_is_the_last_that_is_timed(void **state) {
+  (void)state;
+  char path[128];
+  snprintf(path, sizeof path, "%s/flip/unwritable.txt", folder);
+  choice_store *store = open_named("unwritable.txt");
+  assert_true(choice_store_is_lasting(store) && claim(store, 211));
+  assert_true(mkdir(path, 0755) == 0); /* no file can take its name */
+  add(store, 211, 1);
+  assert_false(choice_store_is_lasting(store));
+  assert_true(look_up(store, 211) == 1);
+  choice_store_close(store);
+  rmdir(path);
+}
+
+static void a_stop_ends_the_wait_for_another_process(void **state) {
+  (void)state;
+  choice_store *store = open_store(), *theirs = open_store();
+  assert_true(claim(theirs, 221));
+  pid_t child = fork();
+  if (child == 0) {
+    alarm(60);
+    interrupt_request();
+    _exit(claim(store, 222) ? 0 : 99);
+  }
+  assert_true(status_of(child) == 0);
+  choice_store_close(theirs);
+  choice_store_close(store);
+}
+
+static void any_number_of_choices_is_found(void **state) {
+  (void)state;
+  enum { CHOICES = 300 };
+  choice_store *store = open_named("many.txt");
+  for (int i = 0; i < CHOICES; i++) add(store, 1000 + i, i);
+  for (int i = 0; i < CHOICES; i += 7) add(store, 1000 + i, -2 - i); /* replaced */
+  for (int pass = 0; pass < 2; pass++) {
+    for (int i = 0; i < CHOICES; i++) assert_true(look_up(store, 1000 + i) == (i % 7 ? i : -2 - i));
+    assert_true(look_up(store, 1000 + CHOICES) == -1);
+    choice_store_close(store);
+    store = open_named("many.txt");
+  }
+  choice_store_close(store);
+}
+
 int main(void) {
   snprintf(folder, sizeof folder, "%s", "/tmp/flip-choice.XXXXXX");
   if (!mkdtemp(folder)) return 1;
@@ -312,11 +385,16 @@ int main(void) {
       cmocka_unit_test(what_was_only_read_is_not_written_again),
       cmocka_unit_test(a_damaged_file_is_not_an_error),
       cmocka_unit_test(a_folder_that_cannot_be_made_only_loses_persistence),
+      cmocka_unit_test(a_folder_that_cannot_be_written_only_loses_persistence),
+      cmocka_unit_test(a_choice_that_cannot_be_written_is_the_last_that_is_timed),
+      cmocka_unit_test(a_stop_ends_the_wait_for_another_process),
+      cmocka_unit_test(any_number_of_choices_is_found),
   };
   int failures = cmocka_run_group_tests(tests, NULL, NULL);
-  static const char *const left[] = {"device-13.txt",     "device-13.txt.lock", "together.txt",
-                                     "together.txt.lock", "unlocked.txt",       "removed.txt",
-                                     "removed.txt.lock"};
+  static const char *const left[] = {"device-13.txt",      "device-13.txt.lock", "together.txt",
+                                     "together.txt.lock",  "unlocked.txt",       "removed.txt",
+                                     "removed.txt.lock",   "many.txt",           "many.txt.lock",
+                                     "unwritable.txt.lock"};
   char path[128];
   for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
     snprintf(path, sizeof path, "%s/flip/%s", folder, left[i]);

@@ -7,7 +7,7 @@
 
 say() { printf '%s\n' "$@" | tee -a "$report/report.md"; }
 seconds_left() { # of the call, and of the group of proofs that is running
-  local left=$((${FLIP_PROOF_SECONDS:-570} - (SECONDS - started)))
+  local left=$((${FLIP_PROOF_SECONDS:-545} - (SECONDS - started)))
   [ -z "$group_end" ] || [ $((group_end - SECONDS)) -ge $left ] || left=$((group_end - SECONDS))
   echo $left
 }
@@ -37,6 +37,16 @@ status_of() { [ ! -e "$work/ended/$1" ] || cut -d' ' -f1 "$work/ended/$1"; }
 passed() { [ "$(status_of "$1")" = 0 ]; }
 choices() { cat "$XDG_CACHE_HOME"/flip/choices-*.txt 2>/dev/null | LC_ALL=C sort; }
 
+# A benchmark prints row after row: what it has so far is kept, in case the call is killed.
+keep_while() { # PID
+  local ticks=0
+  while kill -0 "$1" 2>/dev/null; do
+    sleep 0.5
+    ticks=$((ticks + 1))
+    [ $((ticks % 20)) != 0 ] || keep
+  done
+}
+
 # At most the stage's limit, and not beyond the call's own end; killed with all it started: a program that waits for a
 # kernel that hangs does not end by itself, and would stay on the GPU during what follows. In the background, because
 # the shell handles a signal only when a command in the foreground has ended.
@@ -57,6 +67,7 @@ run_stage() { # NAME
       timeout -s KILL $((limit < left ? limit : left)) "${words[@]}" >"$out/$name.txt" 2>&1 &
     fi
     echo $! >"$work/running/$name"
+    [ "$kind" != figure ] || keep_while $!
     { wait $! || code=$?; } 2>/dev/null
     rm -f "$work/running/$name"
     if [ "$kind" = figure ]; then

@@ -167,6 +167,16 @@ static bool is_pinned(const void *start, size_t bytes) {
   return false;
 }
 
+/* Of memory of which only a part is registered CUDA refuses copies (its reference, cudaMemcpy). */
+static bool is_pinned_in_part(const void *start, size_t bytes) {
+  const char *first = start;
+  for (int i = 0; i < runtime.pinned_count; i++)
+    if (first < runtime.pinned[i].start + runtime.pinned[i].bytes &&
+        first + bytes > runtime.pinned[i].start)
+      return !is_pinned(start, bytes);
+  return false;
+}
+
 cudaError_t cudaHostRegister(void *start, size_t bytes, unsigned int flags) {
   const char *first = start;
   if (imitation_enter_or_fail("cudaHostRegister")) return runtime_fail(cudaErrorMemoryAllocation);
@@ -247,6 +257,8 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
   if (is_from_device ? !memory_is_device(from, bytes) : memory_touches_device(from, bytes))
     return invalid(call, "the source is not all in a block of the kind of memory that was named");
   const void *host = is_to_device ? from : to;
+  if (!(is_to_device && is_from_device) && is_pinned_in_part(host, bytes))
+    return invalid(call, "host memory of which only a part is registered");
   bool is_pageable = !(is_to_device && is_from_device) && !is_pinned(host, bytes);
   if (is_pageable && stream_is_capturing(stream))
     return stream_refuse_in_capture("cudaMemcpyAsync with pageable memory");

@@ -82,6 +82,13 @@ static void pinned_memory_is_read_when_the_copy_runs_pageable_at_the_call(void *
   values[0] = 3; /* too early: the copy has not run */
   assert_true(first_value(one) == 3);
   assert_int_equal(cudaHostUnregister(values), cudaSuccess);
+  /* registered in part: neither pinned nor pageable */
+  assert_int_equal(cudaHostRegister(values + 1, sizeof *values, cudaHostRegisterDefault),
+                   cudaSuccess);
+  assert_int_equal(cudaMemcpyAsync(device, values, sizeof values, cudaMemcpyHostToDevice, one),
+                   cudaErrorInvalidValue);
+  assert_int_equal(cudaGetLastError(), cudaErrorInvalidValue);
+  assert_int_equal(cudaHostUnregister(values + 1), cudaSuccess);
   assert_int_equal(cudaHostUnregister(values), cudaErrorHostMemoryNotRegistered);
 }
 

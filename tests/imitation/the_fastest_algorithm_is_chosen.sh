@@ -59,5 +59,17 @@ search usual 1
 search better_tile 0
 [ "$(products '.')" -gt 0 ] || { cat times; fail "no products in the table"; }
 [ "$(products 'not named')" = 0 ] || { cat times; fail "a variant was tried without time for it"; }
+# With choices of a usual run in the cache, too: those of named algorithms are others, kept beside them.
+asked() { grep -c '^cublasLtMatmulAlgoGetHeuristic$' "$1" || true; }
+export FLIP_IMITATION_BLAS=better_tile,better_option XDG_CACHE_HOME=$PWD/cache-better_tile,better_option-100000
+found=$("$SOURCE/tests/gpu/product_times.sh" "$XDG_CACHE_HOME"/flip/choices-*.txt | grep -c 'not named')
+rm -rf named again usual_again
+FLIP_IMITATION_TRACE=$PWD/named.txt FLIP_PRODUCT_SEARCH_MS=0 gpu named "${tiny[@]}"
+[ "$(asked named.txt)" -gt 10 ] || fail "named algorithms alone: the variants that were found before are used"
+[ "$("$SOURCE/tests/gpu/product_times.sh" "$XDG_CACHE_HOME"/flip/choices-*.txt | grep -c 'not named')" = "$found" ] || fail "the usual choices were replaced"
+FLIP_IMITATION_TRACE=$PWD/again.txt FLIP_PRODUCT_SEARCH_MS=0 gpu again "${tiny[@]}"
+[ "$(asked again.txt)" = "$(grep -c '^cublasLtCreate$' again.txt)" ] || fail "choices of named algorithms were not kept"
+FLIP_IMITATION_TRACE=$PWD/usual.txt FLIP_PRODUCT_SEARCH_MS=100000 gpu usual_again "${tiny[@]}"
+[ "$(asked usual.txt)" = "$(grep -c '^cublasLtCreate$' usual.txt)" ] || fail "the usual choices are not used any more"
 FLIP_PRODUCT_SEARCH_MS=soon expect_status 2 train --out failed --set device=cuda "${tiny[@]}"
 expect_line err.txt "^flip: error: .*FLIP_PRODUCT_SEARCH_MS=soon is not a whole number of milliseconds"

@@ -27,6 +27,11 @@ void products_agree_in_every_transposition(void **state) {
   check_gemm(true, false, 61, 17, 97);
   check_gemm(true, true, 5, 3, 7);
   check_gemm(false, true, 1, 1, 1);
+  /* where oneDNN 2.6's products in tiles are wrong, or end the process, by the number of threads */
+  check_gemm(true, false, 37, 24, 63);
+  check_gemm(true, false, 37, 192, 63);
+  check_gemm(true, false, 45, 100, 63);
+  check_gemm(false, true, 80, 24, 63);
 }
 
 static void check_weight_gradient_of(int64_t m, int64_t n, int64_t k, bool accumulate) {
@@ -65,6 +70,8 @@ void a_weight_gradient_adds_to_what_is_there(void **state) {
   check_weight_gradient(264, 5, 301);
   check_weight_gradient(264, 40, 72); /* rows of whole vectors, which a library may sum itself */
   check_weight_gradient(24, 72, 40);
+  check_weight_gradient(37, 192, 63); /* as above */
+  check_weight_gradient(45, 100, 63);
 }
 
 /* Numbers of columns and depths that are whole tiles of AMX (16 and 32), rows that are not: few for

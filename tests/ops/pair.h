@@ -35,6 +35,8 @@ void pair_check(const pair *p, double bound, const char *what);
 /* The tested backend's values of both are the same. */
 void pair_check_same(const pair *a, const pair *b);
 
+/* Restarts the random values alone: a setup of cmocka's. */
+int pair_from_the_start(void **state);
 /* Restarts the random values, and returns a digest of all tested buffers that were compared
  * since the last time. */
 uint64_t pair_restart(void);

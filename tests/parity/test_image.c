@@ -227,6 +227,23 @@ static void short_memory_in_a_decoder_is_no_damage(void **state) {
   free(png);
 }
 
+/* Their resized side does not fit 32 bits: it was cut off, and pixels beside the image were read.
+ */
+static void images_too_narrow_to_be_resized_are_refused(void **state) {
+  (void)state;
+  enum { LONG = 10000000, SIZE = 224 };
+  image thin = {1, LONG, calloc(LONG, 3)}, flat = {LONG, 1, thin.pixels};
+  uint8_t *out = calloc(SIZE * SIZE, 3);
+  assert_fails_with(image_eval_transform(&thin, SIZE, out),
+                    "an image of 1 x 10000000 pixels cannot be resized to 224: it would be 224 x "
+                    "2240000000");
+  assert_fails_with(image_eval_transform(&flat, SIZE, out), "2240000000 x 224");
+  thin.height = 1000;
+  assert_ok(image_eval_transform(&thin, SIZE, out));
+  free(thin.pixels);
+  free(out);
+}
+
 static void an_unusual_header_of_a_jpeg_is_no_damage(void **state) {
   (void)state;
   static const char adobe[] = "\xFF\xEE\0\16Adobe\0\144\0\0\0\0\2"; /* transform 2 */
@@ -350,6 +367,7 @@ int main(void) {
       cmocka_unit_test(what_is_no_image_is_an_error_not_a_crash),
       cmocka_unit_test(a_jpeg_too_large_is_refused_by_its_header),
       cmocka_unit_test(short_memory_in_a_decoder_is_no_damage),
+      cmocka_unit_test(images_too_narrow_to_be_resized_are_refused),
       cmocka_unit_test(an_unusual_header_of_a_jpeg_is_no_damage),
       cmocka_unit_test(fast_and_portable_passes_give_the_same_bits),
       cmocka_unit_test(random_crops_have_the_requested_area_and_flip_half_the_time),
