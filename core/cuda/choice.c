@@ -15,7 +15,6 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -43,7 +42,8 @@ struct choice_store {
   char *path, *lock_path; /* NULL: not persistent */
   bool is_lasting;        /* what is added can be written */
   bool has_waited;        /* in vain: this process does not wait again */
-  int lock;               /* the lock's file, while this process waits or chooses; else -1 */
+  bool (*is_stop_wanted)(void);
+  int lock; /* the lock's file, while this process waits or chooses; else -1 */
   choice_list known;
 };
 
@@ -163,10 +163,11 @@ static bool can_write(const choice_store *store) {
   return is_one;
 }
 
-err choice_store_open(const char *name, choice_store **out) {
+err choice_store_open(const char *name, bool (*is_stop_wanted)(void), choice_store **out) {
   choice_store *store = mem_zeroed(1, sizeof *store);
   if (!store) return mem_error(sizeof *store, "choices made by timing");
   store->lock = -1;
+  store->is_stop_wanted = is_stop_wanted;
   char *folder = cache_folder();
   if (folder) {
     err error = fs_make_folders(folder);
@@ -238,7 +239,8 @@ bool choice_store_claim(choice_store *store, const choice_key *key) {
       choice_store_release(store);
       return false;
     }
-    if (may_choose || store->has_waited || interrupt_is_requested()) return true;
+    bool is_stopped = store->is_stop_wanted && store->is_stop_wanted();
+    if (may_choose || store->has_waited || is_stopped) return true;
     const double waited = clock_seconds() - begun;
     if (waited >= SILENT_SECONDS && !is_said) {
       log_warning(

@@ -23,9 +23,10 @@ typedef struct {
 typedef struct choice_store choice_store;
 
 /* `name`: device and library versions, used as the file name in $XDG_CACHE_HOME/flip or
- * ~/.cache/flip. A folder that cannot be written is not an error: choices are then lost when the
- * process ends. */
-err choice_store_open(const char *name, choice_store **out) ERR_MUST_CHECK;
+ * ~/.cache/flip. is_stop_wanted: ends a wait for another process; may be NULL. A folder that cannot
+ * be written is not an error: choices are then lost when the process ends. */
+err choice_store_open(const char *name, bool (*is_stop_wanted)(void),
+                      choice_store **out) ERR_MUST_CHECK;
 /* Also releases what was claimed. */
 void choice_store_close(choice_store *store);
 bool choice_store_find(const choice_store *store, const choice_key *key, choice_value *value);

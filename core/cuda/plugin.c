@@ -82,7 +82,7 @@ static err open_choices(ops *o) {
            sdpa_library_version());
   for (char *c = name; *c; c++)
     if (*c == ' ' || *c == '/') *c = '-';
-  return choice_store_open(name, &cuda_of(o)->choices);
+  return choice_store_open(name, cuda_of(o)->request.is_stop_wanted, &cuda_of(o)->choices);
 }
 
 /* The device may be communicating, which ends only when other ranks go on; these may need a choice
@@ -175,7 +175,7 @@ static err fill_operands(ops *o, void *block, int64_t side) {
 /* 8-bit runs are measured against bf16 products too: their mfu shows the gain from 8 bits. */
 static err measure_gemm(const ops_request *request, double *flops_per_second) {
   enum { TRIES = 10 };
-  ops_request wide = {.compute = request->compute};
+  ops_request wide = {.compute = request->compute, .is_stop_wanted = request->is_stop_wanted};
   int64_t side = request->compute == OPS_F32 ? MEASURED_SIDE_FP32 : MEASURED_SIDE_BF16;
   ops *o = NULL;
   void *block = NULL;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/interrupt.h"
 #include "base/shipped.h"
 #include "cpu/plugin.h"
 
@@ -53,11 +54,16 @@ static err choose(const settings *s, const ops_plugin **plugin, char *note, size
   return cpu_plugin.probe();
 }
 
+static bool is_stop_wanted(void) {
+  return interrupt_is_requested();
+}
+
 static ops_request request_of(const settings *s, int precision) {
   return (ops_request){.compute = precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16,
                        .is_narrow = precision == PRECISION_FP8,
                        .is_deterministic = s->deterministic,
-                       .threads = (int)s->threads};
+                       .threads = (int)s->threads,
+                       .is_stop_wanted = is_stop_wanted};
 }
 
 static err measure(const ops_plugin *plugin, const settings *s, int precision, double *rate) {

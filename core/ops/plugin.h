@@ -10,10 +10,12 @@ extern "C" {
 #endif
 
 typedef struct {
-  ops_type compute;      /* OPS_F32 or OPS_BF16 */
-  bool is_narrow;        /* dense layers in 8 bits (ops.is_narrow) */
-  bool is_deterministic; /* the same bits from run to run */
-  int threads;           /* of the CPU backend; 0: all that this process may use */
+  ops_type compute;             /* OPS_F32 or OPS_BF16 */
+  bool is_narrow;               /* dense layers in 8 bits (ops.is_narrow) */
+  bool is_deterministic;        /* the same bits from run to run */
+  int threads;                  /* of the CPU backend; 0: all that this process may use */
+  bool (*is_stop_wanted)(void); /* ends a wait for other processes; NULL: never. A plugin has no
+                                 * other view of the program's signals. */
 } ops_request;
 
 /* The largest sizes that the kernels take; 0: any. */
@@ -32,7 +34,7 @@ typedef struct {
 /* Libraries of one plugin at most. */
 enum { OPS_PLUGIN_LIBRARIES = 2 };
 
-#define OPS_PLUGIN_VERSION 12
+#define OPS_PLUGIN_VERSION 13
 #define OPS_PLUGIN_SYMBOL "flip_ops_plugin"
 typedef struct ops_plugin {
   int version;      /* OPS_PLUGIN_VERSION it was built for */
