@@ -351,10 +351,6 @@ static void what_cannot_be_computed_is_refused_before_training(void **state) {
       assert_ok(settings_check_step(&s));
     settings_free(&s);
   }
-  settings s;
-  assert_ok(settings_init(&s));
-  assert_fails_with(settings_set(&s, "epsilon=0"), "epsilon"); /* 0/0 for rows without a gradient */
-  settings_free(&s);
 }
 
 /* The loader's groups are those that are mixed. */
