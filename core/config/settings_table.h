@@ -77,7 +77,7 @@
        "none: bare word pieces (FLIP); both: start and end token around them (BERT, CLIP)")        \
   BOOL(text_causal, "text.causal", false, true, "causal attention in the text tower (CLIP)")       \
   PICK(text_pool, "text.pool", 0, "first|eot|mean", true,                                          \
-       "pooled text token: the first (FLIP), end of text (CLIP) or the mean")                      \
+       "pooled text token: the first (FLIP), end of text (CLIP) or the mean of all, padding too")  \
   PICK(text_activation, "text.activation", 0, "gelu_tanh|gelu_erf|quick_gelu", true,               \
        "MLP activation of the text tower")                                                         \
   BOOL(text_post_norm, "text.post_norm", false, true,                                              \
