@@ -252,11 +252,6 @@ static err check_classification(const settings *s) {
                    "reconstruction.weight: %g with classification.classes: nothing is "
                    "dropped that could be reconstructed; set it to 0",
                    s->reconstruction_weight);
-  if (s->classification_drop_path > 0 && s->image_layers == 1)
-    return err_new(ERR_INPUT,
-                   "classification.drop_path: %g drops nothing with image.layers: 1: the first "
-                   "block's rate is 0; set it to 0",
-                   s->classification_drop_path);
   return check_mixing(s);
 }
 
