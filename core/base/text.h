@@ -35,8 +35,9 @@ bool strbuf_any_broken(void);
  * when none is close enough. Candidates: `count` strings. */
 const char *text_nearest(const char *name, const char *const *candidates, size_t count);
 
-/* "1.92 GiB", "412 KiB"; "3 m 20 s", "1 h 02 m", "85 ms", "32 years"; "12.8 B", "75.0 k"; "4.00 TFLOP" for the
- * unit "FLOP". Rounded before the unit is chosen: 59.7 s gives "1 m 00 s". Return buffer. */
+/* "1.92 GiB", "412 KiB"; "3 m 20 s", "1 h 02 m", "85 ms", "32 years"; "12.8 B", "75.0 k"; "4.00
+ * TFLOP" for the unit "FLOP". Rounded before the unit is chosen: 59.7 s gives "1 m 00 s". Return
+ * buffer. */
 enum { TEXT_NUMBER_SIZE = 32 };
 const char *text_bytes(uint64_t bytes, char buffer[TEXT_NUMBER_SIZE]);
 const char *text_duration(double seconds, char buffer[TEXT_NUMBER_SIZE]);

@@ -10,7 +10,7 @@
 #include "base/options.h"
 #include "cli/cmd_data.h"
 #include "cli/data_score.h"
-#include "read/shard.h"
+#include "read/shard_expand.h"
 #include "read/source.h"
 #include "select/image_hash.h"
 #include "select/select.h"

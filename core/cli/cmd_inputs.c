@@ -14,7 +14,7 @@
 #include "config/settings.h"
 #include "eval/description.h"
 #include "read/dataset.h"
-#include "read/shard.h"
+#include "read/shard_expand.h"
 #include "read/source.h"
 #include "text/template.h"
 
@@ -241,20 +241,17 @@ static err list_named_file(listing *l, const yml_node *root, const char *key, co
 static err list_label_files(listing *l, const yml_document *document, const char *name) {
   set_description d;
   yml_problems problems = {0};
-  strbuf path = {0};
   description_read(document, &d, &problems);
   err error = NULL, unread = yml_problems_take(&problems);
   if (!unread && d.label_files) unread = description_read_files(&d);
   for (size_t i = 0; d.label_files && !unread && i < d.classes.count && !error; i++) {
-    strbuf_clear(&path);
+    strbuf path = {0};
     template_fill(d.label_files, d.classes.items[i], &path);
-    char *file = mem_copy_string(strbuf_string(&path));
-    error = file && !path.is_broken ? list_file(l, "labels", name, file, file)
-                                    : mem_error(path.length, "a path");
+    char *file = strbuf_take(&path);
+    error = file ? list_file(l, "labels", name, file, file) : mem_error(0, "a path");
     free(file);
   }
   err_free(unread);
-  strbuf_free(&path);
   description_free(&d);
   return error;
 }

@@ -69,18 +69,22 @@ static err check_ratio(const char *name, double ratio, int64_t patches) {
                  ratio, patches);
 }
 
-/* Complementary views share out all patches: found now, not after the training (eval/views.c). */
-static err check_views(const settings *s) {
-  int64_t patches = patches_of(s);
-  int64_t keep = (int64_t)((double)patches * (1 - s->eval_mask_ratio));
-  if (s->eval_views != EVAL_VIEWS_COMPLEMENTARY || s->classification_classes > 0) return NULL;
+err settings_check_views(int64_t patches, int64_t keep, double mask_ratio) {
   if (keep == patches)
     return err_new(ERR_INPUT, "eval.views: complementary views need eval.mask_ratio above 0");
   if (patches % keep == 0) return NULL;
   return err_new(ERR_INPUT,
                  "eval.views: %" PRId64 " patches do not divide into views of %" PRId64
                  " (eval.mask_ratio %g); choose a ratio such as 0.5 or 0.75",
-                 patches, keep, s->eval_mask_ratio);
+                 patches, keep, mask_ratio);
+}
+
+/* Found now, not after the training (views_plan in eval/views.c). */
+static err check_views(const settings *s) {
+  if (s->eval_views != EVAL_VIEWS_COMPLEMENTARY || s->classification_classes > 0) return NULL;
+  int64_t patches = patches_of(s);
+  int64_t keep = (int64_t)((double)patches * (1 - s->eval_mask_ratio));
+  return settings_check_views(patches, keep, s->eval_mask_ratio);
 }
 
 static err check_mask(const settings *s) {

@@ -174,6 +174,8 @@ err settings_check_limits(const settings *s) ERR_MUST_CHECK;
 /* The part of settings_check that concerns a training step, whatever the data and the length of the
  * run: what can be planned and measured. */
 err settings_check_step(const settings *s) ERR_MUST_CHECK;
+/* Complementary views of `keep` patches share out all: refused if they cannot. */
+err settings_check_views(int64_t patches, int64_t keep, double mask_ratio) ERR_MUST_CHECK;
 /* Width of an MLP. */
 int64_t settings_hidden_width(int64_t width, double mlp_ratio);
 /* The part of settings_check that concerns only the model: what can be built without data. */

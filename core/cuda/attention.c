@@ -150,9 +150,10 @@ static err choose_and_keep(ops *o, const ops_attention *a, bool is_backward, int
                            const choice_key *key, int *which) {
   cuda_state *state = cuda_of(o);
   const size_t scratch_bytes = state->scratch_bytes;
-  for (bool may_time = true; may_time; may_time = may_time && !cuda_may_time(state)) {
+  bool was_timed;
+  do {
     choice_value value;
-    may_time = cuda_may_time(state);
+    was_timed = cuda_may_time(state);
     err error = choose_untouched(o, a, is_backward, candidates, &value);
     cuda_scratch_trim(o, scratch_bytes); /* allocated by the rejected candidates */
     if (error) {
@@ -162,7 +163,7 @@ static err choose_and_keep(ops *o, const ops_attention *a, bool is_backward, int
     *which = (int)value.part[0];
     choice_store_add(state->choices, key, &value);
     /* once more if it could not be kept, and the next run must choose the same */
-  }
+  } while (was_timed && !cuda_may_time(state));
   return NULL;
 }
 

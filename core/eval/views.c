@@ -20,13 +20,8 @@ err views_plan(const clip_config *config, const eval_how *how, eval_views *views
   int64_t keep = how->mask_ratio > 0 ? mask_keep_count(patches, how->mask_ratio) : patches;
   *views = (eval_views){.patches = patches, .keep = keep, .count = 1, .how = *how};
   if (!how->is_ensemble) return NULL;
-  if (keep == patches)
-    return err_new(ERR_INPUT, "eval.views: complementary views need eval.mask_ratio above 0");
-  if (patches % keep)
-    return err_new(ERR_INPUT,
-                   "eval.views: %ld patches do not divide into views of %ld (eval.mask_ratio %g); "
-                   "choose a ratio such as 0.5 or 0.75",
-                   (long)patches, (long)keep, how->mask_ratio);
+  err error = settings_check_views(patches, keep, how->mask_ratio);
+  if (error) return error;
   views->count = patches / keep;
   return NULL;
 }

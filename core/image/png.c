@@ -33,6 +33,11 @@ void image_png_release(png_structp codec, png_voidp block) {
   free(block);
 }
 
+err image_png_error(const image_png_memory *memory, const char *message) {
+  return memory->is_short ? mem_error(0, "a PNG image")
+                          : err_new(ERR_INPUT, "damaged PNG image: %s", message);
+}
+
 static void on_error(png_structp codec, png_const_charp message) {
   png_source *source = png_get_error_ptr(codec);
   snprintf(source->message, sizeof source->message, "%s", message);
@@ -182,8 +187,7 @@ err image_decode_png(const void *bytes, size_t size, image *out) {
   }
   if (setjmp(png_jmpbuf(codec))) {
     if (source.rows == wanted_rows) goto decoded; /* the damage is after the last pixel */
-    error = source.memory.is_short ? mem_error(0, "a PNG image")
-                                   : err_new(ERR_INPUT, "damaged PNG image: %s", source.message);
+    error = image_png_error(&source.memory, source.message);
     goto cleanup;
   }
   png_set_read_fn(codec, &source, read_bytes);

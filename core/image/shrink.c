@@ -114,8 +114,7 @@ err shrink_png(const char *path, int32_t longest, image *out) {
   if (!r.info) {
     error = mem_error(0, "a PNG decoder");
   } else if (setjmp(png_jmpbuf(r.codec))) {
-    error = r.memory.is_short ? mem_error(0, "a PNG image")
-                              : err_new(ERR_INPUT, "damaged PNG image: %s", r.message);
+    error = image_png_error(&r.memory, r.message);
   } else {
     png_init_io(r.codec, r.file);
     png_set_user_limits(r.codec, 1u << 20, 1u << 20);

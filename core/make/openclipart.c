@@ -67,14 +67,18 @@ static err find_drawings(collection *c, const char *root, const char *below) {
   return error;
 }
 
+/* Whether the file itself is at fault: an outage of the file system would leave out all. */
+static bool is_at_fault(const char *path, err error) {
+  return err_kind_of(error) == ERR_INPUT || (err_kind_of(error) == ERR_IO && fs_is_at_fault(path));
+}
+
 static err read_facts(collection *c, drawing *d) {
   strbuf path = {0};
   strbuf_format(&path, "%s/svg/%.*s.svg", c->o->source, (int)(strlen(d->path) - 4), d->path);
   err error = path.is_broken ? mem_error(0, "a path") : NULL;
   if (!error && fs_exists(strbuf_string(&path))) error = rdf_read(strbuf_string(&path), &d->facts);
   /* a broken SVG: the PNG's file name is still usable */
-  if (error && (err_kind_of(error) == ERR_INPUT ||
-                (err_kind_of(error) == ERR_IO && fs_is_at_fault(strbuf_string(&path))))) {
+  if (error && is_at_fault(strbuf_string(&path), error)) {
     err_free(error);
     error = NULL;
   }
@@ -301,12 +305,10 @@ static err write_manifest(const collection *c, const openclipart_result *r) {
   return error;
 }
 
-/* Whether a drawing's file is at fault: an outage of the file system would leave out all. */
-static bool is_at_fault(const collection *c, const drawing *d, err error) {
+static bool is_picture_at_fault(const collection *c, const drawing *d, err error) {
   strbuf path = {0};
   strbuf_format(&path, "%s/png/%s", c->o->source, d->path);
-  bool is_own = err_kind_of(error) == ERR_INPUT ||
-                (err_kind_of(error) == ERR_IO && fs_is_at_fault(strbuf_string(&path)));
+  bool is_own = is_at_fault(strbuf_string(&path), error);
   strbuf_free(&path);
   return is_own;
 }
@@ -324,7 +326,7 @@ static err pack_all(collection *c) {
     if (!error) error = read_facts(c, &c->items[i]);
 #pragma omp critical
     {
-      if (error && is_at_fault(c, &c->items[i], error)) {
+      if (error && is_picture_at_fault(c, &c->items[i], error)) {
         c->items[i].problem = mem_copy_string(err_message(error));
         err_free(error);
         error = NULL;

@@ -10,12 +10,6 @@
 #include "base/err.h"
 #include "base/text.h"
 
-/* Expands {00000..00012} ranges (zero-padded), {a,b} choices, globs and @FILE, a list of these, in
- * order; the paths of one glob are sorted. A pattern that matches nothing is an error. Free with
- * fs_free_names. */
-err shard_expand(char *const *patterns, size_t count, char ***paths,
-                 size_t *path_count) ERR_MUST_CHECK;
-
 /* A part of the mapping. */
 typedef struct {
   const char *data;

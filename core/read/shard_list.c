@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "read/permute.h"
+#include "read/shard_expand.h"
 #include "read/source.h"
 
 enum { END_BYTES = 4096, NAMED_LEFT_OUT = 3 };

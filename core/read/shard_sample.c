@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "base/interrupt.h"
 #include "base/mem.h"
+#include "read/shard_expand.h"
 #include "text/plain_text.h"
 #include "read/record.h"
 #include "read/sample_json.h"

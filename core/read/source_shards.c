@@ -6,6 +6,7 @@
 #include "base/interrupt.h"
 #include "base/mem.h"
 #include "read/in_order.h"
+#include "read/shard_expand.h"
 #include "read/shard_sample.h"
 #include "read/source.h"
 

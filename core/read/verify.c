@@ -10,6 +10,7 @@
 #include "read/in_order.h"
 #include "read/sample_json.h"
 #include "read/shard.h"
+#include "read/shard_expand.h"
 #include "read/source.h"
 #include "read/stats.h"
 

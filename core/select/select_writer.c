@@ -167,11 +167,11 @@ static err write_file(const char *folder, const char *name, const strbuf *text) 
   return error;
 }
 
-static err remove_file(const char *folder, const char *name, bool *was_there) {
+static err remove_file(const char *folder, const char *name) {
   char *path = fs_join(folder, name);
   if (!path) return mem_error(0, "a path");
-  *was_there = unlink(path) == 0;
-  err error = *was_there || errno == ENOENT ? NULL : err_errno(errno, "%s: cannot remove", path);
+  err error =
+      unlink(path) == 0 || errno == ENOENT ? NULL : err_errno(errno, "%s: cannot remove", path);
   free(path);
   return error;
 }
@@ -179,10 +179,9 @@ static err remove_file(const char *folder, const char *name, bool *was_there) {
 /* The earlier report goes first: it never stands next to the shards of another selection. */
 static err replace_shards(const select_writer *w, const char *out, int64_t shards) {
   char name[40];
-  bool was_there = true;
   err error = NULL;
-  TRY(remove_file(out, "report.json", &was_there));
-  TRY(remove_file(out, "left_out.tsv", &was_there));
+  TRY(remove_file(out, "report.json"));
+  TRY(remove_file(out, "left_out.tsv"));
   for (int64_t i = 0; i < shards; i++) {
     snprintf(name, sizeof name, "kept-%05ld.tar", (long)i);
     char *from = fs_join(w->unfinished, name), *to = fs_join(out, name);

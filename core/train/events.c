@@ -1,6 +1,5 @@
 #include "train/events.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -14,15 +13,14 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-/* -1: not a number of digits alone, or more than a descriptor may be. */
-static int read_descriptor(const char *text) {
-  int64_t number;
-  const char *end = isdigit((unsigned char)*text) ? text_read_whole(text, &number) : NULL;
-  return end && !*end && number <= INT_MAX ? (int)number : -1;
-}
-
 static bool is_number(const char *text) {
   return *text && !text[strspn(text, "0123456789")];
+}
+
+/* Of a number (is_number). -1: more than a descriptor may be. */
+static int read_descriptor(const char *text) {
+  int64_t number;
+  return text_read_whole(text, &number) && number <= INT_MAX ? (int)number : -1;
 }
 
 /* A pipe with a name is opened for writing alone: as its own reader this process would wait for

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/shipped.h"
 #include "config/yaml.h"
-#include "read/shard.h"
+#include "read/shard_expand.h"
 #include "read/source.h"
 #include "store/runs.h"
 

@@ -2,6 +2,7 @@
 #include "support/test.h"
 
 #include "spec_text.h"
+#include "support/folder.h"
 
 static void the_report_knows_its_columns_baseline_and_references(void **state) {
   (void)state;
@@ -324,7 +325,7 @@ static void a_claim_does_not_compare_a_row_with_itself(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_final_accuracy_is_of_seeds_that_are_all_tuned_or_none),
-      cmocka_unit_test(a_set_is_one_of_the_cells),
+      cmocka_unit_test_setup_teardown(a_set_is_one_of_the_cells, enter_folder, leave_folder),
       cmocka_unit_test(control_characters_are_refused),
       cmocka_unit_test(a_name_is_one_line),
       cmocka_unit_test(a_claim_does_not_compare_a_row_with_itself),

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/fs.h"
-#include "read/shard.h"
+#include "read/shard_expand.h"
 #include "fuzz/fuzz.h"
 
 static void expand(char *pattern) {

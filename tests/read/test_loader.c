@@ -8,7 +8,7 @@
 #include "image/image.h"
 #include "read/loader.h"
 #include "read/permute.h"
-#include "read/shard.h"
+#include "read/shard_expand.h"
 #include "read/shard_writer.h"
 #include "image/shrink.h"
 #include "support/folder.h"

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/interrupt.h"
+#include "read/shard_expand.h"
 #include "read/shard_list.h"
 
 static void shards_may_be_listed_and_take_captions_from_json(void **state) {

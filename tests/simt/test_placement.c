@@ -2,68 +2,18 @@
  * of all parameters, nor on how many blocks share the work of kernels that walk over a grid. Each
  * case is run with aligned buffers, which the tests of ops compare with the reference; then with
  * one buffer after the other at an odd element, where the shim refuses wide loads and stores; then
- * with a grid of two blocks. Nor on how large they are: the last rows of buffers of more than 2^32
- * elements, of which only these exist, give what they give alone. */
+ * with a grid of two blocks. */
 #include "support/test.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/rng.h"
 #include "cuda/kernels.h"
-#include "simt/simt.h"
-#include "support/ops_reference.h"
-
-enum { MOST_BUFFERS = 20, ALIGNED = -1 };
-
-/* The buffers of a run, in the order of their making. */
-typedef struct {
-  ops_type type;
-  int odd, count;  /* odd: which one lies an element further than it could */
-  int64_t skipped; /* rows before those that exist (rows_of) */
-  void *blocks[MOST_BUFFERS];
-  ops_buffer buffers[MOST_BUFFERS];
-  int64_t lengths[MOST_BUFFERS];
-} bench;
-
-static ops_buffer place(bench *b, ops_type type, int64_t count) {
-  const int which = b->count++;
-  assert_true(which < MOST_BUFFERS);
-  b->blocks[which] = simt_allocate((size_t)(count + 1) * ops_size_of(type));
-  assert_non_null(b->blocks[which]);
-  b->buffers[which] = ops_at((ops_buffer){b->blocks[which], type}, which == b->odd);
-  b->lengths[which] = count;
-  return b->buffers[which];
-}
-
-/* The same numbers wherever they lie. */
-static ops_buffer numbers(bench *b, ops_type type, int64_t count) {
-  rng r = rng_at(9, RNG_TEST, 0, (uint64_t)b->count);
-  ops_buffer x = place(b, type, count);
-  for (int64_t i = 0; i < count; i++) {
-    if (type == OPS_U8)
-      ((uint8_t *)x.data)[i] = (uint8_t)rng_below(&r, 256);
-    else
-      reference_set(x, i, rng_normal(&r));
-  }
-  return x;
-}
-
-/* The last `rows` rows of [skipped + rows, width]. */
-static ops_buffer rows_of(bench *b, ops_type type, int64_t rows, int64_t width) {
-  return ops_at(numbers(b, type, rows * width), -b->skipped * width);
-}
+#include "simt/placed.h"
 
 static ops_buffer squares(bench *b, ops_type type, int64_t count) {
   ops_buffer x = numbers(b, type, count);
   for (int64_t i = 0; i < count; i++) reference_set(x, i, pow(reference_get(x, i), 2) + 0.1);
-  return x;
-}
-
-/* Integers in [0, limit). */
-static ops_buffer indices(bench *b, int64_t count, int limit) {
-  ops_buffer x = place(b, OPS_I32, count);
-  for (int64_t i = 0; i < count; i++) ((int32_t *)x.data)[i] = (int32_t)((i * i + 3 * i) % limit);
   return x;
 }
 
@@ -79,49 +29,6 @@ static void *scratch_of(size_t bytes) {
   assert_non_null(scratch);
   memset(scratch, 0, bytes);
   return scratch;
-}
-
-static double element(const bench *b, int which, int64_t i) {
-  const ops_buffer x = b->buffers[which];
-  return x.type == OPS_U8    ? ((const uint8_t *)x.data)[i]
-         : x.type == OPS_I32 ? ((const int32_t *)x.data)[i]
-                             : reference_get(x, i);
-}
-
-static void release(bench *b) {
-  for (int i = 0; i < b->count; i++) simt_release(b->blocks[i]);
-}
-
-typedef struct {
-  const char *name;
-  int (*run)(bench *b);
-} work;
-#define WORK(name)                                                                                 \
-  { #name, name }
-
-static bench ran(const work *w, ops_type type, int odd) {
-  bench b = {.type = type, .odd = odd};
-  if (w->run(&b)) fail_msg("%s, buffer %d at an odd element: %s", w->name, odd, simt_message());
-  return b;
-}
-
-/* Other kernels add in another order, and round to bf16 before or after adding: the last bits
- * differ, by the size of an element and that of all. */
-static void assert_same(const work *w, const bench *expected, const bench *found) {
-  const double share = found->type == OPS_BF16 ? 1.0 / 128 : 2e-6;
-  assert_int_equal(found->count, expected->count);
-  for (int which = 0; which < found->count; which++) {
-    double square = 0;
-    for (int64_t i = 0; i < found->lengths[which]; i++)
-      square += pow(element(expected, which, i), 2);
-    const double size = sqrt(square / (double)found->lengths[which]);
-    for (int64_t i = 0; i < found->lengths[which]; i++) {
-      double x = element(expected, which, i), y = element(found, which, i);
-      if (!(fabs(x - y) <= share * (fabs(x) + size)))
-        fail_msg("%s, buffer %d at an odd element: element %ld of buffer %d is %.9g, not %.9g",
-                 w->name, found->odd, (long)i, which, y, x);
-    }
-  }
 }
 
 static void check_places(const work *w) {
@@ -417,112 +324,6 @@ static void any_number_of_blocks_visits_every_element(void **state) {
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) check_walk(&all[i]);
 }
 
-/* The last four rows, which a block has or more: the number of rows is a multiple of 1024. */
-enum { TAIL = 4 };
-
-static int far_activation(bench *b) {
-  enum { WIDTH = 512 }; /* a block has 2048 elements */
-  const int64_t count = (b->skipped + TAIL) * WIDTH;
-  ops_buffer pre = rows_of(b, b->type, TAIL, WIDTH), c = rows_of(b, b->type, TAIL, WIDTH);
-  int failed = kernel_activation(OPS_GELU_TANH, count, pre, c, NULL);
-  return failed ? failed : kernel_activation_gradient(OPS_GELU_TANH, count, pre, c, NULL);
-}
-
-static int far_norm(bench *b) {
-  enum { WIDTH = 512 };
-  ops_layer_norm n = {.rows = b->skipped + TAIL, .width = WIDTH, .eps = 1e-6};
-  n.x = rows_of(b, b->type, TAIL, WIDTH), n.residual = rows_of(b, b->type, TAIL, WIDTH);
-  n.sum = rows_of(b, b->type, TAIL, WIDTH), n.y = rows_of(b, b->type, TAIL, WIDTH);
-  n.gamma = numbers(b, OPS_F32, WIDTH), n.beta = numbers(b, OPS_F32, WIDTH);
-  n.mean = rows_of(b, OPS_F32, TAIL, 1), n.rstd = rows_of(b, OPS_F32, TAIL, 1);
-  return kernel_layer_norm(&n, NULL);
-}
-
-static int far_attention_of(bench *b, int64_t head_width) {
-  enum { TOKENS = 16 }; /* a block for each head, whatever the kernel */
-  const int64_t width = TOKENS * head_width;
-  ops_attention a = {
-      .batch = b->skipped + TAIL, .tokens = TOKENS, .heads = 1, .head_width = head_width};
-  a.qkv = rows_of(b, b->type, TAIL, 3 * width), a.out = rows_of(b, b->type, TAIL, width);
-  a.lse = rows_of(b, OPS_F32, TAIL, TOKENS), a.dout = rows_of(b, b->type, TAIL, width);
-  a.dqkv = rows_of(b, b->type, TAIL, 3 * width);
-  ops_buffer products = rows_of(b, OPS_F32, TAIL, TOKENS);
-  int failed = kernel_attention(&a, NULL);
-  return failed ? failed : kernel_attention_gradient(&a, products.data, NULL);
-}
-
-static int far_attention(bench *b) {
-  return far_attention_of(b, 96);
-}
-
-static int far_attention_in_tiles(bench *b) {
-  return far_attention_of(b, 88);
-}
-
-static int far_patches(bench *b) {
-  enum { SIZE = 8, LENGTH = 3 * SIZE * SIZE };
-  ops_patches p = {.batch = b->skipped + TAIL,
-                   .size = SIZE,
-                   .patch = SIZE,
-                   .keep = 1,
-                   .deviation = {0.26f, 0.27f, 0.28f}};
-  p.images = rows_of(b, OPS_U8, TAIL, LENGTH), p.patches = rows_of(b, b->type, TAIL, LENGTH);
-  p.index = ops_at(indices(b, TAIL, 1), -b->skipped);
-  return kernel_patches(&p, NULL);
-}
-
-static int far_tokens(bench *b) {
-  enum { KEEP = 4, WIDTH = 512, LENGTH = KEEP * WIDTH };
-  ops_assemble a = {.batch = b->skipped + TAIL, .keep = KEEP, .width = WIDTH};
-  a.patches = rows_of(b, b->type, TAIL, LENGTH), a.tokens = rows_of(b, b->type, TAIL, LENGTH);
-  a.dtokens = rows_of(b, b->type, TAIL, LENGTH), a.dpatches = rows_of(b, b->type, TAIL, LENGTH);
-  a.positions = numbers(b, OPS_F32, 9 * WIDTH);
-  a.index = ops_at(indices(b, TAIL * KEEP, 9), -b->skipped * KEEP);
-  int failed = kernel_assemble(&a, NULL);
-  return failed ? failed : kernel_assemble_gradient(&a, NULL, NULL); /* of the patches alone */
-}
-
-static int far_words(bench *b) {
-  enum { LENGTH = 4, WIDTH = 512 };
-  ops_embed e = {.batch = b->skipped + TAIL, .length = LENGTH, .width = WIDTH, .vocabulary = 9};
-  e.ids = ops_at(indices(b, TAIL * LENGTH, 9), -b->skipped * LENGTH);
-  e.table = numbers(b, OPS_F32, 9 * WIDTH), e.positions = numbers(b, OPS_F32, LENGTH * WIDTH);
-  e.tokens = rows_of(b, b->type, TAIL, LENGTH * WIDTH);
-  return kernel_embed(&e, NULL);
-}
-
-static int far_pool(bench *b) {
-  enum { TOKENS = 8, WIDTH = 512 };
-  ops_pool p = {.batch = b->skipped + TAIL, .tokens = TOKENS, .width = WIDTH};
-  p.x = rows_of(b, b->type, TAIL, TOKENS * WIDTH), p.pooled = rows_of(b, b->type, TAIL, WIDTH);
-  p.dpooled = rows_of(b, b->type, TAIL, WIDTH), p.dx = rows_of(b, b->type, TAIL, TOKENS * WIDTH);
-  int failed = kernel_pool(&p, NULL);
-  return failed ? failed : kernel_pool_gradient(&p, NULL);
-}
-
-static void the_last_rows_of_large_buffers_are_reached(void **state) {
-  (void)state;
-  static const struct {
-    work work;
-    int64_t width;   /* elements that a row has at least */
-    unsigned blocks; /* that the last rows have at least, in each launch */
-  } far[] = {{WORK(far_activation), 512, 1},    {WORK(far_norm), 512, 1},
-             {WORK(far_attention), 16 * 96, 4}, {WORK(far_attention_in_tiles), 16 * 88, 4},
-             {WORK(far_patches), 192, 4},       {WORK(far_tokens), 2048, 2},
-             {WORK(far_words), 2048, 2},        {WORK(far_pool), 512, 4}};
-  for (size_t i = 0; i < sizeof far / sizeof *far; i++)
-    for (int type = OPS_F32; type <= OPS_BF16; type++) {
-      bench expected = ran(&far[i].work, (ops_type)type, ALIGNED);
-      bench found = {.type = (ops_type)type, .odd = ALIGNED};
-      found.skipped = ((int64_t)1 << 32) / far[i].width / 1024 * 1024 + 1020;
-      simt_run_last(far[i].blocks);
-      if (far[i].work.run(&found)) fail_msg("%s: %s", far[i].work.name, simt_message());
-      simt_run_last(0);
-      assert_same(&far[i].work, &expected, &found);
-      release(&expected), release(&found);
-    }
-}
-
 static char launched[4096];
 
 static int launch_and_note(void *stream, const simt_call *call) {
@@ -593,7 +394,6 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(buffers_may_begin_at_any_element),
       cmocka_unit_test(any_number_of_blocks_visits_every_element),
-      cmocka_unit_test(the_last_rows_of_large_buffers_are_reached),
       cmocka_unit_test(aligned_rows_take_the_kernels_made_for_them),
       cmocka_unit_test(nothing_to_do_is_done_without_a_launch),
   };
