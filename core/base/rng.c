@@ -1,6 +1,7 @@
 #include "base/rng.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #if defined __x86_64__
@@ -50,19 +51,6 @@ rng rng_at(uint64_t seed, rng_stream stream, uint64_t step, uint64_t index) {
   return r;
 }
 
-void rng_first_words(uint64_t seed, rng_stream stream, uint64_t step, uint64_t first,
-                     uint32_t words[4][RNG_PLACES]) {
-  const rng start = rng_at(seed, stream, step, 0);
-  for (uint64_t i = 0; i < RNG_PLACES; i++) {
-    const uint64_t index = first + i;
-    words[0][i] = 0;
-    words[1][i] = (uint32_t)index;
-    words[2][i] = (uint32_t)(index >> 32 & 0xFFFFFFu) | start.counter[2];
-    words[3][i] = start.counter[3];
-  }
-  philox_rounds(RNG_PLACES, words[0], words[1], words[2], words[3], start.key);
-}
-
 uint32_t rng_u32(rng *r) {
   if (r->used == 4) {
     rng_philox(r->counter, r->key, r->block);
@@ -101,29 +89,46 @@ AVX2 static inline void store_halves(uint32_t *out, __m256i first, __m256i secon
                       _mm256_permute2x128_si256(first, second, 0x31));
 }
 
-/* Blocks counter[0] to counter[0] + 7, with AVX2: a third of the time of next_blocks. */
-enum { EIGHT = 8 };
-AVX2 static void next_eight(const rng *r, uint32_t out[4 * EIGHT]) {
+/* philox_rounds of eight blocks, in registers. */
+AVX2 static inline void eight_rounds(__m256i c[4], const uint32_t key[2]) {
   const __m256i m0 = _mm256_set1_epi32((int)0xD2511F53u), m1 = _mm256_set1_epi32((int)0xCD9E8D57u);
-  __m256i c0 = _mm256_add_epi32(_mm256_set1_epi32((int)r->counter[0]),
-                                _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-  __m256i c1 = _mm256_set1_epi32((int)r->counter[1]), c2 = _mm256_set1_epi32((int)r->counter[2]),
-          c3 = _mm256_set1_epi32((int)r->counter[3]);
-  uint32_t k0 = r->key[0], k1 = r->key[1];
+  uint32_t k0 = key[0], k1 = key[1];
   for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
     __m256i high0, low0, high1, low1;
-    multiply_eight(c0, m0, &high0, &low0);
-    multiply_eight(c2, m1, &high1, &low1);
-    c0 = _mm256_xor_si256(_mm256_xor_si256(high1, c1), _mm256_set1_epi32((int)k0));
-    c2 = _mm256_xor_si256(_mm256_xor_si256(high0, c3), _mm256_set1_epi32((int)k1));
-    c1 = low1;
-    c3 = low0;
+    multiply_eight(c[0], m0, &high0, &low0);
+    multiply_eight(c[2], m1, &high1, &low1);
+    c[0] = _mm256_xor_si256(_mm256_xor_si256(high1, c[1]), _mm256_set1_epi32((int)k0));
+    c[2] = _mm256_xor_si256(_mm256_xor_si256(high0, c[3]), _mm256_set1_epi32((int)k1));
+    c[1] = low1;
+    c[3] = low0;
   }
+}
+
+enum { EIGHT = 8 };
+#define COUNT_TO_SEVEN _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)
+
+/* Blocks counter[0] to counter[0] + 7, with AVX2: a third of the time of next_blocks. */
+AVX2 static void next_eight(const rng *r, uint32_t out[4 * EIGHT]) {
+  __m256i c[4];
+  for (int word = 0; word < 4; word++) c[word] = _mm256_set1_epi32((int)r->counter[word]);
+  c[0] = _mm256_add_epi32(c[0], COUNT_TO_SEVEN);
+  eight_rounds(c, r->key);
   /* from a word of each block to blocks of four words */
-  __m256i a = _mm256_unpacklo_epi32(c0, c1), b = _mm256_unpackhi_epi32(c0, c1),
-          c = _mm256_unpacklo_epi32(c2, c3), d = _mm256_unpackhi_epi32(c2, c3);
-  store_halves(out, _mm256_unpacklo_epi64(a, c), _mm256_unpackhi_epi64(a, c), 16);
-  store_halves(out + 8, _mm256_unpacklo_epi64(b, d), _mm256_unpackhi_epi64(b, d), 16);
+  __m256i a = _mm256_unpacklo_epi32(c[0], c[1]), b = _mm256_unpackhi_epi32(c[0], c[1]),
+          d = _mm256_unpacklo_epi32(c[2], c[3]), e = _mm256_unpackhi_epi32(c[2], c[3]);
+  store_halves(out, _mm256_unpacklo_epi64(a, d), _mm256_unpackhi_epi64(a, d), 16);
+  store_halves(out + 8, _mm256_unpacklo_epi64(b, e), _mm256_unpackhi_epi64(b, e), 16);
+}
+
+/* The first blocks of eight places whose numbers differ only in their low words. */
+AVX2 static void first_eight(const rng *at, uint32_t *words) {
+  __m256i c[4];
+  for (int word = 1; word < 4; word++) c[word] = _mm256_set1_epi32((int)at->counter[word]);
+  c[0] = _mm256_setzero_si256();
+  c[1] = _mm256_add_epi32(c[1], COUNT_TO_SEVEN);
+  eight_rounds(c, at->key);
+  for (int word = 0; word < 4; word++)
+    _mm256_storeu_si256((__m256i *)(void *)(words + word * RNG_PLACES), c[word]);
 }
 
 /* The number of words written: a multiple of eight blocks. */
@@ -136,12 +141,39 @@ static size_t fill_eights(rng *r, uint32_t *out, size_t count) {
   }
   return done;
 }
+
+/* False where it cannot, or where the numbers pass a low word's end. */
+static bool first_eights(rng at, uint32_t words[4][RNG_PLACES]) {
+  if (!__builtin_cpu_supports("avx2") || at.counter[1] > UINT32_MAX - RNG_PLACES) return false;
+  for (int i = 0; i < RNG_PLACES; i += EIGHT, at.counter[1] += EIGHT)
+    first_eight(&at, words[0] + i);
+  return true;
+}
 #else
+static bool first_eights(rng at, uint32_t words[4][RNG_PLACES]) {
+  (void)at, (void)words;
+  return false;
+}
+
 static size_t fill_eights(rng *r, uint32_t *out, size_t count) {
   (void)r, (void)out, (void)count;
   return 0;
 }
 #endif
+
+void rng_first_words(uint64_t seed, rng_stream stream, uint64_t step, uint64_t first,
+                     uint32_t words[4][RNG_PLACES]) {
+  const rng start = rng_at(seed, stream, step, first);
+  if (first_eights(start, words)) return;
+  for (uint64_t i = 0; i < RNG_PLACES; i++) {
+    const uint64_t index = first + i;
+    words[0][i] = 0;
+    words[1][i] = (uint32_t)index;
+    words[2][i] = (uint32_t)(index >> 32 & 0xFFFFFFu) | (start.counter[2] & 0xFF000000u);
+    words[3][i] = start.counter[3];
+  }
+  philox_rounds(RNG_PLACES, words[0], words[1], words[2], words[3], start.key);
+}
 
 void rng_fill(rng *r, uint32_t *out, size_t count) {
   while (count > 0 && r->used < 4) {

@@ -86,10 +86,13 @@ static void adamw_narrow_strip(const ops_adamw *a, int64_t start, int64_t end, f
     p[i] = p[i] * (i < decayed ? shrink : 1.0f) -
            rates[0] * (m[i] * rates[1]) / (sqrtf(v[i] * rates[2]) + eps);
   }
+  uint32_t in_order[MOMENT_STRIP]; /* so that the rounding is vectorised */
+  for (int place = 0; place < RNG_PLACES; place++)
+    for (int w = 0; w < 4; w++) in_order[4 * place + w] = words[w][place];
+#pragma omp simd
   for (int64_t i = 0; i < count; i++) {
-    const uint32_t word = words[i % 4][i / 4];
-    narrow_m[i] = rounded_at_random(m[i], word & 0xFFFF);
-    narrow_v[i] = rounded_at_random(v[i], word >> 16);
+    narrow_m[i] = rounded_at_random(m[i], in_order[i] & 0xFFFF);
+    narrow_v[i] = rounded_at_random(v[i], in_order[i] >> 16);
   }
 }
 
