@@ -136,6 +136,10 @@ void gemm_list_variants(const gemm_variants *v, gemm_variation which,
 void gemm_tile_of(const cublasLtMatmulAlgo_t *algorithm, int64_t *rows, int64_t *columns);
 /* Whether two algorithms differ only in tile, cluster and the like: the same code otherwise. */
 bool gemm_is_kindred(const cublasLtMatmulAlgo_t *a, const cublasLtMatmulAlgo_t *b);
+/* False: its sums may be wrong, or less exact than fp32. cuBLASLt 13.1's algorithms with several
+ * parts lose the last k % 64 terms of some 16-bit products, without an error; and parts may be
+ * added in the result's type. */
+bool gemm_is_sound(const gemm_key *key, const cublasLtMatmulAlgo_t *algorithm);
 /* Seconds by a model, only to order candidates; rows and columns: of the library's tile. */
 double gemm_estimate(const gemm_key *key, int rows, int columns, int parts, int multiprocessors);
 

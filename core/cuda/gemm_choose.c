@@ -42,10 +42,12 @@ static void remember(cuda_state *state, const gemm_plan *plan) {
 /* Requirements on algorithms for this plan. */
 static err state_preferences(const gemm_plans *plans, const gemm_plan *plan) {
   uint32_t alignment = (uint32_t)plan->key.alignment;
-  /* sums in place are added in order of arrival: not bit-reproducible */
-  uint32_t schemes = plan->key.is_deterministic ? CUBLASLT_REDUCTION_SCHEME_MASK &
-                                                      ~(uint32_t)CUBLASLT_REDUCTION_SCHEME_INPLACE
-                                                : CUBLASLT_REDUCTION_SCHEME_MASK;
+  /* sums in place are added in order of arrival: not bit-reproducible; and they, like those in the
+   * output's type, are rounded to bf16 where the result is */
+  uint32_t schemes = plan->key.type_c == CUDA_R_16BF ? CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE
+                     : plan->key.is_deterministic    ? CUBLASLT_REDUCTION_SCHEME_MASK &
+                                                        ~(uint32_t)CUBLASLT_REDUCTION_SCHEME_INPLACE
+                                                  : CUBLASLT_REDUCTION_SCHEME_MASK;
   const cublasLtMatmulPreferenceAttributes_t alignments[] = {
       CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
       CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
@@ -63,10 +65,12 @@ static err state_preferences(const gemm_plans *plans, const gemm_plan *plan) {
 }
 
 /* Moves the usable candidates to the front: each result has its own status. */
-static int keep_usable(cublasLtMatmulHeuristicResult_t *candidates, int count, size_t workspace) {
+static int keep_usable(const gemm_key *key, cublasLtMatmulHeuristicResult_t *candidates, int count,
+                       size_t workspace) {
   int kept = 0;
   for (int i = 0; i < count; i++)
-    if (candidates[i].state == CUBLAS_STATUS_SUCCESS && candidates[i].workspaceSize <= workspace)
+    if (candidates[i].state == CUBLAS_STATUS_SUCCESS && candidates[i].workspaceSize <= workspace &&
+        gemm_is_sound(key, &candidates[i].algo))
       candidates[kept++] = candidates[i];
   return kept;
 }
@@ -86,7 +90,7 @@ err gemm_try_form(ops *o, const gemm_key *key, int form, const gemm_product *p, 
       cublasLtMatmulAlgoGetHeuristic(plans->library, plan->product, plan->first, plan->second,
                                      plan->result, plan->result, plans->preference, GEMM_MOST_NAMED,
                                      candidates, &count) == CUBLAS_STATUS_SUCCESS;
-  if (*is_there) count = keep_usable(candidates, count, state->workspace_bytes);
+  if (*is_there) count = keep_usable(key, candidates, count, state->workspace_bytes);
   *is_there &= count > 0;
   if (!*is_there) goto cleanup;
   *is_there = false;
@@ -118,7 +122,8 @@ static err recall(ops *o, const gemm_key *key, const gemm_product *p, gemm_plan 
   *is_there = cublasLtMatmulAlgoCheck(state->gemms->library, plan->product, plan->first,
                                       plan->second, plan->result, plan->result, &plan->algorithm,
                                       &result) == CUBLAS_STATUS_SUCCESS &&
-              result.workspaceSize <= state->workspace_bytes;
+              result.workspaceSize <= state->workspace_bytes &&
+              gemm_is_sound(key, &plan->algorithm);
   if (!*is_there) gemm_free_plan(plan);
   return NULL;
 }

@@ -87,11 +87,30 @@ bool gemm_is_kindred(const cublasLtMatmulAlgo_t *a, const cublasLtMatmulAlgo_t *
   return true;
 }
 
-/* Appends *a if the library can run it with the workspace. */
+/* The lost terms were found on an H100 with cuBLASLt 13.1.1, over 1.5 million products: exactly
+ * where blocks of 64 terms divide evenly among the parts, and fewer terms are left over than there
+ * are parts (facebookexperimental/triton, pull request 2767). */
+static bool loses_terms(const gemm_key *key, int64_t parts) {
+  enum { TERMS = 64 };
+  const int64_t blocks = key->k / TERMS, left_over = key->k % TERMS;
+  bool is_16_bit = key->type_a == CUDA_R_16BF && key->type_b == CUDA_R_16BF;
+  return is_16_bit && parts > left_over && left_over > 0 && blocks % parts == 0;
+}
+
+bool gemm_is_sound(const gemm_key *key, const cublasLtMatmulAlgo_t *a) {
+  const int64_t parts = (int64_t)read_setting(a, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, ID_BYTES);
+  const uint64_t scheme = read_setting(a, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, ID_BYTES);
+  const bool is_narrowed =
+      key->type_c == CUDA_R_16BF &&
+      scheme & (CUBLASLT_REDUCTION_SCHEME_INPLACE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE);
+  return parts <= 1 || (!is_narrowed && !loses_terms(key, parts));
+}
+
+/* Appends *a if the library can run it with the workspace, and is right. */
 static bool append(const gemm_variants *v, const cublasLtMatmulAlgo_t *a, gemm_algorithms *out) {
   cublasLtMatmulHeuristicResult_t result;
   const gemm_plan *plan = v->plan;
-  if (out->count == GEMM_MOST_VARIANTS) return false;
+  if (out->count == GEMM_MOST_VARIANTS || !gemm_is_sound(&plan->key, a)) return false;
   if (cublasLtMatmulAlgoCheck(v->library, plan->product, plan->first, plan->second, plan->result,
                               plan->result, a, &result) != CUBLAS_STATUS_SUCCESS ||
       result.workspaceSize > v->workspace_bytes)

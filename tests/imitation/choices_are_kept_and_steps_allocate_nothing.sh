@@ -31,7 +31,8 @@ recorded() {
 }
 [ "$(recorded usual)" = "algorithm: plain;" ] || fail "recorded: $(recorded usual)"
 [ "$(recorded slow_first)" = "algorithm: halves;" ] || fail "the slower one was recorded"
-[ "$(recorded usual --set deterministic=false)" = "algorithm: in place;" ] || fail "a faster algorithm was not used"
+# in place for results in fp32, and not for those in bf16, to which sums in place would be rounded
+[ "$(recorded usual --set deterministic=false)" = "algorithm: in place;algorithm: plain;" ] || fail "a faster algorithm was not used"
 
 # The library's GELU is used where it has one, and saves a kernel a layer and direction.
 activations() { sed -n '/^cudaStreamBeginCapture$/,/^cudaGraphInstantiate$/p' trace | grep -c '^activate' || true; }

@@ -364,7 +364,7 @@ cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t des
     results[(*count)++] =
         (cublasLtMatmulHeuristicResult_t){.state = CUBLAS_STATUS_NOT_SUPPORTED, .workspaceSize = 1};
   for (int way = 0; way < BLAS_ALGORITHMS && *count < most; way++) {
-    if (way == BLAS_OTHER_OPTION && !has("better_pair")) continue;
+    if (way == BLAS_OTHER_OPTION && !has("better_pair") && !has("failing")) continue;
     const blas_algorithm algorithm = blas_named_algorithm((blas_way)way, alignment);
     if (!is_allowed(&p, &algorithm, preference)) continue;
     cublasLtMatmulHeuristicResult_t *r = &results[(*count)++];
@@ -457,6 +457,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     const size_t needed = blas_workspace_of(&w.p, &algorithm);
     w.way = blas_way_of(&algorithm);
     w.parts = algorithm.parts;
+    w.is_narrowed =
+        w.p.type_c == CUDA_R_16BF && (algorithm.scheme == CUBLASLT_REDUCTION_SCHEME_INPLACE ||
+                                      algorithm.scheme == CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE);
     w.is_wrong = blas_has_wrong_tile(&algorithm);
     wrong = algorithm.alignment > row_alignment(&w.p)
                 ? "rows are not aligned as the algorithm needs"
@@ -474,7 +477,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   static const char *const ways[] = {"algorithm: plain", "algorithm: halves",
                                      "algorithm: in place"};
   imitation_enter(ways[w.way]); /* a line of the trace */
-  if ((has("failing") && w.way == BLAS_PLAIN) || blas_has_failing_tile(&algorithm))
+  if ((has("failing") && w.way == BLAS_PLAIN && !algorithm.option) ||
+      blas_has_failing_tile(&algorithm))
     return CUBLAS_STATUS_EXECUTION_FAILED;
   const stream_work run = blas_has_faulting_tile(&algorithm) ? blas_fault : blas_run;
   return stream_give(stream, call, blas_cost_of(&algorithm), run, &w, sizeof w)

@@ -6,6 +6,9 @@
  * chosen do not exist here, though there they may only have been slower. 8-bit products with a bias
  * in fp32 were offered and then refused.
  *
+ * As cuBLASLt 13.1 did there, algorithms of several parts leave out the terms that core/cuda's
+ * gemm_is_sound tells of; and they may round the parts' sums to the result's type, as documented.
+ *
  * FLIP_IMITATION_BLAS takes these words, each a way in which versions of the library and GPUs may
  * differ:
  *   bgradb        there is a bias gradient in the epilogue
@@ -13,7 +16,7 @@
  *   no_gelu       no GELU in the epilogue
  *   gelu_in_vain  GELU's epilogues are offered and then refused when run
  *   erf_gelu      the epilogue's GELU is the exact one
- *   failing       the algorithm named first fails when it is run
+ *   failing       the algorithm named first fails when it is run; another is named last
  *   slow_first    the algorithm named first is slower than the second
  *   bad_result    the heuristics' first result is one that only says it cannot be used
  *   noisy         the algorithms' times differ from process to process
@@ -101,8 +104,9 @@ typedef struct {
   void *d;
   float alpha, beta;
   blas_way way;
-  int64_t parts; /* of k */
-  bool is_wrong; /* the last quarter of the columns is not written */
+  int64_t parts;    /* of k */
+  bool is_narrowed; /* sums of parts are kept in the result's type */
+  bool is_wrong;    /* the last quarter of the columns is not written */
 } blas_work;
 cudaError_t blas_run(const void *work);
 cudaError_t blas_fault(const void *work); /* as a kernel that reads where nothing is */

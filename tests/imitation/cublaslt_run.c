@@ -67,10 +67,19 @@ static double gelu_slope(double x, bool is_exact, double error) {
   return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * 0.7978845608028654 * (1 + 3 * 0.044715 * x * x);
 }
 
+/* How many of the k terms an algorithm of several parts adds: on an H100 not all. */
+static int64_t terms_added(const blas_work *w) {
+  enum { BLOCK = 64 };
+  const int64_t k = w->p.k, left_over = k % BLOCK;
+  const bool are_lost =
+      blas_type_bytes(w->p.type_a) == 2 && w->parts > left_over && k / BLOCK % w->parts == 0;
+  return are_lost ? k - left_over : k;
+}
+
 /* The sums of one column of d: k terms in the order of the way. `left` [k][m]: op(a) by terms. */
 static void sum_column(const blas_work *w, const double *left, const double *right, double *sums) {
   static unsigned arrivals; /* which part comes first, when parts are added as they arrive */
-  const int64_t m = w->p.m, k = w->p.k, parts = w->parts;
+  const int64_t m = w->p.m, k = terms_added(w), parts = w->parts;
   const bool is_reversed = w->way == BLAS_IN_PLACE && arrivals++ % 3 == 0;
   memset(sums, 0, (size_t)m * sizeof *sums);
   for (int64_t part = 0; part < parts; part++) {
@@ -78,6 +87,8 @@ static void sum_column(const blas_work *w, const double *left, const double *rig
     for (int64_t t = which * k / parts; t < (which + 1) * k / parts; t++)
       for (int64_t i = 0; i < m; i++) sums[i] += left[t * m + i] * right[t];
     for (int64_t i = 0; i < m && w->way != BLAS_PLAIN; i++) sums[i] = (double)(float)sums[i];
+    for (int64_t i = 0; i < m && w->is_narrowed; i++)
+      sums[i] = (double)bf16(to_bf16((float)sums[i]));
   }
 }
 

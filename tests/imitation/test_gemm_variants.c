@@ -110,6 +110,50 @@ static void k_is_split_where_tiles_are_few(void **state) {
   assert_int_equal(list(&many, 0, GEMM_VARY_SPLIT, WORKSPACE, found), 0);
 }
 
+static bool is_sound(const gemm_key *key, uint32_t parts, uint32_t scheme) {
+  blas_algorithm a = blas_named_algorithm(BLAS_HALVES, GEMM_ALIGNMENT);
+  cublasLtMatmulAlgo_t bytes;
+  a.parts = parts;
+  a.scheme = scheme;
+  memcpy(&bytes, &a, sizeof bytes);
+  return gemm_is_sound(key, &bytes);
+}
+
+/* k = 64 q + r: the r last terms are lost where q is a multiple of the parts, which are more than
+ * r. */
+static void what_loses_terms_or_digits_is_not_sound(void **state) {
+  (void)state;
+  const uint32_t wide = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+  const struct {
+    int64_t k;
+    uint32_t parts;
+    bool is_sound;
+  } cases[] = {{11528, 9, false},      {11528, 8, true},      {11528, 10, false},
+               {11520, 9, true},       {11529, 9, true},      {64 * 7 + 1, 2, true},
+               {64 * 8 + 1, 2, false}, {64 * 8 + 2, 2, true}, {64 * 8 + 1, 1, true}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    gemm_key key = weight_gradient(16, 8, cases[i].k);
+    assert_int_equal(is_sound(&key, cases[i].parts, wide), cases[i].is_sound);
+    key.type_a = key.type_b = CUDA_R_32F;
+    assert_true(is_sound(&key, cases[i].parts, wide));
+  }
+  gemm_key key = weight_gradient(16, 8, 640);
+  assert_true(is_sound(&key, 2, CUBLASLT_REDUCTION_SCHEME_INPLACE)); /* in fp32 */
+  key.type_c = CUDA_R_16BF;
+  assert_true(is_sound(&key, 2, wide));
+  assert_false(is_sound(&key, 2, CUBLASLT_REDUCTION_SCHEME_INPLACE));
+  assert_false(is_sound(&key, 2, CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE));
+}
+
+static void splits_that_lose_terms_are_not_tried(void **state) {
+  (void)state;
+  blas_algorithm found[GEMM_MOST_VARIANTS];
+  const gemm_key key = weight_gradient(768, 768, 64 * 4 * 50 + 1);
+  int count = list(&key, 0, GEMM_VARY_SPLIT, WORKSPACE, found);
+  assert_true(count > 0);
+  for (int i = 0; i < count; i++) assert_true(200 % found[i].parts != 0);
+}
+
 static void every_other_cluster_and_option_is_tried(void **state) {
   (void)state;
   blas_algorithm found[GEMM_MOST_VARIANTS];
@@ -151,6 +195,8 @@ int main(void) {
       cmocka_unit_test(the_alignment_of_every_row_and_address_is_stated),
       cmocka_unit_test(tiles_that_fill_the_multiprocessors_come_first),
       cmocka_unit_test(k_is_split_where_tiles_are_few),
+      cmocka_unit_test(what_loses_terms_or_digits_is_not_sound),
+      cmocka_unit_test(splits_that_lose_terms_are_not_tried),
       cmocka_unit_test(every_other_cluster_and_option_is_tried),
       cmocka_unit_test(nothing_is_tried_where_addresses_are_less_aligned),
   };

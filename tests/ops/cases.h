@@ -13,6 +13,7 @@
   } while (0)
 
 void products_agree_in_every_transposition(void **state);
+void no_term_of_a_product_is_left_out(void **state);
 void activations_keep_their_digits_where_they_are_small(void **state);
 void products_of_whole_tiles_agree(void **state);
 void a_weight_gradient_adds_to_what_is_there(void **state);

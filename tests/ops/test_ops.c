@@ -66,6 +66,7 @@ static int run_in_orders(const struct CMUnitTest *tests, size_t count, bool is_s
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       FROM_THE_START(products_agree_in_every_transposition),
+      FROM_THE_START(no_term_of_a_product_is_left_out),
       FROM_THE_START(a_weight_gradient_adds_to_what_is_there),
       FROM_THE_START(activations_and_their_slopes_agree),
       FROM_THE_START(layer_norm_and_its_gradient_agree),
