@@ -280,11 +280,18 @@ static const comm_table table = {.gather = gather,
                                  .abandon = abandon,
                                  .destroy = destroy};
 
-static void name_library(comm *c) {
+/* NCCL 2.18 tells nobody of a broken network: the ranks would wait for ever. */
+static err look_at_library(comm *c) {
   int version = 0;
   (void)ncclGetVersion(&version);
-  snprintf(c->library, sizeof c->library, "NCCL %d.%d.%d, started by %.80s", version / 10000,
-           version % 10000 / 100, version % 100, c->host->library);
+  const int major = version / 10000, minor = version % 10000 / 100, patch = version % 100;
+  snprintf(c->library, sizeof c->library, "NCCL %d.%d.%d, started by %.80s", major, minor, patch,
+           c->host->library);
+  if (version >= NCCL_VERSION(2, 19, 0)) return NULL;
+  return err_new(ERR_UNSUPPORTED,
+                 "NCCL %d.%d.%d does not report network errors: install 2.19 or later (libnccl2 of "
+                 "NVIDIA's repository)",
+                 major, minor, patch);
 }
 
 /* Allocates all memory now, none in a step. */
@@ -325,9 +332,9 @@ static err make(comm *host, ops *o, bool is_deterministic, comm **out) {
               .host = host,
               .state = n};
   pthread_mutex_init(&n->lock, NULL);
-  name_library(c);
   *out = c;
-  return equip(n);
+  err error = look_at_library(c);
+  return error ? error : equip(n);
 }
 
 static err attach(comm *host, ops *o, bool is_deterministic, comm **out) {

@@ -131,8 +131,9 @@ static err take_seat(seat *out) {
   return error;
 }
 
-/* NCCL rejects two ranks on one GPU too, but with a generic message. */
-static err check_seats(comm *host, const seat *mine) {
+/* NCCL rejects two ranks on one GPU too, but with a generic message. *are_apart: the ranks are on
+ * more than one machine. */
+static err check_seats(comm *host, const seat *mine, bool *are_apart) {
   seat *all = mem_zeroed((size_t)host->size, sizeof *all);
   err error =
       comm_agree(host, all ? NULL : mem_error((size_t)host->size * sizeof *all, "communication"));
@@ -144,8 +145,20 @@ static err check_seats(comm *host, const seat *mine) {
                         "ranks %d and %d have the same GPU (host %s, %s): NCCL supports one rank "
                         "per GPU; start as many ranks on each machine as it has GPUs (docs/gpu.md)",
                         b, a, all[a].host, all[a].bus);
+  *are_apart = false;
+  for (int r = 1; r < host->size && !error; r++)
+    *are_apart |= strcmp(all[r].host, all[0].host) != 0 || strcmp(all[r].boot, all[0].boot) != 0;
   free(all);
   return error;
+}
+
+/* Up to 2.32 a recorded step over a network may stop for ever, without an error: where small and
+ * large gatherings alternate, as ours do, NCCL erases what tells a transfer to begin (NVIDIA/nccl,
+ * issue 2389). It happens only with buffers that NCCL registers because the calls are recorded. */
+static void register_no_buffers(void) {
+  int version = 0;
+  (void)ncclGetVersion(&version);
+  if (version < NCCL_VERSION(2, 33, 0)) (void)setenv("NCCL_GRAPH_REGISTER", "0", 0);
 }
 
 /* Broadcasts rank 0's id; a failure on rank 0 is an error on all ranks. */
@@ -169,8 +182,10 @@ err nccl_connect(comm *host, nccl_state *n) {
   ncclUniqueId id;
   seat mine;
   config.blocking = 0;
+  bool are_apart = false;
   err error = comm_agree(host, take_seat(&mine));
-  if (!error) error = check_seats(host, &mine);
+  if (!error) error = check_seats(host, &mine, &are_apart);
+  if (!error && are_apart) register_no_buffers();
   if (!error) error = share_id(host, &id);
   if (error) return error;
   nccl_lock(n);

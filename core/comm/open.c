@@ -28,7 +28,7 @@ static const library nccl = {
     "Install NCCL (libnccl-dev of NVIDIA's repository) and build again with 'cmake --preset cuda "
     "&& "
     "cmake --build build/cuda'",
-    "libnccl2 of NVIDIA's repository, or another NCCL from 2.18 on, in LD_LIBRARY_PATH"};
+    "libnccl2 of NVIDIA's repository, or another NCCL from 2.19 on, in LD_LIBRARY_PATH"};
 
 /* Stays loaded until the process ends, as MPI requires. Global: Open MPI's own plugins need its
  * symbols. */

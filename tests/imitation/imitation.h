@@ -18,6 +18,7 @@
  *   FLIP_IMITATION_BLAS        words of cublaslt.h's imitation, comma between: variations of it
  *   FLIP_IMITATION_DNN         words of cudnn.c, likewise
  *   FLIP_IMITATION_NCCL        words of nccl_link.c: "notices": that a rank's process has ended
+ *   FLIP_IMITATION_NCCL_VERSION  NCCL's, "2.18"; default: that of its header
  *   FLIP_IMITATION_TRACE       a file that gets one line a call
  *   FLIP_IMITATION_FAIL        "cudaMalloc:3": the third call of that name fails
  *   FLIP_IMITATION_BREAK       "cudaMemcpyAsync:3": at the third call of that name (of a kernel:

@@ -247,7 +247,9 @@ static ncclResult_t start_stage(struct ncclComm *comm, comm_stage stage) {
 /* ---- communicators ---- */
 
 ncclResult_t ncclGetVersion(int *version) {
-  *version = NCCL_VERSION_CODE;
+  int major = NCCL_MAJOR, minor = NCCL_MINOR;
+  imitation_version("FLIP_IMITATION_NCCL_VERSION", &major, &minor);
+  *version = NCCL_VERSION(major, minor, NCCL_PATCH);
   return ncclSuccess;
 }
 
@@ -292,6 +294,8 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int nranks, ncclUniqueId i
     return refuse(ncclInvalidArgument, call, "the id is not of ncclGetUniqueId");
   *comm = NULL;
   if (stream_refuse_in_capture(call)) return ncclUnhandledCudaError;
+  const char *registers = getenv("NCCL_GRAPH_REGISTER"); /* NCCL reads it once, after this call */
+  if (registers && strcmp(registers, "0") == 0) imitation_enter("recordings register no buffers");
   struct ncclComm *c = calloc(1, sizeof *c);
   if (!c) abort();
   (void)cudaGetDevice(&device);

@@ -77,8 +77,19 @@ if [ "$(id -u)" = 0 ] && unshare --mount mount --bind boot_id /proc/sys/kernel/r
       "$FLIP" train --config run.yaml --no-progress --set device=cuda --out two_machines "${tiny[@]}"
     finish
   }
-  must_run one_gpu_each
+  no_buffers='recordings register no buffers'
+  traces=apart must_run one_gpu_each
   same_tensors on2 two_machines "two ranks on two machines give other bits"
+  for rank in 0 1; do
+    grep -q "^$no_buffers$" apart.$rank || fail "rank $rank registers buffers over a network, where NCCL before 2.33 may hang"
+    ! grep -q "^$no_buffers$" trace.$rank || fail "rank $rank registers none on one machine"
+  done
+  rm -r two_machines apart.*
+  NCCL_GRAPH_REGISTER=1 traces=apart must_run one_gpu_each
+  ! grep -q "^$no_buffers$" apart.0 || fail "the user's NCCL_GRAPH_REGISTER is not kept"
+  rm -r two_machines apart.*
+  FLIP_IMITATION_NCCL_VERSION=2.33 traces=apart must_run one_gpu_each
+  ! grep -q "^$no_buffers$" apart.0 || fail "a later NCCL registers none either"
 fi
 devices=2
 rm -f ranks.err
@@ -92,6 +103,10 @@ start 3 "$FLIP" eval -m on2 -f held.yaml -s device=auto >out.txt
 finish && fail "a rank evaluates on the CPU, the others on GPUs"
 expect_line ranks.err 'rank 2: it computes on the CPU, but rank 0 on a GPU'
 devices=4
+# an NCCL that tells nobody of a broken network
+rm -f ranks.err
+FLIP_IMITATION_NCCL_VERSION=2.18 ranks 2 --out old "${tiny[@]}" && fail "NCCL 2.18 is accepted"
+expect_line ranks.err 'NCCL 2.18.[0-9]+ does not report network errors: install 2.19 or later'
 # without the plugin
 mkdir plugins
 ln -s "$BINARY/imitation/libflip_cuda.so" plugins/
