@@ -108,13 +108,14 @@ static err make_room(cli_cells *cells, size_t count) {
 
 /* ---- of the file ---- */
 
+/* Of all that the experiment has trained, whichever edition of its file asked for it. */
 static err count_strangers(store *s, const spec_experiment *e, size_t *strangers) {
-  store_cell *recorded;
+  store_run_line *runs;
   size_t count;
-  err error = store_list_cells(s, e->name, &recorded, &count);
+  err error = store_list_runs(s, &(store_run_filter){.experiment = e->name}, &runs, &count);
   for (size_t i = 0; i < count; i++)
-    if (recorded[i].run_id && !spec_find_cell(e, recorded[i].cell_id)) ++*strangers;
-  store_free_cells(recorded, count);
+    *strangers += !runs[i].is_archived && !spec_find_cell(e, runs[i].cell_id);
+  store_free_run_lines(runs, count);
   return error;
 }
 

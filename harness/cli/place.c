@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "store/results_folder.h"
@@ -189,8 +190,42 @@ err cli_copy_place(const cli_place *place, store **s) {
   return error ? error : give_or_close(check(*s, place, true), s);
 }
 
+/* Whether the folder has experiments, and the database is missing or has nothing at all: it was
+ * deleted, or lost with the machine's power, or a rebuild was killed while it exchanged the two. */
+static err is_lost(const cli_place *place, bool *is) {
+  struct stat status;
+  char **names = NULL;
+  size_t count = 0;
+  *is = false;
+  if (stat(place->path, &status) == 0 && status.st_size > 0) return NULL;
+  err error = fs_is_folder(place->results) ? fs_list(place->results, &names, &count) : NULL;
+  for (size_t i = 0; i < count && !error && !*is; i++) {
+    strbuf path = {0};
+    strbuf_format(&path, "%s/%s/experiment.json", place->results, names[i]);
+    error = path.is_broken ? mem_error(0, "a path") : NULL;
+    *is = !error && fs_exists(path.data);
+    strbuf_free(&path);
+  }
+  fs_free_names(names, count);
+  return error;
+}
+
+/* A new database would know only what this command asks for: the rest would be missing in reports,
+ * and cells that other experiments have finished would be trained again. */
+static err rebuild_lost(const cli_place *place) {
+  bool is;
+  size_t runs;
+  err error = is_lost(place, &is);
+  if (!error && is) error = run_rebuild(place->path, place->results, &runs);
+  if (!error && is)
+    log_warning("%s was missing: it is made again from the folders of %zu runs in %s", place->path,
+                runs, place->results);
+  return error;
+}
+
 err cli_make_place(const cli_place *place, store **s) {
-  err error = store_open(place->path, s);
+  err error = rebuild_lost(place);
+  if (!error) error = store_open(place->path, s);
   if (error) return error;
   error = check(*s, place, true);
   if (!error) error = bind(*s, place);

@@ -86,6 +86,7 @@ static err find_run(const merge *m, const char *experiment, const char *folder,
   err error = NULL;
   for (size_t i = 0; i < m->our_count && !error && !name->length; i++) {
     const char *candidate = m->ours[i];
+    if (*candidate == '.') continue; /* it is being removed */
     if (strncmp(candidate, folder, length) != 0 || directory_length_of_cell(candidate) != length)
       continue;
     strbuf_format(name, "%s/%s", experiment, candidate);
@@ -253,7 +254,8 @@ static err merge_experiment(merge *m, const char *name) {
   if (!their_folder) FAIL(ERR_MEMORY, "out of memory: a path");
   TRY(fs_list(folder, &m->ours, &m->our_count));
   TRY(fs_list(their_folder, &runs, &count));
-  for (size_t i = 0; i < count; i++) TRY(merge_run(m, name, runs[i]));
+  for (size_t i = 0; i < count; i++)
+    if (*runs[i] != '.') TRY(merge_run(m, name, runs[i])); /* else it is being removed */
 cleanup:
   fs_free_names(runs, count);
   fs_free_names(m->ours, m->our_count);

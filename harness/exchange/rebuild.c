@@ -39,29 +39,6 @@ static void free_runs(found_runs *runs) {
   free(runs->items);
 }
 
-/* The start time of a run's first process whose line can be read; NULL when there was none. */
-static err first_start(const char *attempts_path, char **started) {
-  char *line = NULL;
-  size_t size = 0;
-  bool has_lines = false;
-  err error = NULL;
-  FILE *file = fopen(attempts_path, "re");
-  *started = NULL;
-  if (!file) return NULL;
-  while (!error && !*started && getline(&line, &size, file) >= 0) {
-    json_t *object = json_loads(line, 0, NULL);
-    const char *time = json_string_value(json_object_get(object, "time"));
-    if (time && !(*started = mem_copy_string(time))) error = mem_error(0, "the list of runs");
-    has_lines = true;
-    json_decref(object);
-  }
-  if (!error && has_lines && !*started)
-    log_warning("%s: no line of it can be read: the run is left out", attempts_path);
-  free(line);
-  fclose(file);
-  return error;
-}
-
 static err add_run(found_runs *runs, char *directory, char *started) {
   found_run *grown = mem_resize(runs->items, runs->count + 1, sizeof *grown);
   if (!grown) {
@@ -80,11 +57,10 @@ static err find_runs(const char *results, const char *experiment, found_runs *ru
   err error = folder ? NULL : mem_error(0, "a path");
   if (!error && fs_is_folder(folder)) error = fs_list(folder, &names, &count);
   for (size_t i = 0; i < count && !error; i++) {
-    char *directory = fs_join(experiment, names[i]);
-    char *path = directory ? directory_path(results, directory, "attempts.jsonl") : NULL;
-    char *started = NULL;
-    error = path ? first_start(path, &started) : mem_error(0, "a path");
-    free(path);
+    if (*names[i] == '.') continue; /* one that is being removed */
+    char *directory = fs_join(experiment, names[i]), *started = NULL;
+    error =
+        directory ? directory_first_start(results, directory, &started) : mem_error(0, "a path");
     if (started)
       error = add_run(runs, directory, started);
     else

@@ -20,11 +20,14 @@ enum { MOST_STEPS = 50000 };
 
 /* ---- the process, its machine and settings ---- */
 
-/* The attempt that wrote an event: the newest that had started by then. */
+/* The attempt that wrote an event: the newest whose events begin by then in the file; by time where
+ * that is not recorded. Clocks may be set back between two attempts, or differ between their
+ * machines. */
 static err find_attempt(ingest *in, const json_t *event, int64_t *number) {
   return sql_integer(in->s, 1, number,
-                     "SELECT max(number) FROM attempt WHERE run_id = ? AND started <= ?", "it",
-                     in->run_id, json_text_of(event, "time"));
+                     "SELECT max(number) FROM attempt WHERE run_id = ? AND CASE WHEN events_start"
+                     " IS NULL THEN started <= ? ELSE events_start <= ? END",
+                     "iti", in->run_id, json_text_of(event, "time"), in->line_start);
 }
 
 static err put_environment(ingest *in, const json_t *event, int64_t *id) {

@@ -71,13 +71,13 @@ static err take_attempt_start(ingest *in, const json_t *line) {
   err error = in->run_id ? NULL : create_run(in, line);
   in->has_settled = true;
   if (!error && in->run_id)
-    error =
-        sql_run(in->s,
-                "INSERT OR IGNORE INTO attempt (run_id, number, pid, started, command, ranks,"
-                " nodes) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                "iiittdd", in->run_id, ingest_integer(line, "attempt"), ingest_integer(line, "pid"),
-                json_text_of(line, "time"), command ? command : "[]", json_number_of(line, "ranks"),
-                json_number_of(line, "nodes"));
+    error = sql_run(in->s,
+                    "INSERT OR IGNORE INTO attempt (run_id, number, pid, started, command, ranks,"
+                    " nodes, events_start) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    "iiittddd", in->run_id, ingest_integer(line, "attempt"),
+                    ingest_integer(line, "pid"), json_text_of(line, "time"),
+                    command ? command : "[]", json_number_of(line, "ranks"),
+                    json_number_of(line, "nodes"), json_number_of(line, "events_start"));
   if (!error && in->run_id && *json_text_of(line, "data_stamp"))
     error = sql_run(in->s, "UPDATE run SET data_stamp = ? WHERE id = ?", "ti",
                     json_text_of(line, "data_stamp"), in->run_id);
@@ -86,6 +86,8 @@ static err take_attempt_start(ingest *in, const json_t *line) {
     error = ingest_put_summary(in, "predicted_seconds", json_number_of(line, "predicted_seconds"));
   if (!error && in->run_id)
     error = ingest_put_summary(in, "predicted_bytes", json_number_of(line, "predicted_bytes"));
+  if (!error && in->run_id)
+    error = ingest_put_summary(in, "origin_loss", json_number_of(line, "origin_loss"));
   free(command);
   return error;
 }
@@ -239,6 +241,7 @@ static err read_lines(ingest *in, const char *path, int64_t *offset,
     size_t start = 0;
     for (char *end; !error && (end = memchr(pending.data + start, '\n', pending.length - start));) {
       size_t length = (size_t)(end - (pending.data + start));
+      in->line_start = *offset;
       error = take_line(in, pending.data + start, length, take);
       start += length + 1;
       *offset += (int64_t)length + 1;

@@ -13,6 +13,7 @@ typedef struct {
   const char *directory;
   int64_t run_id;
   int64_t total_steps; /* 0 until a start event gave it */
+  int64_t line_start;  /* bytes before the line that is being read */
 
   /* the process whose events are being read: the newest `start`; number 0 before the first */
   struct {

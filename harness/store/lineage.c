@@ -15,6 +15,7 @@ static const char runs_sql[] =
 
 /* The runs of the parent's cell that run ?1 may have started from, the likeliest first: it was
  * started from the newest that had finished and was not archived then, by the machine that has it.
+ * Times say nothing where the parent's loss is known (?3): clocks may have been set back.
  * The path of the weights names the run where that had been merged before. */
 static const char origins_sql[] =
     "WITH child AS (SELECT run.started, coalesce(environment.host, '') AS host,"
@@ -23,10 +24,11 @@ static const char origins_sql[] =
     "  FROM run LEFT JOIN environment ON environment.id = environment_id WHERE run.id = ?1)"
     " SELECT run.id, archived, child.host <> '' AND coalesce(environment.host, '') = child.host,"
     "  directory LIKE '%.merged-%' AND coalesce(instr(init, '/' || directory || '/'), 0) > 0,"
-    "  (SELECT loss FROM step WHERE run_id = run.id ORDER BY step DESC LIMIT 1)"
+    "  (SELECT loss FROM step WHERE run_id = run.id ORDER BY step DESC LIMIT 1),"
+    "  EXISTS (SELECT 1 FROM warning WHERE run_id = run.id AND kind = 'no_end')"
     " FROM child JOIN run LEFT JOIN environment ON environment.id = run.environment_id"
-    " WHERE run.cell_id = ?2 AND status = 'finished' AND run.started <= child.started"
-    "  AND NOT (archived AND archived_at <> '' AND archived_at < child.started)"
+    " WHERE run.cell_id = ?2 AND status = 'finished' AND (?3 OR (run.started <= child.started"
+    "  AND NOT (archived AND archived_at <> '' AND archived_at < child.started)))"
     " ORDER BY 4 DESC, archived AND archived_at = '', 3 DESC, run.started DESC, directory DESC";
 
 /* A run that may be a result. */
@@ -49,7 +51,8 @@ static bool is_same_loss(double a, double b) {
   return a >= b && a <= b; /* bit for bit; false for NaN */
 }
 
-/* Of a run that was removed (store_list_started_from); NaN: none was. */
+/* As its first process recorded it, or when that run was removed (store_list_started_from); NaN:
+ * neither. */
 static err find_kept_loss(store *s, int64_t run_id, double *loss) {
   sqlite3_stmt *rows;
   bool has_row;
@@ -69,10 +72,12 @@ static err find_origin(store *s, const char *parent_id, candidate *c) {
   double kept;
   err error = find_kept_loss(s, c->id, &kept);
   c->origin_loss = kept;
-  if (!error) error = sql_query(s, &rows, origins_sql, "it", c->id, parent_id);
+  if (!error)
+    error = sql_query(s, &rows, origins_sql, "iti", c->id, parent_id, (int64_t)!isnan(kept));
   while (!error && !(error = sql_next(s, rows, &more)) && more) {
     double loss = sql_real(rows, 4);
-    if (!isnan(kept) && !is_same_loss(loss, kept)) continue;
+    const bool is_cut = sqlite3_column_int(rows, 5) != 0; /* its last loss is not known */
+    if (!isnan(kept) && !is_cut && !is_same_loss(loss, kept)) continue;
     if (c->origin) {
       c->is_unsure = c->is_unsure || !(is_certain || is_same_loss(loss, c->origin_loss));
       continue;

@@ -114,8 +114,9 @@ static const char comes_from_sql[] =
     "  ORDER BY run.started DESC LIMIT 1)"
     "SELECT CASE WHEN kept IS NOT NULL THEN"
     "  EXISTS (SELECT 1 FROM run WHERE run.cell_id = parent.cell_id AND status = 'finished'"
-    "   AND (run.id = parent.id OR NOT archived) AND kept ="
-    "    (SELECT loss FROM step WHERE run_id = run.id ORDER BY step DESC LIMIT 1))"
+    "   AND (run.id = parent.id OR NOT archived) AND (kept ="
+    "    (SELECT loss FROM step WHERE run_id = run.id ORDER BY step DESC LIMIT 1)"
+    "    OR EXISTS (SELECT 1 FROM warning WHERE run_id = run.id AND kind = 'no_end')))"
     " ELSE parent.started <= child.started"
     "  OR EXISTS (SELECT 1 FROM run WHERE run.cell_id = parent.cell_id AND NOT archived"
     "   AND status = 'finished' AND run.started < child.started)"
@@ -129,6 +130,12 @@ err store_comes_from(store *s, int64_t run_id, int64_t parent_id, bool *comes_fr
   err error = sql_integer(s, 1, &is_true, comes_from_sql, "ii", run_id, parent_id);
   *comes_from = !error && is_true;
   return error;
+}
+
+err store_next_archived(store *s, const char *cell_id, int64_t after, int64_t *run_id) {
+  return sql_integer(s, 0, run_id,
+                     "SELECT min(id) FROM run WHERE cell_id = ? AND archived AND id > ?", "ti",
+                     cell_id, after);
 }
 
 err store_has_run(store *s, int64_t run_id, bool *is_there) {
@@ -295,6 +302,19 @@ err store_last_checkpoint(store *s, const char *results, int64_t run_id, char **
   if (!error && fs_exists(full.data)) *path = strbuf_take(&full);
   strbuf_free(&full);
   return error;
+}
+
+err store_find_last_loss(store *s, int64_t run_id, double *loss) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  *loss = NAN;
+  err error = sql_query(
+      s, &rows, "SELECT loss FROM step WHERE run_id = ? ORDER BY step DESC LIMIT 1", "i", run_id);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error || !has_row) return error;
+  *loss = sql_real(rows, 0);
+  sql_stop(rows);
+  return NULL;
 }
 
 err store_newest_step(store *s, int64_t run_id, int64_t *step) {

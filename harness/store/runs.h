@@ -33,10 +33,15 @@ err store_load_run(store *s, int64_t run_id, store_run *run) ERR_MUST_CHECK;
 err store_empty_run(store_run *run) ERR_MUST_CHECK;
 void store_free_run(store_run *run);
 
-/* Can `run_id` have been trained from the weights of `parent_id`? False when it began before that
- * run and every run of the parent's cell that was there is archived, except one that ended with the
- * same loss, bit for bit. */
+/* Can `run_id` have been trained from the weights of `parent_id`? By the loss that its first
+ * process recorded of the run it started from; where there is none (older records, tasks of Slurm,
+ * whose nodes have no database), false when it began before that run and every run of the parent's
+ * cell that was there is archived, except one that ended with the same loss, bit for bit. */
 err store_comes_from(store *s, int64_t run_id, int64_t parent_id, bool *comes_from) ERR_MUST_CHECK;
+
+/* The archived run of a cell with the least number above `after`; 0: none. */
+err store_next_archived(store *s, const char *cell_id, int64_t after,
+                        int64_t *run_id) ERR_MUST_CHECK;
 
 err store_has_run(store *s, int64_t run_id, bool *is_there) ERR_MUST_CHECK;
 /* The number of cells whose id begins with `prefix`, and the run shown for them: as in
@@ -85,6 +90,9 @@ void store_free_past_runs(store_past_run *runs, size_t count);
  * or its file is gone: an older one has not the weights of the run's result. The caller frees. */
 err store_last_checkpoint(store *s, const char *results, int64_t run_id,
                           char **path) ERR_MUST_CHECK;
+
+/* The loss of the newest recorded step; NaN: none. Tells the weights of runs of one cell apart. */
+err store_find_last_loss(store *s, int64_t run_id, double *loss) ERR_MUST_CHECK;
 
 /* The newest recorded step; 0: none. */
 err store_newest_step(store *s, int64_t run_id, int64_t *step) ERR_MUST_CHECK;

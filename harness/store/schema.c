@@ -402,10 +402,13 @@ static const char version_11[] = "CREATE TABLE results_folder ("
 static const char version_12[] =
     "ALTER TABLE run ADD COLUMN saving_step INTEGER NOT NULL DEFAULT 0;";
 
+/* Bytes that events.jsonl had before the process; NULL: not recorded. */
+static const char version_13[] = "ALTER TABLE attempt ADD COLUMN events_start INTEGER;";
+
 /* migrations[v] brings version v to v + 1 */
-static const char *const migrations[] = {version_1, version_2,  version_3,  version_4,
-                                         version_5, version_6,  version_7,  version_8,
-                                         version_9, version_10, version_11, version_12};
+static const char *const migrations[] = {version_1,  version_2,  version_3, version_4, version_5,
+                                         version_6,  version_7,  version_8, version_9, version_10,
+                                         version_11, version_12, version_13};
 _Static_assert(sizeof migrations / sizeof *migrations == STORE_VERSION,
                "one step for each version");
 

@@ -28,7 +28,9 @@ static err sql_error(const store *s, int code) {
   const char *text = s->database ? sqlite3_errmsg(s->database) : sqlite3_errstr(code);
   switch (code & 0xff) {
   case SQLITE_FULL:
-    return err_new(ERR_IO, "%s: the disk is full; free some space and run the same command again",
+    return err_new(ERR_IO,
+                   "%s: the disk is full; free some space and run the same command again "
+                   "(with --retry for a cell whose trainer failed for it)",
                    s->path);
   case SQLITE_READONLY:
   case SQLITE_CANTOPEN:

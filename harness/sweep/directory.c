@@ -18,6 +18,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/json_read.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "store/json_lines.h"
 #include "store/runs.h"
@@ -218,6 +219,8 @@ err directory_record_start(const char *results, const char *directory, const att
   jsonw_integer(&w, "attempt", start->attempt);
   jsonw_integer(&w, "pid", start->pid);
   if (start->log_start > 0) jsonw_integer(&w, "log_start", start->log_start);
+  jsonw_integer(&w, "events_start", start->events_start);
+  if (!isnan(start->origin_loss)) jsonw_number(&w, "origin_loss", start->origin_loss);
   jsonw_string(&w, "host", host);
   jsonw_string(&w, "why", start->why ? start->why : "");
   if (start->stamp && *start->stamp) jsonw_string(&w, "data_stamp", start->stamp);
@@ -406,6 +409,57 @@ static char *tail_from(const char *results, const char *directory, const char *f
   text_escape(text_last_lines(tail, LOG_TAIL_LINES), &shown);
   free(tail);
   return shown.length ? strbuf_take(&shown) : mem_zeroed(1, 1);
+}
+
+err directory_first_start(const char *results, const char *directory, char **started) {
+  char *path = directory_path(results, directory, "attempts.jsonl"), *line = NULL;
+  size_t size = 0;
+  bool has_lines = false;
+  err error = path ? NULL : mem_error(0, directory);
+  FILE *file = path ? fopen(path, "re") : NULL;
+  *started = NULL;
+  while (file && !error && !*started && getline(&line, &size, file) >= 0) {
+    json_t *object = json_loads(line, 0, NULL);
+    const char *time = json_string_value(json_object_get(object, "time"));
+    if (time && !(*started = mem_copy_string(time))) error = mem_error(0, "the list of runs");
+    has_lines = true;
+    json_decref(object);
+  }
+  if (!error && has_lines && !*started)
+    log_warning("%s: no line of it can be read: the run is left out", path);
+  free(line);
+  if (file) fclose(file);
+  free(path);
+  return error;
+}
+
+err directory_find_renamed(const char *results, const char *directory, const char *started,
+                           char **name) {
+  static const char ending[] = ".archived-";
+  const char *own = fs_name(directory);
+  const size_t length = strlen(own);
+  char *parent = strndup(directory, (size_t)(own - directory)), **names = NULL;
+  char *folder = parent ? directory_path(results, parent, NULL) : NULL;
+  size_t count = 0;
+  err error = folder ? NULL : mem_error(0, directory);
+  *name = NULL;
+  if (!error && fs_is_folder(folder)) error = fs_list(folder, &names, &count);
+  for (size_t i = 0; i < count && !error && !*name; i++) {
+    if (strncmp(names[i], own, length) != 0 ||
+        strncmp(names[i] + length, ending, sizeof ending - 1) != 0)
+      continue;
+    char *other = fs_join(parent, names[i]), *then = NULL;
+    error = other ? directory_first_start(results, other, &then) : mem_error(0, directory);
+    if (then && strcmp(then, started) == 0)
+      *name = other;
+    else
+      free(other);
+    free(then);
+  }
+  fs_free_names(names, count);
+  free(folder);
+  free(parent);
+  return error;
 }
 
 char *directory_tail(const char *results, const char *directory, const char *file) {

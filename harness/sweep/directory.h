@@ -46,7 +46,9 @@ typedef struct {
   const char *time;      /* before it was started: its events are later */
   int attempt;
   pid_t pid;
-  int64_t log_start; /* bytes that log.txt had */
+  int64_t log_start;    /* bytes that log.txt had */
+  int64_t events_start; /* and events.jsonl */
+  double origin_loss;   /* the last of the run whose weights it starts from; NaN: none, not known */
   char *const *command;
   const char *stamp; /* of its data's files (stamp.h) */
   const char *why;   /* "first", "resumes after …", "retry 1 of 2 after crash: …" */
@@ -98,6 +100,14 @@ int64_t directory_size_of(const char *results, const char *directory, const char
 /* The last `end` event of events.jsonl after byte `from`. */
 err directory_read_end(const char *results, const char *directory, int64_t from,
                        verdict *v) ERR_MUST_CHECK;
+/* The start of a run's first process whose line can be read, as recorded; NULL: there was none. The
+ * caller frees. */
+err directory_first_start(const char *results, const char *directory,
+                          char **started) ERR_MUST_CHECK;
+/* The name that the folder of a run which first began at `started` has since it was archived; NULL:
+ * none. The caller frees. */
+err directory_find_renamed(const char *results, const char *directory, const char *started,
+                           char **name) ERR_MUST_CHECK;
 /* The last lines of a file, at most 4 KiB, escaped for terminals; the caller frees; "" when there
  * is no file. */
 char *directory_tail(const char *results, const char *directory, const char *file);

@@ -170,17 +170,50 @@ static err keep_origin(store *s, const char *results, const kept_run *run) {
   return error;
 }
 
+/* Where the folder of a run is while it is removed: beside it, under a name that no reader of
+ * folders looks at. */
+static char *removal_path(const char *results, const char *directory) {
+  strbuf name = {0};
+  const char *own = fs_name(directory);
+  strbuf_format(&name, "%.*s.removing-%s", (int)(own - directory), directory, own);
+  char *path = name.is_broken ? NULL : directory_path(results, name.data, NULL);
+  strbuf_free(&name);
+  return path;
+}
+
+static err remove_all(const char *path) {
+  directory_remove(path);
+  if (!fs_exists(path)) return NULL;
+  return err_new(ERR_IO, "%s: cannot be removed completely; check its permissions", path);
+}
+
+err run_end_removal(const char *results, const char *directory, bool *is_gone) {
+  char *path = removal_path(results, directory);
+  if (!path) return mem_error(0, "a path");
+  *is_gone = fs_is_folder(path);
+  err error = *is_gone ? remove_all(path) : NULL;
+  free(path);
+  return error;
+}
+
+/* In one step the folder is no run's any more, so that being killed leaves no part of a run. */
 err run_remove(store *s, const char *results, int64_t run_id) {
   kept_run run;
+  bool is_left;
+  char *away = NULL;
   err error = NULL;
   TRY(find_kept(s, results, run_id, &run));
   TRY(refuse_alive(results, &run, "remove"));
   TRY(keep_origin(s, results, &run));
-  if (run.is_there) directory_remove(run.path);
-  if (run.is_there && fs_exists(run.path))
-    FAIL(ERR_IO, "%s: cannot be removed completely; check its permissions", run.path);
-  error = store_forget_run(s, run_id);
+  away = removal_path(results, run.directory);
+  if (!away) FAIL(ERR_MEMORY, "out of memory: a path");
+  TRY(run_end_removal(results, run.directory, &is_left)); /* of an earlier run of that name */
+  if (run.is_there && rename(run.path, away) != 0)
+    FAIL(ERR_IO, "%s: cannot be removed: %s", run.path, strerror(errno));
+  TRY(store_forget_run(s, run_id));
+  if (run.is_there) error = remove_all(away);
 cleanup:
+  free(away);
   free_kept(&run);
   return error;
 }

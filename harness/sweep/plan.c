@@ -240,6 +240,32 @@ static err judge_run(store *s, const run_options *options, const store_run *run,
   return take_reason(c, run);
 }
 
+/* What has become of a finished run whose folder is missing: archived by way of another database of
+ * the folder, or about to be removed when that was killed. */
+static err find_folder(store *s, const run_options *options, const char *cell_id, store_run *run) {
+  int64_t run_id;
+  bool is_gone = false;
+  char *path = directory_path(options->results, run->directory, NULL), *name = NULL;
+  err error = path ? NULL : mem_error(0, "a path");
+  if (error || !run->run_id || fs_exists(path) || strcmp(run->status, "finished") != 0)
+    goto cleanup;
+  TRY(directory_find_renamed(options->results, run->directory, run->started, &name));
+  TRY(run_end_removal(options->results, run->directory, &is_gone));
+  if (!name && !is_gone) goto cleanup;
+  if (is_gone) {
+    TRY(store_forget_run(s, run->run_id));
+  } else {
+    TRY(store_move_run(s, run->run_id, name));
+    TRY(store_ingest(s, options->results, name, &run_id));
+  }
+  store_free_run(run);
+  error = store_find_run(s, cell_id, run);
+cleanup:
+  free(name);
+  free(path);
+  return error;
+}
+
 /* True when a run's files contain more than was recorded: flipbench was killed in between, possibly
  * after the run had finished. */
 static bool has_unread(const char *results, const store_run *run) {
@@ -269,11 +295,28 @@ err run_look_again(store *s, const run_options *options, run_cell *c) {
   return error;
 }
 
+/* Archived runs whose folders have more than was recorded: flipbench was killed while it restored
+ * one. */
+static err read_archived(store *s, const char *results, const char *cell_id) {
+  int64_t id = 0, ingested;
+  err error = store_next_archived(s, cell_id, id, &id);
+  while (!error && id) {
+    store_run run;
+    error = store_load_run(s, id, &run);
+    if (error) return error;
+    if (has_unread(results, &run)) error = store_ingest(s, results, run.directory, &ingested);
+    store_free_run(&run);
+    if (!error) error = store_next_archived(s, cell_id, id, &id);
+  }
+  return error;
+}
+
 /* The cell's run, with what its folder has beyond the record. */
 static err find_run_anew(store *s, const char *results, const char *cell_id, const char *directory,
                          store_run *run) {
   int64_t run_id;
-  err error = store_find_run(s, cell_id, run);
+  err error = read_archived(s, results, cell_id);
+  if (!error) error = store_find_run(s, cell_id, run);
   if (error) return error;
   if (!run->run_id) { /* missing in the database: it was lost, or another process ran the cell */
     char *path = directory_path(results, directory, "attempts.jsonl");
@@ -316,6 +359,8 @@ static err plan_cell(const spec_experiment *e, store *s, const run_options *opti
   if (!c->directory) return mem_error(0, "a path");
   TRY(finish_archiving(s, options, c->directory));
   TRY(find_run_anew(s, options->results, c->cell->id, c->directory, &run));
+  TRY(finish_archiving(s, options, c->directory)); /* as was read only now */
+  TRY(find_folder(s, options, c->cell->id, &run));
   bool is_running = run.run_id && strcmp(run.status, "running") == 0;
   if (is_running && options->is_remote) {
     c->state = CELL_RUNNING;

@@ -37,6 +37,7 @@ typedef struct {
 /* Options of a start in addition to the cell's. */
 typedef struct {
   const char *init_from;         /* replaces the cell's own; NULL: unchanged */
+  double origin_loss;            /* the last of the run that it is from; NaN: not known */
   const spec_pairs *environment; /* more variables for the trainer */
   const char *cgroup_base;       /* limits_find_cgroup; NULL: none */
   slot *place;

@@ -126,6 +126,8 @@ err run_archive(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
 err run_restore(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
 /* Removes a run's folder, including weights, and its records. */
 err run_remove(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
+/* Removes what run_remove left of a directory when it was killed; *is_gone: it had. */
+err run_end_removal(const char *results, const char *directory, bool *is_gone) ERR_MUST_CHECK;
 /* Sets the note of a run; adds or removes a tag. */
 err run_note(store *s, const char *results, int64_t run_id, const char *text) ERR_MUST_CHECK;
 err run_tag(store *s, const char *results, int64_t run_id, const char *name,

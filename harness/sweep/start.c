@@ -1,6 +1,9 @@
 /* Starts cells once their parent has finished, a slot is free and their directory is locked. */
+#include <fcntl.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -31,7 +34,7 @@ static err look_again(runner *r, run_cell *c, bool *is_finished) {
   err error = store_ingest(r->s, r->options->results, c->directory, &c->run_id);
   if (!error) error = store_find_run_in(r->s, c->directory, &run);
   if (error) return error;
-  *is_finished = run.run_id && strcmp(run.status, "finished") == 0;
+  *is_finished = run.run_id && strcmp(run.status, "finished") == 0 && !run.is_archived;
   store_free_run(&run);
   if (!*is_finished) return NULL;
   c->state = CELL_FINISHED;
@@ -125,7 +128,9 @@ static int64_t ranks_here(const run_cell *c) {
 static err start_process(runner *r, size_t index, const char *init_from, int lock_fd,
                          bool *has_started) {
   process *p = &r->running[r->running_count];
+  const int64_t parent = r->sweep->cells[index].cell->parent;
   process_wishes wishes = {.init_from = init_from,
+                           .origin_loss = (double)NAN,
                            .environment = &r->e->environment,
                            .cgroup_base = r->cgroup_base,
                            .slots = &r->slots,
@@ -133,6 +138,8 @@ static err start_process(runner *r, size_t index, const char *init_from, int loc
                            .unblocked = &r->unblocked};
   *p = (process){.index = index};
   err error = slots_take(&r->slots, ranks_here(&r->sweep->cells[index]), &wishes.place);
+  if (!error && init_from)
+    error = store_find_last_loss(r->s, r->sweep->cells[parent].run_id, &wishes.origin_loss);
   if (!error) error = process_start(r->options, r->s, &r->sweep->cells[index], &wishes, p);
   *has_started = p->pid > 0;
   err unknown = *has_started ? time_slices_process_started(r, p) : NULL;
@@ -193,12 +200,44 @@ static err start_or_take_result(runner *r, size_t index, const char *init_from, 
   return error ? error : again_follow(r->e, r->s, r->options, r->sweep, index);
 }
 
+/* Sweeps start cells one after the other, so that of two with one cell the second finds the first's
+ * process recorded. Closing *fd gives it back; a process that ends does too. */
+static err wait_to_start(const char *results, int *fd) {
+  char *path = fs_join(results, ".flipbench-start");
+  if (!path) return mem_error(0, "a path");
+  err error = NULL;
+  *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (*fd < 0) error = err_errno(errno, "%s: cannot create", path);
+  while (!error && flock(*fd, LOCK_EX) != 0)
+    if (errno != EINTR) error = err_errno(errno, "%s: cannot lock", path);
+  free(path);
+  return error;
+}
+
+/* A sweep of another experiment may have begun or finished the cell, in a directory of its own. */
+static err take_from_other(runner *r, run_cell *c) {
+  store_run run;
+  int64_t run_id;
+  if (c->has_begun) return NULL;
+  err error = store_find_run(r->s, c->cell->id, &run);
+  if (error) return error;
+  const size_t own = strcspn(c->directory, "/") + 1;
+  const bool is_other = run.run_id && strncmp(run.directory, c->directory, own) != 0 &&
+                        strcmp(run.status, "failed") != 0;
+  if (is_other) error = store_ingest(r->s, r->options->results, run.directory, &run_id);
+  store_free_run(&run);
+  if (is_other && !error) error = run_look_again(r->s, r->options, c);
+  if (!error && c->state == CELL_FINISHED)
+    display_say(&r->shown, "%s: has finished meanwhile in another sweep", c->cell->label);
+  return error;
+}
+
 /* *is_full: only cores or GPUs are missing for it to start. */
 static err start_cell(runner *r, size_t index, bool *is_full) {
   run_cell *c = &r->sweep->cells[index];
   char *init_from = NULL, *path = NULL;
   bool is_ready;
-  int lock_fd = -1;
+  int lock_fd = -1, start_fd = -1;
   lock_state lock;
   lock_holder holder;
   err error = NULL;
@@ -208,6 +247,10 @@ static err start_cell(runner *r, size_t index, bool *is_full) {
   if (*is_full) goto cleanup;
   if (is_ready) TRY(look_at_memory(r, c, &is_ready));
   if (!is_ready) goto cleanup;
+  TRY(wait_to_start(r->options->results, &start_fd));
+  TRY(take_from_other(r, c));
+  if (c->state == CELL_FINISHED) TRY(again_follow(r->e, r->s, r->options, r->sweep, index));
+  if (c->state != CELL_WAITING) goto cleanup;
   path = directory_path(r->options->results, c->directory, NULL);
   if (!path) FAIL(ERR_MEMORY, "out of memory: a path");
   TRY(fs_make_folders(path));
@@ -226,6 +269,7 @@ static err start_cell(runner *r, size_t index, bool *is_full) {
     error = start_or_take_result(r, index, init_from, lock_fd);
   }
 cleanup:
+  if (start_fd >= 0) close(start_fd);
   free(init_from);
   free(path);
   return error;

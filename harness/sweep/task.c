@@ -171,6 +171,7 @@ static err run_trainer(const run_options *options, task *t, const char *init_fro
   sigaddset(&blocked, SIGCHLD);
   sigprocmask(SIG_BLOCK, &blocked, &unblocked);
   process_wishes wishes = {.init_from = init_from,
+                           .origin_loss = (double)NAN, /* there is no database here */
                            .environment = &t->environment,
                            .mpi = t->mpi,
                            .cores = t->cores,

@@ -73,6 +73,7 @@ date_of 'server/small/mask_ratio=0.5-*' 10:00
 date_of 'server/small/mask_ratio=0.5_unmasked*' 10:30
 sed -i 's/"host":"[^"]*"/"host":"server"/' server/*/*/events.jsonl
 sed -i 's/"loss":\([0-9]\)/"loss":9\1/' server/small/mask_ratio=0.5-*/events.jsonl
+sed -i 's/"origin_loss":\([0-9]\)/"origin_loss":9\1/' server/small/mask_ratio=0.5_unmasked*/attempts.jsonl
 for results in laptop server; do expect_status 0 bench db rebuild --results $results; cp -r $results $results-alone; done
 expect_status 0 bench db merge server-alone --results laptop
 expect_status 0 bench db merge laptop-alone --results server

@@ -25,7 +25,8 @@ grep -q 'trained again' out.txt && fail "the tuning was dropped though its paren
 # What the tuning came from ended with another loss. Its own result is the same, so what started from
 # it stays.
 differ() { sed -i 's/"loss":\([0-9]\)/"loss":9\1/' "$1/events.jsonl"; }
-differ "results/$parent"; differ "results/$parent.archived-1"
+origin_differs() { sed -i 's/"origin_loss":\([0-9]\)/"origin_loss":9\1/' results/tuned/*unmasked_tuning-*/attempts.jsonl; }
+differ "results/$parent"; differ "results/$parent.archived-1"; origin_differs
 expect_status 0 bench db rebuild
 expect_status 0 bench runs archive "$(run_of mask_ratio=0.5)"
 FAKE_NAN=mask_ratio=0.5 expect_status 1 bench run experiments/tuned.yaml
@@ -40,7 +41,7 @@ expect_status 0 bench run experiments/tuned.yaml
 expect_answer "SELECT count(*) FROM run" "$runs"
 
 # A record in which the tuning was not repeated shows no number for it, and says why.
-differ "results/$parent"
+differ "results/$parent"; origin_differs
 expect_status 0 bench db rebuild
 expect_status 0 bench runs archive "$(run_of mask_ratio=0.5)"
 sed '/^tuning/,/longer/d; s/, tuned_zero_shot_top1//; s/^name: .*/name: alone/' experiments/tuned.yaml > experiments/alone.yaml
