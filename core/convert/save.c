@@ -107,12 +107,13 @@ static void free_list(tensor_list *list) {
   free(list->items);
 }
 
-/* The scale that the loss uses: other libraries do not clip it when using it. */
+/* The scale that a run's loss used: other libraries do not clip it when using it. One that comes
+ * from them was never used clipped, and stays. */
 static err add_scale(const weights *w, float scale_log, const char *name, tensor_list *list) {
   float *clipped = mem_zeroed(1, sizeof *clipped);
   if (!clipped) return mem_error(sizeof *clipped, name);
   *clipped = scale_log;
-  if (w->s.temperature_learned)
+  if (w->s.temperature_learned && w->is_of_run)
     *clipped = (float)fmin(fmax((double)scale_log, 0), log(w->s.logit_scale_max));
   safetensor *t = &list->items[list->count];
   *t = (safetensor){.data = clipped, .bytes = sizeof *clipped};
@@ -374,7 +375,14 @@ void weights_describe_changes(weights_format format, const weights *w, strbuf *r
         "image.crop: %s crops some images with an odd margin a pixel away from where this "
         "model did: their embeddings differ\n",
         library);
-  if (s->text_tokenizer == TOKENIZER_WORDPIECE) return;
+  if (s->text_tokenizer == TOKENIZER_WORDPIECE) {
+    if (!is_hf)
+      strbuf_append(remarks,
+                    "text.tokenizer: open_clip's own tokenizer is CLIP's, whose tokens this "
+                    "model does not have: give it those of the vocabulary in the folder, "
+                    "as transformers' AutoTokenizer reads it\n");
+    return;
+  }
   if (w->format == WEIGHTS_FLIP && !weights_hold_words(w, CLIP_VOCABULARY))
     strbuf_format(
         remarks,

@@ -201,6 +201,7 @@ static err read_own_settings(const source *from, weights *w) {
   w->words = state.words;
   w->is_padded = tensor_set_metadata(&from->file, "flip.vocabulary_padded") != NULL;
   w->precision = state.precision;
+  w->is_of_run = state.step > 0;
   return read_own_end(from, &w->end_of_text);
 }
 

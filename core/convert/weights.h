@@ -42,6 +42,7 @@ typedef struct {
   settings s;
   int64_t vocabulary;  /* rows of the word embeddings */
   words_record words;  /* that they stand for, as far as a checkpoint records it */
+  bool is_of_run;      /* flip trained it: logit_scale was used within its bounds */
   bool is_padded;      /* there may be more of them than tokens: foreign tables are padded */
   int64_t end_of_text; /* required of the tokenizer if the end of text is pooled; END_IS_ANY: a
                         * model that was trained here */

@@ -20,7 +20,7 @@
  *   corruption: {kind: jpeg, strength: 3}   # optional: corrupted images (corrupt.h); `all`: kinds
  *                                           # or strengths in turn, one per image
  *   multilabel: true         # `label` is a JSON list of classes; needs classes or class_file
- *   ignore_label: difficult  # multilabel, optional: a JSON list of classes ignored for an image
+ *   ignore_label: difficult  # multilabel, optional: a JSON list of classes ignored for an image that `label` has not
  *   label_files: Main/{}_test.txt    # multilabel, instead of `label`: one file per class, with
  *                                    # IMAGE 1|0|-1 per line (as in the VOC devkit); only the
  *                                    # listed images take part */

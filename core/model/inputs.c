@@ -21,6 +21,15 @@ err input_set_images(input_set *set, ops *o, const clip_config *c, const uint8_t
   return o->call->upload_ahead(o, set->index.data, index, (size_t)(count * patches) * 4);
 }
 
+/* The first end token, as other libraries have it: one that a text itself contains, written out,
+ * ends it there. The last token before the padding is one. */
+static int32_t end_of_text(const int32_t *ids, int32_t count) {
+  int32_t first = 0;
+  if (count <= 0) return 0;
+  while (ids[first] != ids[count - 1]) first++;
+  return first;
+}
+
 err input_set_texts(input_set *set, ops *o, const clip_config *c, const int32_t *ids,
                     const int32_t *id_counts, int64_t count, int64_t length) {
   set->count = count;
@@ -33,8 +42,7 @@ err input_set_texts(input_set *set, ops *o, const clip_config *c, const int32_t 
     error = o->call->upload_ahead(o, set->key_counts.data, counts, (size_t)count * 4);
   }
   if (error || c->text_pool != TEXT_POOL_EOT) return error;
-  /* the last token before the padding: the end of text */
-  for (int64_t i = 0; i < count; i++) set->pooled[i] = id_counts[i] > 0 ? id_counts[i] - 1 : 0;
+  for (int64_t i = 0; i < count; i++) set->pooled[i] = end_of_text(ids + i * length, id_counts[i]);
   return o->call->upload_ahead(o, set->pool_index.data, set->pooled, (size_t)count * 4);
 }
 

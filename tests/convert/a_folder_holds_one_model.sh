@@ -12,6 +12,10 @@ for model in run other pairs; do
   expect_status 0 "$FLIP" embed -m $model -t texts.txt -o $model.texts.npy
   expect_status 0 "$FLIP" embed -m $model -i data/heldout-00000.tar -o $model.images.npy
 done
+# The first end token is pooled, also where a text has it written out: what follows is after the end.
+printf 'a red star\na red star<end_of_text> and two circles\n' > ended.txt
+expect_status 0 "$FLIP" embed -m pairs -t ended.txt -o ended.npy
+cmp <(bytes ended.npy 128 64) <(bytes ended.npy 192 64) || fail "what follows the end of a text changes its embedding"
 is_model() { # is_model FOLDER RUN: the folder's model is that of the run, texts and images
   expect_status 0 "$FLIP" embed -m "$1" -t texts.txt -o x.npy "${@:3}"
   cmp x.npy "$2.texts.npy" || fail "$1: the texts of another model"

@@ -214,6 +214,16 @@ printf '%s\n' 'cuda_fp32 cache_ops_cuda_fp32' 'cuda_fp32 cache_ops_cuda_fp32' 'c
 sanitize 0 30 exclusive
 [ "$(grep -c ' cache$' caches)" = 4 ] || { cat caches; fail "the sanitizers' tests choose again after one chain"; }
 
+# A runtime may refuse the sanitizer its device: that is no failed proof.
+cat > sanitizer_bin/compute-sanitizer << 'X'
+#!/bin/bash
+echo '========= Error: Device not supported. Please refer to the "Supported Devices" section'
+exit 255
+X
+PATH=$PWD/sanitizer_bin:$PATH check 0 30 failing again memcheck_ops_fp32 racecheck_narrow
+grep -q '^- not run: racecheck_narrow, because compute-sanitizer says here: Device not supported$' failing/report.md ||
+  { cat failing/report.md; fail "a refused sanitizer is not told"; }
+
 # PyTorch's rows of another card are not compared.
 peer() { # CARD
   mkdir -p report/9

@@ -2,6 +2,7 @@
  * or described. The fixtures are those of test_models.c. */
 #include "support/test.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -103,6 +104,43 @@ static void what_a_format_cannot_hold_is_refused_by_name(void **state) {
   assert_fails_with(weights_save(folder, WEIGHTS_HF, &own), "image.patch.bias is not zero");
   weights_free(&own);
   weights_free(&w);
+  folder_remove(folder);
+}
+
+static float scale_of(const weights *w) {
+  return w->values[param_table_find(&w->table, "logit_scale")->offset];
+}
+
+/* Other libraries use the logit scale as it is: one that comes from them stays, by way of our own
+ * format too. A run's was clipped where its loss used it, and is written so. */
+static void the_logit_scale_is_the_one_that_was_used(void **state) {
+  (void)state;
+  char folder[] = "/tmp/flip-models-XXXXXX", path[64];
+  const char *const fixture[] = {FIXTURES "hf_quick_gelu"}, *const saved[] = {path};
+  static const float scales[] = {5.0f, -0.5f};
+  assert_non_null(mkdtemp(folder));
+  for (int i = 0; i < 2; i++) {
+    weights w, own, again;
+    assert_ok(weights_load(fixture, 1, NULL, 0, &w));
+    w.values[param_table_find(&w.table, "logit_scale")->offset] = scales[i];
+    snprintf(path, sizeof path, "%s/own.safetensors", folder);
+    assert_ok(weights_save(path, WEIGHTS_FLIP, &w));
+    assert_ok(weights_load(saved, 1, NULL, 0, &own));
+    for (int is_of_run = 0; is_of_run < 2; is_of_run++) {
+      assert_true(scale_of(&own) == scales[i]);
+      assert_false(own.is_of_run);
+      own.is_of_run = is_of_run;
+      snprintf(path, sizeof path, "%s/hf%d%d", folder, i, is_of_run);
+      assert_ok(weights_save(path, WEIGHTS_HF, &own));
+      own.is_of_run = false;
+      assert_ok(weights_load(saved, 1, NULL, 0, &again));
+      const float used = i ? 0.0f : (float)log(100);
+      assert_true(scale_of(&again) == (is_of_run ? used : scales[i]));
+      weights_free(&again);
+    }
+    weights_free(&own);
+    weights_free(&w);
+  }
   folder_remove(folder);
 }
 
@@ -214,6 +252,7 @@ int main(void) {
       cmocka_unit_test(what_the_model_cannot_do_is_refused_by_name),
       cmocka_unit_test(a_tokenizers_defaults_may_be_spelled_out),
       cmocka_unit_test(what_a_format_cannot_hold_is_refused_by_name),
+      cmocka_unit_test(the_logit_scale_is_the_one_that_was_used),
       cmocka_unit_test(what_a_file_changes_without_a_key_is_described),
       cmocka_unit_test(files_that_do_not_fit_their_configuration_are_refused),
   };
