@@ -12,6 +12,9 @@ extern volatile sig_atomic_t interrupt_requested;
 /* Was this process started to outlive its terminal (nohup)? Then SIGHUP must stay ignored. */
 bool interrupt_ignores_hangup(void);
 
+/* SIGINT, SIGTERM and, unless it must stay ignored, SIGHUP call `handler`. */
+void interrupt_catch(void (*handler)(int number));
+
 /* From any thread. */
 static inline bool interrupt_is_requested(void) {
   return __atomic_load_n(&interrupt_requested, __ATOMIC_RELAXED) != 0;

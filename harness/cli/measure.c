@@ -1,5 +1,4 @@
 /* flipbench history --measure: builds and measures a range of commits before they are shown. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,14 +13,6 @@ static volatile bool is_stopping; /* set by a signal */
 static void stop(int number) {
   (void)number;
   is_stopping = true;
-}
-
-static void catch_signals(void) {
-  static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-  struct sigaction action = {.sa_handler = stop};
-  sigemptyset(&action.sa_mask);
-  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-    if (numbers[i] != SIGHUP || !interrupt_ignores_hangup()) sigaction(numbers[i], &action, NULL);
 }
 
 /* "A..B" into its ends; B may be left out: HEAD. */
@@ -66,7 +57,7 @@ err history_measure(history_measuring *m, const history_words *words, const opti
                                     .results = words->place.results,
                                     .rounds = (size_t)m->rounds};
   m->options.stop = &is_stopping;
-  catch_signals();
+  interrupt_catch(stop);
   TRY(store_ingest_samples(s, words->place.results));
   error = range_measure(&m->options, s, &result);
   if (result.commits) tell(&result);

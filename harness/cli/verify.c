@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "exchange/verify.h"
@@ -52,6 +53,11 @@ static void write_result(const verify_result *r, int64_t run_id, strbuf *out) {
   if (r->folder) strbuf_format(out, "the second run is in %s\n", r->folder);
 }
 
+static void stop(int number) {
+  (void)number;
+  interrupt_request();
+}
+
 int cli_verify(int argc, char **argv) {
   cli_place place = {.results = "results"};
   bool keeps_folder = false, is_help_wanted = false;
@@ -78,6 +84,7 @@ int cli_verify(int argc, char **argv) {
   TRY(cli_find_run(s, word, &run_id));
   TRY(run_find_flip(&flip));
   log_info("training run %lld again", (long long)run_id);
+  interrupt_catch(stop); /* so that the second run's folder does not stay */
   TRY(run_verify(s, &(verify_options){place.results, flip, keeps_folder}, run_id, &result));
   write_result(&result, run_id, &out);
   TRY(cli_print(&out));

@@ -12,6 +12,7 @@
 
 #include "base/command.h"
 #include "base/fs.h"
+#include "base/interrupt.h"
 #include "base/json_read.h"
 #include "base/mem.h"
 #include "config/yaml.h"
@@ -94,6 +95,11 @@ static err read_record(store *s, const char *results, int64_t run_id, recorded *
   return error ? error : check_checkpoint(run_id, r->checkpoint);
 }
 
+static bool is_stopped(const void *nothing) {
+  (void)nothing;
+  return interrupt_is_requested();
+}
+
 /* Trains in `folder`; the trainer's output goes to log.txt there. */
 static err train_again(const verify_options *options, const recorded *r, const char *folder) {
   char precision[64], threads[64];
@@ -115,12 +121,15 @@ static err train_again(const verify_options *options, const recorded *r, const c
   if (r->ranks > 1) ranks_allow_root();
   log_fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (log_fd < 0) FAIL(ERR_IO, "%s: cannot be written", log);
-  command_call call = {
-      .words = words, .out = log_fd, .err = log_fd, .has_no_input = true, .dies_with_parent = true};
-  TRY(command_run(&call, &status));
+  command_call call = {.words = words,
+                       .out = log_fd,
+                       .err = log_fd,
+                       .has_no_input = true,
+                       .leads_group = true,
+                       .dies_with_parent = true};
+  TRY(command_run_until(&call, &(command_stop){is_stopped, NULL}, &status));
   if (command_exit_status(status) != 0)
-    error = err_new(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT ? ERR_INTERRUPTED : ERR_INPUT,
-                    "the second training exited with status %d; its output is in %s",
+    error = err_new(ERR_INPUT, "the second training exited with status %d; its output is in %s",
                     command_exit_status(status), log);
 cleanup:
   if (log_fd >= 0) close(log_fd);
@@ -292,7 +301,8 @@ err run_verify(store *s, const verify_options *options, int64_t run_id, verify_r
   result->greatest = weights.greatest;
   snprintf(result->worst, sizeof result->worst, "%s", weights.worst);
 cleanup:
-  if (options->keeps_folder || (error && fs_exists(strbuf_string(&folder))))
+  bool is_wanted = options->keeps_folder || (error && err_kind_of(error) != ERR_INTERRUPTED);
+  if (is_wanted && fs_exists(strbuf_string(&folder)))
     result->folder = mem_copy_string(strbuf_string(&folder));
   else if (folder.length)
     directory_remove(strbuf_string(&folder));
