@@ -50,9 +50,11 @@ expect_line out.txt 'identical bits in all [0-9]+ tensors'
 expect_line out.txt '^PLANET: is not set, but the experiment.s .environment:. sets mars; set it and verify again$'
 [ ! -e results/verify-4-* ] || fail "the second run was left behind"
 # nor by a verification that is stopped
-FAKE_STEP_MS=50 "$FLIPBENCH" verify 3 --results results > stopped.txt 2>&1 & verification=$!
-for _ in $(seq 200); do ls results/verify-3-*/events.jsonl > /dev/null 2>&1 && break; sleep 0.02; done
-kill -TERM $verification; wait $verification && fail "it was not stopped" || [ $? = 130 ] || fail "status $?"
+printf '#!/bin/sh\nexec sleep 60\n' > sleeper && chmod +x sleeper
+FLIP=$PWD/sleeper "$FLIPBENCH" verify 3 --results results > stopped.txt 2>&1 & verification=$!
+for _ in $(seq 200); do ls results/verify-3-*/log.txt > /dev/null 2>&1 && break; sleep 0.02; done
+kill -TERM $verification
+wait $verification && fail "it was not stopped" || [ $? = 130 ] || fail "it ended otherwise: $(cat stopped.txt)"
 [ -z "$(ls -d results/verify-3-* 2> /dev/null)" ] || fail "the second run was left behind when it was stopped"
 sed -i 's/^seed: .*/seed: 5/' results/tiny/*0.5*seed=0*/config.yaml
 expect_status 1 env PLANET=mars COLOUR=red "$FLIPBENCH" verify 3
