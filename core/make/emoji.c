@@ -18,7 +18,7 @@
 #include "base/progress.h"
 #include "make/caption.h"
 #include "read/in_order.h"
-#include "read/shard_writer.h"
+#include "read/shard_swap.h"
 #include "image/shrink.h"
 
 enum { AT_ONCE = 256 }; /* rendered before they are written */
@@ -373,23 +373,26 @@ static void free_set(emoji_set *set) {
 err emoji_pack(const emoji_options *options, emoji_result *result) {
   emoji_set set = {.o = options};
   shard_writer *shards = NULL;
-  char *prefix = fs_join(options->out, "emoji");
+  shard_swap swap = {0};
+  const shard_swap_plan plan = {
+      .out = options->out, .prefixes = {"emoji"}, .maker = "flip data emoji", .suffix = ""};
   int threads = omp_get_max_threads();
   emoji_font *fonts = mem_zeroed((size_t)threads, sizeof *fonts);
   err error = NULL;
   *result = (emoji_result){0};
-  if (!prefix || !fonts) FAIL(ERR_MEMORY, "out of memory: emoji");
+  if (!fonts) FAIL(ERR_MEMORY, "out of memory: emoji");
   TRY(read_annotations(&set, "annotations"));
   TRY(read_annotations(&set, "annotationsDerived"));
   TRY(read_groups(&set));
   for (int i = 0; i < threads; i++) TRY(open_font(options->font, &fonts[i]));
-  TRY(fs_make_folders(options->out));
-  TRY(shard_writer_open(prefix, options->shard_size, &shards));
+  TRY(shard_swap_open(&plan, &swap));
+  TRY(shard_swap_writer(&swap, 0, options->shard_size, &shards));
   TRY(pack_all(&set, fonts, shards, result));
   TRY(shard_writer_finish(shards, &result->shards));
+  TRY(shard_swap_replace(&swap, &result->shards));
 cleanup:
   shard_writer_close(shards);
-  free(prefix);
+  shard_swap_close(&swap);
   for (int i = 0; fonts && i < threads; i++) close_font(&fonts[i]);
   free(fonts);
   free_set(&set);
