@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "read/left_out.h"
 
 /* A part of the mapping. */
 typedef struct {
@@ -47,9 +48,8 @@ enum { SHARD_SUFFIXES = 12, SHARD_SUFFIX = 24 };
 
 /* Findings of indexing, over any number of shards. Start from {0}. */
 typedef struct {
-  strbuf warnings; /* damage, shards without samples, duplicate members: a line each */
-  strbuf lost;     /* keys none of whose members is read, a line each */
-  int64_t lost_count;
+  strbuf warnings;    /* damage, shards without samples, duplicate members: a line each */
+  left_out_list lost; /* keys none of whose members is read */
   /* members skipped: images besides the preferred one; without a key; links; with suffixes beyond
    * the table */
   int64_t spare_images, unnamed, links, others;

@@ -57,8 +57,7 @@ static err gather_captions(const char *path, const json_t *annotations, json_t *
     if (error) return error;
     whole += is_whole;
     if (is_whole) continue;
-    base->left_outs++;
-    strbuf_format(&base->left_out, "%s: annotation %zu has no image_id and caption\n", path, i);
+    left_out_add(&base->left_out, path, NULL, "annotation %zu has no image_id and caption", i);
   }
   if (i && !whole)
     return err_new(ERR_INPUT, "%s: annotation 0 has no image_id and caption: is it captions_*?",
@@ -103,8 +102,7 @@ static err add_images(const source_request *r, const json_t *images, const json_
       error = err_new(ERR_INPUT, "%s: image %zu has no id and file_name", r->location, i);
     json_t *captions = error ? NULL : json_object_get(by_image, id);
     if (!error && !captions && source_needs_caption(r)) {
-      base->left_outs++;
-      strbuf_format(&base->left_out, "%s: image %s has no caption\n", r->location, file);
+      left_out_add(&base->left_out, r->location, NULL, "image %s has no caption", file);
     } else if (!error) {
       error = join_image(r, file, &path);
       if (!error) error = add_image(rows, path.data, id, captions, is_first_only);
@@ -215,8 +213,9 @@ err source_open_narratives(const source_request *r, data_source **out) {
       error = take_narrative(r, text, rows, &name, &path);
     if (error && err_kind_of(error) == ERR_INPUT) { /* the other lines are read */
       data_source *base = (data_source *)rows;
-      base->left_outs++;
-      strbuf_format(&base->left_out, "%s:%ld: %s\n", r->location, number, err_message(error));
+      strbuf_clear(&name);
+      strbuf_format(&name, "%s:%ld", r->location, number);
+      left_out_add(&base->left_out, strbuf_string(&name), NULL, "%s", err_message(error));
       err_free(error);
       error = NULL;
     }

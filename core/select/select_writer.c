@@ -19,20 +19,17 @@ static void append_cell(strbuf *out, const char *text, size_t length) {
     strbuf_append_char(out, strchr("\t\r\n", text[i]) ? ' ' : text[i]);
 }
 
-/* Lines "PLACE: WHAT IT LACKS", as dataset_each_left_out gives them. */
-static void take_incomplete(void *context, const char *lines) {
+/* One that the data set left out, named as dataset_append_name names the others. */
+static void take_incomplete(void *context, const left_out_sample *one) {
   select_writer *w = context;
-  for (size_t length; *lines; lines += length + (lines[length] == '\n')) {
-    const char *colon = strstr(lines, ": ");
-    length = strcspn(lines, "\n");
-    size_t place = colon && colon < lines + length ? (size_t)(colon - lines) : 0;
-    append_cell(&w->left_out, lines, place);
-    strbuf_append(&w->left_out, "\tincomplete\t");
-    append_cell(&w->left_out, lines + (place ? place + 2 : 0), length - (place ? place + 2 : 0));
-    strbuf_append_char(&w->left_out, '\n');
-    w->incomplete++;
-    w->rejected++;
-  }
+  append_cell(&w->left_out, one->place, strlen(one->place));
+  if (one->key) strbuf_append_char(&w->left_out, '/');
+  if (one->key) append_cell(&w->left_out, one->key, strlen(one->key));
+  strbuf_append(&w->left_out, "\tincomplete\t");
+  append_cell(&w->left_out, one->what, strlen(one->what));
+  strbuf_append_char(&w->left_out, '\n');
+  w->incomplete++;
+  w->rejected++;
 }
 
 err select_writer_open(const select_output *output, const char *label, const dataset *data,
