@@ -14,6 +14,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "read/name_set.h"
 
 /* The suffixes that are read, images in the order of preference. Everything after a key's dot
  * counts: `seg.png` is not `png`. */
@@ -33,6 +34,13 @@ static shard_member kind_of(int suffix) {
 }
 
 enum { TAR_BLOCK = 512, TAR_NAME = 100, TAR_MAGIC_AT = 257, TAR_PREFIX_AT = 345, TAR_PREFIX = 155 };
+
+/* What is in a folder __NAME__ at the top is about the shard: the webdataset library passes over
+ * it, too. */
+static bool is_meta(const char *name) {
+  const char *end = strncmp(name, "__", 2) == 0 ? strchr(name + 2, '/') : NULL;
+  return end && end - name >= 4 && end[-1] == '_' && end[-2] == '_';
+}
 
 /* Bytes of `name` that are a sample's key; 0: a name that belongs to none. */
 static size_t key_length(const char *name) {
@@ -57,7 +65,8 @@ static void key_of_header(const shard *s, const shard_sample *sample,
 typedef struct {
   shard *s;
   shard_notes *notes;
-  strbuf key, others; /* of the group: its key, suffixes of no use */
+  strbuf key, others; /* of the group: its key, suffixes of no use, the first for a message */
+  name_set unread;    /* all of those suffixes, in lower case */
   bool has_sample;    /* some member of the group is read: the last sample is its */
   unsigned seen;      /* its suffixes, bits by find_suffix */
   size_t capacity, odd_capacity;
@@ -151,24 +160,38 @@ static err end_group(indexing *x) {
   x->has_sample = false;
   x->seen = 0;
   strbuf_clear(&x->others);
+  name_set_clear(&x->unread);
+  return error;
+}
+
+/* Enters a suffix of no use into the group; *is_new: it has none of this name yet. */
+static err meet_unread(indexing *x, const char *suffix, bool *is_new) {
+  char *lower = mem_copy_string(suffix);
+  if (!lower) return mem_error(strlen(suffix), x->s->path);
+  for (char *c = lower; *c; c++)
+    if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
+  err error = name_set_add(&x->unread, lower, is_new);
+  free(lower);
   return error;
 }
 
 /* Members of a group are adjacent; the group of this key becomes the current one. */
 static err enter_group(indexing *x, const char *name, size_t length, int suffix) {
+  const char *ending = name + length + 1;
+  bool is_new = suffix == SUFFIXES || !(x->seen & 1u << suffix);
   bool is_same = (x->has_sample || x->others.length) && x->key.length == length &&
                  memcmp(x->key.data, name, length) == 0;
-  bool is_twice = is_same && suffix < SUFFIXES && x->seen & 1u << suffix;
-  if (is_twice)
+  err error = is_same && suffix == SUFFIXES ? meet_unread(x, ending, &is_new) : NULL;
+  if (error || (is_same && is_new)) return error;
+  if (is_same)
     strbuf_format_line(&x->notes->warnings,
                        "%s: member %s occurs twice: the second starts a new sample", x->s->path,
                        name);
-  if (is_same && !is_twice) return NULL;
-  err error = end_group(x);
+  error = end_group(x);
   strbuf_clear(&x->key);
   strbuf_append_bytes(&x->key, name, length);
   if (!error && x->key.is_broken) error = mem_error(length, x->s->path);
-  return error;
+  return error || suffix < SUFFIXES ? error : meet_unread(x, ending, &is_new);
 }
 
 /* The current group's sample, made when it has none. */
@@ -251,6 +274,7 @@ static err index_member(indexing *x, struct archive *tar, struct archive_entry *
   const char *name = member_name(entry);
   size_t length = name ? key_length(name) : 0;
   *is_whole = true;
+  if (name && is_meta(name)) return NULL;
   if (!length) {
     x->notes->unnamed++;
     return NULL;
@@ -417,6 +441,7 @@ err shard_open_as(const char *path, const char *name, shard *s, shard_notes *not
 cleanup:
   strbuf_free(&x.key);
   strbuf_free(&x.others);
+  name_set_free(&x.unread);
   if (!error && (notes->warnings.is_broken || notes->lost.records.is_broken))
     error = mem_error(0, "warnings");
   if (tar) archive_read_free(tar);
