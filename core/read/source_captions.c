@@ -45,23 +45,26 @@ cleanup:
 }
 
 /* The captions of each image: {id: [caption, …]}. Ids are integers of any size, or strings. An
- * annotation without image or caption is skipped; if none has both, it is the wrong kind of
- * file. */
+ * annotation without image or caption is skipped, and is no sample: an image that has no other
+ * caption is left out. If none has both, it is the wrong kind of file. */
 static err gather_captions(const char *path, const json_t *annotations, json_t *by_image,
                            data_source *base) {
-  size_t i, whole = 0;
+  size_t i, whole = 0, first = 0;
   json_t *one;
   json_array_foreach(annotations, i, one) {
     bool is_whole = false;
     err error = gather_caption(one, by_image, &is_whole);
     if (error) return error;
+    if (!is_whole && whole == i) first = i;
     whole += is_whole;
-    if (is_whole) continue;
-    left_out_add(&base->left_out, path, NULL, "annotation %zu has no image_id and caption", i);
   }
   if (i && !whole)
     return err_new(ERR_INPUT, "%s: annotation 0 has no image_id and caption: is it captions_*?",
                    path);
+  if (whole < i)
+    strbuf_format(&base->notes,
+                  "%s: %zu %s without image_id and caption skipped, such as annotation %zu\n", path,
+                  i - whole, text_plural((int64_t)(i - whole), "annotation", "annotations"), first);
   return NULL;
 }
 
