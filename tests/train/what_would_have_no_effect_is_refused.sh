@@ -11,6 +11,12 @@ expect_line err.txt "eval.probe_train: held.yaml and shifted.yaml have the same 
 sed -i 's/^name: .*/name: shifted/' shifted.yaml
 train --out two -s 'eval.sets=[held.yaml, shifted.yaml]' -s samples=64 -s warmup_samples=0 -s eval.points=1
 
+# A warm-up below one update is none.
+expect_status 0 "$FLIP" train --config run.yaml --no-progress --out cold -s samples=64 -s warmup_samples=31 -s eval.points=0
+expect_line err.txt 'warmup_samples: 31 are less than one update of batch_size 32: there is no warm-up'
+expect_status 0 "$FLIP" train --config run.yaml --no-progress --out warm -s samples=64 -s warmup_samples=32 -s eval.points=0
+! grep warm-up err.txt || fail "a warm-up of one update is said to be none"
+
 # Weights go on in a model that computes the same from them.
 for other in image.heads=4 image.activation=gelu_erf text.pool=mean text.causal=true; do
   expect_status 2 "$FLIP" train --config run.yaml --no-progress --out other -s init_from=two/checkpoints -s text.pool=mean -s $other
