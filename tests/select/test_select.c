@@ -350,6 +350,7 @@ static void what_cannot_be_written_takes_no_place_of_its_term(void **state) {
     assert_ok(stats_verify(&kept, 1, &bad, &faults, &samples));
     assert_int_equal(samples, 5);
     assert_string_equal(strbuf_string(&bad), "");
+    strbuf_free(&bad);
     free(kept);
   }
   free(bytes);
