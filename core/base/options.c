@@ -315,17 +315,17 @@ int options_dispatch(const char *program, const char *summary, const subcommand 
   const char *word = argv[1];
   if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
     print_overview(program, summary, table, stdout);
-    return 0;
+    return options_exit_status(NULL);
   }
   if (strcmp(word, "--version") == 0) {
     printf("%s %s (%s%s%s, %s, %s)\n", program, version_string, version_commit,
            *version_dirty_digest ? "+" : "", version_dirty_digest, version_compiler, version_flags);
-    return 0;
+    return options_exit_status(NULL);
   }
   if (strcmp(word, COMPLETE_WORD) == 0) return complete(program, table, argc, argv);
   if (strcmp(word, MAN_WORD) == 0) {
     man_of_table(program, summary, table, stdout);
-    return 0;
+    return options_exit_status(NULL);
   }
   const subcommand *chosen = find_command(table, word);
   if (chosen) return chosen->run(argc - 1, argv + 1);

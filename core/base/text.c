@@ -71,6 +71,22 @@ void strbuf_format(strbuf *t, const char *format, ...) {
   va_end(arguments);
 }
 
+void strbuf_format_line(strbuf *t, const char *format, ...) {
+  strbuf line = {0};
+  va_list arguments;
+  va_start(arguments, format);
+  strbuf_format_list(&line, format, arguments);
+  va_end(arguments);
+  for (const char *c = strbuf_string(&line); *c; c++)
+    if (*c == '\n' || *c == '\r')
+      strbuf_append(t, *c == '\n' ? "\\n" : "\\r");
+    else
+      strbuf_append_char(t, *c);
+  strbuf_append_char(t, '\n');
+  if (line.is_broken) is_broken_now(t);
+  strbuf_free(&line);
+}
+
 void strbuf_clear(strbuf *t) {
   t->length = 0;
   if (t->data) t->data[0] = '\0';

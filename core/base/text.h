@@ -21,6 +21,8 @@ void strbuf_append_char(strbuf *t, char c);
 /* A word as a shell reads it, in single quotes. */
 void strbuf_quote(strbuf *out, const char *word);
 void strbuf_format(strbuf *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same as one line: line ends in it become \n and \r, and one ends it. */
+void strbuf_format_line(strbuf *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void strbuf_format_list(strbuf *t, const char *format, va_list arguments);
 void strbuf_clear(strbuf *t);
 const char *strbuf_string(const strbuf *t);

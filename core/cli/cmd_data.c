@@ -135,7 +135,6 @@ static int make_scenes(int argc, char **argv) {
   int64_t count = 10000, seed = 0, size = 64, version = 1, shard_count = 0;
   bool has_progress = true, is_help = false;
   option_list rest = {0};
-  char *prefix = NULL;
   option options[] = {
       {"out", 'o', OPTION_STRING, &out, "DIR", "output folder for the shards", true},
       {"count", 'n', OPTION_INTEGER, &count, "N", "number of scenes (default 10k)", false},
@@ -166,16 +165,13 @@ static int make_scenes(int argc, char **argv) {
   if (version < 1 || version > SCENE_VERSIONS)
     FAIL(ERR_INPUT, "--version: %ld is not 1 or 2", (long)version);
   if (count < 1) FAIL(ERR_INPUT, "--count: at least 1");
-  TRY(fs_make_folders(out));
-  prefix = fs_join(out, split);
-  if (!prefix) FAIL(ERR_MEMORY, "out of memory: a path");
   const scenes_packing how = {
-      prefix, count, {(int)version, (uint64_t)seed, is_heldout}, (int32_t)size, has_progress};
+      out, count, {(int)version, (uint64_t)seed, is_heldout}, (int32_t)size, has_progress};
   TRY(scenes_pack(&how, &shard_count));
-  printf("%s-*.tar: %ld %s (%ld %s)\n", prefix, (long)count, text_plural(count, "scene", "scenes"),
-         (long)shard_count, text_plural(shard_count, "shard", "shards"));
+  printf("%s/%s-*.tar: %ld %s (%ld %s)\n", out, split, (long)count,
+         text_plural(count, "scene", "scenes"), (long)shard_count,
+         text_plural(shard_count, "shard", "shards"));
 cleanup:
-  free(prefix);
   options_free_list(&rest);
   return options_exit_status(error);
 }

@@ -1,5 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -35,6 +37,12 @@ static err check_options(const dream_options *o) {
   if (!(o->rate > 0) || !(o->smoothness >= 0))
     return err_new(ERR_INPUT, "--rate must be above 0, and --smoothness at least 0");
   return NULL;
+}
+
+static err check_name(const char *out) {
+  size_t length = strlen(out);
+  if (length > 4 && strcasecmp(out + length - 4, ".png") == 0) return NULL;
+  return err_new(ERR_INPUT, "--out: '%s' does not end in .png, and the image is a PNG", out);
 }
 
 static err dream(trained *t, char *words, const dream_options *o, bool has_progress,
@@ -95,6 +103,7 @@ int cmd_dream(int argc, char **argv) {
   if (error || is_help) goto cleanup;
   TRY(options_refuse_words(&rest, false));
   TRY(check_options(&o));
+  TRY(check_name(out));
   t.pixel_views = o.views;
   TRY(trained_open(model, &sets, true, &t));
   if (!o.size) o.size = t.s.image_size;

@@ -83,7 +83,8 @@
   BOOL(text_post_norm, "text.post_norm", false, true,                                              \
        "layer norms after attention, MLP and embeddings (BERT)")                                   \
   BOOL(text_padding_mask, "text.padding_mask", false, true,                                        \
-       "text tokens do not attend to padding (BERT)")                                              \
+       "text tokens do not attend to padding (BERT); those of a text without tokens attend to "    \
+       "its first")                                                                                \
   REAL(text_dropout, "text.dropout", 0, 0, 0.9, true,                                              \
        "dropout of the text tower: on the embeddings and the outputs of attention and MLP")        \
   REAL(text_norm_eps, "text.norm_eps", 1e-6, 0, 1, true, "layer norm epsilon, text tower")         \
@@ -170,9 +171,9 @@
       "samples per epoch, rounded down to whole updates (FLIP: 1281167); 0: size of the training " \
       "data")                                                                                      \
   INT(warmup_samples, "warmup_samples", 0, 0, NO_LIMIT, true,                                      \
-      "samples of linear warm-up; or give warmup_epochs")                                          \
+      "samples of linear warm-up, rounded down to whole updates; or give warmup_epochs")           \
   REAL(warmup_epochs, "warmup_epochs", 0, 0, 1e9, true,                                            \
-       "epochs of linear warm-up; or give warmup_samples")                                         \
+       "epochs of linear warm-up, to the nearest whole update; or give warmup_samples")            \
   REAL(base_learning_rate, "base_learning_rate", 4e-6, 0, 10, true,                                \
        "learning rate per 256 samples of batch (linear scaling)")                                  \
   REAL(learning_rate, "learning_rate", 0, 0, 10, true,                                             \

@@ -8,7 +8,17 @@ static const struct {
   const char *key;
   unsigned parts; /* all of them must be known */
   bool is_use;
-} rows[] = {{"image.heads", OF_IMAGE, false},
+} rows[] = {{"image.width", OF_IMAGE | OF_SHAPES, false},
+            {"image.layers", OF_IMAGE | OF_SHAPES, false},
+            {"image.mlp_ratio", OF_IMAGE | OF_SHAPES, false},
+            {"text.width", OF_TEXT | OF_SHAPES, false},
+            {"text.layers", OF_TEXT | OF_SHAPES, false},
+            {"text.mlp_ratio", OF_TEXT | OF_SHAPES, false},
+            {"text.length", OF_TEXT | OF_SHAPES, false},
+            {"embed_dim", OF_TEXT | OF_SHAPES, false},
+            {"reconstruction.width", OF_WHOLE_MODEL | OF_SHAPES, false},
+            {"reconstruction.layers", OF_WHOLE_MODEL | OF_SHAPES, false},
+            {"image.heads", OF_IMAGE, false},
             {"image.position", OF_IMAGE, false},
             {"image.class_token", OF_IMAGE, false},
             {"image.pool", OF_IMAGE | OF_POOLING, false},
@@ -36,6 +46,16 @@ static bool is_of_neither(const char *key, const settings *before, const setting
   return strncmp(key, "reconstruction.", 15) == 0 && !have_decoder;
 }
 
+/* Ratios of one width may leave the MLP the same one. */
+static bool is_same_width(const char *key, const settings *before, const settings *now) {
+  if (strcmp(key, "image.mlp_ratio") == 0)
+    return settings_hidden_width(before->image_width, before->image_mlp_ratio) ==
+           settings_hidden_width(now->image_width, now->image_mlp_ratio);
+  return strcmp(key, "text.mlp_ratio") == 0 &&
+         settings_hidden_width(before->text_width, before->text_mlp_ratio) ==
+             settings_hidden_width(now->text_width, now->text_mlp_ratio);
+}
+
 err weights_compare(const settings *before, const settings *now, unsigned parts,
                     err (*visit)(void *context, const weights_difference *difference),
                     void *context) {
@@ -43,12 +63,13 @@ err weights_compare(const settings *before, const settings *now, unsigned parts,
   for (size_t i = 0; i < sizeof rows / sizeof *rows && !error; i++) {
     const setting *row = settings_find(rows[i].key);
     strbuf own = {0}, other = {0};
-    if ((rows[i].parts & parts) != rows[i].parts || is_of_neither(rows[i].key, before, now))
+    if ((rows[i].parts & parts) != rows[i].parts || is_of_neither(rows[i].key, before, now) ||
+        is_same_width(rows[i].key, before, now))
       continue;
     setting_format(row, now, &own);
     setting_format(row, before, &other);
     const weights_difference difference = {rows[i].key, strbuf_string(&other), strbuf_string(&own),
-                                           rows[i].is_use};
+                                           rows[i].is_use, rows[i].parts & OF_SHAPES};
     if (own.is_broken || other.is_broken)
       error = mem_error(0, "the settings");
     else if (strcmp(difference.before, difference.now) != 0)

@@ -351,7 +351,7 @@ void suite_write_table(const suite *s, strbuf *out) {
   if (has_bounds(s))
     strbuf_append(
         out, "\n[low, high]: 95 % over the set's images (captions, for text_to_image), of this "
-             "one model; bootstrap\n");
+             "one model; bootstrap, shares in Wilson's form\n");
   for (size_t i = 0; i < s->row_count; i++)
     if (s->rows[i].problem)
       strbuf_format(out, "\n%s was not measured: %s\n", s->rows[i].name, s->rows[i].problem);

@@ -8,8 +8,7 @@
 
 #include "base/text.h"
 
-/* Trimmed, entities and markup removed, runs of white space collapsed, underscores replaced by
- * spaces. */
+/* Trimmed, markup removed, runs of white space collapsed, underscores replaced by spaces. */
 void caption_tidy(const char *text, strbuf *out);
 
 /* A title that describes this drawing: "" for boilerplate ("Part of the Flat Icon Collection (Wed

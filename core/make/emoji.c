@@ -18,7 +18,7 @@
 #include "base/progress.h"
 #include "make/caption.h"
 #include "read/in_order.h"
-#include "read/shard_writer.h"
+#include "read/shard_swap.h"
 #include "image/shrink.h"
 
 enum { AT_ONCE = 256 }; /* rendered before they are written */
@@ -27,9 +27,11 @@ typedef struct {
   char *sequence, *name, *keywords;
 } annotation;
 
+/* Characters, or one sequence of them, with their group as in the labels file. */
 typedef struct {
   utf8proc_int32_t first, last;
-  const char *group, *subgroup; /* index into the labels file */
+  char *sequence; /* without variation selectors; NULL: a range */
+  const char *group, *subgroup;
 } group_range;
 
 typedef struct {
@@ -117,8 +119,7 @@ static err read_annotations(emoji_set *set, const char *folder) {
   return error;
 }
 
-static err add_range(emoji_set *set, utf8proc_int32_t first, utf8proc_int32_t last,
-                     const char *group, const char *subgroup) {
+static err add_range(emoji_set *set, const group_range *range) {
   if (set->range_count == set->range_capacity) {
     size_t capacity = set->range_capacity ? 2 * set->range_capacity : 512;
     group_range *ranges = mem_resize(set->ranges, capacity, sizeof *ranges);
@@ -126,7 +127,7 @@ static err add_range(emoji_set *set, utf8proc_int32_t first, utf8proc_int32_t la
     set->ranges = ranges;
     set->range_capacity = capacity;
   }
-  set->ranges[set->range_count++] = (group_range){first, last, group, subgroup};
+  set->ranges[set->range_count++] = *range;
   return NULL;
 }
 
@@ -137,39 +138,54 @@ static char *trim(char *text) {
   return text;
 }
 
-/* A UnicodeSet as in labels.txt: characters, ranges a-b and {sequences}, of which the first
- * character represents the whole. */
+/* Labels and annotations differ in U+FE0F, which asks for colours and names no other emoji. */
+static void append_plain(const char *text, size_t length, strbuf *out) {
+  static const char selector[] = "\xEF\xB8\x8F";
+  for (const char *end = text + length; text < end;) {
+    bool is_selector = end - text >= 3 && memcmp(text, selector, 3) == 0;
+    if (!is_selector) strbuf_append_char(out, *text);
+    text += is_selector ? 3 : 1;
+  }
+}
+
+/* What is between braces, of `length` bytes. */
+static err add_sequence(emoji_set *set, const char *text, size_t length, group_range range) {
+  strbuf plain = {0};
+  append_plain(text, length, &plain);
+  if (utf8proc_iterate((const utf8proc_uint8_t *)strbuf_string(&plain), -1, &range.first) <= 0)
+    range.first = -1;
+  range.last = range.first;
+  range.sequence = strbuf_take(&plain);
+  err error = range.sequence ? add_range(set, &range) : mem_error(length, "groups");
+  if (error) free(range.sequence);
+  return error;
+}
+
+/* A UnicodeSet as in labels.txt: characters, ranges a-b and {sequences}. */
 static err read_unicode_set(emoji_set *set, const char *text, const char *group,
                             const char *subgroup) {
-  const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)text;
+  group_range range = {.group = group, .subgroup = subgroup};
   utf8proc_int32_t c, before = -1;
-  bool is_range = false, is_rest = false; /* is_rest: inside braces, past the first character */
-  while (*at) {
-    utf8proc_ssize_t length = utf8proc_iterate(at, -1, &c);
+  bool is_range = false;
+  err error = NULL;
+  while (*text && !error) {
+    utf8proc_ssize_t length = utf8proc_iterate((const utf8proc_uint8_t *)text, -1, &c);
     if (length <= 0) return err_new(ERR_INPUT, "labels.txt: not UTF-8");
-    at += length;
-    if (c == '[' || c == ']' || c == ' ' || c == '\\') continue;
-    if (c == '{' || c == '}') {
-      is_rest = false;
+    text += length;
+    if (c == '{') {
+      size_t inside = strcspn(text, "}");
+      error = add_sequence(set, text, inside, range);
+      text += inside + (text[inside] == '}');
     } else if (c == '-' && before >= 0) {
       is_range = true;
-    } else if (!is_rest) {
-      err error = add_range(set, is_range ? before : c, c, group, subgroup);
-      if (error) return error;
+    } else if (c > 127 || !strchr("[]} \\", (int)c)) {
+      range.first = is_range ? before : c;
+      range.last = before = c;
+      error = add_range(set, &range);
       is_range = false;
-      before = c;
-    }
-    if (c == '{') {
-      utf8proc_ssize_t first = utf8proc_iterate(at, -1, &c);
-      if (first > 0 && c != '}') {
-        err error = add_range(set, c, c, group, subgroup);
-        if (error) return error;
-        at += first;
-      }
-      is_rest = true;
     }
   }
-  return NULL;
+  return error;
 }
 
 static err read_groups(emoji_set *set) {
@@ -187,12 +203,29 @@ static err read_groups(emoji_set *set) {
   return error;
 }
 
-static const group_range *group_of(const emoji_set *set, const char *sequence) {
+/* Of the sequence itself; of one that is not listed, of its first character, alone or as that of
+ * a listed one. */
+static const group_range *group_of(const emoji_set *set, const char *plain) {
+  const group_range *alone = NULL, *beginning = NULL;
   utf8proc_int32_t c;
-  if (utf8proc_iterate((const utf8proc_uint8_t *)sequence, -1, &c) <= 0) return NULL;
-  for (size_t i = 0; i < set->range_count; i++)
-    if (c >= set->ranges[i].first && c <= set->ranges[i].last) return &set->ranges[i];
-  return NULL;
+  if (utf8proc_iterate((const utf8proc_uint8_t *)plain, -1, &c) <= 0) return NULL;
+  for (size_t i = 0; i < set->range_count; i++) {
+    const group_range *one = &set->ranges[i];
+    if (one->sequence && strcmp(one->sequence, plain) == 0) return one;
+    if (c < one->first || c > one->last) continue;
+    if (!one->sequence && !alone) alone = one;
+    if (one->sequence && !beginning) beginning = one;
+  }
+  return alone ? alone : beginning;
+}
+
+static err find_group(const emoji_set *set, const char *sequence, const group_range **group) {
+  strbuf plain = {0};
+  append_plain(sequence, strlen(sequence), &plain);
+  err error = plain.is_broken ? mem_error(strlen(sequence), "groups") : NULL;
+  *group = error ? NULL : group_of(set, strbuf_string(&plain));
+  strbuf_free(&plain);
+  return error;
 }
 
 static err open_font(const char *path, emoji_font *font) {
@@ -304,7 +337,9 @@ static void make(void *context, int64_t row, void *place) {
   size_t i = (size_t)row;
   const annotation *item = &set->items[i];
   if (!item->name || strstr(item->name, "skin tone")) return;
-  const group_range *group = group_of(set, item->sequence);
+  const group_range *group;
+  p->error = find_group(set, item->sequence, &group);
+  if (p->error) return;
   FT_UInt glyph = find_glyph(font, item->sequence);
   p->kind = glyph && group ? DRAWN : glyph ? WITHOUT_GROUP : WITHOUT_GLYPH;
   if (p->kind != DRAWN) return;
@@ -365,6 +400,7 @@ static void free_set(emoji_set *set) {
     free(set->items[i].name);
     free(set->items[i].keywords);
   }
+  for (size_t i = 0; i < set->range_count; i++) free(set->ranges[i].sequence);
   free(set->items);
   free(set->ranges);
   free(set->labels);
@@ -373,23 +409,26 @@ static void free_set(emoji_set *set) {
 err emoji_pack(const emoji_options *options, emoji_result *result) {
   emoji_set set = {.o = options};
   shard_writer *shards = NULL;
-  char *prefix = fs_join(options->out, "emoji");
+  shard_swap swap = {0};
+  const shard_swap_plan plan = {
+      .out = options->out, .prefixes = {"emoji"}, .maker = "flip data emoji", .suffix = ""};
   int threads = omp_get_max_threads();
   emoji_font *fonts = mem_zeroed((size_t)threads, sizeof *fonts);
   err error = NULL;
   *result = (emoji_result){0};
-  if (!prefix || !fonts) FAIL(ERR_MEMORY, "out of memory: emoji");
+  if (!fonts) FAIL(ERR_MEMORY, "out of memory: emoji");
   TRY(read_annotations(&set, "annotations"));
   TRY(read_annotations(&set, "annotationsDerived"));
   TRY(read_groups(&set));
   for (int i = 0; i < threads; i++) TRY(open_font(options->font, &fonts[i]));
-  TRY(fs_make_folders(options->out));
-  TRY(shard_writer_open(prefix, options->shard_size, &shards));
+  TRY(shard_swap_open(&plan, &swap));
+  TRY(shard_swap_writer(&swap, 0, options->shard_size, &shards));
   TRY(pack_all(&set, fonts, shards, result));
   TRY(shard_writer_finish(shards, &result->shards));
+  TRY(shard_swap_replace(&swap, &result->shards));
 cleanup:
   shard_writer_close(shards);
-  free(prefix);
+  shard_swap_close(&swap);
   for (int i = 0; fonts && i < threads; i++) close_font(&fonts[i]);
   free(fonts);
   free_set(&set);

@@ -1,8 +1,10 @@
 #include "make/openclipart.h"
 
+#include <errno.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/hash.h"
@@ -11,7 +13,7 @@
 #include "base/progress.h"
 #include "make/caption.h"
 #include "make/rdf.h"
-#include "read/shard_writer.h"
+#include "read/shard_swap.h"
 #include "image/shrink.h"
 
 enum { KEY_SIDE = 8, SAME_SIDE = 64, CROWDED_TITLE = 3 };
@@ -233,18 +235,13 @@ static err mark_duplicates(collection *c, bool *is_left_out) {
   return NULL;
 }
 
-static err write_shards(collection *c, const bool *is_left_out, openclipart_result *result) {
+static err write_shards(collection *c, const bool *is_left_out, const shard_swap *swap,
+                        openclipart_result *result) {
   shard_writer *sides[2] = {NULL, NULL};
-  static const char *const names[2] = {"train", "heldout"};
   strbuf json = {0}, key = {0};
   err error = NULL;
-  for (int side = 0; side < 2; side++) {
-    char *prefix = fs_join(c->o->out, names[side]);
-    error =
-        prefix ? shard_writer_open(prefix, c->o->shard_size, &sides[side]) : mem_error(0, "a path");
-    free(prefix);
-    if (error) goto cleanup;
-  }
+  for (int side = 0; side < 2; side++)
+    TRY(shard_swap_writer(swap, side, c->o->shard_size, &sides[side]));
   for (size_t i = 0; i < c->count; i++) {
     const drawing *d = &c->items[i];
     if (d->problem)
@@ -272,6 +269,18 @@ cleanup:
   strbuf_free(&json);
   strbuf_free(&key);
   return error;
+}
+
+/* The earlier manifest goes first: it never stands next to the shards of another set. */
+static err replace_shards(const collection *c, shard_swap *swap, const openclipart_result *r) {
+  char *path = fs_join(c->o->out, "manifest.json");
+  err error = NULL;
+  if (!path)
+    error = mem_error(0, "a path");
+  else if (unlink(path) != 0 && errno != ENOENT)
+    error = err_errno(errno, "%s: cannot remove", path);
+  free(path);
+  return error ? error : shard_swap_replace(swap, (int64_t[]){r->train_shards, r->heldout_shards});
 }
 
 static err write_manifest(const collection *c, const openclipart_result *r) {
@@ -355,6 +364,11 @@ static void free_collection(collection *c) {
 
 err openclipart_pack(const openclipart_options *options, openclipart_result *result) {
   collection c = {.o = options};
+  shard_swap swap = {0};
+  const shard_swap_plan plan = {.out = options->out,
+                                .prefixes = {"train", "heldout"},
+                                .maker = "flip data openclipart",
+                                .suffix = ""};
   bool *is_left_out = NULL;
   char *pictures = fs_join(options->source, "png");
   err error = NULL;
@@ -365,7 +379,7 @@ err openclipart_pack(const openclipart_options *options, openclipart_result *res
          "%s: not found; install Debian's openclipart-png and openclipart-svg, or give "
          "their folder with --source",
          pictures);
-  TRY(fs_make_folders(options->out));
+  TRY(shard_swap_open(&plan, &swap));
   TRY(find_drawings(&c, pictures, ""));
   result->drawings = (int64_t)c.count;
   TRY(pack_all(&c));
@@ -374,9 +388,11 @@ err openclipart_pack(const openclipart_options *options, openclipart_result *res
   is_left_out = mem_zeroed(c.count, sizeof *is_left_out);
   if (!is_left_out) FAIL(ERR_MEMORY, "out of memory: finding duplicates");
   TRY(mark_duplicates(&c, is_left_out));
-  TRY(write_shards(&c, is_left_out, result));
+  TRY(write_shards(&c, is_left_out, &swap, result));
+  TRY(replace_shards(&c, &swap, result));
   TRY(write_manifest(&c, result));
 cleanup:
+  shard_swap_close(&swap);
   free(is_left_out);
   free(pictures);
   free_collection(&c);

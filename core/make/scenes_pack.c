@@ -8,7 +8,7 @@
 #include "image/image.h"
 #include "scenes/scenes.h"
 #include "read/in_order.h"
-#include "read/shard_writer.h"
+#include "read/shard_swap.h"
 #include "image/shrink.h"
 
 enum { AT_ONCE = 256 };
@@ -77,13 +77,21 @@ static err write(void *context, int64_t index, void *place) {
 
 err scenes_pack(const scenes_packing *how, int64_t *shard_count) {
   packing to = {.how = how};
+  shard_swap swap;
+  const shard_swap_plan plan = {.out = how->out,
+                                .prefixes = {how->set.is_heldout ? "heldout" : "train"},
+                                .maker = "flip data scenes",
+                                .suffix = how->set.is_heldout ? "-heldout" : "-train"};
   const in_order_work work = {&to, how->count, AT_ONCE, sizeof(packed), draw, write, release};
   to.bar = progress_start("drawing scenes", (double)how->count, 0, how->has_progress);
-  err error = shard_writer_open(how->prefix, 1000, &to.shards);
+  err error = shard_swap_open(&plan, &swap);
+  if (!error) error = shard_swap_writer(&swap, 0, 1000, &to.shards);
   if (!error) error = in_order(&work);
   if (!error) error = shard_writer_finish(to.shards, shard_count);
+  if (!error) error = shard_swap_replace(&swap, shard_count);
   progress_finish(&to.bar, NULL);
   strbuf_free(&to.json);
   shard_writer_close(to.shards);
+  shard_swap_close(&swap);
   return error;
 }

@@ -108,7 +108,8 @@ static err take_character(reading *r, char c) {
     r->line++;
     return error;
   }
-  r->has_content = true;
+  /* a line of blanks is an empty line, as in pandas */
+  if ((c != ' ' && c != '\t') || c == r->separator) r->has_content = true;
   if (!is_quoted && c == r->separator) {
     end_field(r);
     begin_field(r);

@@ -36,25 +36,25 @@ static void add_part(dataset *d, data_source *source) {
   d->parts[d->part_count++] = (part){source, d->count, d->epoch, places};
   d->count += source->count;
   d->epoch += places;
-  d->left_out += source->left_outs;
+  d->left_out += source->left_out.count;
   strbuf_append(&d->warnings, strbuf_string(&source->damage));
   strbuf_append(&d->warnings, strbuf_string(&source->notes));
-  if (source->damage.is_broken || source->notes.is_broken || source->left_out.is_broken)
+  if (source->damage.is_broken || source->notes.is_broken || source->left_out.records.is_broken)
     d->warnings.is_broken = true;
 }
 
 /* The first lines about skipped samples, over all sources. */
 static void name_left_out(dataset *d) {
+  left_out_sample one;
   int64_t named = 0;
-  for (size_t i = 0; i < d->part_count; i++)
-    for (const char *at = strbuf_string(&d->parts[i].source->left_out); *at;) {
-      size_t length = strcspn(at, "\n") + 1;
-      if (named++ < NAMED_LEFT_OUT) strbuf_append_bytes(&d->warnings, at, length);
-      at += length;
-    }
-  if (named > NAMED_LEFT_OUT)
-    strbuf_format(&d->warnings, "… and %ld more %s skipped\n", (long)(named - NAMED_LEFT_OUT),
-                  text_plural(named - NAMED_LEFT_OUT, "sample", "samples"));
+  for (size_t i = 0; i < d->part_count; i++) {
+    const left_out_list *list = &d->parts[i].source->left_out;
+    for (size_t at = 0; named < NAMED_LEFT_OUT && left_out_next(list, &at, &one); named++)
+      left_out_line(&one, &d->warnings);
+  }
+  if (d->left_out > NAMED_LEFT_OUT)
+    strbuf_format(&d->warnings, "… and %ld more %s skipped\n", (long)(d->left_out - NAMED_LEFT_OUT),
+                  text_plural(d->left_out - NAMED_LEFT_OUT, "sample", "samples"));
 }
 
 static err take_fingerprint(dataset *d) {
@@ -200,10 +200,12 @@ const char *dataset_warnings(const dataset *d, int64_t *left_out) {
   return strbuf_string(&d->warnings);
 }
 
-void dataset_each_left_out(const dataset *d, void (*take)(void *context, const char *lines),
-                           void *context) {
+void dataset_each_left_out(const dataset *d,
+                           void (*take)(void *context, const left_out_sample *one), void *context) {
+  left_out_sample one;
   for (size_t i = 0; i < d->part_count; i++)
-    take(context, strbuf_string(&d->parts[i].source->left_out));
+    for (size_t at = 0; left_out_next(&d->parts[i].source->left_out, &at, &one);)
+      take(context, &one);
 }
 
 static err read_row(const dataset *d, int64_t row, bool has_image, dataset_sample *out) {

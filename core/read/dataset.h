@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "read/left_out.h"
 
 typedef struct dataset dataset;
 
@@ -67,10 +68,9 @@ const char *dataset_fingerprint(const dataset *d);
 /* Problems found at opening, one line each; "" for none. left_out: number of skipped samples. */
 const char *dataset_warnings(const dataset *d, int64_t *left_out);
 
-/* Calls `f` with the skipped samples, a line "PLACE: WHAT IT LACKS" each, one source after the
- * other. */
-void dataset_each_left_out(const dataset *d, void (*take)(void *context, const char *lines),
-                           void *context);
+/* Calls `take` with each skipped sample, one source after the other. */
+void dataset_each_left_out(const dataset *d,
+                           void (*take)(void *context, const left_out_sample *one), void *context);
 
 /* One sample. shard points into the data set; the rest is released by dataset_sample_free, also
  * after an error, since the name is set then. caption, if not required, and json are NULL when

@@ -211,7 +211,7 @@ static err no_images(const file_rows *f) {
 }
 
 err file_rows_finish(file_rows *f, err error, data_source **out) {
-  if (!error && f->base.count == 0 && f->base.left_outs == 0) error = no_images(f);
+  if (!error && f->base.count == 0 && f->base.left_out.count == 0) error = no_images(f);
   if (error)
     source_close(f ? &f->base : NULL);
   else

@@ -36,10 +36,13 @@ err list_rows_add(list_rows *l, const char *image, const char *extension, const 
 }
 
 err list_rows_leave_out(list_rows *l, const char *place, const char *what) {
-  data_source *base = (data_source *)l->rows;
-  base->left_outs++;
-  strbuf_format(&base->left_out, "%s%s: %s\n", l->r->location, place, what);
-  return NULL;
+  strbuf whole = {0};
+  strbuf_format(&whole, "%s%s", l->r->location, place);
+  err error = whole.is_broken ? mem_error(0, "a place in a list") : NULL;
+  if (!error)
+    left_out_add(&((data_source *)l->rows)->left_out, strbuf_string(&whole), NULL, "%s", what);
+  strbuf_free(&whole);
+  return error;
 }
 
 err list_rows_take(list_rows *l, const char *place, const char *image, const char *extension,

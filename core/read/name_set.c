@@ -7,6 +7,8 @@
 
 #include "base/mem.h"
 
+enum { LEAST_SLOTS = 1024 };
+
 /* The slot that holds the name, or the empty one where it belongs. */
 static size_t find(const name_set *s, const char *name) {
   size_t at = XXH3_64bits(name, strlen(name)) & (s->capacity - 1);
@@ -17,7 +19,7 @@ static size_t find(const name_set *s, const char *name) {
 
 static err grow(name_set *s) {
   name_set larger = *s;
-  larger.capacity = s->capacity ? 2 * s->capacity : 1024;
+  larger.capacity = s->capacity ? 2 * s->capacity : LEAST_SLOTS;
   larger.slots = mem_zeroed(larger.capacity, sizeof *larger.slots);
   if (!larger.slots) return mem_error(larger.capacity * sizeof *larger.slots, "names");
   for (size_t i = 0; i < s->capacity; i++)
@@ -40,6 +42,16 @@ err name_set_add(name_set *s, const char *name, bool *is_new) {
   s->slots[at] = place + 1;
   s->count++;
   return NULL;
+}
+
+void name_set_clear(name_set *s) {
+  if (s->capacity > LEAST_SLOTS) {
+    name_set_free(s);
+  } else if (s->count) {
+    memset(s->slots, 0, s->capacity * sizeof *s->slots);
+    strbuf_clear(&s->names);
+    s->count = 0;
+  }
 }
 
 void name_set_free(name_set *s) {

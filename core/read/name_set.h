@@ -18,6 +18,8 @@ typedef struct {
 
 /* *is_new: the set did not contain `name`, which is copied. */
 err name_set_add(name_set *s, const char *name, bool *is_new) ERR_MUST_CHECK;
+/* Empties it, at a cost that does not depend on how full it once was. */
+void name_set_clear(name_set *s);
 void name_set_free(name_set *s);
 
 #endif

@@ -6,7 +6,8 @@
 #include <stdint.h>
 
 /* The element at `place` of permutation number `round` of [0, count) under this seed. A Feistel
- * network over the smallest even number of bits that can hold count, with cycle walking. */
+ * network over the smallest even number of bits that can hold count, with cycle walking. Below five
+ * bits its halves are too small for a uniform choice (docs/data.md). */
 int64_t permute(uint64_t seed, int64_t round, int64_t count, int64_t place);
 
 /* The row at `place` of an epoch with `places` positions over `rows` rows. With as many positions

@@ -14,6 +14,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "read/name_set.h"
 
 /* The suffixes that are read, images in the order of preference. Everything after a key's dot
  * counts: `seg.png` is not `png`. */
@@ -33,6 +34,13 @@ static shard_member kind_of(int suffix) {
 }
 
 enum { TAR_BLOCK = 512, TAR_NAME = 100, TAR_MAGIC_AT = 257, TAR_PREFIX_AT = 345, TAR_PREFIX = 155 };
+
+/* What is in a folder __NAME__ at the top is about the shard: the webdataset library passes over
+ * it, too. */
+static bool is_meta(const char *name) {
+  const char *end = strncmp(name, "__", 2) == 0 ? strchr(name + 2, '/') : NULL;
+  return end && end - name >= 4 && end[-1] == '_' && end[-2] == '_';
+}
 
 /* Bytes of `name` that are a sample's key; 0: a name that belongs to none. */
 static size_t key_length(const char *name) {
@@ -57,7 +65,8 @@ static void key_of_header(const shard *s, const shard_sample *sample,
 typedef struct {
   shard *s;
   shard_notes *notes;
-  strbuf key, others; /* of the group: its key, suffixes of no use */
+  strbuf key, others; /* of the group: its key, suffixes of no use, the first for a message */
+  name_set unread;    /* all of those suffixes, in lower case */
   bool has_sample;    /* some member of the group is read: the last sample is its */
   unsigned seen;      /* its suffixes, bits by find_suffix */
   size_t capacity, odd_capacity;
@@ -75,10 +84,8 @@ static void pass_over(shard_notes *n, const char *suffix, int64_t members) {
 
 void shard_notes_add(shard_notes *to, const shard_notes *from) {
   strbuf_append(&to->warnings, strbuf_string(&from->warnings));
-  strbuf_append(&to->lost, strbuf_string(&from->lost));
   if (from->warnings.is_broken) to->warnings.is_broken = true;
-  if (from->lost.is_broken) to->lost.is_broken = true;
-  to->lost_count += from->lost_count;
+  left_out_append(&to->lost, &from->lost);
   to->spare_images += from->spare_images;
   to->unnamed += from->unnamed;
   to->links += from->links;
@@ -116,7 +123,7 @@ void shard_notes_summary(const shard_notes *n, const char *name, strbuf *out) {
 
 void shard_notes_free(shard_notes *notes) {
   strbuf_free(&notes->warnings);
-  strbuf_free(&notes->lost);
+  strbuf_free(&notes->lost.records);
   *notes = (shard_notes){0};
 }
 
@@ -146,31 +153,45 @@ static err end_group(indexing *x) {
   if (x->has_sample) {
     error = end_sample(x);
   } else if (x->others.length) {
-    x->notes->lost_count++;
-    strbuf_format(&x->notes->lost,
-                  "%s: sample %s has no image: its members are %s (a key ends at the first dot)\n",
-                  x->s->path, strbuf_string(&x->key), strbuf_string(&x->others));
+    left_out_add(&x->notes->lost, x->s->path, strbuf_string(&x->key),
+                 "has no image: its members are %s (a key ends at the first dot)",
+                 strbuf_string(&x->others));
   }
   x->has_sample = false;
   x->seen = 0;
   strbuf_clear(&x->others);
+  name_set_clear(&x->unread);
+  return error;
+}
+
+/* Enters a suffix of no use into the group; *is_new: it has none of this name yet. */
+static err meet_unread(indexing *x, const char *suffix, bool *is_new) {
+  char *lower = mem_copy_string(suffix);
+  if (!lower) return mem_error(strlen(suffix), x->s->path);
+  for (char *c = lower; *c; c++)
+    if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
+  err error = name_set_add(&x->unread, lower, is_new);
+  free(lower);
   return error;
 }
 
 /* Members of a group are adjacent; the group of this key becomes the current one. */
 static err enter_group(indexing *x, const char *name, size_t length, int suffix) {
+  const char *ending = name + length + 1;
+  bool is_new = suffix == SUFFIXES || !(x->seen & 1u << suffix);
   bool is_same = (x->has_sample || x->others.length) && x->key.length == length &&
                  memcmp(x->key.data, name, length) == 0;
-  bool is_twice = is_same && suffix < SUFFIXES && x->seen & 1u << suffix;
-  if (is_twice)
-    strbuf_format(&x->notes->warnings,
-                  "%s: member %s occurs twice: the second starts a new sample\n", x->s->path, name);
-  if (is_same && !is_twice) return NULL;
-  err error = end_group(x);
+  err error = is_same && suffix == SUFFIXES ? meet_unread(x, ending, &is_new) : NULL;
+  if (error || (is_same && is_new)) return error;
+  if (is_same)
+    strbuf_format_line(&x->notes->warnings,
+                       "%s: member %s occurs twice: the second starts a new sample", x->s->path,
+                       name);
+  error = end_group(x);
   strbuf_clear(&x->key);
   strbuf_append_bytes(&x->key, name, length);
   if (!error && x->key.is_broken) error = mem_error(length, x->s->path);
-  return error;
+  return error || suffix < SUFFIXES ? error : meet_unread(x, ending, &is_new);
 }
 
 /* The current group's sample, made when it has none. */
@@ -232,9 +253,9 @@ static err take_member(indexing *x, const char *name, int suffix, shard_bytes by
   shard_sample *sample = NULL;
   bool is_aligned = (size_t)(bytes.data - s->map) % TAR_BLOCK == 0;
   if (bytes.size > UINT32_MAX || block > UINT32_MAX || !block || !is_aligned) {
-    strbuf_format(&x->notes->warnings,
-                  "%s: member %s is larger than 4 GiB, or its offset is odd or beyond 2 TiB\n",
-                  s->path, name);
+    strbuf_format_line(&x->notes->warnings,
+                       "%s: member %s is larger than 4 GiB, or its offset is odd or beyond 2 TiB",
+                       s->path, name);
     return NULL;
   }
   err error = sample_of_group(x, &sample);
@@ -253,6 +274,7 @@ static err index_member(indexing *x, struct archive *tar, struct archive_entry *
   const char *name = member_name(entry);
   size_t length = name ? key_length(name) : 0;
   *is_whole = true;
+  if (name && is_meta(name)) return NULL;
   if (!length) {
     x->notes->unnamed++;
     return NULL;
@@ -272,12 +294,12 @@ static err index_member(indexing *x, struct archive *tar, struct archive_entry *
   if (!is_sparse) error = find_data(x->s, tar, archive_entry_size(entry), &bytes, is_whole);
   if (error) return error;
   if (is_sparse || (*is_whole && !bytes.data)) { /* its data lie there without their holes */
-    strbuf_format(&x->notes->warnings, "%s: member %s is sparse (tar -S) and skipped\n", x->s->path,
-                  name);
+    strbuf_format_line(&x->notes->warnings, "%s: member %s is sparse (tar -S) and skipped",
+                       x->s->path, name);
     return NULL;
   }
   if (*is_whole) return take_member(x, name, suffix, bytes);
-  strbuf_format(&x->notes->warnings, "%s: truncated in member %s\n", x->s->path, name);
+  strbuf_format_line(&x->notes->warnings, "%s: truncated in member %s", x->s->path, name);
   return NULL;
 }
 
@@ -292,16 +314,17 @@ static void check_end(indexing *x, size_t at) {
   const shard *s = x->s;
   if (!s->size) return;
   if (s->size - at < TAR_BLOCK || !is_zero(s->map + at, TAR_BLOCK)) {
-    strbuf_format(&x->notes->warnings,
-                  "%s: ends after %zu %s without an end-of-archive mark: truncated?\n", s->path,
-                  s->count, text_plural((int64_t)s->count, "sample", "samples"));
+    strbuf_format_line(&x->notes->warnings,
+                       "%s: ends after %zu %s without an end-of-archive mark: truncated?", s->path,
+                       s->count, text_plural((int64_t)s->count, "sample", "samples"));
     return;
   }
   size_t rest = s->size - at;
   if (rest > MOST_PADDING || !is_zero(s->map + at, rest))
-    strbuf_format(&x->notes->warnings,
-                  "%s: the archive ends after %zu %s; the file's last %zu bytes are not read\n",
-                  s->path, s->count, text_plural((int64_t)s->count, "sample", "samples"), rest);
+    strbuf_format_line(&x->notes->warnings,
+                       "%s: the archive ends after %zu %s; the file's last %zu bytes are not read",
+                       s->path, s->count, text_plural((int64_t)s->count, "sample", "samples"),
+                       rest);
 }
 
 static err index_members(indexing *x, struct archive *tar) {
@@ -320,14 +343,15 @@ static err index_members(indexing *x, struct archive *tar) {
   }
   if (status != ARCHIVE_EOF && archive_errno(tar) == ENOMEM) return mem_error(0, s->path);
   if (status != ARCHIVE_EOF)
-    strbuf_format(&x->notes->warnings, "%s: damaged after %zu %s: %s\n", s->path, s->count,
-                  text_plural((int64_t)s->count, "sample", "samples"), archive_error_string(tar));
+    strbuf_format_line(&x->notes->warnings, "%s: damaged after %zu %s: %s", s->path, s->count,
+                       text_plural((int64_t)s->count, "sample", "samples"),
+                       archive_error_string(tar));
   else
     check_end(x, (size_t)archive_read_header_position(tar));
   err error = end_group(x);
   if (!error && status == ARCHIVE_EOF && !s->count)
-    strbuf_format(&x->notes->warnings, "%s: %s\n", s->path,
-                  s->size ? "contains no samples" : "is empty (0 bytes): a failed download?");
+    strbuf_format_line(&x->notes->warnings, "%s: %s", s->path,
+                       s->size ? "contains no samples" : "is empty (0 bytes): a failed download?");
   return error;
 }
 
@@ -417,7 +441,8 @@ err shard_open_as(const char *path, const char *name, shard *s, shard_notes *not
 cleanup:
   strbuf_free(&x.key);
   strbuf_free(&x.others);
-  if (!error && (notes->warnings.is_broken || notes->lost.is_broken))
+  name_set_free(&x.unread);
+  if (!error && (notes->warnings.is_broken || notes->lost.records.is_broken))
     error = mem_error(0, "warnings");
   if (tar) archive_read_free(tar);
   if (error) shard_close(s);

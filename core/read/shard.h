@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "read/left_out.h"
 
 /* A part of the mapping. */
 typedef struct {
@@ -47,9 +48,8 @@ enum { SHARD_SUFFIXES = 12, SHARD_SUFFIX = 24 };
 
 /* Findings of indexing, over any number of shards. Start from {0}. */
 typedef struct {
-  strbuf warnings; /* damage, shards without samples, duplicate members: a line each */
-  strbuf lost;     /* keys none of whose members is read, a line each */
-  int64_t lost_count;
+  strbuf warnings;    /* damage, shards without samples, duplicate members: a line each */
+  left_out_list lost; /* keys none of whose members is read */
   /* members skipped: images besides the preferred one; without a key; links; with suffixes beyond
    * the table */
   int64_t spare_images, unnamed, links, others;
@@ -67,9 +67,9 @@ void shard_notes_free(shard_notes *notes);
 
 /* Maps and indexes one tar (GNU, ustar or pax; not compressed). Of several images of a sample the
  * one whose suffix comes first in jpg, png, jpeg, webp is taken, as open_clip does; a suffix that a
- * sample has already begins a new sample, as there. A truncated file gives its whole samples and a
- * warning, as does an unreadable header in the middle, a missing end-of-archive mark, and more than
- * padding after that mark. */
+ * sample has already, be it one that is not read, begins a new sample, as there. A truncated file
+ * gives its whole samples and a warning, as does an unreadable header in the middle, a missing
+ * end-of-archive mark, and more than padding after that mark. */
 err shard_open(const char *path, shard *s, shard_notes *notes) ERR_MUST_CHECK;
 /* The same under another name than the path's, in all messages. */
 err shard_open_as(const char *path, const char *name, shard *s, shard_notes *notes) ERR_MUST_CHECK;

@@ -375,21 +375,20 @@ static err check_unchanged(listed *one, const shard *tar) {
 }
 
 /* Findings of indexing, as lines of a shard. */
-static void take_notes(const listed *one, const shard_notes *notes, const strbuf *left_out,
+static void take_notes(const listed *one, const shard_notes *notes, const left_out_list *left_out,
                        stream_shard *out) {
-  const strbuf *lists[] = {&notes->lost, left_out};
+  const left_out_list *lists[] = {&notes->lost, left_out};
+  const int64_t count = notes->lost.count + left_out->count;
+  left_out_sample sample;
   int64_t named = 0;
   strbuf_append(&out->lines, strbuf_string(&notes->warnings));
   for (size_t i = 0; i < 2; i++)
-    for (const char *at = strbuf_string(lists[i]); *at;) {
-      size_t length = strcspn(at, "\n") + 1;
-      if (named++ < NAMED_LEFT_OUT) strbuf_append_bytes(&out->lines, at, length);
-      at += length;
-    }
-  if (named > NAMED_LEFT_OUT)
+    for (size_t at = 0; named < NAMED_LEFT_OUT && left_out_next(lists[i], &at, &sample); named++)
+      left_out_line(&sample, &out->lines);
+  if (count > NAMED_LEFT_OUT)
     strbuf_format(&out->lines, "%s: … and %ld more %s skipped\n", one->name,
-                  (long)(named - NAMED_LEFT_OUT),
-                  text_plural(named - NAMED_LEFT_OUT, "sample", "samples"));
+                  (long)(count - NAMED_LEFT_OUT),
+                  text_plural(count - NAMED_LEFT_OUT, "sample", "samples"));
   shard_notes_summary(notes, one->name, &out->lines);
 }
 
@@ -399,7 +398,7 @@ static err open_shard(const void *context, int64_t number, const command_stop *s
   listed *one = &l->shards[number];
   const listed_source *source = &l->sources[one->source];
   shard_notes notes = {0};
-  strbuf left_out = {0};
+  left_out_list left_out = {0};
   err error = NULL;
   *out = (stream_shard){.number = number, .reading = &source->reading};
   if (one->command) {
@@ -415,14 +414,15 @@ static err open_shard(const void *context, int64_t number, const command_stop *s
   TRY(check_unchanged(one, &out->tar));
   if (one->command && source->reading.caption_field && number == source->first)
     TRY(check_piped_field(one->name, &out->tar, &source->reading));
-  TRY(shard_leave_out_lacking(&out->tar, out->reading, &left_out, &out->left_out));
-  out->left_out += notes.lost_count;
+  TRY(shard_leave_out_lacking(&out->tar, out->reading, &left_out));
+  out->left_out = notes.lost.count + left_out.count;
   out->count = (int64_t)out->tar.count;
   take_notes(one, &notes, &left_out, out);
-  if (out->lines.is_broken || left_out.is_broken) FAIL(ERR_MEMORY, "out of memory: warnings");
+  if (out->lines.is_broken || left_out.records.is_broken)
+    FAIL(ERR_MEMORY, "out of memory: warnings");
 cleanup:
   shard_notes_free(&notes);
-  strbuf_free(&left_out);
+  strbuf_free(&left_out.records);
   if (error) stream_shard_close(out);
   return error;
 }

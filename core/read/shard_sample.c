@@ -26,7 +26,7 @@ static const char *lack_of(const shard_reading *how, const shard *from, size_t i
   return has_field || shard_get(from, i, SHARD_CAPTION).data ? NULL : "caption (.txt)";
 }
 
-err shard_leave_out_lacking(shard *from, const shard_reading *how, strbuf *lines, int64_t *count) {
+err shard_leave_out_lacking(shard *from, const shard_reading *how, left_out_list *left_out) {
   bool *is_left_out = NULL;
   err error = NULL;
   for (size_t i = 0; i < from->count; i++) {
@@ -37,8 +37,7 @@ err shard_leave_out_lacking(shard *from, const shard_reading *how, strbuf *lines
     if (!is_left_out) return mem_error(from->count, "a data set's index");
     TRY(shard_key(from, i, &key));
     is_left_out[i] = true;
-    (*count)++;
-    strbuf_format(lines, "%s: sample %s has no %s\n", from->path, key, lack);
+    left_out_add(left_out, from->path, key, "has no %s", lack);
     free(key);
   }
   if (is_left_out) shard_leave_out(from, is_left_out);

@@ -21,9 +21,9 @@ typedef struct {
 err shard_open_command(const char *command, const char *name, const command_stop *stop, shard *out,
                        shard_notes *notes) ERR_MUST_CHECK;
 
-/* Removes samples that lack something from the index: one line of `lines` each, and counted. */
-err shard_leave_out_lacking(shard *from, const shard_reading *how, strbuf *lines,
-                            int64_t *count) ERR_MUST_CHECK;
+/* Removes samples that lack something from the index. */
+err shard_leave_out_lacking(shard *from, const shard_reading *how,
+                            left_out_list *left_out) ERR_MUST_CHECK;
 
 /* Looks for how->caption_field in a source's first samples, shard after shard. Start from {0}. */
 typedef struct {

@@ -137,8 +137,7 @@ cleanup:
   return error;
 }
 
-/* The number of a shard's file: START-00012.tar; -1: it is none. */
-static int64_t number_of(const char *name, const char *start) {
+int64_t shard_writer_number(const char *name, const char *start) {
   size_t length = strlen(start);
   if (strncmp(name, start, length) != 0 || name[length] != '-') return -1;
   const char *digits = name + length + 1;
@@ -156,7 +155,7 @@ err shard_writer_remove_from(const char *prefix, int64_t first) {
   folder[start - prefix] = '\0';
   err error = fs_list(*folder ? folder : ".", &names, &count);
   for (size_t i = 0; i < count && !error; i++) {
-    if (number_of(names[i], start) < first) continue;
+    if (shard_writer_number(names[i], start) < first) continue;
     char *path = fs_join(folder, names[i]);
     if (!path)
       error = mem_error(0, "a path");
@@ -173,7 +172,7 @@ err shard_writer_finish(shard_writer *w, int64_t *shards) {
   err error = w->tar ? end_shard(w) : NULL;
   if (!error) error = wait_for_commit(&w->last);
   *shards = w->shards;
-  return error ? error : shard_writer_remove_from(w->prefix, w->shards);
+  return error;
 }
 
 void shard_writer_close(shard_writer *w) {

@@ -18,11 +18,12 @@ err shard_writer_open(const char *prefix, int64_t samples, shard_writer **out) E
 err shard_writer_add(shard_writer *w, const char *key, const char *extension, const void *image,
                      size_t image_bytes, const char *caption, const char *json) ERR_MUST_CHECK;
 
-/* Closes the last shard; shards of the same prefix with higher numbers, left by an earlier and
- * larger run, are removed. */
+/* Closes the last shard. */
 err shard_writer_finish(shard_writer *w, int64_t *shards) ERR_MUST_CHECK;
 /* Removes shards of the prefix from number `first` on, whichever of them are there. */
 err shard_writer_remove_from(const char *prefix, int64_t first) ERR_MUST_CHECK;
+/* The number of a file START-00012.tar; -1: it is no shard of `start`. */
+int64_t shard_writer_number(const char *name, const char *start);
 /* After finish, or to abort: the unfinished shard is removed. */
 void shard_writer_close(shard_writer *w);
 

@@ -202,6 +202,6 @@ void source_close(data_source *s) {
   if (!s) return;
   strbuf_free(&s->damage);
   strbuf_free(&s->notes);
-  strbuf_free(&s->left_out);
+  strbuf_free(&s->left_out.records);
   s->call->close(s);
 }

@@ -67,8 +67,7 @@ struct data_source {
   bool has_json_files; /* JSON next to the images, which `hash` does not read */
   strbuf damage;       /* faults found at opening, one line each */
   strbuf notes;        /* what was skipped or does not match, and is no fault: one line each */
-  strbuf left_out;     /* samples that lack something, one line each */
-  int64_t left_outs;   /* lines of left_out */
+  left_out_list left_out; /* samples that lack something */
 };
 
 /* One row of the table of formats. */

@@ -45,24 +45,26 @@ cleanup:
 }
 
 /* The captions of each image: {id: [caption, …]}. Ids are integers of any size, or strings. An
- * annotation without image or caption is skipped; if none has both, it is the wrong kind of
- * file. */
+ * annotation without image or caption is skipped, and is no sample: an image that has no other
+ * caption is left out. If none has both, it is the wrong kind of file. */
 static err gather_captions(const char *path, const json_t *annotations, json_t *by_image,
                            data_source *base) {
-  size_t i, whole = 0;
+  size_t i, whole = 0, first = 0;
   json_t *one;
   json_array_foreach(annotations, i, one) {
     bool is_whole = false;
     err error = gather_caption(one, by_image, &is_whole);
     if (error) return error;
+    if (!is_whole && whole == i) first = i;
     whole += is_whole;
-    if (is_whole) continue;
-    base->left_outs++;
-    strbuf_format(&base->left_out, "%s: annotation %zu has no image_id and caption\n", path, i);
   }
   if (i && !whole)
     return err_new(ERR_INPUT, "%s: annotation 0 has no image_id and caption: is it captions_*?",
                    path);
+  if (whole < i)
+    strbuf_format(&base->notes,
+                  "%s: %zu %s without image_id and caption skipped, such as annotation %zu\n", path,
+                  i - whole, text_plural((int64_t)(i - whole), "annotation", "annotations"), first);
   return NULL;
 }
 
@@ -103,8 +105,7 @@ static err add_images(const source_request *r, const json_t *images, const json_
       error = err_new(ERR_INPUT, "%s: image %zu has no id and file_name", r->location, i);
     json_t *captions = error ? NULL : json_object_get(by_image, id);
     if (!error && !captions && source_needs_caption(r)) {
-      base->left_outs++;
-      strbuf_format(&base->left_out, "%s: image %s has no caption\n", r->location, file);
+      left_out_add(&base->left_out, r->location, NULL, "image %s has no caption", file);
     } else if (!error) {
       error = join_image(r, file, &path);
       if (!error) error = add_image(rows, path.data, id, captions, is_first_only);
@@ -215,8 +216,9 @@ err source_open_narratives(const source_request *r, data_source **out) {
       error = take_narrative(r, text, rows, &name, &path);
     if (error && err_kind_of(error) == ERR_INPUT) { /* the other lines are read */
       data_source *base = (data_source *)rows;
-      base->left_outs++;
-      strbuf_format(&base->left_out, "%s:%ld: %s\n", r->location, number, err_message(error));
+      strbuf_clear(&name);
+      strbuf_format(&name, "%s:%ld", r->location, number);
+      left_out_add(&base->left_out, strbuf_string(&name), NULL, "%s", err_message(error));
       err_free(error);
       error = NULL;
     }

@@ -27,6 +27,12 @@ typedef struct {
   char (*keys)[16];
 } cifar;
 
+static const char coarse_names[] = "coarse_label_names.txt";
+
+static const char *fine_names(const cifar *c) {
+  return c->label_bytes == 2 ? "fine_label_names.txt" : "batches.meta.txt";
+}
+
 static size_t record_bytes(const cifar *c) {
   return c->label_bytes + 3 * PLANE;
 }
@@ -81,13 +87,19 @@ static err make_image(const uint8_t *planes, dataset_sample *out) {
   return NULL;
 }
 
+static err refuse_label(const char *kind, size_t label, const char *file,
+                        const class_names *names) {
+  return err_new(ERR_INPUT, "%s %zu has no name: %s has %zu", kind, label, file, names->count);
+}
+
 static err read_row(const data_source *base, int64_t row, bool has_image, dataset_sample *out) {
   const cifar *c = (const cifar *)base;
   const uint8_t *record = (const uint8_t *)c->records + (size_t)row * record_bytes(c);
   size_t fine = record[c->label_bytes - 1], coarse = record[0];
   *out = (dataset_sample){.shard = c->name, .key = c->keys[row]};
-  if (fine >= c->fine.count || (c->label_bytes == 2 && coarse >= c->coarse.count))
-    return err_new(ERR_INPUT, "label %zu has no name", fine);
+  if (fine >= c->fine.count) return refuse_label("label", fine, fine_names(c), &c->fine);
+  if (c->label_bytes == 2 && coarse >= c->coarse.count)
+    return refuse_label("coarse label", coarse, coarse_names, &c->coarse);
   const char *pairs[] = {"class", c->fine.names[fine], "coarse", NULL, NULL};
   if (c->label_bytes == 2) pairs[3] = c->coarse.names[coarse];
   if (c->label_bytes == 1) pairs[2] = NULL;
@@ -152,15 +164,15 @@ static err read_files(cifar *c, const char *folder, bool is_test) {
   err error = NULL;
   if (c->label_bytes == 2) {
     TRY(add_file(c, folder, is_test ? "test.bin" : "train.bin"));
-    TRY(read_names(&c->coarse, folder, "coarse_label_names.txt"));
-    return read_names(&c->fine, folder, "fine_label_names.txt");
+    TRY(read_names(&c->coarse, folder, coarse_names));
+    return read_names(&c->fine, folder, fine_names(c));
   }
   if (is_test) TRY(add_file(c, folder, "test_batch.bin"));
   for (int i = 1; i <= 5 && !is_test; i++) {
     snprintf(name, sizeof name, "data_batch_%d.bin", i);
     TRY(add_file(c, folder, name));
   }
-  return read_names(&c->fine, folder, "batches.meta.txt");
+  return read_names(&c->fine, folder, fine_names(c));
 cleanup:
   return error;
 }

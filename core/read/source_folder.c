@@ -39,8 +39,7 @@ static void append_spoken(strbuf *out, const char *folder) {
 
 static void leave_out(walk *w, const char *path, const char *what) {
   data_source *base = (data_source *)w->rows;
-  base->left_outs++;
-  strbuf_format(&base->left_out, "%s: %s\n", path, what);
+  left_out_add(&base->left_out, path, NULL, "%s", what);
 }
 
 static bool is_text(const char *name) {

@@ -211,9 +211,8 @@ static err open_tar(parquet_list *l, data_source **out) {
   err error = tar.is_broken ? mem_error(0, "a path") : source_open_shards(&r, out);
   if (!error) {
     data_source *s = *out;
-    int64_t found = s->count + s->left_outs;
-    strbuf_append(&s->left_out, strbuf_string(&rows->left_out));
-    s->left_outs += rows->left_outs;
+    int64_t found = s->count + s->left_out.count;
+    left_out_append(&s->left_out, &rows->left_out);
     if (found != l->successes)
       strbuf_format(&s->damage, "%s: lists %lld downloaded %s, but %s has %lld\n",
                     l->list.r->location, (long long)l->successes,

@@ -25,8 +25,7 @@ static err collect_rows(shards_source *s) {
   s->firsts = mem_zeroed(s->shard_count, sizeof *s->firsts);
   if (!s->firsts) return mem_error(s->shard_count * sizeof *s->firsts, "a data set's index");
   for (size_t i = 0; i < s->shard_count; i++) {
-    err error =
-        shard_leave_out_lacking(&s->shards[i], &s->reading, &s->base.left_out, &s->base.left_outs);
+    err error = shard_leave_out_lacking(&s->shards[i], &s->reading, &s->base.left_out);
     if (error) return error;
     s->firsts[i] = (size_t)s->base.count;
     s->base.count += (int64_t)s->shards[i].count;
@@ -100,8 +99,7 @@ static void take_notes(const source_request *r, shards_source *s) {
   strbuf_append(&s->base.damage, strbuf_string(&s->notes.warnings));
   shard_notes_summary(&s->notes, r->whole, &s->base.notes);
   if (!(r->needs & DATASET_IMAGE)) return; /* nothing is lost to a task that needs no image */
-  strbuf_append(&s->base.left_out, strbuf_string(&s->notes.lost));
-  s->base.left_outs += s->notes.lost_count;
+  left_out_append(&s->base.left_out, &s->notes.lost);
 }
 
 static err check_caption_field(const source_request *r, const shards_source *s) {

@@ -65,7 +65,7 @@ static err check_caption(shard_bytes bytes) {
  * returned. */
 static err take_fault(findings *f, const char *path, const char *key, err fault) {
   if (!fault || err_kind_of(fault) != ERR_INPUT) return fault;
-  strbuf_format(f->lines, "%s: %s: %s\n", path, key ? key : "?", err_message(fault));
+  strbuf_format_line(f->lines, "%s: %s: %s", path, key ? key : "?", err_message(fault));
   f->count++;
   err_free(fault);
   return NULL;
@@ -131,6 +131,12 @@ static err take_faults(const shard *s, faults *found, findings *f) {
   return error;
 }
 
+static void take_left_out(findings *f, const left_out_list *list) {
+  left_out_sample one;
+  for (size_t at = 0; left_out_next(list, &at, &one); f->count++) left_out_line(&one, f->lines);
+  if (list->records.is_broken) f->lines->is_broken = true;
+}
+
 /* Lines that are faults as they are. */
 static void take_lines(findings *f, const char *lines) {
   strbuf_append(f->lines, lines);
@@ -146,7 +152,7 @@ static err take_shard(opened *o, faults *found, shard_notes *notes, findings *f,
     return take_faults(&o->one, found, f);
   }
   if (err_kind_of(error) == ERR_MEMORY) return error;
-  strbuf_format(f->lines, "%s\n", err_message(error));
+  strbuf_format_line(f->lines, "%s", err_message(error));
   f->count++;
   err_free(error);
   return NULL;
@@ -223,10 +229,10 @@ static err verify_source(const char *name, findings *f, int64_t *total) {
   if (!error) error = source_refuse_endless(s, name);
   if (!error) error = verify_rows(s, f);
   if (s) {
-    take_lines(f, strbuf_string(&s->left_out));
+    take_left_out(f, &s->left_out);
     take_lines(f, strbuf_string(&s->damage));
     strbuf_append(f->lines, strbuf_string(&s->notes)); /* what was passed over is no fault */
-    *total += s->count + s->left_outs;
+    *total += s->count + s->left_out.count;
   }
   source_close(s);
   return error;
@@ -242,9 +248,9 @@ static err verify_shards(char *pattern, findings *f, int64_t *total) {
     const size_t left = path_count - i, group = left < SHARDS_AT_ONCE ? left : SHARDS_AT_ONCE;
     error = verify_group(paths + i, group, &notes, f, total);
   }
-  take_lines(f, strbuf_string(&notes.lost));
+  take_left_out(f, &notes.lost);
   take_lines(f, strbuf_string(&notes.warnings));
-  *total += notes.lost_count;
+  *total += notes.lost.count;
   shard_notes_summary(&notes, pattern, f->lines);
   shard_notes_free(&notes);
   fs_free_names(paths, path_count);

@@ -55,10 +55,10 @@ err scenes_draw(const scene_set *set, int64_t index, int32_t size, scene *out) E
 err scenes_tell(const scene_set *set, int64_t index, scene *out) ERR_MUST_CHECK;
 void scene_free(scene *s);
 
-/* Writes scenes 0 to count - 1 as PREFIX-*.tar, using all cores: the shards do not depend on their
- * number. */
+/* Writes scenes 0 to count - 1 as OUT/train-*.tar or OUT/heldout-*.tar, using all cores: the shards
+ * do not depend on their number. */
 typedef struct {
-  const char *prefix;
+  const char *out;
   int64_t count;
   scene_set set;
   int32_t size;

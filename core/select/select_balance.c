@@ -13,11 +13,7 @@
 #include "text/utf8.h"
 #include "text/words.h"
 
-enum {
-  MOST_WORDS = 1024,
-  LONGEST_TERM = 8,
-  AT_ONCE = 256
-};                        /* maximum words of a caption that are considered; of a term */
+enum { LONGEST_TERM = 8, AT_ONCE = 256 }; /* words of a term */
 enum { LEAST_SIDE = 32 }; /* of an image that is decoded only to see that it can be */
 
 typedef enum { TERM_FULL, NO_TERM, UNREADABLE, REASONS } reason;
@@ -28,6 +24,11 @@ typedef struct {
   int64_t last;     /* row of the last one counted */
   int64_t kept;     /* samples kept under it; other threads read it while it grows */
 } term_count;
+
+/* Where the words of a normalised text begin. Start from {0}; free(w->starts). */
+typedef struct {
+  size_t *starts, count, capacity;
+} word_list;
 
 /* The rarest term of a caption; of equally rare ones the first alphabetically. */
 typedef struct {
@@ -57,20 +58,30 @@ static err add_term(term_table *t, const char *term) {
   return NULL;
 }
 
+static err add_word(word_list *w, size_t start) {
+  if (w->count == w->capacity) {
+    size_t capacity = w->capacity ? 2 * w->capacity : 64;
+    size_t *starts = mem_resize(w->starts, capacity, sizeof *starts);
+    if (!starts) return mem_error(capacity * sizeof *starts, "a caption");
+    w->starts = starts;
+    w->capacity = capacity;
+  }
+  w->starts[w->count++] = start;
+  return NULL;
+}
+
 /* A text as lower-case words without accents and punctuation, separated by single spaces. */
-static err normalise(const char *text, strbuf *words, strbuf *out, size_t starts[MOST_WORDS],
-                     size_t *count) {
+static err normalise(const char *text, strbuf *words, strbuf *out, word_list *places) {
   strbuf_clear(words);
   strbuf_clear(out);
-  *count = 0;
+  places->count = 0;
   err error = words_split(text, words);
-  for (size_t at = 0; !error && at < words->length && *count < MOST_WORDS;
-       at += strlen(words->data + at) + 1) {
+  for (size_t at = 0; !error && at < words->length; at += strlen(words->data + at) + 1) {
     const char *first = words->data + at;
     int32_t c = utf8_next(&first);
     if (!utf8_is_letter(c) && !utf8_is_number(c)) continue;
     if (out->length) strbuf_append_char(out, ' ');
-    starts[(*count)++] = out->length;
+    error = add_word(places, out->length);
     strbuf_append(out, words->data + at);
   }
   if (!error && (words->is_broken || out->is_broken)) error = mem_error(out->length, "a caption");
@@ -88,15 +99,15 @@ static err take_one_term(term_table *t, const char *term, take_term take, void *
 }
 
 /* caption: normalised; temporarily modified while its parts are looked up. */
-static err each_term(term_table *t, strbuf *caption, const size_t *starts, size_t count,
-                     take_term take, void *context) {
-  for (size_t first = 0; first < count; first++)
-    for (int words = 1; words <= t->longest && first + (size_t)words <= count; words++) {
+static err each_term(term_table *t, strbuf *caption, const word_list *places, take_term take,
+                     void *context) {
+  for (size_t first = 0; first < places->count; first++)
+    for (int words = 1; words <= t->longest && first + (size_t)words <= places->count; words++) {
       size_t after = first + (size_t)words;
-      size_t end = after < count ? starts[after] - 1 : caption->length;
+      size_t end = after < places->count ? places->starts[after] - 1 : caption->length;
       char behind = caption->data[end];
       caption->data[end] = '\0';
-      err error = take_one_term(t, caption->data + starts[first], take, context);
+      err error = take_one_term(t, caption->data + places->starts[first], take, context);
       caption->data[end] = behind;
       if (error) return error;
     }
@@ -105,21 +116,22 @@ static err each_term(term_table *t, strbuf *caption, const size_t *starts, size_
 
 static err read_terms(const char *path, term_table *t) {
   text_lines lines;
-  size_t starts[MOST_WORDS], count;
+  word_list places = {0};
   strbuf words = {0}, term = {0};
   err error = text_lines_read(path, false, &lines);
   for (size_t i = 0; i < lines.count && !error; i++) {
-    error = normalise(lines.items[i], &words, &term, starts, &count);
-    if (error || count == 0) continue;
-    if (count > LONGEST_TERM)
+    error = normalise(lines.items[i], &words, &term, &places);
+    if (error || places.count == 0) continue;
+    if (places.count > LONGEST_TERM)
       error = err_new(ERR_INPUT, "%s:%ld: a term may have at most %d words", path, lines.numbers[i],
                       LONGEST_TERM);
     else if (!json_object_get(t->places, term.data))
       error = add_term(t, term.data);
-    if ((int)count > t->longest) t->longest = (int)count;
+    if ((int)places.count > t->longest) t->longest = (int)places.count;
   }
   if (!error && !t->count) error = err_new(ERR_INPUT, "%s: contains no terms", path);
   text_lines_free(&lines);
+  free(places.starts);
   strbuf_free(&words);
   strbuf_free(&term);
   return error;
@@ -139,7 +151,7 @@ typedef struct {
   dataset_sample sample;
   select_prepared prepared;
   strbuf caption;
-  size_t starts[MOST_WORDS], count;
+  word_list places;
   rarest least;
   bool is_read, is_writable;
   err error;
@@ -150,7 +162,7 @@ static void read_caption(const balancing *b, int64_t row, balanced_row *r) {
   r->error = dataset_read_text(b->data, row, &r->sample);
   r->is_read = !r->error;
   if (!r->error)
-    r->error = normalise(r->sample.caption, &words, &r->caption, r->starts, &r->count);
+    r->error = normalise(r->sample.caption, &words, &r->caption, &r->places);
   else if (err_kind_of(r->error) == ERR_INPUT) { /* set when the row is written */
     err_free(r->error);
     r->error = NULL;
@@ -168,6 +180,7 @@ static void release_row(void *place) {
   balanced_row *r = place;
   err_free(r->error);
   strbuf_free(&r->caption);
+  free(r->places.starts);
   strbuf_free(&r->least.term);
   select_prepared_free(&r->prepared);
   dataset_sample_free(&r->sample);
@@ -192,7 +205,7 @@ static err count_row(void *context, int64_t row, void *place) {
   balanced_row *r = place;
   err error = take_error(r);
   if (error || !r->is_read) return error;
-  return each_term(&b->table, &r->caption, r->starts, r->count, count_term, &row);
+  return each_term(&b->table, &r->caption, &r->places, count_term, &row);
 }
 
 /* ---- judging ---- */
@@ -213,7 +226,7 @@ static err keep_rarest(void *context, term_count *count, const char *term) {
 static void find_rarest(balancing *b, int64_t row, balanced_row *r) {
   read_caption(b, row, r);
   if (!r->error && r->is_read)
-    r->error = each_term(&b->table, &r->caption, r->starts, r->count, keep_rarest, &r->least);
+    r->error = each_term(&b->table, &r->caption, &r->places, keep_rarest, &r->least);
 }
 
 static err check_picture(const dataset_sample *sample) {

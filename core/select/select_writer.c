@@ -1,7 +1,6 @@
 #include "select/select_writer.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,78 +19,30 @@ static void append_cell(strbuf *out, const char *text, size_t length) {
     strbuf_append_char(out, strchr("\t\r\n", text[i]) ? ' ' : text[i]);
 }
 
-/* Lines "PLACE: WHAT IT LACKS", as dataset_each_left_out gives them. */
-static void take_incomplete(void *context, const char *lines) {
+/* One that the data set left out, named as dataset_append_name names the others. */
+static void take_incomplete(void *context, const left_out_sample *one) {
   select_writer *w = context;
-  for (size_t length; *lines; lines += length + (lines[length] == '\n')) {
-    const char *colon = strstr(lines, ": ");
-    length = strcspn(lines, "\n");
-    size_t place = colon && colon < lines + length ? (size_t)(colon - lines) : 0;
-    append_cell(&w->left_out, lines, place);
-    strbuf_append(&w->left_out, "\tincomplete\t");
-    append_cell(&w->left_out, lines + (place ? place + 2 : 0), length - (place ? place + 2 : 0));
-    strbuf_append_char(&w->left_out, '\n');
-    w->incomplete++;
-    w->rejected++;
-  }
-}
-
-/* A shard of a selection, or the beginning of one. */
-static bool is_ours(const char *name) {
-  return fnmatch("kept-[0-9]*.tar", name, 0) == 0 ||
-         (fnmatch("kept-[0-9]*.tar.*", name, 0) == 0 && fs_is_temporary(name));
-}
-
-/* Removes the folder of unfinished shards: what an interrupted selection left, or this one. */
-static err remove_unfinished(const char *folder) {
-  char **names = NULL;
-  size_t count = 0;
-  if (!fs_is_folder(folder)) return NULL;
-  err error = fs_list(folder, &names, &count);
-  if (error) return error;
-  for (size_t i = 0; i < count && !error; i++)
-    if (!is_ours(names[i]))
-      error = err_new(ERR_INPUT,
-                      "%s/%s: is in the folder where a selection keeps its shards until all are "
-                      "there: move it, or choose another --out",
-                      folder, names[i]);
-  for (size_t i = 0; i < count && !error; i++) {
-    char *path = fs_join(folder, names[i]);
-    if (!path)
-      error = mem_error(0, "a path");
-    else if (unlink(path) != 0)
-      error = err_errno(errno, "%s: cannot remove", path);
-    free(path);
-  }
-  fs_free_names(names, count);
-  if (!error && rmdir(folder) != 0) error = err_errno(errno, "%s: cannot remove", folder);
-  return error;
+  append_cell(&w->left_out, one->place, strlen(one->place));
+  if (one->key) strbuf_append_char(&w->left_out, '/');
+  if (one->key) append_cell(&w->left_out, one->key, strlen(one->key));
+  strbuf_append(&w->left_out, "\tincomplete\t");
+  append_cell(&w->left_out, one->what, strlen(one->what));
+  strbuf_append_char(&w->left_out, '\n');
+  w->incomplete++;
+  w->rejected++;
 }
 
 err select_writer_open(const select_output *output, const char *label, const dataset *data,
                        select_writer *w) {
-  *w = (select_writer){.lock = -1};
-  char *lock = fs_join(output->out, ".lock");
-  char *unfinished = fs_join(output->out, "unfinished");
-  err error =
-      lock && unfinished ? fs_make_folders(output->out) : mem_error(strlen(output->out), "a path");
-  if (!error) error = fs_lock(lock, output->out, &w->lock);
-  free(lock);
-  if (!error) error = remove_unfinished(unfinished);
-  if (!error) error = fs_make_folders(unfinished);
-  if (error) {
-    free(unfinished);
-    return error;
-  }
-  w->unfinished = unfinished; /* from here on this selection's, to be removed */
-  char *prefix = fs_join(w->unfinished, "kept");
-  error = prefix ? shard_writer_open(prefix, output->shard_size, &w->shards)
-                 : mem_error(strlen(output->out), "a path");
-  free(prefix);
+  *w = (select_writer){0};
+  const shard_swap_plan plan = {.out = output->out, .prefixes = {"kept"}, .suffix = ""};
+  err error = shard_swap_open(&plan, &w->swap);
+  if (!error) error = shard_swap_writer(&w->swap, 0, output->shard_size, &w->shards);
+  if (error) return error;
   w->bar = progress_start(label, (double)dataset_count(data), 0, output->has_progress);
   strbuf_append(&w->left_out, "origin\treason\tdetail\n");
   dataset_each_left_out(data, take_incomplete, w);
-  return error;
+  return NULL;
 }
 
 /* The sample's JSON with its origin added; everything else is kept verbatim. */
@@ -177,28 +128,10 @@ static err remove_file(const char *folder, const char *name) {
 }
 
 /* The earlier report goes first: it never stands next to the shards of another selection. */
-static err replace_shards(const select_writer *w, const char *out, int64_t shards) {
-  char name[40];
-  err error = NULL;
-  TRY(remove_file(out, "report.json"));
-  TRY(remove_file(out, "left_out.tsv"));
-  for (int64_t i = 0; i < shards; i++) {
-    snprintf(name, sizeof name, "kept-%05ld.tar", (long)i);
-    char *from = fs_join(w->unfinished, name), *to = fs_join(out, name);
-    if (!from || !to)
-      error = mem_error(0, "a path");
-    else if (rename(from, to) != 0)
-      error = err_errno(errno, "%s: cannot rename to %s", from, to);
-    free(from);
-    free(to);
-    if (error) return error;
-  }
-  char *prefix = fs_join(out, "kept");
-  error = prefix ? shard_writer_remove_from(prefix, shards) : mem_error(0, "a path");
-  free(prefix);
-  return error ? error : remove_unfinished(w->unfinished); /* first those of a larger one */
-cleanup:
-  return error;
+static err replace_shards(select_writer *w, const char *out, int64_t shards) {
+  err error = remove_file(out, "report.json");
+  if (!error) error = remove_file(out, "left_out.tsv");
+  return error ? error : shard_swap_replace(&w->swap, &shards);
 }
 
 err select_writer_finish(select_writer *w, const select_output *output, const char *rules,
@@ -228,8 +161,6 @@ err select_writer_finish(select_writer *w, const select_output *output, const ch
 
 void select_writer_close(select_writer *w) {
   if (w->shards) shard_writer_close(w->shards);
-  if (w->unfinished) err_free(remove_unfinished(w->unfinished));
-  free(w->unfinished);
-  if (w->lock >= 0) close(w->lock);
+  shard_swap_close(&w->swap);
   strbuf_free(&w->left_out);
 }

@@ -4,13 +4,12 @@
 
 #include "base/progress.h"
 #include "select/select.h"
-#include "read/shard_writer.h"
+#include "read/shard_swap.h"
 
 typedef struct {
   shard_writer *shards;
-  int lock;         /* of OUT: two selections would remove each other's shards */
-  char *unfinished; /* the folder in OUT that has the shards until all are there */
-  strbuf left_out;  /* the lines of left_out.tsv */
+  shard_swap swap;
+  strbuf left_out; /* the lines of left_out.tsv */
   int64_t kept, rejected;
   int64_t incomplete; /* of the removed: those that the data set itself skipped */
   progress bar;

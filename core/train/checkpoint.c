@@ -281,15 +281,29 @@ static err load_kernels(const safetensor *t, const param *p, const clip_model *m
   return err_context(error, "%s", p->name);
 }
 
+/* "32 x 128" */
+static const char *shape_text(const safetensor *t, char text[64]) {
+  int length = snprintf(text, 64, "%" PRId64, t->rank ? t->shape[0] : INT64_C(1));
+  for (int i = 1; i < t->rank && length < 48; i++)
+    length += snprintf(text + length, 64 - (size_t)length, " x %" PRId64, t->shape[i]);
+  return text;
+}
+
+static err refuse_shape(const char *path, const safetensor *t, const safetensor *wanted) {
+  char had[64], has[64];
+  return err_new(ERR_INPUT,
+                 "%s: tensor '%s' is %s of %s, and the model's is %s of %s: was it made with "
+                 "another architecture or vocabulary?",
+                 path, wanted->name, shape_text(t, had), t->type, shape_text(wanted, has),
+                 wanted->type);
+}
+
 /* Copies a tensor of exactly the parameter's shape to its place in a flat run. */
 static err load_exactly(const char *path, const safetensor *t, const safetensor *wanted,
                         const param *p, ops *o, ops_buffer run) {
   if (strcmp(t->type, "F32") != 0 || t->rank != wanted->rank || t->shape[0] != wanted->shape[0] ||
       (t->rank == 2 && t->shape[1] != wanted->shape[1]))
-    return err_new(ERR_INPUT,
-                   "%s: tensor '%s' does not have the model's shape: was it made with another "
-                   "architecture or vocabulary?",
-                   path, wanted->name);
+    return refuse_shape(path, t, wanted);
   err error = o->call->upload(o, ops_at(run, p->offset).data, t->data, t->bytes);
   return error ? error : o->call->synchronize(o);
 }

@@ -1,5 +1,7 @@
 /* Where training starts from other weights: they must be of the model that is trained, in all that
- * its tensors' shapes do not show. */
+ * that its tensors' shapes do not show, and in those shapes but of what is resized. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,13 +20,28 @@ typedef struct {
 static err take_difference(void *context, const weights_difference *d) {
   const start *from = context;
   if (!d->is_use)
-    return err_new(ERR_INPUT,
-                   "%s is of a model with %s: %s, and this run has %s, with which its weights "
-                   "compute something else; set %s: %s",
-                   from->path, d->key, d->before, d->now, d->key, d->before);
+    return err_new(ERR_INPUT, "%s is of a model with %s: %s, and this run has %s, %s; set %s: %s",
+                   from->path, d->key, d->before, d->now,
+                   d->is_shape ? "for which its weights have another shape"
+                               : "with which its weights compute something else",
+                   d->key, d->before);
   strbuf_format(&from->r->remarks, "init_from: %s was trained with %s: %s, and this run has %s\n",
                 from->path, d->key, d->before, d->now);
   return NULL;
+}
+
+/* Of the same vocabulary, which words_check has compared. */
+static err check_rows(run *r, const char *path, const settings *before) {
+  const int64_t entries = tokenizer_vocabulary_size(r->words);
+  char had[32], has[32];
+  if (settings_vocabulary_rows(before, entries) == settings_vocabulary_rows(r->s, entries))
+    return NULL;
+  snprintf(had, sizeof had, "%" PRId64, before->text_vocabulary_rows);
+  snprintf(has, sizeof has, "%" PRId64, r->s->text_vocabulary_rows);
+  return take_difference(&(start){r, path}, &(weights_difference){.key = "text.vocabulary_rows",
+                                                                  .before = had,
+                                                                  .now = has,
+                                                                  .is_shape = true});
 }
 
 static err check_model(run *r, const char *path) {
@@ -33,9 +50,10 @@ static err check_model(run *r, const char *path) {
   err error = checkpoint_read_settings(path, &before, &state);
   if (error) return error;
   const unsigned parts = run_is_classifier(r) ? OF_IMAGE | OF_POOLING : OF_WHOLE_MODEL;
-  error = weights_compare(&before, r->s, parts, take_difference, &(start){r, path});
+  error = weights_compare(&before, r->s, parts | OF_SHAPES, take_difference, &(start){r, path});
   if (!error && !run_is_classifier(r))
     error = err_context(words_check(&state.words, r->s, r->words), "%s", path);
+  if (!error && !run_is_classifier(r)) error = check_rows(r, path, &before);
   settings_free(&before);
   return error;
 }

@@ -109,6 +109,10 @@ static void plan_length(run *r) {
     log_info("samples: %" PRId64 " are %" PRId64 " updates of batch_size %" PRId64 ": %" PRId64
              " samples",
              r->s->samples, r->total_steps, r->s->batch_size, r->total_samples);
+  if (r->s->warmup_samples > 0 && r->warmup_steps < 1)
+    log_warning("warmup_samples: %" PRId64 " are less than one update of batch_size %" PRId64
+                ": there is no warm-up",
+                r->s->warmup_samples, r->s->batch_size);
   if (r->warmup_steps > 1 && r->warmup_steps >= r->total_steps)
     log_warning("the warm-up is the whole run, %" PRId64
                 " updates: the learning rate rises to its end (warmup_samples, warmup_epochs)",

@@ -152,6 +152,11 @@ expect_line err.txt 'OMPI_COMM_WORLD_RANK=first, which the launcher has set, is 
 # An unset shell variable is no folder; what cannot be printed says why; an empty name is named.
 expect_status 2 "$FLIP" train -c "$SOURCE/experiments/presets/mini.yaml" --out=
 expect_line err.txt '^flip: error: --out is empty: give a folder'
+for words in "$FLIP --help" "$FLIP --version" "$FLIP man" "$FLIP man train" "$FLIP data --help" "$FLIP train --help" "$FLIPBENCH --help" "$FLIPBENCH --version"; do
+  status=0; $words > /dev/full 2> err.txt || status=$?
+  [ $status = 1 ] || fail "$words: status $status on a full device"
+  expect_line err.txt 'standard output: cannot write: No space left on device'
+done
 status=0; "$FLIP" plan -c "$SOURCE/experiments/presets/mini.yaml" --json > /dev/full 2> err.txt || status=$?
 [ $status = 1 ] || fail "printed to a full device with status $status"
 expect_line err.txt 'standard output: cannot write: No space left on device'

@@ -27,5 +27,10 @@ expect_status 0 "$FLIP" dream --help
 expect_line out.txt 'It is not an image generator'
 expect_status 2 "$FLIP" dream -m run -t x -o x.png --views 1
 expect_line err.txt '\-\-views: 1 is outside'
+for name in a.jpg png a.png.tmp; do
+  expect_status 2 "$FLIP" dream -m run -t x -o $name --steps 1 --views 2 --no-progress
+  expect_line err.txt "[-][-]out: '$name' does not end in .png, and the image is a PNG"
+  [ ! -e $name ] || fail "a PNG was written as $name"
+done
 expect_status 1 "$FLIP" dream -m run -t x -o nowhere/x.png --steps 1 --views 2 --no-progress
 expect_line err.txt 'nowhere/x.png'

@@ -139,6 +139,7 @@ sets:
   - {file: gone.yaml, reference: {Paper: 70.0, Other: 60}}
 Y
 expect_status 0 "$FLIP" eval suite suite.yaml -m run
+expect_line out.txt "of this one model; bootstrap, shares in Wilson's form"
 expect_line out.txt '\| set \| metric \| this model \(%\) \| Paper \(%\) \| Other \(%\) \|'
 expect_line out.txt '^\| held \| top1 \| [0-9.]* \[[0-9.]*, [0-9.]*\] \| 74.3 \| – \|'
 expect_line out.txt '^\| gone \| top1 \| – \| 70.0 \| 60.0 \|'

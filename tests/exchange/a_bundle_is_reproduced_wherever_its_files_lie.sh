@@ -67,7 +67,7 @@ expect_line err.txt 'data/train-00000\.tar: missing here \([0-9.]+ KiB\)'
 expect_line err.txt 'pass --data FOLDER'
 rm -r reproduced
 same beside.tar.gz --data elsewhere
-cp -r elsewhere other && "$FLIP" data scenes --out other --count 160 --seed 2 --size 24 --no-progress > /dev/null
+cp -r elsewhere other; rm other/train-*; "$FLIP" data scenes --out other --count 160 --seed 2 --size 24 --no-progress > /dev/null
 # The runs there were trained on the right data: other data found now says nothing about them.
 expect_status 2 bench reproduce beside.tar.gz --data other --other-data
 expect_line err.txt 'reproduced/beside/again: the runs there were trained on other data .* remove that folder'

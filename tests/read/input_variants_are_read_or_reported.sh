@@ -116,6 +116,20 @@ expect_status 1 "$FLIP" data verify twice.tar
 expect_line out.txt 'twice.tar: member k.png occurs twice: the second starts a new sample'
 expect_status 0 "$FLIP" embed -m run -i twice.tar -o x.npy
 expect_line out.txt '2 x 16'
+# So does a suffix that is not read, as in open_clip: the first has no caption, the second no image.
+cp twice/k.png twice/k.cls
+tar cf unread.tar --hard-dereference -C twice k.png k.cls k.cls k.txt
+expect_status 1 "$FLIP" data verify unread.tar
+expect_line out.txt 'unread.tar: member k.cls occurs twice: the second starts a new sample'
+expect_line out.txt '2 samples checked, 3 faults'
+tar cf capital.tar --hard-dereference -C twice k.png k.cls k.txt k.png k.cls k.txt
+expect_status 1 "$FLIP" data verify capital.tar
+expect_line out.txt '2 samples checked, 1 fault$'
+# Folders __NAME__ are about the shard, not part of it.
+mkdir twice/__meta__ twice/__; cp twice/k.png twice/k.txt twice/__meta__; cp twice/k.png twice/k.txt twice/__
+tar cf meta.tar -C twice __meta__/k.png __meta__/k.txt __/k.png __/k.txt k.png k.txt
+expect_status 0 "$FLIP" data verify meta.tar
+expect_line out.txt '2 samples checked, 0 faults'
 
 # Damage is a fault however a source is written, and what was skipped is none.
 { cat first.tar; cat last.tar; } > two.tar

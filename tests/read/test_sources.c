@@ -174,7 +174,7 @@ static void lists_may_quote_and_name_their_columns(void **state) {
   write_picture("pictures/2.png", 22);
   write_text("list.csv", "\xEF\xBB\xBF"
                          "filepath,title\npictures/1.png,\"one, \"\"two\"\"\nlines\"\n"
-                         "pictures/2.png,\n\npictures/2.png,plain\n");
+                         "pictures/2.png,\n\n  \t \npictures/2.png,plain\n ");
   dataset *d = open_one("%s/list.csv");
   int64_t left_out;
   assert_int_equal(dataset_count(d), 2);
@@ -243,6 +243,17 @@ static void cifars_binary_files_are_read(void **state) {
   expect_label(d, 0, "class", "aquarium fish");
   assert_true(dataset_may_have_other_texts(d, false)); /* the fine ones */
   dataset_close(d);
+  write_text("c100/coarse_label_names.txt", "fruit\n");
+  d = open_one("cifar100:%s/c100#split=test");
+  assert_fails_with(dataset_read(d, 1, &s),
+                    "coarse label 1 has no name: coarse_label_names.txt has 1");
+  dataset_sample_free(&s);
+  dataset_close(d);
+  write_text("c10/batches.meta.txt", "airplane\n");
+  d = open_one("cifar10:%s/c10#split=test");
+  assert_fails_with(dataset_read(d, 1, &s), "label 1 has no name: batches.meta.txt has 1");
+  dataset_sample_free(&s);
+  dataset_close(d);
   write_text("c10/test_batch.bin", "short");
   refuse_one("cifar10:%s/c10#split=test", "5 bytes are not a multiple of the record size 3073");
 }
@@ -289,13 +300,20 @@ static void coco_has_a_row_a_caption_or_a_row_an_image(void **state) {
              "{\"image_id\":25,\"id\":2,\"caption\":\"twenty-five\"},"
              "{\"image_id\":9,\"id\":3,\"caption\":\"nine again\"},"
              "{\"image_id\":77,\"id\":4,\"caption\":\"of no image\"},"
+             "{\"image_id\":7,\"id\":6},"
              "{\"image_id\":77,\"id\":5,\"caption\":\"nor this\"}]}");
   dataset *d = open_one("%s/captions.json#images=%s/val");
+  int64_t left_out;
   assert_int_equal(dataset_count(d), 3);
   expect(d, 0, "twenty-five", 25);
   expect(d, 2, "nine again", 90);
   assert_false(dataset_may_have_other_texts(d, true)); /* captions and lists are hashed */
-  assert_non_null(strstr(dataset_warnings(d, NULL), "image 7.png has no caption"));
+  assert_non_null(strstr(dataset_warnings(d, &left_out), "image 7.png has no caption"));
+  assert_int_equal(left_out, 1); /* the image, not its annotation too */
+  assert_non_null(
+      strstr(dataset_warnings(d, NULL),
+             "captions.json: 1 annotation without image_id and caption skipped, such as "
+             "annotation 4\n"));
   assert_non_null(strstr(dataset_warnings(d, NULL),
                          "captions.json: 2 annotations' images are not in 'images' and skipped, "
                          "such as image_id 77\n"));

@@ -303,6 +303,22 @@ static void a_word_that_a_caption_repeats_counts_once(void **state) {
   strbuf_free(&r.report);
 }
 
+static void a_long_caption_counts_to_its_last_word(void **state) {
+  (void)state;
+  const char *captions[12];
+  select_result r;
+  strbuf tall = {0};
+  for (int i = 0; i < 3000; i++) strbuf_append(&tall, "the ");
+  strbuf_append(&tall, "zebra");
+  for (int i = 0; i < 12; i++) captions[i] = i < 2 ? strbuf_string(&tall) : "the";
+  write_captions("tall", captions, 12);
+  balance("tall-*.tar", "counted", NULL, 1, &r);
+  assert_int_equal(count_with("counted/kept-*.tar", "zebra"), 2); /* under their rarest word */
+  assert_int_equal(r.kept, 2 + 5);
+  strbuf_free(&r.report);
+  strbuf_free(&tall);
+}
+
 static void what_cannot_be_written_takes_no_place_of_its_term(void **state) {
   (void)state;
   char *prefix = in_folder("half");
@@ -334,6 +350,7 @@ static void what_cannot_be_written_takes_no_place_of_its_term(void **state) {
     assert_ok(stats_verify(&kept, 1, &bad, &faults, &samples));
     assert_int_equal(samples, 5);
     assert_string_equal(strbuf_string(&bad), "");
+    strbuf_free(&bad);
     free(kept);
   }
   free(bytes);
@@ -380,6 +397,7 @@ int main(void) {
       cmocka_unit_test(near_hashes_are_found_in_any_band),
       cmocka_unit_test(balancing_cuts_the_head_and_keeps_the_tail),
       cmocka_unit_test(a_word_that_a_caption_repeats_counts_once),
+      cmocka_unit_test(a_long_caption_counts_to_its_last_word),
       cmocka_unit_test(what_cannot_be_written_takes_no_place_of_its_term),
       cmocka_unit_test(the_seed_alone_decides_which_samples_stay),
   };

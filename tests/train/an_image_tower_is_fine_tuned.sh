@@ -62,7 +62,7 @@ refused 'classification.classes: 11, but train.yaml has 10 classes' -s classific
 refused 'mask_ratio: 0.5 with classification.classes' -s mask_ratio=0.5
 refused 'classification.mix_batch: 12 does not divide batch_size 32' -s classification.mix_batch=12
 refused 'eval.probe_train=train.yaml: flip finetune fits no probe' -s eval.probe_train=train.yaml
-refused "does not have the model's shape" -s image.width=16
+refused 'init_from: .*is of a model with image.width: 32, and this run has 16, for which its weights have another shape' -s image.width=16
 refused 'data.order: stream with classification.classes' -s data.order=stream
 finetune --out whole --resume -s classification.drop_path=0.1 > /dev/null 2> message && fail "resumed with another drop path"
 grep -q 'classification.drop_path: 0.2, this run has 0.1' message || fail "$(cat message)"

@@ -11,11 +11,24 @@ expect_line err.txt "eval.probe_train: held.yaml and shifted.yaml have the same 
 sed -i 's/^name: .*/name: shifted/' shifted.yaml
 train --out two -s 'eval.sets=[held.yaml, shifted.yaml]' -s samples=64 -s warmup_samples=0 -s eval.points=1
 
+# A warm-up below one update is none.
+expect_status 0 "$FLIP" train --config run.yaml --no-progress --out cold -s samples=64 -s warmup_samples=31 -s eval.points=0
+expect_line err.txt 'warmup_samples: 31 are less than one update of batch_size 32: there is no warm-up'
+expect_status 0 "$FLIP" train --config run.yaml --no-progress --out warm -s samples=64 -s warmup_samples=32 -s eval.points=0
+! grep warm-up err.txt || fail "a warm-up of one update is said to be none"
+
 # Weights go on in a model that computes the same from them.
 for other in image.heads=4 image.activation=gelu_erf text.pool=mean text.causal=true; do
   expect_status 2 "$FLIP" train --config run.yaml --no-progress --out other -s init_from=two/checkpoints -s text.pool=mean -s $other
   expect_line err.txt "init_from: .*is of a model with ${other%=*}: .*, and this run has ${other#*=}, .*set ${other%=*}:"
 done
+# What decides on the shapes of its tensors is named with both values; a patch and an image size are resized.
+for other in text.length=16 embed_dim=8 image.width=16 image.layers=1 image.layers=3 image.mlp_ratio=2 text.width=16 \
+  text.layers=2 text.mlp_ratio=8 text.vocabulary_rows=400; do
+  expect_status 2 "$FLIP" train --config run.yaml --no-progress --out other -s init_from=two/checkpoints -s $other
+  expect_line err.txt "init_from: .*is of a model with ${other%=*}: .*, and this run has ${other#*=}, for which its weights have another shape; set ${other%=*}: [0-9]*$"
+done
+expect_status 0 "$FLIP" train --config run.yaml --no-progress --out fits -s init_from=two/checkpoints -s image.mlp_ratio=4.001 -s image.size=32 -s samples=64 -s warmup_samples=0 -s eval.points=0
 # What they are given may differ, and is said.
 expect_status 0 "$FLIP" train --config run.yaml --no-progress --out given -s init_from=two/checkpoints -s image.normalization=none -s text.special_tokens=both -s samples=64 -s warmup_samples=0 -s eval.points=1
 expect_line err.txt '^flip: init_from: .* was trained with image.normalization: imagenet, and this run has none'
