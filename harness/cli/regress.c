@@ -24,10 +24,10 @@ static const char details[] =
     "drift, a series without the commit of --against, or without a number at the newest commits,\n"
     "which may have failed to build.\n"
     "\n"
-    "Less is better where --metric is a time, a size or an energy (step_seconds, peak_bytes,\n"
-    "joules_per_sample), or a column of reports of which less is better (final_loss); of others, "
-    "such as\n"
-    "rates, more is. --lower-is-better and --higher-is-better override this.\n"
+    "Less is better where --metric is a time, a size, an energy or a loss (step_seconds,\n"
+    "peak_bytes, joules_per_sample), more where it is a rate or an accuracy\n"
+    "(samples_per_second, top1); a column of reports is judged as there. --lower-is-better and\n"
+    "--higher-is-better override this, and are required where the name says neither.\n"
     "\n"
     "examples:\n"
     "  flipbench regress\n"
@@ -229,8 +229,14 @@ static err check(const regress_words *words, const option_list *rest) {
 static err decide_direction(regress_words *words) {
   if (words->is_lower_better && words->is_higher_better)
     return err_new(ERR_INPUT, "--lower-is-better and --higher-is-better exclude each other");
-  if (!words->is_lower_better && !words->is_higher_better)
-    words->is_lower_better = columns_is_lower_better(words->words.metric);
+  if (words->is_lower_better || words->is_higher_better) return NULL;
+  const column_better better = columns_better(words->words.metric);
+  if (better == BETTER_NONE)
+    return err_new(ERR_INPUT,
+                   "--metric %s: its name does not say whether less or more is better; give "
+                   "--lower-is-better or --higher-is-better",
+                   words->words.metric);
+  words->is_lower_better = better == BETTER_LOWER;
   return NULL;
 }
 
@@ -282,9 +288,9 @@ int cli_regress(int argc, char **argv) {
   TRY(options_parse(&c, argc, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
   TRY(check(&words, &rest));
-  TRY(decide_direction(&words));
   TRY(history_open(&words.words, &s));
   TRY(history_read(&words.words, s, &series, &words.series_count, &words.all_count));
+  TRY(decide_direction(&words));
   count = words.series_count;
   TRY(check_reference(&words, series, count));
   for (size_t i = 0; i < count; i++) {
