@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "report/measure.h"
+#include "report/write.h"
 
 void findings_free(report_notes *notes) {
   free(notes->disturbed);
@@ -277,24 +278,18 @@ static err describe_iso(report_data *d, report_table *t) {
 
 /* ---- accuracies against the baseline ---- */
 
-/* "+0.25", "−0.25", "0.00". */
-static void write_signed(double value, int digits, strbuf *out) {
-  double shown = round(fabs(value) * pow(10, digits));
-  strbuf_format(out, "%s%.*f", shown > 0 ? (value < 0 ? "−" : "+") : "", digits, fabs(value));
-}
-
 static void judge_difference(const column *c, const data_difference *x, strbuf *out) {
   strbuf basis = {0};
   int digits = c->digits + 1;
   findings_name_basis(c, x->seeds, x->items, &basis);
   findings_name_pairing(x->over, &basis);
-  write_signed(x->value, digits, out);
+  report_format_signed(x->value, digits, out);
   strbuf_append(out, " (");
   if (!isnan(x->low)) {
     strbuf_append(out, "95 % interval ");
-    write_signed(x->low, digits, out);
+    report_format_signed(x->low, digits, out);
     strbuf_append(out, " to ");
-    write_signed(x->high, digits, out);
+    report_format_signed(x->high, digits, out);
     strbuf_append(out, "; ");
   }
   strbuf_format(out, "%s)", strbuf_string(&basis));
