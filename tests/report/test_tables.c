@@ -116,6 +116,22 @@ static void text_shows_interval_published_value_difference_and_reasons(void **st
   strbuf_free(&out);
 }
 
+/* Rows are told apart by their names. */
+static void a_mask_is_named_with_all_its_digits(void **state) {
+  (void)state;
+  static const char *const names[][2] = {{"0.5042", "50.42 %"},
+                                         {"0.5044", "50.44 %"},
+                                         {"0.07", "7 %"},
+                                         {"0.918", "91.8 %"},
+                                         {"1", "100 %"}};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    strbuf out = {0};
+    report_name_value("mask_ratio", names[i][0], &out);
+    assert_string_equal(strbuf_string(&out), names[i][1]);
+    strbuf_free(&out);
+  }
+}
+
 /* A published 0.4 s is not 0 s; what rounds to no difference has no sign; and 0.37 s beside it is
  * more than "0". */
 static void published_and_small_numbers_keep_the_digits_that_they_have(void **state) {
@@ -454,6 +470,7 @@ int main(void) {
       cmocka_unit_test(what_a_difference_would_take_is_said_up_to_a_sensible_number),
       cmocka_unit_test_setup(text_shows_interval_published_value_difference_and_reasons,
                              make_table),
+      cmocka_unit_test(a_mask_is_named_with_all_its_digits),
       cmocka_unit_test(published_and_small_numbers_keep_the_digits_that_they_have),
       cmocka_unit_test_setup(gaps_are_explained_in_every_format, make_table),
       cmocka_unit_test(rows_with_the_same_gaps_are_counted),
