@@ -16,6 +16,13 @@ expect_status 0 bench run experiments/two.yaml
 expect_status 0 bench report two
 expect_line out.txt '^ *50 % .* 0, 1 +1$'
 
+# Rows without a seed in common are not subtracted, and that is said.
+sed "s/rows: mask_ratio, baseline: {mask_ratio: 0}/rows: [mask_ratio, seed], baseline: {mask_ratio: 0, seed: 0}/; s/^name: .*/name: seeds/; /^claims/,\$d" experiments/two.yaml > experiments/seeds.yaml
+expect_status 0 bench run experiments/seeds.yaml
+expect_status 0 bench report seeds
+expect_line out.txt '^zero-shot top-1 \(%\) of mask 50 %, seed 0 minus that of mask 0 %, seed 0: [−+0]'
+expect_line out.txt '^zero-shot top-1 \(%\) of mask 0 %, seed 1; mask 50 %, seed 1 minus that of mask 0 %, seed 0: no seed has finished in both rows$'
+
 # Settings that are no part of a cell's identity are the run's, whatever the file says later.
 sed -i 's/eval.points: 2}/eval.points: 2, log_every: 25}/' experiments/two.yaml
 expect_status 0 bench run experiments/two.yaml
@@ -93,6 +100,7 @@ expect_status 0 bench db rebuild
 expect_status 0 bench report two
 expect_line out.txt "'openclipart', 'emoji'|'emoji', 'openclipart'"
 expect_line out.txt '^- better: cannot tell; no seed of both rows was evaluated on the same set'
+expect_line out.txt '^zero-shot top-1 \(%\) of mask 50 % minus that of mask 0 %: no seed of both rows was evaluated on the same set$'
 
 # A number of a tuning is of the tuning's run, not of the row's.
 expect_status 0 bench run experiments/small.yaml --no-progress
