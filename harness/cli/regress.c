@@ -5,6 +5,7 @@
 
 #include "cli/history.h"
 #include "experiment/columns.h"
+#include "timing/bisect.h"
 #include "timing/failures.h"
 
 enum { EXIT_REGRESSION = 1, EXIT_UNSURE = 2, EXIT_USAGE = 3 };
@@ -43,6 +44,7 @@ typedef struct {
   bool is_lower_better; /* as given, until `decide_direction` has looked at the metric */
   bool is_higher_better;
   const char *against;
+  char resolved[44];   /* of --against, where it is a name that git knows */
   size_t series_count; /* of those judged */
   size_t all_count;    /* with those that --only leaves out */
 } regress_words;
@@ -240,6 +242,26 @@ static err decide_direction(regress_words *words) {
   return NULL;
 }
 
+static bool is_in_any(const sample_series *series, size_t count, const char *commit) {
+  bool is_found = false;
+  size_t at;
+  for (size_t i = 0; i < count && !is_found; i++)
+    is_found = find_reference(&series[i], commit, &at);
+  return is_found;
+}
+
+/* HEAD~1 is a commit too, in a checkout. */
+static err resolve_reference(regress_words *words, const sample_series *series, size_t count) {
+  if (!words->against || is_in_any(series, count, words->against)) return NULL;
+  err error = bisect_find_commit(words->against, words->resolved);
+  if (error || !*words->resolved) return error;
+  if (!is_in_any(series, count, words->resolved))
+    return err_new(ERR_INPUT, "--against: no series contains commit %s (%.10s)", words->against,
+                   words->resolved);
+  words->against = words->resolved;
+  return NULL;
+}
+
 static err check_reference(const regress_words *words, const sample_series *series, size_t count) {
   const char *found = NULL;
   if (!words->against) return NULL;
@@ -264,19 +286,22 @@ static err check_reference(const regress_words *words, const sample_series *seri
 
 int cli_regress(int argc, char **argv) {
   regress_words words = {
-      {{.results = "results"}, "samples_per_second", NULL, 0.03}, 2, false, false, NULL, 0, 0};
+      {{.results = "results"}, "samples_per_second", NULL, 0.03}, 2, false, false, NULL, "", 0, 0};
   bool is_help_wanted = false;
-  option options[] = {HISTORY_OPTIONS(words.words),
-                      {"least", 0, OPTION_NUMBER, &words.least_percent, "PERCENT",
-                       "smallest change that counts [2]", false},
-                      {"against", 0, OPTION_STRING, &words.against, "COMMIT",
-                       "compare with the level of this commit [the best earlier level]", false},
-                      {"lower-is-better", 0, OPTION_FLAG, &words.is_lower_better, NULL,
-                       "less of the metric is better [as its name says]", false},
-                      {"higher-is-better", 0, OPTION_FLAG, &words.is_higher_better, NULL,
-                       "more of the metric is better [as its name says]", false},
-                      CLI_PLACE_OPTIONS(words.words.place),
-                      {0}};
+  option options[] = {
+      HISTORY_OPTIONS(words.words),
+      {"least", 0, OPTION_NUMBER, &words.least_percent, "PERCENT",
+       "smallest change that counts [2]", false},
+      {"against", 0, OPTION_STRING, &words.against, "COMMIT",
+       "compare with the level of this commit: its id, or a name that git knows here [the best "
+       "earlier level]",
+       false},
+      {"lower-is-better", 0, OPTION_FLAG, &words.is_lower_better, NULL,
+       "less of the metric is better [as its name says]", false},
+      {"higher-is-better", 0, OPTION_FLAG, &words.is_higher_better, NULL,
+       "more of the metric is better [as its name says]", false},
+      CLI_PLACE_OPTIONS(words.words.place),
+      {0}};
   command c = {"flipbench regress", "check for performance regressions", "[OPTIONS]", options,
                details};
   option_list rest = {0};
@@ -292,6 +317,7 @@ int cli_regress(int argc, char **argv) {
   TRY(history_read(&words.words, s, &series, &words.series_count, &words.all_count));
   TRY(decide_direction(&words));
   count = words.series_count;
+  TRY(resolve_reference(&words, series, count));
   TRY(check_reference(&words, series, count));
   for (size_t i = 0; i < count; i++) {
     verdict_kind kind;

@@ -146,6 +146,23 @@ expect_status 0 bench history --results busy
 expect_line out.txt ' †$'
 expect_line out.txt '† other processes disturbed the machine while 1 of these points'
 
+# A name that git knows in this folder's checkout is a commit too.
+git init -q . && git -c user.name=t -c user.email=t@t commit -q --allow-empty -m one
+named=$(git rev-parse HEAD)
+git -c user.name=t -c user.email=t@t commit -q --allow-empty -m two
+mkdir -p named/benchmarks
+for number in 1 2 3 4 5 6; do
+  commit=$(printf '%040d' $number); [ $number != 5 ] || commit=$named
+  printf '{"ordinal":1,"series":"s","metric":"samples_per_second","words":"","build":"","machine":"m","side":"","round":1,"commit":"%s","dirty":"","committed":"2026-01-0%dT00:00:00Z","time":"2026-01-0%dT09:00:00.000Z","value":1000}\n' $commit $number $number > named/benchmarks/$number.jsonl
+done
+expect_status 0 bench regress --results named --against HEAD~1
+expect_line out.txt '^fine +s: 6 commits'
+expect_status 3 bench regress --results named --against HEAD
+expect_line err.txt "no series contains commit HEAD \($(git rev-parse HEAD | cut -c1-10)\)"
+expect_status 3 bench regress --results named --against HEAD~7
+expect_line err.txt 'no series contains commit HEAD~7'
+rm -rf .git
+
 expect_status 3 bench regress --against ""
 expect_line err.txt 'too short; give at least 4 digits'
 expect_status 3 bench regress --against 0000000
