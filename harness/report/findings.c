@@ -319,6 +319,7 @@ static void name_difference(const report_data *d, const column *c, const strbuf 
                 *c->unit ? ")" : "", strbuf_string(rows));
   data_name_row(d, (size_t)d->baseline, out);
   strbuf_append(out, ": ");
+  if (rows->is_broken) out->is_broken = true;
 }
 
 /* Rows whose runs have the accuracy, without a difference from the baseline: a line for each
