@@ -31,6 +31,6 @@ void numbers_wilson(double p, double error, double items, double bounds[2]) {
   if (p > 0 && p < 1 && error > 0) n = p * (1 - p) / (error * error);
   double centre = (p + z2 / (2 * n)) / (1 + z2 / n);
   double half = z * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n);
-  bounds[0] = fmax(centre - half, 0);
-  bounds[1] = fmin(centre + half, 1);
+  bounds[0] = p > 0 ? fmax(centre - half, 0) : 0; /* at an end exactly, not but for rounding */
+  bounds[1] = p < 1 ? fmin(centre + half, 1) : 1;
 }

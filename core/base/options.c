@@ -147,6 +147,42 @@ static bool is_asked_for_page(const command *c, int argc, char **argv) {
   return wants_words || wants_man;
 }
 
+static bool is_path(const option *o) {
+  static const char *const words[] = {"DIR", "FILE", "PATH"};
+  for (size_t i = 0; i < sizeof words / sizeof *words && o->placeholder; i++)
+    if (strstr(o->placeholder, words[i])) return true;
+  return false;
+}
+
+static bool has_empty_value(const option *o) {
+  if (o->type == OPTION_STRING) return !**(const char **)o->value;
+  const option_list *list = o->value;
+  for (size_t i = 0; o->type == OPTION_LIST && i < list->count; i++)
+    if (!*list->items[i]) return true;
+  return false;
+}
+
+/* An empty path would be the root of the file system, or the current folder. */
+static err check_values(const command *c, const bool seen[]) {
+  for (const option *o = c->options; o->name; o++) {
+    const bool is_seen = seen[o - c->options];
+    if (o->is_required && !is_seen)
+      return err_new(ERR_INPUT, "--%s %s is missing (see '%s --help')", o->name, o->placeholder,
+                     c->name);
+    if (is_seen && (o->is_required || is_path(o)) && has_empty_value(o))
+      return err_new(ERR_INPUT, "--%s is empty: give %s (an unset variable?)", o->name,
+                     o->placeholder);
+  }
+  return NULL;
+}
+
+static err add_positional(const command *c, option_list *positional, const char *word) {
+  if (!*word && !strstr(c->usage, "TEXT"))
+    return err_new(ERR_INPUT, "an argument is empty (an unset variable?); usage: %s %s", c->name,
+                   c->usage);
+  return add_to_list(positional, word);
+}
+
 err options_parse(const command *c, int argc, char **argv, option_list *positional,
                   bool *is_help_wanted) {
   bool seen[MOST_OPTIONS] = {false}, is_rest = false;
@@ -166,20 +202,15 @@ err options_parse(const command *c, int argc, char **argv, option_list *position
     err error = NULL;
     if (!is_rest && strcmp(argv[i], "--") == 0)
       is_rest = true;
-    else if (is_rest || argv[i][0] != '-' || !argv[i][1])
+    else if (is_rest)
       error = add_to_list(positional, argv[i]);
+    else if (argv[i][0] != '-' || !argv[i][1])
+      error = add_positional(c, positional, argv[i]);
     else
       error = parse_word(c, argc, argv, &i, seen);
     if (error) return error;
   }
-  for (const option *o = c->options; o->name; o++)
-    if (o->is_required && !seen[o - c->options])
-      return err_new(ERR_INPUT, "--%s %s is missing (see '%s --help')", o->name, o->placeholder,
-                     c->name);
-    else if (o->is_required && o->type == OPTION_STRING && !**(const char **)o->value)
-      return err_new(ERR_INPUT, "--%s is empty: give %s (an unset variable?)", o->name,
-                     o->placeholder);
-  return NULL;
+  return check_values(c, seen);
 }
 
 err options_refuse_words(const option_list *words, bool has_set) {

@@ -12,7 +12,10 @@
  *   if (error || is_help) goto cleanup;
  *
  * `--name value`, `--name=value`, `-x value`, `--` and options after positionals all work;
- * an unknown name is an ERR_INPUT that suggests the nearest. --help sets `is_help_wanted`. */
+ * an unknown name is an ERR_INPUT that suggests the nearest. An empty value is refused where the
+ * option is required or its placeholder names a path (DIR, FILE, PATH), and so is an empty
+ * positional word before `--`, except of commands whose usage has a TEXT. --help sets
+ * `is_help_wanted`. */
 #ifndef FLIP_BASE_OPTIONS_H
 #define FLIP_BASE_OPTIONS_H
 

@@ -107,8 +107,6 @@ int cmd_train(int argc, char **argv) {
     if (!error && (!config || !out))
       error =
           err_new(ERR_INPUT, "--config FILE and --out DIR are required (see 'flip train --help')");
-    if (!error && !*out)
-      error = err_new(ERR_INPUT, "--out is empty: give a folder (an unset variable?)");
     const trainer_options how = {.out = out,
                                  .events = events,
                                  .is_resuming = is_resuming,

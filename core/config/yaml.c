@@ -202,6 +202,41 @@ static char stopped_at(const yaml_parser_t *parser, const char *text, size_t len
   return at < length ? text[at] : '\0';
 }
 
+/* The text of a 1-based line of the source, without its end. */
+static const char *find_line(const char *source, size_t line, int *length) {
+  for (size_t i = 1; i < line && *source; source++)
+    if (*source == '\n') i++;
+  *length = (int)strcspn(source, "\r\n");
+  return source;
+}
+
+/* The line, and a caret with `width` - 1 tildes below it. */
+static void write_excerpt(strbuf *out, const char *source, size_t line_number, size_t column,
+                          size_t width) {
+  int length;
+  const char *line = find_line(source, line_number, &length);
+  if (length > 160) length = 160;
+  strbuf_format(out, "\n%5zu | %.*s\n      | ", line_number, length, line);
+  for (size_t i = 0; i + 1 < column && i < (size_t)length; i++)
+    strbuf_append_char(out, line[i] == '\t' ? '\t' : ' ');
+  strbuf_append_char(out, '^');
+  for (size_t i = 1; i < width && i < 60; i++) strbuf_append_char(out, '~');
+}
+
+/* A value that YAML takes for something else, as @list.txt, {0..9}.tar or *.tar: its place in the
+ * line that the parser stopped in, and its length; 0: none. */
+static int find_unquoted(const char *line, int length, int stopped, int *at) {
+  int start = stopped > length ? length : stopped;
+  while (start > 0 && !strchr(" [,", line[start - 1])) start--;
+  const int own = start + (int)strcspn(line + start, " ,]}\r\n");
+  int end = start + (int)strcspn(line + start, " \r\n");
+  *at = start;
+  if (start < length && strchr("@%`*", line[start])) return own - start;
+  if (start >= length || line[start] != '{') return 0;
+  while (end > start && strchr(",]}", line[end - 1])) end--;
+  return memchr(line + start, '}', (size_t)(end - start)) ? end - start : 0; /* {0..9}.tar */
+}
+
 static err syntax_error(const char *name, const yaml_parser_t *parser, const char *text,
                         size_t length) {
   const char *problem = parser->problem ? parser->problem : "cannot be read";
@@ -211,9 +246,19 @@ static err syntax_error(const char *name, const yaml_parser_t *parser, const cha
   if (parser->error == YAML_MEMORY_ERROR) return mem_error(0, name);
   if (parser->error == YAML_READER_ERROR)
     return err_new(ERR_INPUT, "%s: byte %zu: %s", name, parser->problem_offset, problem);
-  return err_new(ERR_INPUT, "%s:%zu:%zu: %s%s%s", name, parser->problem_mark.line + 1,
-                 parser->problem_mark.column + 1, problem, parser->context ? " " : "",
-                 parser->context ? parser->context : "");
+  strbuf excerpt = {0};
+  int line_length, at;
+  const size_t line_number = parser->problem_mark.line + 1, stopped = parser->problem_mark.column;
+  const char *line = find_line(text, line_number, &line_length);
+  const int width = find_unquoted(line, line_length, (int)stopped, &at);
+  if (line_length > 0)
+    write_excerpt(&excerpt, text, line_number, width ? (size_t)at + 1 : stopped + 1, (size_t)width);
+  if (width) strbuf_format(&excerpt, " quote it: \"%.*s\"", width, line + at);
+  err error = err_new(ERR_INPUT, "%s:%zu:%zu: %s%s%s%s", name, line_number, stopped + 1, problem,
+                      parser->context ? " " : "", parser->context ? parser->context : "",
+                      strbuf_string(&excerpt));
+  strbuf_free(&excerpt);
+  return error;
 }
 
 static err build(yml_document *document, yaml_document_t *parsed) {
@@ -250,13 +295,13 @@ err yml_parse(const char *name, const char *text, size_t length, yml_document **
   memcpy(document->source, text, length);
   yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
   if (!yaml_parser_load(&parser, &parsed)) {
-    error = syntax_error(name, &parser, text, length);
+    error = syntax_error(name, &parser, document->source, length);
     goto cleanup;
   }
   is_parsed = true;
   TRY(build(document, &parsed));
   if (!yaml_parser_load(&parser, &next)) {
-    error = syntax_error(name, &parser, text, length);
+    error = syntax_error(name, &parser, document->source, length);
     goto cleanup;
   }
   bool has_second = yaml_document_get_root_node(&next) != NULL;
@@ -386,14 +431,6 @@ bool yml_as_bool(const char *text, bool *value) {
   return true;
 }
 
-/* The text of a 1-based line of the source, without its end. */
-static const char *find_line(const char *source, int line, int *length) {
-  for (int i = 1; i < line && *source; source++)
-    if (*source == '\n') i++;
-  *length = (int)strcspn(source, "\r\n");
-  return source;
-}
-
 void yml_problem(yml_problems *problems, const yml_node *node, const char *const *candidates,
                  size_t candidate_count, const char *format, ...) {
   strbuf *out = &problems->message;
@@ -403,15 +440,8 @@ void yml_problem(yml_problems *problems, const yml_node *node, const char *const
   va_start(arguments, format);
   strbuf_format_list(out, format, arguments);
   va_end(arguments);
-  int length;
-  const char *line = find_line(node->document->source, node->line, &length);
-  if (length > 160) length = 160;
-  strbuf_format(out, "\n%5d | %.*s\n      | ", node->line, length, line);
-  for (int i = 0; i < node->column - 1 && i < length; i++)
-    strbuf_append_char(out, line[i] == '\t' ? '\t' : ' ');
-  strbuf_append_char(out, '^');
-  size_t width = node->kind == YML_SCALAR ? text_columns(node->scalar) : 1;
-  for (size_t i = 1; i < width && i < 60; i++) strbuf_append_char(out, '~');
+  write_excerpt(out, node->document->source, (size_t)node->line, (size_t)node->column,
+                node->kind == YML_SCALAR ? text_columns(node->scalar) : 1);
   const char *nearest = NULL;
   if (node->kind == YML_SCALAR && candidates)
     nearest = text_nearest(node->scalar, candidates, candidate_count);

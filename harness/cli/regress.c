@@ -5,6 +5,7 @@
 
 #include "cli/history.h"
 #include "experiment/columns.h"
+#include "timing/bisect.h"
 #include "timing/failures.h"
 
 enum { EXIT_REGRESSION = 1, EXIT_UNSURE = 2, EXIT_USAGE = 3 };
@@ -24,10 +25,10 @@ static const char details[] =
     "drift, a series without the commit of --against, or without a number at the newest commits,\n"
     "which may have failed to build.\n"
     "\n"
-    "Less is better where --metric is a time, a size or an energy (step_seconds, peak_bytes,\n"
-    "joules_per_sample), or a column of reports of which less is better (final_loss); of others, "
-    "such as\n"
-    "rates, more is. --lower-is-better and --higher-is-better override this.\n"
+    "Less is better where --metric is a time, a size, an energy or a loss (step_seconds,\n"
+    "peak_bytes, joules_per_sample), more where it is a rate or an accuracy\n"
+    "(samples_per_second, top1); a column of reports is judged as there. --lower-is-better and\n"
+    "--higher-is-better override this, and are required where the name says neither.\n"
     "\n"
     "examples:\n"
     "  flipbench regress\n"
@@ -43,6 +44,7 @@ typedef struct {
   bool is_lower_better; /* as given, until `decide_direction` has looked at the metric */
   bool is_higher_better;
   const char *against;
+  char resolved[44];   /* of --against, where it is a name that git knows */
   size_t series_count; /* of those judged */
   size_t all_count;    /* with those that --only leaves out */
 } regress_words;
@@ -229,8 +231,34 @@ static err check(const regress_words *words, const option_list *rest) {
 static err decide_direction(regress_words *words) {
   if (words->is_lower_better && words->is_higher_better)
     return err_new(ERR_INPUT, "--lower-is-better and --higher-is-better exclude each other");
-  if (!words->is_lower_better && !words->is_higher_better)
-    words->is_lower_better = columns_is_lower_better(words->words.metric);
+  if (words->is_lower_better || words->is_higher_better) return NULL;
+  const column_better better = columns_better(words->words.metric);
+  if (better == BETTER_NONE)
+    return err_new(ERR_INPUT,
+                   "--metric %s: its name does not say whether less or more is better; give "
+                   "--lower-is-better or --higher-is-better",
+                   words->words.metric);
+  words->is_lower_better = better == BETTER_LOWER;
+  return NULL;
+}
+
+static bool is_in_any(const sample_series *series, size_t count, const char *commit) {
+  bool is_found = false;
+  size_t at;
+  for (size_t i = 0; i < count && !is_found; i++)
+    is_found = find_reference(&series[i], commit, &at);
+  return is_found;
+}
+
+/* HEAD~1 is a commit too, in a checkout. */
+static err resolve_reference(regress_words *words, const sample_series *series, size_t count) {
+  if (!words->against || is_in_any(series, count, words->against)) return NULL;
+  err error = bisect_find_commit(words->against, words->resolved);
+  if (error || !*words->resolved) return error;
+  if (!is_in_any(series, count, words->resolved))
+    return err_new(ERR_INPUT, "--against: no series contains commit %s (%.10s)", words->against,
+                   words->resolved);
+  words->against = words->resolved;
   return NULL;
 }
 
@@ -258,19 +286,22 @@ static err check_reference(const regress_words *words, const sample_series *seri
 
 int cli_regress(int argc, char **argv) {
   regress_words words = {
-      {{.results = "results"}, "samples_per_second", NULL, 0.03}, 2, false, false, NULL, 0, 0};
+      {{.results = "results"}, "samples_per_second", NULL, 0.03}, 2, false, false, NULL, "", 0, 0};
   bool is_help_wanted = false;
-  option options[] = {HISTORY_OPTIONS(words.words),
-                      {"least", 0, OPTION_NUMBER, &words.least_percent, "PERCENT",
-                       "smallest change that counts [2]", false},
-                      {"against", 0, OPTION_STRING, &words.against, "COMMIT",
-                       "compare with the level of this commit [the best earlier level]", false},
-                      {"lower-is-better", 0, OPTION_FLAG, &words.is_lower_better, NULL,
-                       "less of the metric is better [as its name says]", false},
-                      {"higher-is-better", 0, OPTION_FLAG, &words.is_higher_better, NULL,
-                       "more of the metric is better [as its name says]", false},
-                      CLI_PLACE_OPTIONS(words.words.place),
-                      {0}};
+  option options[] = {
+      HISTORY_OPTIONS(words.words),
+      {"least", 0, OPTION_NUMBER, &words.least_percent, "PERCENT",
+       "smallest change that counts [2]", false},
+      {"against", 0, OPTION_STRING, &words.against, "COMMIT",
+       "compare with the level of this commit: its id, or a name that git knows here [the best "
+       "earlier level]",
+       false},
+      {"lower-is-better", 0, OPTION_FLAG, &words.is_lower_better, NULL,
+       "less of the metric is better [as its name says]", false},
+      {"higher-is-better", 0, OPTION_FLAG, &words.is_higher_better, NULL,
+       "more of the metric is better [as its name says]", false},
+      CLI_PLACE_OPTIONS(words.words.place),
+      {0}};
   command c = {"flipbench regress", "check for performance regressions", "[OPTIONS]", options,
                details};
   option_list rest = {0};
@@ -282,10 +313,11 @@ int cli_regress(int argc, char **argv) {
   TRY(options_parse(&c, argc, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
   TRY(check(&words, &rest));
-  TRY(decide_direction(&words));
   TRY(history_open(&words.words, &s));
   TRY(history_read(&words.words, s, &series, &words.series_count, &words.all_count));
+  TRY(decide_direction(&words));
   count = words.series_count;
+  TRY(resolve_reference(&words, series, count));
   TRY(check_reference(&words, series, count));
   for (size_t i = 0; i < count; i++) {
     verdict_kind kind;

@@ -207,7 +207,7 @@ static err run_and_report(const run_words *words, const char *given, spec_experi
   strbuf again = {0};
   char *flip = NULL;
   run_options options = {.results = words->place.results,
-                         .jobs = (int)words->jobs,
+                         .jobs = words->jobs == NOT_GIVEN ? 0 : (int)words->jobs,
                          .gpus = words->gpus,
                          .limits = spec_limits_not_given,
                          .ignores_memory = !words->check_memory,
@@ -243,6 +243,7 @@ cleanup:
 
 int cli_run(int argc, char **argv) {
   run_words words = {.place = {.results = "results"},
+                     .jobs = NOT_GIVEN,
                      .retries = NOT_GIVEN,
                      .progress = true,
                      .check_memory = true};
@@ -285,7 +286,7 @@ int cli_run(int argc, char **argv) {
     goto cleanup;
   }
   TRY(one_experiment(&rest, argc, argv, &given));
-  if (words.jobs < 0 || words.jobs > 256)
+  if (words.jobs != NOT_GIVEN && (words.jobs < 1 || words.jobs > 256))
     FAIL(ERR_INPUT, "--jobs: %lld is not between 1 and 256", (long long)words.jobs);
   TRY(cli_find_place(&words.place));
   spec_options spec = {.profile = words.profile,

@@ -136,6 +136,17 @@ static bool compares_with_itself(const spec_experiment *e, const spec_claim *c) 
   return false;
 }
 
+/* Rows are compared seed by seed. */
+static bool have_common_seed(const spec_experiment *e, const spec_claim *c) {
+  for (size_t i = 0; i < e->cell_count; i++)
+    for (size_t k = 0; k < e->cell_count && spec_cell_matches(&e->cells[i], &c->of); k++)
+      if (!e->cells[i].tuning && !e->cells[k].tuning &&
+          spec_cell_matches(&e->cells[k], &c->against) &&
+          e->cells[i].settings.seed == e->cells[k].settings.seed)
+        return true;
+  return false;
+}
+
 static bool is_accuracy(const column *c) {
   return c->kind == COLUMN_EVAL || c->kind == COLUMN_CHANCE || c->kind == COLUMN_SHIFTED ||
          column_is_of_tuning(c->kind);
@@ -175,10 +186,14 @@ static void check_claim(spec_reader *r, const yml_node *map, const spec_claim *c
     yml_problem(p, map, NULL, 0, "'within' requires expect: equal and must be above zero");
   if (!yml_get(map, "of")) yml_problem(p, map, NULL, 0, "a claim needs 'of': the row");
   if (!spec_claim_is_judged(r->e, c)) return; /* the profile may omit its rows */
+  const size_t before = p->count;
   if (c->of.count) check_row(r, yml_get(map, "of"), "of", &c->of);
   if (c->against.count) check_row(r, against, "against", &c->against);
   if (compares_with_itself(r->e, c))
     yml_problem(p, against ? against : map, NULL, 0, "the claim compares a row with itself");
+  else if (p->count == before && c->against.count && !have_common_seed(r->e, c))
+    yml_problem(p, against, NULL, 0,
+                "the rows of the claim have no seed in common: they are compared seed by seed");
   if (c->compare != CLAIM_SPEEDUP && !is_final(c->metric) && !is_final(c->against_metric)) return;
   if (c->of.count) check_tuned_seeds(r, yml_get(map, "of"), "of", &c->of);
   if (c->against.count) check_tuned_seeds(r, against, "against", &c->against);

@@ -236,34 +236,59 @@ const column *columns_find(const char *name) {
   return &made->column;
 }
 
-/* Whether a name ends in a time, a size or an energy, or is of one by something: "step_seconds",
- * "bytes_per_sample", "seconds_of_50000_images"; no rate, such as "bytes_per_second". */
-static bool is_of_cost(const char *name) {
-  static const char *const words[] = {"seconds", "minutes", "hours",   "ms",     "us",
-                                      "ns",      "time",    "latency", "bytes",  "kib",
-                                      "mib",     "gib",     "memory",  "joules", "kwh"};
-  static const char *const links[] = {"_per_", "_of_"};
-  static const char *const rates[] = {"_per_s", "_per_second", "_per_minute", "_per_hour"};
-  const char *end = name + strlen(name);
-  for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
-    if (text_ends_with(name, rates[i])) return false;
-  for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
-    const char *at = strstr(name, links[i]);
-    if (at && at < end) end = at;
-  }
-  const char *start = end;
-  while (start > name && start[-1] != '_') start--;
-  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-    if (strlen(words[i]) == (size_t)(end - start) &&
-        strncasecmp(start, words[i], (size_t)(end - start)) == 0)
-      return true;
+static bool is_one_of(const char *const *words, size_t count, const char *start, size_t length) {
+  for (size_t i = 0; i < count; i++)
+    if (strlen(words[i]) == length && strncasecmp(start, words[i], length) == 0) return true;
   return false;
 }
 
-bool columns_is_lower_better(const char *metric) {
+/* The last word of the part of a name that ends at `end`. */
+static const char *last_word(const char *name, const char *end) {
+  while (end > name && end[-1] != '_') end--;
+  return end;
+}
+
+static bool is_of_cost(const char *name, const char *end) {
+  static const char *const words[] = {
+      "nanoseconds", "microseconds", "milliseconds", "seconds", "minutes", "hours",   "days",
+      "ns",          "us",           "ms",           "s",       "time",    "latency", "duration",
+      "bytes",       "kb",           "mb",           "gb",      "tb",      "kib",     "mib",
+      "gib",         "tib",          "memory",       "joules",  "wh",      "kwh",     "energy",
+      "loss",        "error",        "perplexity"};
+  const char *start = last_word(name, end);
+  return is_one_of(words, sizeof words / sizeof *words, start, (size_t)(end - start));
+}
+
+static bool is_of_gain(const char *name, const char *end) {
+  static const char *const words[] = {
+      "throughput", "bandwidth", "speed", "speedup", "mfu", "gflops", "tflops", "fps",
+      "accuracy",   "top1",      "top5",  "r1",      "r5",  "r10",    "recall", "auc"};
+  const char *start = last_word(name, end);
+  return is_one_of(words, sizeof words / sizeof *words, start, (size_t)(end - start));
+}
+
+/* What its name says: less of a time, a size, an energy or a loss is better, also of one by
+ * something ("bytes_per_sample", "seconds_of_50000_images"); more of a rate is, which is anything
+ * by a time or another cost ("bytes_per_second", "samples_per_joule"). */
+static column_better better_by_name(const char *name) {
+  static const char *const rates[] = {"_per_s", "_per_second", "_per_minute", "_per_hour"};
+  const char *end = name + strlen(name), *per = strstr(name, "_per_"), *of = strstr(name, "_of_");
+  for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
+    if (text_ends_with(name, rates[i])) return BETTER_HIGHER;
+  const char *first = per && (!of || per < of) ? per : of ? of : end;
+  if (is_of_cost(name, first)) return BETTER_LOWER;
+  if (is_of_gain(name, first)) return BETTER_HIGHER;
+  static const char *const unit_costs[] = {"joule", "wh", "kwh"};
+  if (per && is_one_of(unit_costs, sizeof unit_costs / sizeof *unit_costs, per + 5,
+                       (size_t)(end - per) - 5))
+    return BETTER_HIGHER;
+  return BETTER_NONE;
+}
+
+column_better columns_better(const char *metric) {
   const column *known = columns_find(metric);
   for (size_t i = 0; i < COLUMN_COUNT && !known; i++)
     if (table[i].kind == COLUMN_SUMMARY && strcmp(table[i].argument, metric) == 0)
       known = &table[i];
-  return known ? known->better == BETTER_LOWER : is_of_cost(metric);
+  return known && known->better != BETTER_NONE ? known->better : better_by_name(metric);
 }

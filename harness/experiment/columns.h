@@ -54,8 +54,9 @@ const char *const *columns_names(size_t *count);
  * all of these, NAME@SET: on that evaluation set. Always the same column for a name; NULL: there is
  * none, or no memory. */
 const column *columns_find(const char *name);
-/* Whether less of a metric is better: by the table, where it is a column or the summary metric of
- * one, or else by its name: a time, a size or an energy. */
-bool columns_is_lower_better(const char *metric);
+/* Whether more or less of a metric is better: by the table, where it is a column or the summary
+ * metric of one, or else by its name: less of a time, a size, an energy or a loss, more of a rate
+ * or an accuracy. BETTER_NONE: neither says. */
+column_better columns_better(const char *metric);
 
 #endif

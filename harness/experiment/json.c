@@ -52,6 +52,8 @@ void spec_write_json(const spec_experiment *e, strbuf *out) {
   jsonw_string(&w, "text", e->text);
   write_names(&w, "set", &e->set);
   write_names(&w, "set_cell", &e->set_cell);
+  if (e->report.main_set) jsonw_string(&w, "main_set", e->report.main_set);
+  if (e->report.shifted_set) jsonw_string(&w, "shifted_set", e->report.shifted_set);
   jsonw_array(&w, "cells");
   for (size_t i = 0; i < e->cell_count; i++) write_cell(&w, e, &e->cells[i]);
   jsonw_end(&w);

@@ -89,6 +89,10 @@ static err read_environment(spec_reader *r, const yml_node *node) {
       yml_problem(&r->problems, node->items[i], NULL, 0, "%s takes one value", name);
     else
       error = spec_pairs_add(&r->e->environment, name, node->items[i]->scalar, false);
+    if (!error && strcmp(name, "OMP_NUM_THREADS") == 0)
+      error = spec_names_add(&r->e->notices, "environment: OMP_NUM_THREADS has no effect on "
+                                             "training, which has as many threads as the setting "
+                                             "'threads' says");
   }
   return error;
 }

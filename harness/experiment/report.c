@@ -469,8 +469,9 @@ static err read_references(spec_reader *r, const yml_node *node) {
   return error;
 }
 
+/* A linear probe is fitted once, after training. */
 static bool is_curve_column(const column *c) {
-  return c && (c->kind == COLUMN_EVAL || c->kind == COLUMN_CHANCE);
+  return c && (c->kind == COLUMN_EVAL || c->kind == COLUMN_CHANCE) && !column_is_of_probe(c);
 }
 
 /* The metric of the curves: as given, else the first evaluation column, else zero-shot top-1. */

@@ -182,8 +182,24 @@ static void put_axis(json_writer *w, const char *key, const setting *row) {
   jsonw_end(w);
 }
 
-/* Every setting as a property of the open "properties": dotted, and (when `nests`) in its group. */
-static void put_settings(json_writer *w, put_value *put, bool nests) {
+/* The settings of a group as a map. */
+static void put_nested(json_writer *w, put_value *put, const char *name, size_t first) {
+  size_t count;
+  const setting *table = settings_table(&count);
+  const size_t length = (size_t)(strchr(table[first].key, '.') - table[first].key) + 1;
+  begin_map(w, name);
+  jsonw_object(w, "properties");
+  for (size_t k = first; k < count && strncmp(table[k].key, table[first].key, length) == 0; k++)
+    put(w, table[k].key + length, &table[k]);
+  jsonw_end(w);
+  jsonw_bool(w, "additionalProperties", false);
+  jsonw_end(w);
+}
+
+/* Every setting as a property of the open "properties": dotted, and (when `nests`) in its group.
+ * An axis may be called like a group, "text": what then follows the name is a label, of the kind
+ * `label`; NULL: only in the group. */
+static void put_settings(json_writer *w, put_value *put, bool nests, const char *label) {
   size_t count;
   const setting *table = settings_table(&count);
   for (size_t i = 0; i < count; i++) put(w, table[i].key, &table[i]);
@@ -193,12 +209,15 @@ static void put_settings(json_writer *w, put_value *put, bool nests) {
     if (!dot || (i && strncmp(table[i].key, table[i - 1].key, length) == 0)) continue;
     char group[LONGEST_NAME];
     snprintf(group, sizeof group, "%.*s", (int)(length - 1), table[i].key);
-    begin_map(w, group);
-    jsonw_object(w, "properties");
-    for (size_t k = i; k < count && strncmp(table[k].key, table[i].key, length) == 0; k++)
-      put(w, table[k].key + length, &table[k]);
+    if (!label) {
+      put_nested(w, put, group, i);
+      continue;
+    }
+    jsonw_object(w, group);
+    jsonw_array(w, "anyOf");
+    put_nested(w, put, NULL, i);
+    add_ref(w, NULL, label);
     jsonw_end(w);
-    jsonw_bool(w, "additionalProperties", false);
     jsonw_end(w);
   }
 }
@@ -209,7 +228,7 @@ static void define_settings(json_writer *w) {
   for (size_t i = 0; i < count; i++) define_setting(w, &table[i]);
   begin_map(w, "settings");
   jsonw_object(w, "properties");
-  put_settings(w, put_one, true);
+  put_settings(w, put_one, true, NULL);
   jsonw_end(w);
   jsonw_bool(w, "additionalProperties", false);
   jsonw_end(w);
@@ -219,13 +238,13 @@ static void define_settings(json_writer *w) {
   add_ref(w, "base", "names");
   add_ref(w, "ranks", "count");
   add_ref(w, "nodes", "count");
-  put_settings(w, put_one, true);
+  put_settings(w, put_one, true, NULL);
   jsonw_end(w);
   jsonw_end(w);
   begin_map(w, "conditions");
   jsonw_object(w, "properties");
   add_ref(w, "tuning", "names");
-  put_settings(w, put_some, true);
+  put_settings(w, put_some, true, "scalars");
   jsonw_end(w);
   add_ref(w, "additionalProperties", "scalars"); /* labels of an axis */
   jsonw_end(w);
@@ -233,7 +252,7 @@ static void define_settings(json_writer *w) {
   jsonw_object(w, "properties");
   add_ref(w, "ranks", "counts");
   add_ref(w, "nodes", "counts");
-  put_settings(w, put_axis, false);
+  put_settings(w, put_axis, false, NULL);
   jsonw_end(w);
   jsonw_object(w, "additionalProperties"); /* an axis of maps may have any name */
   jsonw_array(w, "anyOf");
@@ -279,7 +298,7 @@ static void define_reference(json_writer *w) {
     jsonw_string(w, "description", columns[i].help);
     jsonw_end(w);
   }
-  put_settings(w, put_one, true);
+  put_settings(w, put_one, true, "scalar");
   jsonw_end(w);
   add_ref(w, "additionalProperties", "scalar");
   jsonw_end(w);
@@ -359,7 +378,7 @@ static void define_group(json_writer *w, const char *name, format_group group) {
   begin_map(w, name);
   jsonw_object(w, "properties");
   put_group_keys(w, group);
-  if (group == FORMAT_TUNING) put_settings(w, put_one, true);
+  if (group == FORMAT_TUNING) put_settings(w, put_one, true, NULL);
   jsonw_end(w);
   jsonw_bool(w, "additionalProperties", false);
   jsonw_end(w);

@@ -141,7 +141,7 @@ typedef struct {
   char *text;                         /* the file as it was */
   spec_schedule schedule;
   spec_names set, set_cell; /* as given in spec_options */
-  spec_names notices;       /* what --set does not reach, as sentences */
+  spec_names notices;       /* what has no effect, as sentences */
   spec_cell *cells;         /* parents before the cells that start from them */
   size_t cell_count;
   spec_pairs environment; /* variables that every cell's process gets */

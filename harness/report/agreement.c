@@ -1,6 +1,7 @@
 #include "report/agreement.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "report/measure.h"
@@ -49,16 +50,10 @@ static bool do_overlap(const report_column *c, const report_row *first, const re
 
 /* With the column's digits, whatever their intervals. */
 static bool is_printed_alike(const report_column *c, const report_value *a, const report_value *b) {
-  strbuf one = {0}, other = {0};
-  report_value first = *a, again = *b;
-  first.half_width = first.low = first.high = NAN;
-  again.half_width = again.low = again.high = NAN;
-  report_format_bare(c, &first, &one);
-  report_format_bare(c, &again, &other);
-  bool is_alike = strcmp(strbuf_string(&one), strbuf_string(&other)) == 0;
-  strbuf_free(&one);
-  strbuf_free(&other);
-  return is_alike;
+  char one[64], other[64];
+  snprintf(one, sizeof one, "%.*f", c->digits, a->value);
+  snprintf(other, sizeof other, "%.*f", c->digits, b->value);
+  return strcmp(one, other) == 0;
 }
 
 static void write_pair(const report_table *t, size_t row, const report_column *c,

@@ -138,7 +138,10 @@ static err take_params(curve *c, store *s) {
     char *own = NULL; /* what runs of one cell may have differently */
     if (!rows[i].is_identity) error = store_find_setting(s, c->run->run_id, rows[i].key, &own);
     strbuf_clear(&value);
-    setting_format(&rows[i], &c->cell->settings, &value);
+    if (rows[i].type == SETTING_TEXT) /* as it is, not as YAML writes it */
+      strbuf_append(&value, *(char *const *)((const char *)&c->cell->settings + rows[i].offset));
+    else
+      setting_format(&rows[i], &c->cell->settings, &value);
     take_param(c, rows[i].key, own ? own : strbuf_string(&value));
     free(own);
   }

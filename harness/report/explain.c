@@ -101,6 +101,12 @@ static const char *explain_unlike(const report_data *d, size_t row, size_t other
   return "the rows ran on different devices or numbers of ranks";
 }
 
+static const char no_seed[] = "no seed has finished in both rows";
+
+static const char *explain_pairs(const report_data *d, size_t row, size_t other) {
+  return has_pair(d, row, other) ? "no seed of both rows was evaluated on the same set" : no_seed;
+}
+
 const char *explain_claim(report_data *d, const spec_claim *c, size_t row, size_t other,
                           bool *is_absent) {
   const column *of = c->against_metric ? c->against_metric : c->metric;
@@ -125,7 +131,12 @@ const char *explain_claim(report_data *d, const spec_claim *c, size_t row, size_
   if (!measure_is_comparable(d, row, other, c->metric))
     return explain_unlike(d, row, other, c->metric);
   if (c->compare == CLAIM_RATIO && !(fabs(m.value) > 0)) return "the other row's value is 0";
-  return c->compare == CLAIM_RATIO || !has_pair(d, row, other)
-             ? "no seed has finished in both rows"
-             : "no seed of both rows was evaluated on the same set";
+  return c->compare == CLAIM_RATIO ? no_seed : explain_pairs(d, row, other);
+}
+
+const char *explain_difference(report_data *d, size_t row, size_t other, const column *c) {
+  const spec_claim difference = {.metric = c, .compare = CLAIM_DIFFERENCE};
+  bool is_absent;
+  const char *why = explain_claim(d, &difference, row, other, &is_absent);
+  return is_absent || !measure_is_comparable(d, row, other, c) ? NULL : why;
 }

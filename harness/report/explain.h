@@ -15,4 +15,8 @@ const char *explain_empty(const report_data *d, size_t row, const column *c);
 const char *explain_claim(report_data *d, const spec_claim *c, size_t row, size_t other,
                           bool *is_absent);
 
+/* Why accuracies of two rows, whose runs have them, are not subtracted: no two runs make a pair.
+ * NULL: a run lacks the accuracy, or the rows had other inputs, which is told elsewhere. */
+const char *explain_difference(report_data *d, size_t row, size_t other, const column *c);
+
 #endif

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/command.h"
 #include "base/fs.h"
@@ -104,7 +105,9 @@ static err run_gnuplot(const char *folder, const char *name) {
   char *words[] = {"gnuplot", "-d", script.data, NULL};
   err error = command_read(&(command_call){.words = words, .folder = folder}, true, &said, &status);
   int code = error ? 0 : command_exit_status(status);
-  if (code == COMMAND_NOT_FOUND)
+  if (code == COMMAND_NOT_FOUND && access(folder, X_OK) != 0)
+    error = err_errno(errno, "%s", folder);
+  else if (code == COMMAND_NOT_FOUND)
     error = err_new(ERR_UNSUPPORTED, "gnuplot is not installed (apt install gnuplot-nox)");
   else if (code < 0)
     error = err_new(ERR_INTERNAL, "gnuplot was killed by signal %d (%s) at %s/%s", -code,

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "report/explain.h"
 #include "report/measure.h"
+#include "report/write.h"
 
 void findings_free(report_notes *notes) {
   free(notes->disturbed);
@@ -277,24 +279,18 @@ static err describe_iso(report_data *d, report_table *t) {
 
 /* ---- accuracies against the baseline ---- */
 
-/* "+0.25", "−0.25", "0.00". */
-static void write_signed(double value, int digits, strbuf *out) {
-  double shown = round(fabs(value) * pow(10, digits));
-  strbuf_format(out, "%s%.*f", shown > 0 ? (value < 0 ? "−" : "+") : "", digits, fabs(value));
-}
-
 static void judge_difference(const column *c, const data_difference *x, strbuf *out) {
   strbuf basis = {0};
   int digits = c->digits + 1;
   findings_name_basis(c, x->seeds, x->items, &basis);
   findings_name_pairing(x->over, &basis);
-  write_signed(x->value, digits, out);
+  report_format_signed(x->value, digits, out);
   strbuf_append(out, " (");
   if (!isnan(x->low)) {
     strbuf_append(out, "95 % interval ");
-    write_signed(x->low, digits, out);
+    report_format_signed(x->low, digits, out);
     strbuf_append(out, " to ");
-    write_signed(x->high, digits, out);
+    report_format_signed(x->high, digits, out);
     strbuf_append(out, "; ");
   }
   strbuf_format(out, "%s)", strbuf_string(&basis));
@@ -315,24 +311,57 @@ static void judge_difference(const column *c, const data_difference *x, strbuf *
   strbuf_free(&basis);
 }
 
+/* "image→text R@1 (%) of mask 50 %, mask 75 % minus that of mask 0 %: " */
+static void name_difference(const report_data *d, const column *c, const strbuf *rows,
+                            strbuf *out) {
+  new_line(out);
+  strbuf_format(out, "%s%s%s%s of %s minus that of ", c->heading, *c->unit ? " (" : "", c->unit,
+                *c->unit ? ")" : "", strbuf_string(rows));
+  data_name_row(d, (size_t)d->baseline, out);
+  strbuf_append(out, ": ");
+  if (rows->is_broken) out->is_broken = true;
+}
+
+/* Rows whose runs have the accuracy, without a difference from the baseline: a line for each
+ * reason. Reasons are static texts (report/explain.h). */
+static void write_undone(const report_data *d, const column *c, const char **why, strbuf *out) {
+  for (size_t row = 0; row < d->row_count; row++) {
+    const char *reason = why[row];
+    strbuf rows = {0};
+    for (size_t k = row; reason && k < d->row_count; k++) {
+      if (why[k] != reason) continue;
+      if (k > row) strbuf_append(&rows, "; ");
+      data_name_row(d, k, &rows);
+      why[k] = NULL;
+    }
+    if (reason) name_difference(d, c, &rows, out);
+    if (reason) strbuf_append(out, reason);
+    strbuf_free(&rows);
+  }
+}
+
 static err describe_accuracy(report_data *d, report_table *t) {
   const column *c = d->e->report.iso;
   strbuf text = {0};
-  err error = NULL;
+  const char **why = mem_zeroed(d->row_count, sizeof *why);
+  err error = why ? NULL : mem_error(d->row_count * sizeof *why, "the report");
   for (size_t row = 0; d->baseline >= 0 && row < d->row_count && !error; row++) {
     data_difference x;
     if ((ptrdiff_t)row == d->baseline) continue;
     error = measure_difference(d, row, (size_t)d->baseline, c, &x);
-    if (error || isnan(x.value)) continue;
-    new_line(&text);
-    strbuf_format(&text, "%s%s%s%s of ", c->heading, *c->unit ? " (" : "", c->unit,
-                  *c->unit ? ")" : "");
-    data_name_row(d, row, &text);
-    strbuf_append(&text, " minus that of ");
-    data_name_row(d, (size_t)d->baseline, &text);
-    strbuf_append(&text, ": ");
+    if (error) break;
+    if (isnan(x.value)) {
+      why[row] = explain_difference(d, row, (size_t)d->baseline, c);
+      continue;
+    }
+    strbuf name = {0};
+    data_name_row(d, row, &name);
+    name_difference(d, c, &name, &text);
+    strbuf_free(&name);
     judge_difference(c, &x, &text);
   }
+  if (!error) write_undone(d, c, why, &text);
+  free(why);
   if (!error) return findings_keep(&text, &t->notes.accuracy);
   strbuf_free(&text);
   return error;

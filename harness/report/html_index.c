@@ -10,14 +10,22 @@
 #include "store/experiments.h"
 #include "store/facts.h"
 
-static void number_cell(page_table *t, double value, double scale, int digits) {
+static void number_cell(page_table *t, double value, double scale, int digits, const char *help) {
   char text[64] = "–";
   page_cell cell = {.text = text, .order = PAGE_LAST, .style = "none"};
   if (!isnan(value)) {
     snprintf(text, sizeof text, "%.*f", digits, value * scale);
-    cell = (page_cell){.text = text, .order = PAGE_BY_NUMBER, .number = value};
+    cell = (page_cell){.text = text, .order = PAGE_BY_NUMBER, .number = value, .help = help};
   }
   page_table_cell(t, &cell);
+}
+
+/* An accuracy, of the set of that name. */
+static void accuracy_cell(page_table *t, double value, const char *set) {
+  strbuf help = {0};
+  strbuf_format(&help, "of the set '%s'", set);
+  number_cell(t, value, 100, 1, strbuf_string(&help));
+  strbuf_free(&help);
 }
 
 static void time_cell(page_table *t, double seconds) {
@@ -109,12 +117,12 @@ static void write_cell(page_table *t, const store_cell *c, const char *results) 
   label_cell(t, c, results);
   page_table_cell(
       t, &(page_cell){.text = c->status, .style = c->status, .help = c->message, .is_state = true});
-  number_cell(t, c->samples_per_second, 1, 0);
+  number_cell(t, c->samples_per_second, 1, 0, NULL);
   time_cell(t, c->train_seconds);
-  number_cell(t, c->peak_bytes, 1.0 / 1048576, 0);
-  number_cell(t, c->final_loss, 1, 3);
-  number_cell(t, c->zero_shot, 100, 1);
-  number_cell(t, c->image_to_text, 100, 1);
+  number_cell(t, c->peak_bytes, 1.0 / 1048576, 0, NULL);
+  number_cell(t, c->final_loss, 1, 3, NULL);
+  accuracy_cell(t, c->zero_shot, c->zero_shot_set);
+  accuracy_cell(t, c->image_to_text, c->retrieval_set);
   day_cell(t, c->ended);
 }
 

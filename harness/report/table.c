@@ -37,7 +37,7 @@ void report_name_value(const char *key, const char *value, strbuf *out) {
   double number;
   for (size_t i = 0; i < sizeof spoken / sizeof *spoken; i++)
     if (strcmp(spoken[i].key, key) == 0 && spoken[i].is_percent && yml_as_real(value, &number)) {
-      strbuf_format(out, "%.3g %%", number * 100);
+      strbuf_format(out, "%.10g %%", number * 100); /* all digits: rows are told apart by it */
       return;
     }
   strbuf_append(out, value);

@@ -10,13 +10,35 @@
 
 enum { GAP = 2, MOST_HEADING_LINES = 4, LONGEST_CELL = 160 };
 
-/* As many more than the column's that the interval has a width. */
+enum { MOST_MORE = 3 };
+
+/* As many more than the column's that the interval has a width; or, without one, that a number
+ * below ten in a column of whole numbers has two digits that count. */
 static int shown_digits(const report_column *c, const report_value *v) {
-  enum { MOST_MORE = 3 };
   double half = isnan(v->half_width) ? (v->high - v->low) / 2 : v->half_width;
   int digits = c->digits;
   while (half > 0 && half * pow(10, digits) < 0.5 && digits < c->digits + MOST_MORE) digits++;
+  const double size = fabs(v->value);
+  const bool is_whole = fabs(v->value - round(v->value)) <= 1e-9 * size;
+  if (isnan(half) && c->digits == 0 && !is_whole)
+    while (size * pow(10, digits) < 9.95 && digits < MOST_MORE) digits++;
   return digits;
+}
+
+/* A published number is printed as it was published: with fewer digits it would be another one. */
+static int published_digits(const report_column *c, double published) {
+  int digits = c->digits;
+  while (digits < c->digits + MOST_MORE) {
+    const double shift = pow(10, digits), shown = round(published * shift) / shift;
+    if (fabs(shown - published) <= 1e-9 * fabs(published)) break;
+    digits++;
+  }
+  return digits;
+}
+
+void report_format_signed(double value, int digits, strbuf *out) {
+  const bool is_zero = round(fabs(value) * pow(10, digits)) <= 0;
+  strbuf_format(out, "%s%.*f", is_zero ? "" : value < 0 ? "−" : "+", digits, fabs(value));
 }
 
 void report_format_value(const report_column *c, const report_value *v, strbuf *out) {
@@ -57,9 +79,11 @@ void report_format_reference(const report_column *c, const report_value *v, strb
   if (isnan(v->reference)) return;
   bool is_unbounded = isinf(v->high) && !(v->low > 0); /* nothing is known about the value */
   double difference = is_unbounded ? (double)NAN : v->value - v->reference;
-  strbuf_format(out, "%s%.*f", v->is_reference_verified ? "" : "~", c->digits, v->reference);
-  if (!isnan(difference))
-    strbuf_format(out, ", %s%.*f", difference < 0 ? "−" : "+", c->digits, fabs(difference));
+  const int own = shown_digits(c, v), digits = published_digits(c, v->reference);
+  strbuf_format(out, "%s%.*f", v->is_reference_verified ? "" : "~", digits, v->reference);
+  if (isnan(difference)) return;
+  strbuf_append(out, ", ");
+  report_format_signed(difference, own > digits ? own : digits, out);
 }
 
 /* A column is laid out as measured value | interval | (published), each as wide as its widest

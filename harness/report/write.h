@@ -32,15 +32,17 @@ void report_latex_text(const char *text, strbuf *out);
 void report_format_value(const report_column *c, const report_value *v, strbuf *out);
 /* The same without the interval. */
 void report_format_bare(const report_column *c, const report_value *v, strbuf *out);
+/* A difference: "+0.25", "−0.25", "0.00". */
+void report_format_signed(double value, int digits, strbuf *out);
 /* A row's name under one of its keys; the first has the row's marks. */
 void report_format_key(const report_row *row, size_t key, strbuf *out);
 /* " †‡" after a name: † when one of its runs was disturbed, ‡ when they had other inputs. */
 void report_add_marks(bool is_disturbed, bool has_other_inputs, strbuf *out);
-/* "69.6, −0.7": the published value and the measured value minus it; "~69.6" when not checked
- * against the source; without the difference when nothing was measured; empty when nothing was
- * published. */
 /* What follows the source of the published values and "the difference from it". */
 const char *report_reference_note(const report_table *t);
+/* "69.6, −0.7": the published value with its own digits, at least the column's, and the measured
+ * value minus it; "~69.6" when not checked against the source; without the difference when nothing
+ * was measured; empty when nothing was published. */
 void report_format_reference(const report_column *c, const report_value *v, strbuf *out);
 
 #endif

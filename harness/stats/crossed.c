@@ -193,6 +193,17 @@ err crossed_unpaired(const double *differences, const crossed_table *own,
   return NULL;
 }
 
+/* Where all outcomes are hits or none is, weights of 1/N need not add up to exactly 1, and what is
+ * left of the variance is rounding: it says nothing about other items. */
+static void snap_to_end(crossed_mean *m) {
+  static const double rounding = 1e-9; /* one miss of a million items is 1e-6 */
+  const double end = round(m->mean);
+  if (fabs(m->mean - end) > rounding) return;
+  m->mean = end;
+  m->error = m->items = 0;
+  if (!isnan(m->seeds)) m->seeds = m->rest = 0;
+}
+
 err crossed_share(const crossed_table *table, crossed_mean *m) {
   err error = combine(table, false, m);
   if (error || isnan(m->error)) return error;
@@ -201,6 +212,7 @@ err crossed_share(const crossed_table *table, crossed_mean *m) {
     m->high = fmin(m->high, 1);
     return NULL;
   }
+  snap_to_end(m);
   double bounds[2];
   numbers_wilson(m->mean, m->error, (double)table->items, bounds);
   m->low = bounds[0];

@@ -15,16 +15,16 @@ double curve_best(const accuracy_curve *c) {
 }
 
 double curve_time_to(const accuracy_curve *c, double accuracy) {
-  double time = 0, envelope = c->start;
+  curve_point last = {0, c->start};
   if (!curve_is_above(accuracy, c->start)) return 0;
   for (size_t i = 0; i < c->count; i++) {
-    const curve_point *next = &c->points[i];
-    if (!curve_is_above(accuracy, next->accuracy)) {
-      double share = (accuracy - envelope) / (next->accuracy - envelope);
-      return time + fmin(share, 1) * (next->seconds - time);
+    const curve_point next = c->points[i];
+    if (!curve_is_above(accuracy, next.accuracy)) {
+      const double rise = next.accuracy - last.accuracy; /* not above 0: equal but for rounding */
+      const double share = rise > 0 ? fmin((accuracy - last.accuracy) / rise, 1) : 1;
+      return last.seconds + share * (next.seconds - last.seconds);
     }
-    time = next->seconds;
-    if (next->accuracy > envelope) envelope = next->accuracy;
+    last = next;
   }
   return NAN;
 }

@@ -72,21 +72,23 @@ cleanup:
 /* ---- cells ---- */
 
 static const size_t cell_texts_of[] = {
-    offsetof(store_cell, experiment), offsetof(store_cell, label),   offsetof(store_cell, cell_id),
-    offsetof(store_cell, status),     offsetof(store_cell, message), offsetof(store_cell, ended)};
+    offsetof(store_cell, experiment),    offsetof(store_cell, label),
+    offsetof(store_cell, cell_id),       offsetof(store_cell, status),
+    offsetof(store_cell, message),       offsetof(store_cell, ended),
+    offsetof(store_cell, zero_shot_set), offsetof(store_cell, retrieval_set)};
 static const rows_texts cell_texts = ROWS_TEXTS(cell_texts_of);
 
 static err take_cell(sqlite3_stmt *row, void *item) {
   store_cell *cell = item;
-  cell->run_id = sqlite3_column_int64(row, 6);
-  cell->samples_per_second = sql_real(row, 7);
-  cell->train_seconds = sql_real(row, 8);
-  cell->peak_bytes = sql_real(row, 9);
-  cell->final_loss = sql_real(row, 10);
-  cell->zero_shot = sql_real(row, 11);
-  cell->image_to_text = sql_real(row, 12);
-  cell->is_disturbed = sql_real(row, 13) > 0;
-  cell->lost_share = sql_real(row, 14);
+  cell->run_id = sqlite3_column_int64(row, 8);
+  cell->samples_per_second = sql_real(row, 9);
+  cell->train_seconds = sql_real(row, 10);
+  cell->peak_bytes = sql_real(row, 11);
+  cell->final_loss = sql_real(row, 12);
+  cell->zero_shot = sql_real(row, 13);
+  cell->image_to_text = sql_real(row, 14);
+  cell->is_disturbed = sql_real(row, 15) > 0;
+  cell->lost_share = sql_real(row, 16);
   return rows_copy_texts(row, 0, &cell_texts, cell);
 }
 
@@ -97,7 +99,8 @@ static void drop_cell(void *item) {
 static const rows_kind cell_kind = {sizeof(store_cell), take_cell, drop_cell, "the cells"};
 
 #define CELL_COLUMNS                                                                               \
-  "SELECT experiment, label, cell_id, status, message, ended, run_id, samples_per_second,"         \
+  "SELECT experiment, label, cell_id, status, message, ended,"                                     \
+  " coalesce(zero_shot_set, ''), coalesce(retrieval_set, ''), run_id, samples_per_second,"         \
   " train_seconds, peak_bytes, final_loss, zero_shot_mean_per_class, retrieval_i2t_r1,"            \
   " disturbed, lost_share"                                                                         \
   " FROM v_cell_summary"

@@ -22,7 +22,9 @@ void store_free_experiment(store_experiment *e);
 typedef struct {
   char *experiment, *label, *cell_id, *status; /* owned; status "not run": no run exists */
   char *message, *ended;                       /* owned; "" when none */
-  int64_t run_id;                              /* 0: not run */
+  char *zero_shot_set, *retrieval_set; /* owned; which sets the two accuracies are of: the report's
+                                        * main one; "": none */
+  int64_t run_id;                      /* 0: not run */
   double samples_per_second, train_seconds, peak_bytes, final_loss; /* NaN: not recorded */
   double zero_shot;                                                 /* mean per class, a share */
   double image_to_text;                                             /* retrieval R@1, as a share */

@@ -80,14 +80,17 @@ static err put_head(store *s, const json_t *document, const char *digest) {
   err error = sql_run(
       s,
       "INSERT INTO experiment (name, title, source, path, profile, digest, text, set_words,"
-      " set_cell_words) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+      " set_cell_words, main_set, shifted_set) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+      " ON CONFLICT (name) DO UPDATE SET"
       " title = excluded.title, source = excluded.source, path = excluded.path,"
       " profile = excluded.profile, digest = excluded.digest, text = excluded.text,"
-      " set_words = excluded.set_words, set_cell_words = excluded.set_cell_words",
-      "ttttttttt", json_text_of(document, "name"), json_text_of(document, "title"),
+      " set_words = excluded.set_words, set_cell_words = excluded.set_cell_words,"
+      " main_set = excluded.main_set, shifted_set = excluded.shifted_set",
+      "ttttttttttt", json_text_of(document, "name"), json_text_of(document, "title"),
       json_text_of(document, "source"), json_text_of(document, "path"),
       json_text_of(document, "profile"), digest, json_text_of(document, "text"),
-      set.length ? strbuf_string(&set) : "[]", set_cell.length ? strbuf_string(&set_cell) : "[]");
+      set.length ? strbuf_string(&set) : "[]", set_cell.length ? strbuf_string(&set_cell) : "[]",
+      json_text_of(document, "main_set"), json_text_of(document, "shifted_set"));
   strbuf_free(&set);
   strbuf_free(&set_cell);
   return error;

@@ -5,6 +5,7 @@
 #include "store/first_schema.h"
 #include "store/numbers.h"
 #include "store/samples_schema.h"
+#include "store/summary_view.h"
 #include "store/sql.h"
 
 enum {
@@ -405,10 +406,16 @@ static const char version_12[] =
 /* Bytes that events.jsonl had before the process; NULL: not recorded. */
 static const char version_13[] = "ALTER TABLE attempt ADD COLUMN events_start INTEGER;";
 
+/* Which evaluation set a report's accuracies are of, so that the summary's are of the same. */
+static const char version_14[] =
+    "ALTER TABLE experiment ADD COLUMN main_set TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE experiment ADD COLUMN shifted_set TEXT NOT NULL DEFAULT '';"
+    "DROP VIEW v_cell_summary;" SUMMARY_VIEW;
+
 /* migrations[v] brings version v to v + 1 */
-static const char *const migrations[] = {version_1,  version_2,  version_3, version_4, version_5,
-                                         version_6,  version_7,  version_8, version_9, version_10,
-                                         version_11, version_12, version_13};
+static const char *const migrations[] = {version_1,  version_2,  version_3,  version_4, version_5,
+                                         version_6,  version_7,  version_8,  version_9, version_10,
+                                         version_11, version_12, version_13, version_14};
 _Static_assert(sizeof migrations / sizeof *migrations == STORE_VERSION,
                "one step for each version");
 

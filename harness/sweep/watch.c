@@ -163,8 +163,7 @@ static void describe_whole(runner *r, const double *fractions, strbuf *closing) 
   double total = 0, elapsed = clock_seconds() - r->shown.started;
   for (size_t i = 0; i < r->sweep->count; i++) total += r->cost[i];
   double done = runner_work_done(r, fractions), fresh = done - r->shown.done_at_start;
-  size_t waiting = run_count(r->sweep, CELL_WAITING) + run_count(r->sweep, CELL_RUNNING);
-  strbuf_format(closing, "%zu/%zu cells", r->sweep->count - waiting, r->sweep->count);
+  strbuf_format(closing, "%zu/%zu cells", run_count(r->sweep, CELL_FINISHED), r->sweep->count);
   if (fresh > 0 && elapsed > 2 && done < total && !runner_is_stopping(r))
     strbuf_format(closing, " · %s left", text_duration((total - done) / fresh * elapsed, left));
   strbuf_format(closing, " · %s", text_duration(elapsed, elapsed_text));

@@ -64,6 +64,22 @@ static err check_commit(const char *repository, const char *name) {
   return error;
 }
 
+err bisect_find_commit(const char *name, char id[44]) {
+  strbuf revision = {0}, said = {0};
+  int status = 0;
+  *id = '\0';
+  strbuf_format(&revision, "%s^{commit}", name);
+  char *const words[] = {"git", "rev-parse", "--verify", "--quiet", revision.data, NULL};
+  err error = revision.is_broken
+                  ? mem_error(0, "a commit's name")
+                  : command_read(&(command_call){.words = words}, true, &said, &status);
+  if (!error && command_exit_status(status) == 0)
+    snprintf(id, 44, "%.*s", (int)strcspn(strbuf_string(&said), "\n"), strbuf_string(&said));
+  strbuf_free(&revision);
+  strbuf_free(&said);
+  return error;
+}
+
 err bisect_list_commits(const char *repository, const char *good, const char *bad,
                         bisect_commit **commits, size_t *count) {
   strbuf range = {0}, lines = {0}, later = {0};

@@ -18,6 +18,9 @@ typedef struct {
  * git does not know them or `good` is not an ancestor. Free with bisect_free_commits. */
 err bisect_list_commits(const char *repository, const char *good, const char *bad,
                         bisect_commit **commits, size_t *count) ERR_MUST_CHECK;
+/* The full id of a commit that git knows by `name` (HEAD~1, a tag) in this folder's checkout; "":
+ * none. */
+err bisect_find_commit(const char *name, char id[44]) ERR_MUST_CHECK;
 void bisect_free_commits(bisect_commit *commits, size_t count);
 
 /* How to build a commit. */

@@ -378,6 +378,36 @@ static void options_parse_suggest_and_refuse(void **state) {
   assert_fails_with(options_parse(&c, 3, bad, &rest, &help), "'many' is not a whole number");
 }
 
+/* From an unset variable: a path would be the root of the file system, or the current folder. */
+static void an_empty_path_is_refused_and_an_empty_text_is_not(void **state) {
+  (void)state;
+  const char *out = "here", *note = "none";
+  bool help = false;
+  option_list lists = {0}, rest = {0};
+  option options[] = {{"out", 'o', OPTION_STRING, &out, "DIR", "where", false},
+                      {"list", 0, OPTION_LIST, &lists, "FD|FILE", "what", false},
+                      {"note", 0, OPTION_STRING, &note, "WORDS", "a note", false},
+                      {0}};
+  command c = {"test", "a test", "NAME [OPTIONS]", options, NULL};
+  char *folder[] = {"test", "-o", ""}, *equals[] = {"test", "--out="},
+       *item[] = {"test", "--list", "x", "--list", ""}, *name[] = {"test", ""},
+       *text[] = {"test", "--note", "", "--", ""};
+  assert_fails_with(options_parse(&c, 3, folder, &rest, &help),
+                    "--out is empty: give DIR (an unset variable?)");
+  assert_fails_with(options_parse(&c, 2, equals, &rest, &help), "--out is empty");
+  assert_fails_with(options_parse(&c, 5, item, &rest, &help), "--list is empty: give FD|FILE");
+  options_free_list(&lists);
+  assert_fails_with(options_parse(&c, 2, name, &rest, &help),
+                    "an argument is empty (an unset variable?); usage: test NAME [OPTIONS]");
+  assert_ok(options_parse(&c, 5, text, &rest, &help)); /* another program's word */
+  assert_string_equal(note, "");
+  assert_int_equal(rest.count, 1);
+  options_free_list(&rest);
+  c.usage = "RUN TEXT";
+  assert_ok(options_parse(&c, 2, name, &rest, &help));
+  options_free_list(&rest);
+}
+
 static void an_option_with_an_optional_value_takes_only_its_own_words(void **state) {
   (void)state;
   const char *retry = NULL, *turns = NULL;
@@ -564,6 +594,7 @@ int main(void) {
       cmocka_unit_test(json_survives_quotes_control_characters_and_bad_utf8),
       cmocka_unit_test(an_atomic_write_replaces_the_whole_file),
       cmocka_unit_test(options_parse_suggest_and_refuse),
+      cmocka_unit_test(an_empty_path_is_refused_and_an_empty_text_is_not),
       cmocka_unit_test(an_option_with_an_optional_value_takes_only_its_own_words),
       cmocka_unit_test(a_file_that_is_none_is_written_into),
       cmocka_unit_test(text_from_outside_cannot_command_a_terminal),

@@ -151,7 +151,21 @@ expect_line err.txt 'OMPI_COMM_WORLD_RANK=first, which the launcher has set, is 
 
 # An unset shell variable is no folder; what cannot be printed says why; an empty name is named.
 expect_status 2 "$FLIP" train -c "$SOURCE/experiments/presets/mini.yaml" --out=
-expect_line err.txt '^flip: error: --out is empty: give a folder'
+expect_line err.txt '^flip: error: --out is empty: give DIR \(an unset variable\?\)'
+for words in 'db export -o' 'db check --results' 'plot NAME --out' 'report NAME --out'; do
+  expect_status 2 "$FLIPBENCH" $words ''
+  expect_line err.txt '^flipbench: error: --(out|results) is empty: give [A-Z|]+ '
+done
+expect_status 2 "$FLIP" train -c '' --out x
+expect_line err.txt '[-]-config is empty: give '
+expect_status 2 "$FLIP" eval suite '' -m x
+expect_line err.txt 'an argument is empty \(an unset variable\?\); usage: flip eval '
+for jobs in 0 -1 257; do
+  expect_status 2 "$FLIPBENCH" run "$SOURCE/experiments/quickstart.yaml" --jobs $jobs
+  expect_line err.txt "[-]-jobs: $jobs is not between 1 and 256"
+done
+expect_status 2 "$FLIPBENCH" run ''
+expect_line err.txt 'an argument is empty'
 for words in "$FLIP --help" "$FLIP --version" "$FLIP man" "$FLIP man train" "$FLIP data --help" "$FLIP train --help" "$FLIPBENCH --help" "$FLIPBENCH --version"; do
   status=0; $words > /dev/full 2> err.txt || status=$?
   [ $status = 1 ] || fail "$words: status $status on a full device"

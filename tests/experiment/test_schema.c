@@ -73,14 +73,13 @@ static void the_shipped_schema_is_what_the_tables_say(void **state) {
   strbuf_free(&text);
 }
 
-static void every_shipped_experiment_satisfies_the_schema(void **state) {
-  (void)state;
+static size_t check_folder(const char *folder) {
   char **names;
   size_t count, checked = 0;
-  assert_ok(fs_list(FLIP_SOURCE_DIR "/experiments", &names, &count));
+  assert_ok(fs_list(folder, &names, &count));
   for (size_t i = 0; i < count; i++) {
     size_t length = strlen(names[i]);
-    char *path = fs_join(FLIP_SOURCE_DIR "/experiments", names[i]), *text;
+    char *path = fs_join(folder, names[i]), *text;
     strbuf why = {0};
     if (length > 5 && strcmp(names[i] + length - 5, ".yaml") == 0) {
       assert_ok(fs_read(path, &text, &length));
@@ -92,7 +91,13 @@ static void every_shipped_experiment_satisfies_the_schema(void **state) {
     free(path);
   }
   fs_free_names(names, count);
-  assert_true(checked >= 3);
+  return checked;
+}
+
+static void every_shipped_experiment_satisfies_the_schema(void **state) {
+  (void)state;
+  assert_true(check_folder(FLIP_SOURCE_DIR "/experiments") >= 3);
+  assert_true(check_folder(FLIP_SOURCE_DIR "/experiments/paper") >= 15);
 }
 
 static void the_schema_takes_every_part_of_the_format(void **state) {
@@ -112,19 +117,30 @@ static void the_schema_takes_every_part_of_the_format(void **state) {
       "slurm: {partition: gpu, account: me, options: [--exclusive], setup: module load cuda}\n"
       "report:\n  rows: [mask_ratio]\n  columns: [speedup, batch_size]\n"
       "  baseline: {mask_ratio: 0}\n  iso: zero_shot_top1\n  plots: [loss]\n"
-      "  reference: [{mask_ratio: 0.5, speedup: 2, verified: false, source: paper}]\n";
+      "  reference: [{mask_ratio: 0.5, speedup: 2, verified: false, source: paper},\n"
+      "    {text: none, speedup: 1}, {text: {width: 32}, speedup: 1}]\n"
+      "claims: [{claim: c, metric: zero_shot_top1, of: {text: [a, b]}, expect: greater}]\n";
   strbuf why = {0};
   if (!satisfies("all", text, sizeof text - 1, &why)) fail_msg("%s", strbuf_string(&why));
 }
 
 static void the_schema_refuses_what_flipbench_refuses(void **state) {
   (void)state;
-  static const char *const wrong[] = {
-      "matrx: {seed: [1]}",        "settings: {mask_rato: 0.5}",   "settings: {image: {siz: 8}}",
-      "settings: {mask_ratio: 2}", "settings: {mask_mode: rndom}", "matrix: {seed: []}",
-      "limits: {time: soon}",      "limits: [{memry: 8GiB}]",      "requires: {gpus: -1}",
-      "slurm: {partion: gpu}",     "schedule: sometimes",          "report: {colums: [speedup]}",
-      "tuning: {a: {fom: x}}",     "profiles: {a: {matrx: {}}}"};
+  static const char *const wrong[] = {"matrx: {seed: [1]}",
+                                      "settings: {mask_rato: 0.5}",
+                                      "settings: {image: {siz: 8}}",
+                                      "settings: {mask_ratio: 2}",
+                                      "settings: {mask_mode: rndom}",
+                                      "matrix: {seed: []}",
+                                      "limits: {time: soon}",
+                                      "limits: [{memry: 8GiB}]",
+                                      "requires: {gpus: -1}",
+                                      "slurm: {partion: gpu}",
+                                      "schedule: sometimes",
+                                      "report: {colums: [speedup]}",
+                                      "tuning: {a: {fom: x}}",
+                                      "profiles: {a: {matrx: {}}}",
+                                      "report: {baseline: {text: {mask_rato: 0.5}}}"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     strbuf why = {0};
     if (satisfies("wrong", wrong[i], strlen(wrong[i]), &why)) fail_msg("taken: %s", wrong[i]);

@@ -269,6 +269,16 @@ static void what_set_does_not_reach_is_noted(void **state) {
   spec_free(e);
 }
 
+/* Training sets its threads itself. */
+static void a_variable_without_effect_is_noted(void **state) {
+  (void)state;
+  spec_experiment *e = expand(SETTINGS "environment: {OMP_NUM_THREADS: 4, OMP_PROC_BIND: close}\n");
+  assert_int_equal(e->notices.count, 1);
+  assert_non_null(strstr(e->notices.items[0], "OMP_NUM_THREADS has no effect on training"));
+  assert_non_null(strstr(e->notices.items[0], "the setting 'threads'"));
+  spec_free(e);
+}
+
 static void what_a_cell_needs_is_read(void **state) {
   (void)state;
   spec_experiment *e =
@@ -521,6 +531,7 @@ int main(void) {
       cmocka_unit_test(limits_hold_for_the_cells_they_name_and_later_ones_win),
       cmocka_unit_test(a_profile_leaves_out_a_variable_by_null),
       cmocka_unit_test(what_set_does_not_reach_is_noted),
+      cmocka_unit_test(a_variable_without_effect_is_noted),
       cmocka_unit_test(what_a_cell_needs_is_read),
       cmocka_unit_test(the_command_line_can_change_some_cells),
       cmocka_unit_test(a_cell_is_named_by_what_it_runs),

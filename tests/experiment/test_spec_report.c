@@ -154,6 +154,39 @@ static void tunings_of_a_row_are_the_same_but_for_the_seed(void **state) {
 #undef MATRIX
 }
 
+/* Such a claim could never be judged. */
+static void a_claim_is_of_rows_with_a_common_seed(void **state) {
+  (void)state;
+#define MATRIX                                                                                     \
+  SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [3, 5]}\nreport: {rows: [mask_ratio, seed]}\n"
+#define CLAIM(of, against)                                                                         \
+  "claims: [{claim: c, metric: zero_shot_top1, of: " of ", against: " against                      \
+  ", expect: greater}]\n"
+  assert_message(
+      MATRIX CLAIM("{mask_ratio: 0, seed: 3}", "{mask_ratio: 0.5, seed: 5}"),
+      "test.yaml:4:84: the rows of the claim have no seed in common: they are compared seed by "
+      "seed\n"
+      "    4 | claims: [{claim: c, metric: zero_shot_top1, of: {mask_ratio: 0, seed: 3}, against: "
+      "{mask_ratio: 0.5, seed: 5}, expect: greater}]\n"
+      "      |                                                                                    "
+      "^");
+  spec_free(expand(MATRIX CLAIM("{mask_ratio: 0.5, seed: 3}", "{mask_ratio: 0, seed: 3}")));
+#undef MATRIX
+#undef CLAIM
+}
+
+/* The curves, and the accuracy that both reach, are of evaluations during training. */
+static void iso_is_measured_during_training(void **state) {
+  (void)state;
+  assert_refused(SETTINGS "report: {iso: linear_probe_top1}\n",
+                 "iso: 'linear_probe_top1' is not measured during training");
+  assert_refused(SETTINGS "report: {iso: tuned_zero_shot_top1}\n", "not measured during training");
+  spec_experiment *e =
+      expand(SETTINGS "report: {columns: [linear_probe_top1, retrieval_i2t_r5]}\n");
+  assert_string_equal(e->report.iso->name, "retrieval_i2t_r5");
+  spec_free(e);
+}
+
 static void an_entry_without_effect_is_refused(void **state) {
   (void)state;
 #define MATRIX                                                                                     \
@@ -336,6 +369,8 @@ int main(void) {
       cmocka_unit_test(a_reference_belongs_to_one_row),
       cmocka_unit_test(one_seed_of_a_row_is_no_row),
       cmocka_unit_test(tunings_of_a_row_are_the_same_but_for_the_seed),
+      cmocka_unit_test(a_claim_is_of_rows_with_a_common_seed),
+      cmocka_unit_test(iso_is_measured_during_training),
       cmocka_unit_test(an_entry_without_effect_is_refused),
       cmocka_unit_test(cells_of_one_axis_alone_are_not_averaged_with_others),
       cmocka_unit_test(rows_that_would_average_are_found_beyond_64_cells),

@@ -16,6 +16,13 @@ expect_status 0 bench run experiments/two.yaml
 expect_status 0 bench report two
 expect_line out.txt '^ *50 % .* 0, 1 +1$'
 
+# Rows without a seed in common are not subtracted, and that is said.
+sed "s/rows: mask_ratio, baseline: {mask_ratio: 0}/rows: [mask_ratio, seed], baseline: {mask_ratio: 0, seed: 0}/; s/^name: .*/name: seeds/; /^claims/,\$d" experiments/two.yaml > experiments/seeds.yaml
+expect_status 0 bench run experiments/seeds.yaml
+expect_status 0 bench report seeds
+expect_line out.txt '^zero-shot top-1 \(%\) of mask 50 %, seed 0 minus that of mask 0 %, seed 0: [−+0]'
+expect_line out.txt '^zero-shot top-1 \(%\) of mask 0 %, seed 1; mask 50 %, seed 1 minus that of mask 0 %, seed 0: no seed has finished in both rows$'
+
 # Settings that are no part of a cell's identity are the run's, whatever the file says later.
 sed -i 's/eval.points: 2}/eval.points: 2, log_every: 25}/' experiments/two.yaml
 expect_status 0 bench run experiments/two.yaml
@@ -60,6 +67,21 @@ expect_status 0 bench report main --format csv
 awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
   { rows++ } $at["zero_shot_top1"] == $at["shifted_zero_shot_top1"] { bad = 1 } END { exit bad || !rows }' out.txt || { cat out.txt; fail "the main set is the shifted set too"; }
 
+# So are the numbers of the index and of the database's view, also where the first set is the shifted one.
+first=$(ask "SELECT set_name FROM v_final_evaluation WHERE run_id IN (SELECT run_id FROM v_cell_latest WHERE experiment = 'main') ORDER BY ordinal LIMIT 1")
+[ "$first" = openclipart ] || fail "the main set is the first: this shows nothing"
+sed "s/^report: {/report: {shifted_set: $first, /; s/^name: .*/name: away/" experiments/two.yaml > experiments/away.yaml
+expect_status 0 bench run experiments/away.yaml
+for name in main away; do
+  expect_answer "SELECT count(*) FROM v_cell_summary AS c JOIN v_final_evaluation AS e USING (run_id) WHERE c.experiment = '$name'
+    AND e.task = 'zeroshot' AND e.metric = 'top1' AND e.set_name = 'emoji' AND c.zero_shot_top1 = e.value AND zero_shot_set = 'emoji'" 4
+done
+expect_answer "SELECT DISTINCT zero_shot_set FROM v_cell_summary WHERE experiment = 'two'" openclipart
+expect_status 0 bench db rebuild
+expect_answer "SELECT DISTINCT zero_shot_set FROM v_cell_summary WHERE experiment = 'main'" emoji
+expect_status 0 bench report main --format html
+grep -q "of the set 'emoji'" results/index.html || fail "the index does not name the set"
+
 # Two sets have no image in common, though both have 790 here.
 bench report two --claims > out.txt
 expect_line out.txt '^- shifted: shifted top-1 \(%\) of mask 50 % minus its zero-shot top-1: −.* 2 seeds, 790 images, not paired by image; '
@@ -78,6 +100,7 @@ expect_status 0 bench db rebuild
 expect_status 0 bench report two
 expect_line out.txt "'openclipart', 'emoji'|'emoji', 'openclipart'"
 expect_line out.txt '^- better: cannot tell; no seed of both rows was evaluated on the same set'
+expect_line out.txt '^zero-shot top-1 \(%\) of mask 50 % minus that of mask 0 %: no seed of both rows was evaluated on the same set$'
 
 # A number of a tuning is of the tuning's run, not of the row's.
 expect_status 0 bench run experiments/small.yaml --no-progress

@@ -45,8 +45,10 @@ head -1 curves/metrics.csv | grep -qF 'experiment,run,label,step,samples,train_s
 sqlite3 :memory: ".import --csv curves/metrics.csv m" ".import --csv curves/params.csv p" \
   "SELECT count(*) FROM m WHERE step <> samples" \
   "SELECT count(DISTINCT run) FROM m JOIN p USING (run) WHERE key = 'mask_ratio' AND p.value = '0.5'" \
-  "SELECT min(timestamp_ms) > 1e12 FROM m" > told.txt
-[ "$(tr '\n' ' ' < told.txt)" = "0 1 1 " ] || { cat told.txt; fail "the table does not say what it should"; }
+  "SELECT min(timestamp_ms) > 1e12 FROM m" \
+  "SELECT min(length(value)) FROM p WHERE key = 'init_from'" \
+  "SELECT count(*) FROM p WHERE value LIKE '\"%'" > told.txt
+[ "$(tr '\n' ' ' < told.txt)" = "0 1 1 0 0 " ] || { cat told.txt; fail "the table does not say what it should"; }
 sqlite3 :memory: ".import --csv curves/metrics.csv m" \
   "SELECT value FROM m WHERE metric = 'train/loss' AND label = 'mask_ratio=0' ORDER BY step + 0" > losses.txt
 ask "SELECT loss FROM step JOIN run ON run.id = run_id JOIN experiment_cell USING (cell_id) WHERE label = 'mask_ratio=0' ORDER BY step" > wanted.txt

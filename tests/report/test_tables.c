@@ -102,7 +102,7 @@ static void text_shows_interval_published_value_difference_and_reasons(void **st
   (void)state;
   strbuf out = {0};
   report_write_text(&table, &(report_style){0}, &out);
-  assert_has(&out, "69.5 ± 0.8 (~70.2, −0.8)"); /* 70.25 is no decimal that printf rounds up */
+  assert_has(&out, "69.5 ± 0.8 (~70.25, −0.75)"); /* 70.2 was not published */
   assert_has(&out, "3.70 [3.10, 4.00]");
   assert_has(&out, "– mask_ratio=0.5 seed=2: failed: out of memory\n"
                    "– mask_ratio=0.5 seed=3: not run\n");
@@ -114,6 +114,55 @@ static void text_shows_interval_published_value_difference_and_reasons(void **st
   report_write_text(&table, &(report_style){.has_colour = true}, &out);
   assert_has(&out, "\033[1m69.5\033[0m");
   strbuf_free(&out);
+}
+
+/* Rows are told apart by their names. */
+static void a_mask_is_named_with_all_its_digits(void **state) {
+  (void)state;
+  static const char *const names[][2] = {{"0.5042", "50.42 %"},
+                                         {"0.5044", "50.44 %"},
+                                         {"0.07", "7 %"},
+                                         {"0.918", "91.8 %"},
+                                         {"1", "100 %"}};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    strbuf out = {0};
+    report_name_value("mask_ratio", names[i][0], &out);
+    assert_string_equal(strbuf_string(&out), names[i][1]);
+    strbuf_free(&out);
+  }
+}
+
+/* A published 0.4 s is not 0 s; what rounds to no difference has no sign; and 0.37 s beside it is
+ * more than "0". */
+static void published_and_small_numbers_keep_the_digits_that_they_have(void **state) {
+  (void)state;
+  const report_column seconds = {.name = (char *)"train_seconds", .digits = 0};
+  const struct {
+    double value, low, high, published;
+    const char *wanted, *difference;
+  } cases[] = {{0.3712, NAN, NAN, 0.4, "0.37", "0.4, −0.03"},
+               {2.49, NAN, NAN, 2.49, "2.5", "2.49, 0.00"},
+               {3.94, NAN, NAN, 2.49, "3.9", "2.49, +1.45"},
+               {9.96, NAN, NAN, 10, "10", "10, 0"},
+               {7, NAN, NAN, 8, "7", "8, −1"},
+               {12.4, NAN, NAN, 12, "12", "12, 0"},
+               {3.94, 1, 8, 4, "4", "4, 0"},
+               {1234.5, NAN, NAN, 1200.0001, "1234", "1200.000, +34.500"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const report_value v = {.value = cases[i].value,
+                            .low = cases[i].low,
+                            .high = cases[i].high,
+                            .half_width = NAN,
+                            .reference = cases[i].published,
+                            .is_reference_verified = true};
+    strbuf own = {0}, published = {0};
+    report_format_bare(&seconds, &v, &own);
+    report_format_reference(&seconds, &v, &published);
+    assert_string_equal(strbuf_string(&own), cases[i].wanted);
+    assert_string_equal(strbuf_string(&published), cases[i].difference);
+    strbuf_free(&own);
+    strbuf_free(&published);
+  }
 }
 
 /* What is missing is explained wherever the table is shown, and means of fewer seeds are told. */
@@ -177,7 +226,8 @@ static void markdown_takes_care_of_its_own_characters(void **state) {
   report_write_markdown(&table, &out);
   table.key_headings[0] = before;
   assert_has(&out, "| v\\|x |");
-  assert_has(&out, "| a\\|b\\_50 % † | **69.5 ± 0.8** (~70.2, −0.8) | 3.70 [3.10, 4.00] | 70.1 |");
+  assert_has(&out,
+             "| a\\|b\\_50 % † | **69.5 ± 0.8** (~70.25, −0.75) | 3.70 [3.10, 4.00] | 70.1 |");
   assert_has(&out, "Missing: mask\\_ratio=0.5 seed=2: failed: out of memory.\n"
                    "Missing: mask\\_ratio=0.5 seed=3: not run.\n");
   assert_has(&out, "\\<b> minus \\*a\\*: 0.1.\n");
@@ -199,7 +249,7 @@ static void latex_takes_care_of_its_own_characters(void **state) {
                    "\\shortstack[r]{iso-accuracy\\\\$\\times$}");
   assert_has(
       &out,
-      "a\\textbar{}b\\_50 \\% $^\\dagger$ & \\textbf{69.5 $\\pm$ 0.8} ($\\sim$70.2, $-$0.8) & "
+      "a\\textbar{}b\\_50 \\% $^\\dagger$ & \\textbf{69.5 $\\pm$ 0.8} ($\\sim$70.25, $-$0.75) & "
       "3.70 [3.10, 4.00] & 70.1 \\\\");
   assert_has(&out, "\\par\\smallskip{\\footnotesize In brackets: Li et al.");
   assert_has(&out,
@@ -420,6 +470,8 @@ int main(void) {
       cmocka_unit_test(what_a_difference_would_take_is_said_up_to_a_sensible_number),
       cmocka_unit_test_setup(text_shows_interval_published_value_difference_and_reasons,
                              make_table),
+      cmocka_unit_test(a_mask_is_named_with_all_its_digits),
+      cmocka_unit_test(published_and_small_numbers_keep_the_digits_that_they_have),
       cmocka_unit_test_setup(gaps_are_explained_in_every_format, make_table),
       cmocka_unit_test(rows_with_the_same_gaps_are_counted),
       cmocka_unit_test_setup(an_unbounded_interval_is_marked_in_every_format, make_table),

@@ -62,6 +62,29 @@ static void an_accuracy_of_one_seed_has_the_interval_of_its_items(void **state) 
   assert_true(m.low == 0 && m.high > 0.03 && m.high < 0.04); /* none of 100 is not zero */
 }
 
+/* The weights 1/N of N hits need not add up to 1 in the last digit. Wilson's interval of N of N is
+ * [N / (N + z²), 1], as narrow with more seeds as with one where all are right. */
+static void all_hits_or_none_have_the_interval_of_so_many_items(void **state) {
+  (void)state;
+  enum { MOST = 2000, SEEDS = 3, CLASSES = 7 };
+  static double values[SEEDS * MOST];
+  static uint16_t strata[MOST];
+  const double z2 = 1.959964 * 1.959964;
+  for (size_t i = 0; i < MOST; i++) strata[i] = (uint16_t)(i % CLASSES);
+  for (size_t share = 0; share < 2; share++) {
+    for (size_t i = 0; i < SEEDS * MOST; i++) values[i] = (double)share;
+    for (size_t k = 0; k < 4; k++)
+      for (size_t n = 2; n <= MOST; n++) {
+        crossed_mean m;
+        assert_ok(crossed_share(
+            &(crossed_table){values, k < 2 ? NULL : strata, k % 2 ? SEEDS : 1, n}, &m));
+        assert_true(m.mean == (double)share);
+        assert_near(share ? 1 - m.low : m.high, z2 / ((double)n + z2), 1e-12);
+        assert_true(share ? m.high == 1 : m.low == 0);
+      }
+  }
+}
+
 static void a_difference_of_pairs_has_no_noise_that_both_share(void **state) {
   (void)state;
   double differences[3 * 200] = {0};
@@ -466,6 +489,7 @@ int main(void) {
       cmocka_unit_test(the_t_interval_is_that_of_a_hand_computation),
       cmocka_unit_test(t_quantiles_agree_with_printed_tables),
       cmocka_unit_test(an_accuracy_of_one_seed_has_the_interval_of_its_items),
+      cmocka_unit_test(all_hits_or_none_have_the_interval_of_so_many_items),
       cmocka_unit_test(a_difference_of_pairs_has_no_noise_that_both_share),
       cmocka_unit_test(equal_outcomes_are_no_proof_of_equality),
       cmocka_unit_test(what_would_decide_is_more_than_there_is),

@@ -22,6 +22,14 @@ for size in '80 24' '200 60' '40 8'; do
 done
 [ "$(grep -c 'cells' plain.txt)" -ge 1 ] || fail 'no line for the whole'
 
+# A cell that was interrupted is not done: while the other does not listen, the sweep is stopping with none finished.
+rm -rf results
+FAKE_STEP_MS=20 FAKE_DEAF=mask_ratio=0.5 on_terminal 80 24 "timeout --foreground -s INT 2.9 timeout --foreground -s INT 1.9 $FLIPBENCH run experiments/small.yaml --jobs 2 > /dev/null"
+grep -q '0/3 cells.* stopping' plain.txt || { cat plain.txt; fail 'it does not say that it stops'; }
+! grep '[1-9]/3 cells' plain.txt || fail 'an interrupted cell counts as done'
+rm -rf results
+"$FLIPBENCH" run experiments/small.yaml --jobs 2 > run.out 2> run.err
+
 # status --watch draws a page, and ends when all cells have.
 on_terminal 80 10 "$FLIPBENCH status small --watch --every 0.1"
 grep -q 'small: 3/3 finished' plain.txt || { cat plain.txt; fail 'no page'; }
