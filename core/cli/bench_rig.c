@@ -55,9 +55,12 @@ err bench_rig_make(const settings *s, int64_t vocabulary, bench_rig *r) {
   clip_config config;
   clip_config_from(s, vocabulary, &config);
   clip_limits limits = model_limits(s);
+  fit_memory host = {.ranks = 1};
+  host.bytes = machine_free_memory("", &host.is_group);
   err error = NULL;
   TRY(ops_check_training(r->o, s, vocabulary));
   TRY(model_count(s, vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts));
+  TRY(fit_check(s, vocabulary, 1, r->o, r->counts.planned_bytes, host));
   TRY(clip_create(r->o, &config, &limits, true, &r->model));
   TRY(clip_initialise(r->model, 0));
   TRY(optimizer_create_for(r->model, s, NULL, &r->moments));

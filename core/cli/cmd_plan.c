@@ -43,6 +43,9 @@ static err print_json(const settings *s, const model_counts *c, const plan_ranks
     jsonw_integer(&w, "average_bytes", (int64_t)c->memory.bytes[CLIP_AVERAGE]);
   jsonw_integer(&w, "planned_bytes", (int64_t)c->planned_bytes);
   jsonw_string(&w, "planned_for", is_gpu ? "cuda" : "cpu");
+  const model_host_bytes beside = model_beside_plan(s, c);
+  jsonw_integer(&w, "prefetched_bytes", (int64_t)beside.batches);
+  jsonw_integer(&w, "checkpoint_copy_bytes", (int64_t)beside.checkpoint);
   settings_length length = settings_length_of(s, 0);
   jsonw_integer(&w, "updates", length.updates);
   bool is_known = settings_knows_warmup(s, 0); /* null: not without the data */
@@ -104,6 +107,10 @@ static void print_plan(const settings *s, const model_counts *c, bool is_gpu) {
   if (is_scored) print_bytes("average image tower", bytes[CLIP_AVERAGE]);
   print_bytes("inputs", bytes[CLIP_INPUTS]);
   print_bytes("planned", c->planned_bytes);
+  const model_host_bytes beside = model_beside_plan(s, c);
+  printf("beside it, of the machine's memory\n");
+  print_bytes("batches read ahead", beside.batches);
+  print_bytes("a checkpoint's copy", beside.checkpoint);
   settings_length length = settings_length_of(s, 0);
   if (!(length.updates > 0)) return;
   printf("\nlength\n  %" PRId64 " %s of %" PRId64 " samples (%" PRId64 "), ", length.updates,

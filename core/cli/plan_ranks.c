@@ -103,7 +103,7 @@ static void add_row(const forecast *f, strbuf *out) {
                 text_bytes((uint64_t)traffic_total(&f->moved), sent), 1e3 * f->exchange,
                 1e3 * f->exposed, 1e3 * f->step, f->samples_per_second, 100 * f->efficiency);
   if (isfinite(f->device_hours))
-    strbuf_format(out, " %12.1f", f->device_hours);
+    strbuf_format(out, f->device_hours < 1 ? " %12.3g" : " %12.1f", f->device_hours);
   else
     strbuf_format(out, " %12s", "-");
   if (isfinite(f->kwh))

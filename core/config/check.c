@@ -41,6 +41,12 @@ static err check_text_mask(const settings *s) {
                    "text_mask_mode, or leave the ratio at 0",
                    s->text_mask_ratio);
   bool has_ends = s->text_special_tokens == SPECIAL_TOKENS_BOTH;
+  if (has_ends && s->text_length < 3)
+    return err_new(ERR_INPUT,
+                   "text.length: %" PRId64
+                   " has no room for a word between the start and end tokens "
+                   "(text.special_tokens: both); at least 3 is needed",
+                   s->text_length);
   if (s->text_mask_mode != TEXT_MASK_NONE && tokens < (has_ends ? 3 : 1))
     return err_new(ERR_INPUT, "text_mask_ratio: %g leaves %" PRId64 " of %" PRId64 " tokens; %s",
                    s->text_mask_ratio, tokens, s->text_length,
@@ -273,9 +279,6 @@ static err check_pooled_token(const settings *s) {
 
 /* Checks the settings that only contrastive training uses. */
 static err check_pairs(const settings *s) {
-  err error = check_order(s);
-  if (!error) error = check_pooled_token(s);
-  if (error) return error;
   if (!*s->text_vocabulary)
     return err_new(ERR_INPUT, "text.vocabulary is empty: name a vocab.txt ('flip tokenizer train' "
                               "makes one from captions)");
@@ -298,7 +301,16 @@ err settings_check_step(const settings *s) {
   if (s->micro_batch_size && s->batch_size % s->micro_batch_size)
     return err_new(ERR_INPUT, "micro_batch_size: %" PRId64 " does not divide batch_size %" PRId64,
                    s->micro_batch_size, s->batch_size);
-  return s->classification_classes > 0 ? check_classification(s) : check_text_mask(s);
+  if (s->data_crop_min > s->data_crop_max)
+    return err_new(ERR_INPUT, "data.crop_min %g is above data.crop_max %g", s->data_crop_min,
+                   s->data_crop_max);
+  if (s->data_ratio_min > s->data_ratio_max)
+    return err_new(ERR_INPUT, "data.ratio_min %g is above data.ratio_max %g", s->data_ratio_min,
+                   s->data_ratio_max);
+  if (s->classification_classes > 0) return check_classification(s);
+  error = check_order(s);
+  if (!error) error = check_pooled_token(s);
+  return error ? error : check_text_mask(s);
 }
 
 err settings_check(const settings *s) {
@@ -311,11 +323,5 @@ err settings_check(const settings *s) {
   if (s->classification_classes > 0 && !*s->classification_train)
     return err_new(ERR_INPUT, "classification.train is empty: name the set (YAML, as in eval.sets) "
                               "whose images and labels are trained on");
-  if (s->data_crop_min > s->data_crop_max)
-    return err_new(ERR_INPUT, "data.crop_min %g is above data.crop_max %g", s->data_crop_min,
-                   s->data_crop_max);
-  if (s->data_ratio_min > s->data_ratio_max)
-    return err_new(ERR_INPUT, "data.ratio_min %g is above data.ratio_max %g", s->data_ratio_min,
-                   s->data_ratio_max);
   return s->classification_classes > 0 ? NULL : check_pairs(s);
 }

@@ -136,3 +136,14 @@ err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *giv
   param_table_free(&table);
   return error;
 }
+
+model_host_bytes model_beside_plan(const settings *s, const model_counts *c) {
+  const uint64_t side = (uint64_t)s->image_size, batch = (uint64_t)s->batch_size;
+  /* pixels; ids, counts, rows and numbers */
+  const uint64_t sample = 3 * side * side + 4 * (uint64_t)c->text_tokens + 20;
+  /* weights and two moments in fp32, and the average tower of attentive masking */
+  const int64_t floats =
+      3 * c->parameters_total + (settings_is_attentive(s) ? c->parameters_image : 0);
+  return (model_host_bytes){.batches = ((uint64_t)s->data_prefetch + 1) * batch * sample,
+                            .checkpoint = 4 * (uint64_t)floats};
+}

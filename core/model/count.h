@@ -56,4 +56,12 @@ err model_count(const settings *s, int64_t vocabulary, ops_type compute, int64_t
 /* The sizes that memory is planned for under these settings. */
 clip_limits model_limits(const settings *s);
 
+/* What a rank takes of the host's memory beside the plan, whatever computes: the batches that are
+ * read ahead, and the copy that the first rank writes a checkpoint from. s: with the batch of one
+ * rank. */
+typedef struct {
+  uint64_t batches, checkpoint;
+} model_host_bytes;
+model_host_bytes model_beside_plan(const settings *s, const model_counts *c);
+
 #endif

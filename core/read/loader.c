@@ -372,7 +372,7 @@ static err make_slots(loader *l) {
       if (!s->token_places) return mem_error(batch, "the loader's batches");
     }
     if (!s->images || !s->tokens || !s->token_counts || !s->rows || !s->numbers)
-      return mem_error(pixels, "the loader's batches");
+      return mem_error(pixels, "a batch read ahead, of data.prefetch + 1 of them (batch_size)");
     if (c->pins && c->pins->call->pin) {
       err error = c->pins->call->pin(c->pins, s->images, pixels);
       if (error) return error;

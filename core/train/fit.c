@@ -6,7 +6,8 @@
 #include "base/text.h"
 #include "model/count.h"
 
-/* Planned bytes of the run with another micro-batch and recomputation. */
+/* Bytes that the run needs of the device's memory with another micro-batch and recomputation: on a
+ * CPU with what is needed beside the plan. */
 static err plan(const settings *s, int64_t vocabulary, int ranks, const ops *o, int64_t micro,
                 bool recompute, uint64_t *bytes) {
   settings changed = *s; /* shallow: only numbers differ */
@@ -20,7 +21,10 @@ static err plan(const settings *s, int64_t vocabulary, int ranks, const ops *o, 
   limits.ranks = ranks;
   err error = model_count_of(&changed, vocabulary, &limits, o->compute, o->chunk_bytes, &counts);
   *bytes = error ? 0 : counts.planned_bytes;
-  return error;
+  if (error || o->call->memory) return error;
+  const model_host_bytes beside = model_beside_plan(s, &counts);
+  *bytes += beside.batches + beside.checkpoint;
+  return NULL;
 }
 
 /* The largest micro-batch that divides the batch of all ranks, as settings_check wants it, and
@@ -85,6 +89,8 @@ err fit_check(const settings *s, int64_t vocabulary, int ranks, ops *o, uint64_t
   bool is_host = !o->call->memory;
   err error = is_host ? NULL : o->call->memory(o, &memory);
   uint64_t limit = is_host ? memory.free : fit_share(memory.free);
+  if (!error && is_host)
+    error = plan(s, vocabulary, ranks, o, s->micro_batch_size, false, &planned_bytes);
   if (error || planned_bytes <= limit) return error;
   char planned[TEXT_NUMBER_SIZE], available[TEXT_NUMBER_SIZE], shared[64] = "";
   if (is_host && sharers > 1)
@@ -100,7 +106,10 @@ err fit_check(const settings *s, int64_t vocabulary, int ranks, ops *o, uint64_t
                     : host.is_group ? "available to this control group"
                                     : "available",
                     is_host ? "" : " (a twentieth of them for the libraries)", shared,
-                    advice.length ? "it would fit with " : "no micro-batch is small enough",
+                    advice.length ? "it would fit with "
+                    : is_host ? "no micro-batch is small enough; (data.prefetch + 1) batches of "
+                                "batch_size images and a checkpoint's copy are part of it"
+                              : "no micro-batch is small enough",
                     strbuf_string(&advice));
   strbuf_free(&advice);
   return error;

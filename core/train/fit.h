@@ -9,9 +9,10 @@
 #include "config/settings.h"
 #include "ops/ops.h"
 
-/* ERR_MEMORY when `planned_bytes` exceed the available memory: the message gives both, and the
- * largest micro_batch_size and the recomputation that would fit. On a device without its own
- * memory, `host` of this machine is used; 0 bytes: unknown, no check. */
+/* ERR_MEMORY when `planned_bytes`, on a CPU with what is needed beside them, exceed the available
+ * memory: the message gives both, and the largest micro_batch_size and the recomputation that would
+ * fit. On a device without its own memory, `host` of this machine is used; 0 bytes: unknown, no
+ * check. */
 typedef struct {
   uint64_t bytes;
   bool is_group; /* limited by a control group */

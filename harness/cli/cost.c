@@ -357,6 +357,9 @@ static err open_rates(costing *c) {
     return err_new(ERR_INPUT, "--ranks: %ld is outside [1, 65536]", (long)words->ranks);
   if (words->ranks > 1 && !(words->link > 0))
     return err_new(ERR_INPUT, "--ranks needs --link: the bandwidth of a device's link in GB/s");
+  if (words->data_samples < 0)
+    return err_new(ERR_INPUT, "--data-samples: %ld is not a number of samples",
+                   (long)words->data_samples);
   if (!(words->latency >= 0) || !(words->overlap >= 0 && words->overlap <= 1))
     return err_new(ERR_INPUT, "--latency must be at least 0 us, --overlap between 0 and 1");
   for (; c->rate_count < words->rates.count; c->rate_count++) {

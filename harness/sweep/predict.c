@@ -41,6 +41,7 @@ typedef struct {
   double beside;        /* seconds outside of training: starting, evaluation */
   double peak, planned; /* bytes of a rank */
   double images;        /* image_bytes */
+  double known;         /* known_beside */
 } past_run;
 
 struct run_predictor {
@@ -91,8 +92,16 @@ static double image_bytes(const settings *s, int64_t ranks) {
   return samples > 0 ? fmin(most, 3 * side * side * samples) : most;
 }
 
-/* What a rank takes of the host's memory beside its plan: the program with its libraries and
- * mapped files, evaluation sets, images. None of this is in a GPU's memory. */
+/* What a rank takes of the host's memory beside its plan by its settings. */
+static double known_beside(const settings *s, int64_t ranks, const model_counts *counts) {
+  settings own = *s; /* shallow: only numbers are read */
+  own.batch_size = s->batch_size / ranks;
+  const model_host_bytes beside = model_beside_plan(&own, counts);
+  return memory_is_of_host(s) ? (double)(beside.batches + beside.checkpoint) : 0;
+}
+
+/* And what is assumed of the rest: the program with its libraries and mapped files, evaluation
+ * sets, images. None of this is in a GPU's memory. */
 static double assumed_beside(const settings *s, int64_t ranks) {
   return memory_is_of_host(s) ? process_bytes + image_bytes(s, ranks) : 0;
 }
@@ -145,7 +154,8 @@ static err add_past(run_predictor *p, const store_past_run *run, const char *hos
                                      .beside = fmax(wall - train, 0),
                                      .peak = run->peak_bytes,
                                      .planned = (double)counts.planned_bytes,
-                                     .images = image_bytes(&s, ranks)};
+                                     .images = image_bytes(&s, ranks),
+                                     .known = known_beside(&s, ranks, &counts)};
   settings_free(&s);
   return NULL;
 }
@@ -199,16 +209,17 @@ static double distance_to(const past_run *past, const settings *s, int64_t ranks
 static double peak_like(const run_predictor *p, const settings *s, int64_t ranks, int threads,
                         const model_counts *counts, double farthest) {
   const double planned = (double)counts->planned_bytes, images = image_bytes(s, ranks);
+  const double known = known_beside(s, ranks, counts);
   double sum[2] = {0}, weight[2] = {0};
   for (size_t i = 0; i < p->count; i++) {
     const past_run *past = &p->past[i];
     double distance = distance_to(past, s, ranks, threads, counts->train_sample);
-    double beside = past->peak - past->planned, more = images - past->images;
+    double beside = past->peak - past->planned - past->known, more = images - past->images;
     if (isnan(beside) || distance > farthest) continue;
     if (distance - (past->is_here ? 0 : elsewhere) >= near_for_memory) continue;
     const int has_fewer = more > 0 && memory_is_of_host(s);
-    if (beside < 0) beside *= planned / past->planned;
-    sum[has_fewer] += planned + beside + (has_fewer ? more : 0);
+    if (beside < 0) beside *= (planned + known) / (past->planned + past->known);
+    sum[has_fewer] += planned + known + beside + (has_fewer ? more : 0);
     weight[has_fewer]++;
   }
   const int which = weight[0] == 0;
@@ -224,7 +235,8 @@ void run_predict(run_predictor *p, const settings *s, int64_t ranks, int cores,
   if (!count_model(p, s, ranks, &counts)) return;
   made->flops_per_sample = counts.train_sample;
   const double planned = (double)counts.planned_bytes;
-  made->bytes = (planned + assumed_beside(s, ranks)) * (double)ranks;
+  made->bytes =
+      (planned + known_beside(s, ranks, &counts) + assumed_beside(s, ranks)) * (double)ranks;
   for (size_t i = 0; i < p->count; i++) {
     double distance = distance_to(&p->past[i], s, ranks, threads, counts.train_sample);
     if (distance < nearest) made->like = p->past[i].run_id;
