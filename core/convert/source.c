@@ -72,9 +72,11 @@ err weights_read_config(weights_format format, const char *json, const char *pre
                         settings *s, int64_t *vocabulary) {
   json_error_t problem;
   json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &problem);
-  json_t *images = preprocessor ? json_loads(preprocessor, JSON_REJECT_DUPLICATES, &problem) : NULL;
+  json_t *images = NULL;
   err error = NULL;
-  if (!root || (preprocessor && !images)) FAIL(ERR_INPUT, "is not JSON: %s", problem.text);
+  if (!root) FAIL(ERR_INPUT, "is not JSON: %s", problem.text);
+  if (preprocessor && !(images = json_loads(preprocessor, JSON_REJECT_DUPLICATES, &problem)))
+    FAIL(ERR_INPUT, "preprocessor_config.json beside it is not JSON: %s", problem.text);
   switch (format) {
   case WEIGHTS_HF:
     TRY(foreign_read_hf(root, s, vocabulary));
@@ -93,7 +95,8 @@ err weights_read_config(weights_format format, const char *json, const char *pre
   }
   bool is_vit = format == WEIGHTS_VIT;
   if (images)
-    TRY(foreign_read_preprocessor(images, is_vit, s));
+    TRY(err_context(foreign_read_preprocessor(images, is_vit, s),
+                    "its image processor's settings beside it"));
   else if (is_vit || format == WEIGHTS_HF)
     foreign_default_preprocessor(is_vit, s);
 cleanup:

@@ -418,8 +418,11 @@ err weights_load(const char *const *paths, size_t count, const char *const *sets
          "%s is a classifier of %ld classes (classification.classes): it has no text tower and no "
          "embeddings; its accuracy is in the eval events of its run",
          sources[0].path, (long)w->s.classification_classes);
-  TRY(settings_check_limits(&w->s));
-  TRY(settings_check_model(&w->s));
+  error = settings_check_limits(&w->s);
+  if (!error) error = settings_check_model(&w->s);
+  if (w->format != WEIGHTS_FLIP)
+    error = err_context(error, "%s: as its configuration and --set have it", sources[0].path);
+  if (error) goto cleanup;
   for (size_t i = 0; i < count; i++) {
     error = err_context(check_positions(&sources[i], &configured), "%s", sources[i].path);
     if (error) goto cleanup;

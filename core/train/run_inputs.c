@@ -159,7 +159,8 @@ err run_inputs_compare(const char *path, const run_inputs *before, const run_inp
   if (differ(before->init, now->init))
     return refuse_file(path, "init_from", s->init_from, before->init, now->init);
   compare_sets(before, now, remarks);
-  if (differ(before->commit, now->commit) || strcmp(before->dirty, now->dirty) != 0)
+  const bool is_known = *before->commit || *before->dirty;
+  if (is_known && (differ(before->commit, now->commit) || strcmp(before->dirty, now->dirty) != 0))
     strbuf_format(remarks,
                   "the checkpoint was written by another version of the program: commit %.*s%s, "
                   "now %.*s%s\n",

@@ -1,5 +1,6 @@
 #include "train/state_file.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -67,6 +68,18 @@ static err load_old(const char *checkpoint, state_file *b, bool *is_there) {
   return NULL;
 }
 
+/* A time that this program has written: absent or made of something else, the file was changed. */
+static err read_seconds(const json_t *object, const char *name, const char *path, double *seconds) {
+  const json_t *value = json_object_get(object, name);
+  *seconds = json_number_value(value);
+  if (json_is_null(value)) return NULL; /* it was not known */
+  if (json_is_number(value) && isfinite(*seconds) && *seconds >= 0) return NULL;
+  return err_new(ERR_INPUT,
+                 "%s: is damaged (%s is no time); remove it to continue with training times that "
+                 "start at 0",
+                 path, name);
+}
+
 err state_file_load(const char *checkpoint, state_file *b, bool *is_there) {
   json_error_t problem;
   char *path = path_with_suffix(checkpoint, STATE_FILE_SUFFIX);
@@ -86,10 +99,10 @@ err state_file_load(const char *checkpoint, state_file *b, bool *is_there) {
                 path, problem.line, object ? "no object" : problem.text);
   } else {
     *is_there = true;
-    b->train_seconds = json_number_value(json_object_get(object, "train_seconds"));
-    b->data_wait_seconds = json_number_value(json_object_get(object, "data_wait_seconds"));
+    error = read_seconds(object, "train_seconds", path, &b->train_seconds);
+    if (!error) error = read_seconds(object, "data_wait_seconds", path, &b->data_wait_seconds);
     b->is_evaluated = json_is_true(json_object_get(object, "is_evaluated"));
-    error = run_inputs_read(json_object_get(object, "given"), &b->inputs);
+    if (!error) error = run_inputs_read(json_object_get(object, "given"), &b->inputs);
   }
   json_decref(object);
   free(path);

@@ -107,6 +107,18 @@ static void what_a_format_cannot_hold_is_refused_by_name(void **state) {
   folder_remove(folder);
 }
 
+/* Each of the two files is told apart. */
+static void the_file_that_is_damaged_is_named(void **state) {
+  (void)state;
+  settings s;
+  int64_t vocabulary;
+  assert_ok(settings_init(&s));
+  assert_fails_with(weights_read_config(WEIGHTS_HF, "{}", "{", &s, &vocabulary),
+                    "preprocessor_config.json beside it is not JSON");
+  assert_fails_with(weights_read_config(WEIGHTS_HF, "{", "{}", &s, &vocabulary), "is not JSON");
+  settings_free(&s);
+}
+
 static float scale_of(const weights *w) {
   return w->values[param_table_find(&w->table, "logit_scale")->offset];
 }
@@ -252,6 +264,7 @@ int main(void) {
       cmocka_unit_test(what_the_model_cannot_do_is_refused_by_name),
       cmocka_unit_test(a_tokenizers_defaults_may_be_spelled_out),
       cmocka_unit_test(what_a_format_cannot_hold_is_refused_by_name),
+      cmocka_unit_test(the_file_that_is_damaged_is_named),
       cmocka_unit_test(the_logit_scale_is_the_one_that_was_used),
       cmocka_unit_test(what_a_file_changes_without_a_key_is_described),
       cmocka_unit_test(files_that_do_not_fit_their_configuration_are_refused),

@@ -27,6 +27,14 @@ expect_line asked/events.jsonl '"event":"end".*"status":"interrupted"'
 last=$(field step step asked/events.jsonl | tail -1)
 [ "$(newest asked)" = "asked/checkpoints/step-$(printf %09d "$last").safetensors" ] || fail "no checkpoint of step $last"
 cp -r asked damaged
+# Times beside a checkpoint that nobody has written are not taken over.
+cp -r asked timeless
+state=$(ls timeless/checkpoints/*.state.json | tail -1)
+for other in -1 1e999 '"x"'; do
+  sed -E "s/\"train_seconds\":[^,}]*/\"train_seconds\":$other/" "$state" > changed.json && cp changed.json "$state"
+  expect_status 2 "$FLIP" train --config run.yaml --out timeless --resume
+  expect_line err.txt "$state.*is damaged"
+done
 train --out asked --resume
 cmp "$(newest whole)" "$(newest asked)" || fail "resuming after SIGTERM changed the bits"
 

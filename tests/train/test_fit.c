@@ -140,8 +140,18 @@ static void a_run_that_does_not_fit_is_rejected(void **state) {
   host.is_group = true;
   assert_fails_with(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, planned(&s), host),
                     "23.0 GiB are available to this control group");
-  host.bytes = planned(&s);
+  /* five batches of 1,024 images, and weights and moments once more */
+  model_counts counts;
+  assert_ok(model_count(&s, BERT_VOCABULARY, OPS_BF16, 0, &counts));
+  const model_host_bytes beside = model_beside_plan(&s, &counts);
+  assert_true(beside.batches > (uint64_t)5 * 1024 * 3 * 224 * 224);
+  assert_true(beside.batches < (uint64_t)5 * 1024 * (3 * 224 * 224 + 1000));
+  assert_int_equal(beside.checkpoint, 12 * counts.parameters_total);
+  host.bytes = planned(&s) + beside.batches + beside.checkpoint;
   assert_ok(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, planned(&s), host));
+  host.bytes--;
+  assert_fails_with(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, planned(&s), host),
+                    "are available to this control group");
   table.memory = memory_of;
   settings_free(&s);
 }
