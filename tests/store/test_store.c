@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "store/curves.h"
 #include "store/export.h"
 #include "store/inputs.h"
 #include "store/old_database.h"
@@ -174,6 +175,30 @@ static void damaged_numbers_are_taken_as_missing(void **state) {
   assert_int_equal(number(s, "SELECT count(*) FROM warning WHERE message GLOB 'events.jsonl:5: *'"
                              " OR message GLOB 'events.jsonl:[78]: *'"),
                    3);
+  store_close(s);
+}
+
+static void a_loss_has_no_points_outside_its_ranges(void **state) {
+  (void)state;
+  enum { BINS = 4 };
+  store *s;
+  int64_t run_id;
+  store_point points[BINS];
+  size_t count;
+  static const char *const changes[] = {"UPDATE step SET step = -1000000 WHERE step = 3",
+                                        "UPDATE step SET step = 1 << 61 WHERE step = 8",
+                                        "UPDATE step SET step = 0 - step"};
+  write_run("e/r", "cell1", "2026-01-01T00:00:00.000Z", 8, 8);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_ok(store_load_loss(s, run_id, BINS, points, &count));
+  assert_int_equal(count, BINS);
+  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+    assert_ok(sql_script(s, changes[i]));
+    assert_ok(store_load_loss(s, run_id, BINS, points, &count));
+    for (size_t k = 0; k < count; k++)
+      assert_true(points[k].bin < BINS && (k == 0 || points[k].bin > points[k - 1].bin));
+  }
   store_close(s);
 }
 
@@ -413,6 +438,7 @@ int main(void) {
       IN_FOLDER(the_meters_of_a_device_are_kept_and_those_of_none_are_missing),
       IN_FOLDER(numbers_beyond_any_count_are_not_taken),
       IN_FOLDER(damaged_numbers_are_taken_as_missing),
+      IN_FOLDER(a_loss_has_no_points_outside_its_ranges),
       IN_FOLDER(what_a_run_says_of_code_and_machine_is_kept),
       IN_FOLDER(reading_the_same_files_again_changes_nothing),
       IN_FOLDER(a_long_run_keeps_a_bounded_number_of_steps),
