@@ -96,11 +96,14 @@ static err sync_folder_of(const char *path) {
 /* Suffix of the temporary path: the mark, and the process that writes. */
 static const char temporary_mark[] = ".tmp";
 
-/* A device, a pipe, or what a process has open: written into, not replaced by a file. */
+/* A device, a pipe, or what a process has open, be it a file: written into, not replaced. */
 static bool is_no_file(const char *path) {
+  static const char *const opened[] = {"/dev/fd/", "/dev/stdin", "/dev/stdout", "/dev/stderr",
+                                       "/proc/"};
   struct stat at;
-  return strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0 ||
-         (stat(path, &at) == 0 && !S_ISREG(at.st_mode));
+  for (size_t i = 0; i < sizeof opened / sizeof *opened; i++)
+    if (strncmp(path, opened[i], strlen(opened[i])) == 0) return true;
+  return stat(path, &at) == 0 && !S_ISREG(at.st_mode);
 }
 
 static err open_as_it_is(fs_writer *w, const char *path) {

@@ -92,7 +92,7 @@ static err open_all(char *const *names, size_t count, dataset_parts needs, int f
   if (!d->parts) FAIL(ERR_MEMORY, "out of memory: a data set");
   for (size_t i = 0; i < count; i++) {
     data_source *source = NULL;
-    TRY(source_open(names[i], needs, flags & PIPES, &source));
+    TRY(source_open(names[i], needs, flags & PIPES, !(flags & READS_ALL), &source));
     add_part(d, source);
     if (flags & READS_ALL) TRY(source_refuse_endless(source, names[i]));
     if (flags & READS_ALL) TRY(refuse_weight(source, names[i]));

@@ -12,6 +12,7 @@
 #include "text/plain_text.h"
 
 typedef struct {
+  const char *pattern; /* being expanded, as the user wrote it */
   char **items;
   size_t count, capacity;
 } path_list;
@@ -21,8 +22,8 @@ enum { MOST_SHARDS = 1000000, MOST_BRACES = 8 };
 
 static err add_path(path_list *list, const char *path) {
   if (list->count == MOST_SHARDS)
-    return err_new(ERR_INPUT, "%s: more than %d shards: is a range longer than intended?", path,
-                   MOST_SHARDS);
+    return err_new(ERR_INPUT, "%s: more than %d shards: is a range longer than intended?",
+                   list->pattern, MOST_SHARDS);
   if (list->count == list->capacity) {
     size_t capacity = list->capacity ? 2 * list->capacity : 16;
     char **items = mem_resize(list->items, capacity, sizeof *items);
@@ -84,7 +85,7 @@ static err expand_braces(const char *pattern, path_list *list, int depth) {
   const char *open = strchr(pattern, '{'), *close = open ? strchr(open, '}') : NULL;
   if (!close) return expand_glob(pattern, list);
   if (depth > MOST_BRACES)
-    return err_new(ERR_INPUT, "%s: more than %d pairs of braces", pattern, MOST_BRACES);
+    return err_new(ERR_INPUT, "%s: more than %d pairs of braces", list->pattern, MOST_BRACES);
   size_t prefix = (size_t)(open - pattern);
   long first, last;
   int consumed = 0;
@@ -93,7 +94,7 @@ static err expand_braces(const char *pattern, path_list *list, int depth) {
     if (last < first || (uint64_t)last - (uint64_t)first >= MOST_SHARDS)
       return err_new(ERR_INPUT,
                      "%s: the range runs backwards or is longer than %d: write {00000..00009}",
-                     pattern, MOST_SHARDS);
+                     list->pattern, MOST_SHARDS);
     for (long i = 0; i <= last - first; i++) {
       char number[32];
       int length = snprintf(number, sizeof number, "%0*ld", width > 20 ? 20 : width, first + i);
@@ -111,12 +112,17 @@ static err expand_braces(const char *pattern, path_list *list, int depth) {
   return NULL;
 }
 
+static err expand_pattern(const char *pattern, path_list *list) {
+  list->pattern = pattern;
+  return expand_braces(pattern, list, 0);
+}
+
 /* A file of patterns, one a line; '#' begins a comment. */
 static err expand_file(const char *path, path_list *list) {
   text_lines lines;
   err error = text_lines_read(path, false, &lines);
   for (size_t i = 0; i < lines.count && !error; i++)
-    if (*lines.items[i] != '#') error = expand_braces(lines.items[i], list, 0);
+    if (*lines.items[i] != '#') error = expand_pattern(lines.items[i], list);
   text_lines_free(&lines);
   return err_context(error, "@%s", path);
 }
@@ -126,7 +132,7 @@ err shard_expand(char *const *patterns, size_t count, char ***paths, size_t *pat
   err error = NULL;
   for (size_t i = 0; i < count && !error; i++)
     error = *patterns[i] == '@' ? expand_file(patterns[i] + 1, &list)
-                                : expand_braces(patterns[i], &list, 0);
+                                : expand_pattern(patterns[i], &list);
   if (error) {
     fs_free_names(list.items, list.count);
     return error;

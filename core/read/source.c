@@ -141,8 +141,9 @@ bool source_needs_caption(const source_request *r) {
   return r->needs & DATASET_CAPTION;
 }
 
-err source_open(const char *name, dataset_parts needs, bool allows_pipes, data_source **out) {
-  source_request r = {.needs = needs, .allows_pipes = allows_pipes};
+err source_open(const char *name, dataset_parts needs, bool allows_pipes, bool is_trained_on,
+                data_source **out) {
+  source_request r = {.needs = needs, .allows_pipes = allows_pipes, .is_trained_on = is_trained_on};
   const source_format *format;
   char *copy = NULL;
   double weight;

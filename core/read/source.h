@@ -26,6 +26,7 @@ typedef struct {
   size_t option_count;
   dataset_parts needs;
   bool allows_pipes;
+  bool is_trained_on; /* what reads it could read shards in data.order: stream instead */
 } source_request;
 
 /* Does the task require captions? */
@@ -79,8 +80,8 @@ struct source_format {
 
 const source_format *source_formats(size_t *count);
 
-/* Opens the source `name`. */
-err source_open(const char *name, dataset_parts needs, bool allows_pipes,
+/* Opens the source `name`; as for the members of source_request. */
+err source_open(const char *name, dataset_parts needs, bool allows_pipes, bool is_trained_on,
                 data_source **out) ERR_MUST_CHECK;
 /* An error for a source that a task cannot read whole, because its samples are made as they are
  * read and no number of them was given. */

@@ -173,8 +173,9 @@ static err check_maps(const source_request *r, size_t count) {
   if ((int64_t)count + OTHER_MAPS <= most) return NULL;
   return err_new(ERR_INPUT,
                  "%s: %zu shards, but a process can map %ld files here (vm.max_map_count; %d are "
-                 "for other uses): use data.order: stream, larger shards, or raise it with sysctl",
-                 r->whole, count, (long)most, OTHER_MAPS);
+                 "for other uses): use %slarger shards, or raise it with sysctl",
+                 r->whole, count, (long)most, OTHER_MAPS,
+                 r->is_trained_on ? "data.order: stream, " : "");
 }
 
 err source_open_shards(const source_request *r, data_source **out) {

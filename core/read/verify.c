@@ -225,7 +225,7 @@ static err verify_rows(const data_source *s, findings *f) {
 
 static err verify_source(const char *name, findings *f, int64_t *total) {
   data_source *s = NULL;
-  err error = source_open(name, DATASET_PAIR, false, &s);
+  err error = source_open(name, DATASET_PAIR, false, false, &s);
   if (!error) error = source_refuse_endless(s, name);
   if (!error) error = verify_rows(s, f);
   if (s) {

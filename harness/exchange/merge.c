@@ -212,8 +212,8 @@ static err merge_run(const merge *m, const char *experiment, const char *folder)
   char *directory = fs_join(experiment, folder);
   err error = directory ? story_read(m->from, directory, &theirs) : mem_error(0, "a path");
   if (!error && theirs.is_unreadable)
-    log_warning("%s/%s/attempts.jsonl: no line of it can be read: the run is left out", m->from,
-                directory);
+    log_warning("%s/%s/attempts.jsonl: no start of a process can be read: the run is left out",
+                m->from, directory);
   if (error || !theirs.processes) goto cleanup; /* not a run's directory */
   if (!theirs.is_closed) {
     m->count->running++;

@@ -71,6 +71,17 @@ static err find_runs(const char *results, const char *experiment, found_runs *ru
   return error;
 }
 
+/* What one record makes impossible (a cell of no experiment as a parent, a number that no column
+ * takes) was rolled back, and does not end the reading of the others. Returns the errors that do:
+ * of memory, and of the disk. */
+static err pass_over(err error, const char *what_is_lost) {
+  const err_kind kind = error ? err_kind_of(error) : ERR_INPUT;
+  if (!error || (kind != ERR_INPUT && kind != ERR_INTERNAL)) return error;
+  log_warning("%s: %s", err_message(error), what_is_lost);
+  err_free(error);
+  return NULL;
+}
+
 static err put_experiment(store *s, const char *results, const char *name) {
   char *path = directory_path(results, name, "experiment.json"), *text = NULL;
   size_t length = 0;
@@ -78,15 +89,26 @@ static err put_experiment(store *s, const char *results, const char *name) {
   if (!error && fs_exists(path)) {
     error = fs_read(path, &text, &length);
     if (!error) error = err_context(store_put_experiment(s, text, length), "%s", path);
-    if (error && err_kind_of(error) == ERR_INPUT) {
-      log_warning("%s: its runs are read, but not its tables; 'flipbench run' of the experiment "
-                  "writes it again",
-                  err_message(error));
-      err_free(error);
-      error = NULL;
-    }
+    error = pass_over(error, "its runs are read, but not its tables; 'flipbench run' of the "
+                             "experiment writes it again");
   }
   free(text);
+  free(path);
+  return error;
+}
+
+/* *is_read: the run is in the record now. */
+static err read_run(store *s, const char *results, const char *directory, bool *is_read) {
+  int64_t run_id = 0;
+  char *path = directory_path(results, directory, "attempts.jsonl");
+  err error = path ? NULL : mem_error(0, directory);
+  if (!error) {
+    error = err_context(store_ingest(s, results, directory, &run_id), "%s", path);
+    *is_read = !error && run_id;
+    if (!error && !run_id)
+      log_warning("%s: no start of a process can be read: the run is left out", path);
+    error = pass_over(error, "the run is left out");
+  }
   free(path);
   return error;
 }
@@ -96,17 +118,18 @@ static err fill(store *s, const char *results, size_t *run_total) {
   size_t count = 0;
   found_runs runs = {0};
   err error = fs_list(results, &names, &count);
+  *run_total = 0;
   for (size_t i = 0; i < count && !error; i++) {
     error = put_experiment(s, results, names[i]);
     if (!error) error = find_runs(results, names[i], &runs);
   }
   if (runs.count) qsort(runs.items, runs.count, sizeof *runs.items, compare_runs);
   for (size_t i = 0; i < runs.count && !error; i++) {
-    int64_t run_id;
-    error = store_ingest(s, results, runs.items[i].directory, &run_id);
+    bool is_read = false;
+    error = read_run(s, results, runs.items[i].directory, &is_read);
+    *run_total += is_read;
   }
   if (!error) error = store_ingest_samples(s, results);
-  *run_total = runs.count;
   free_runs(&runs);
   fs_free_names(names, count);
   return error;

@@ -34,6 +34,12 @@ static err add_line(run_story *story, const char *text, size_t length) {
   return NULL;
 }
 
+static bool has_start(const run_story *story) {
+  for (size_t i = 0; i < story->count; i++)
+    if (is_event(story->lines[i].object, "attempt_start", "attempt_start")) return true;
+  return false;
+}
+
 err story_read(const char *results, const char *directory, run_story *story) {
   char *path = directory_path(results, directory, "attempts.jsonl");
   size_t bytes = 0;
@@ -47,6 +53,7 @@ err story_read(const char *results, const char *directory, run_story *story) {
     TRY(add_line(story, at, (size_t)((stop ? stop : end) - at)));
     at = stop ? stop + 1 : end;
   }
+  if (!has_start(story)) story->processes = 0; /* of no cell, as far as can be read */
   story->is_unreadable = !story->processes;
   TRY(directory_open_attempt(results, directory, &open_attempt));
   story->is_closed = !open_attempt;

@@ -22,8 +22,8 @@ typedef struct {
 typedef struct {
   char *text;
   story_line *lines;
-  size_t count, processes; /* processes: lines that are of one; 0: no run */
-  bool is_unreadable;      /* there is a file, but no line of a process */
+  size_t count, processes; /* processes: lines that are of one; 0: no run, or none with a start */
+  bool is_unreadable;      /* there is a file, but no line of it is the start of a process */
   /* The last process that was started has ended. An earlier one may have no recorded end: its
    * flipbench was killed, and the trainer survived it. */
   bool is_closed;

@@ -101,15 +101,20 @@ err store_load_loss(store *s, int64_t run_id, size_t bins, store_point *points, 
   sqlite3_stmt *rows;
   bool more = false;
   *count = 0;
-  err error = sql_query(s, &rows,
-                        "SELECT (step - 1) * ?2 / (SELECT max(step) FROM step WHERE run_id = ?1)"
-                        " AS bin, avg(samples), avg(train_seconds), avg(loss) FROM step"
-                        " WHERE run_id = ?1 GROUP BY bin HAVING avg(loss) IS NOT NULL"
-                        " ORDER BY bin",
-                        "ii", run_id, (int64_t)bins);
-  while (!error && *count < bins && !(error = sql_next(s, rows, &more)) && more)
-    points[(*count)++] = (store_point){(size_t)sqlite3_column_int64(rows, 0), sql_real(rows, 1),
-                                       sql_real(rows, 2), sql_real(rows, 3)};
+  err error =
+      sql_query(s, &rows,
+                /* CAST: a product beyond INTEGER is a REAL, and no whole bin */
+                "SELECT CAST((step - 1) * ?2 / (SELECT max(step) FROM step WHERE run_id = ?1)"
+                " AS INTEGER) AS bin, avg(samples), avg(train_seconds), avg(loss) FROM step"
+                " WHERE run_id = ?1 GROUP BY bin HAVING avg(loss) IS NOT NULL"
+                " ORDER BY bin",
+                "ii", run_id, (int64_t)bins);
+  while (!error && *count < bins && !(error = sql_next(s, rows, &more)) && more) {
+    const int64_t bin = sqlite3_column_int64(rows, 0);
+    if (bin < 0 || bin >= (int64_t)bins) continue; /* of a step that no run has: a damaged row */
+    points[(*count)++] =
+        (store_point){(size_t)bin, sql_real(rows, 1), sql_real(rows, 2), sql_real(rows, 3)};
+  }
   if (!error && more) sql_stop(rows);
   return error;
 }

@@ -32,7 +32,7 @@ err store_list_steps(store *s, int64_t run_id, store_step **steps, size_t *count
 
 /* The mean over a range of steps. */
 typedef struct {
-  size_t bin; /* the number of the range */
+  size_t bin; /* the number of the range, below `bins` */
   double samples, seconds, value;
 } store_point;
 /* The loss of a run in at most `bins` ranges with equal numbers of steps; ranges without a finite

@@ -297,18 +297,39 @@ static err merge_with_last(ingest *in, step_row *row) {
                  in->last.step);
 }
 
+/* A step that the run does not have, or more steps than there are before it, come from a damaged
+ * line: figures and sums rely on neither. *is_refused: there is no row. */
+static err check_steps(ingest *in, step_row *row, bool *is_refused) {
+  const int64_t most_of_any = INT64_C(1) << 40;
+  const int64_t most =
+      in->total_steps > 0 && in->total_steps < most_of_any ? in->total_steps : most_of_any;
+  strbuf what = {0};
+  *is_refused = row->step < 1 || row->step > most;
+  if (row->step > most)
+    strbuf_format(&what, "step %lld of a run that has %lld: left out", (long long)row->step,
+                  (long long)most);
+  else if (row->step >= 1 && row->steps > row->step)
+    strbuf_format(&what, "step %lld with %lld steps: recorded as the ones since the step before",
+                  (long long)row->step, (long long)row->steps);
+  err error = what.length ? ingest_warn_line(in, strbuf_string(&what)) : NULL;
+  strbuf_free(&what);
+  return error;
+}
+
 static err take_step(ingest *in, const json_t *event) {
   step_row row = {.step = ingest_integer(event, "step"), .steps = ingest_integer(event, "steps")};
   for (int i = 0; i < SUMS; i++) row.values[i] = json_number_of(event, sums[i]);
   row.rank_spread = json_number_of(event, "rank_spread");
-  if (row.step < 1) return NULL;
-  err error = NULL;
+  bool is_refused;
+  err error = check_steps(in, &row, &is_refused);
+  if (error || is_refused) return error;
   if (row.step <= in->last.step) { /* seen before: the later row wins */
     error = sql_run(in->s, "DELETE FROM step WHERE run_id = ? AND step >= ?", "ii", in->run_id,
                     row.step);
     if (!error) error = find_last_step(in);
   }
   if (row.steps < 1) spread_old_row(in, event, &row);
+  if (row.steps > row.step) row.steps = row.step - in->last.step;
   double own = row.values[0];
   if (!error) error = merge_with_last(in, &row);
   if (error) return error;
@@ -333,7 +354,7 @@ static err take_step(ingest *in, const json_t *event) {
       in->last.train_seconds, in->process.attempt, row.steps, v[0], v[1], v[2], v[3], v[4], v[5],
       v[6], v[7], v[8], json_number_of(event, "device_mhz"),
       json_number_of(event, "device_other_processes"), json_number_of(event, "reconstruction_loss"),
-      v[9], v[10], v[11], row.rank_spread, json_number_of(event, "slowest_rank"));
+      v[9], v[10], v[11], row.rank_spread, ingest_whole(event, "slowest_rank"));
 }
 
 /* ---- evaluations ---- */

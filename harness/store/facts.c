@@ -85,14 +85,16 @@ err store_find_lost_share(store *s, int64_t run_id, double *share) {
   return first_real(s, error, rows, share);
 }
 
+#define LAST_EVENT                                                                                 \
+  "SELECT coalesce(max(max(started, coalesce(ended, ''), coalesce((SELECT max(last) FROM process"  \
+  " WHERE process.run_id = run.id), ''))), '') FROM run"
+
+/* Two statements: one that could be of all runs would not find a run by its key. */
 err store_find_last_event(store *s, int64_t run_id, char stamp[CLOCK_STAMP_SIZE]) {
   sqlite3_stmt *rows;
   bool has_row;
-  err error = sql_query(s, &rows,
-                        "SELECT coalesce(max(max(started, coalesce(ended, ''), coalesce((SELECT"
-                        " max(last) FROM process WHERE process.run_id = run.id), ''))), '')"
-                        " FROM run WHERE ?1 IN (0, id)",
-                        "i", run_id);
+  err error = run_id ? sql_query(s, &rows, LAST_EVENT " WHERE id = ?", "i", run_id)
+                     : sql_query(s, &rows, LAST_EVENT, "");
   if (!error) error = sql_next(s, rows, &has_row);
   if (error || !has_row) return error;
   if (strcmp(sql_text(rows, 0), stamp) > 0)

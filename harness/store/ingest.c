@@ -22,6 +22,11 @@ int64_t ingest_integer(const json_t *object, const char *key) {
   return json_is_real(value) ? (int64_t)real : json_integer_value(value);
 }
 
+double ingest_whole(const json_t *object, const char *key) {
+  double value = json_number_of(object, key);
+  return value >= 0 && value < 0x1p53 && value == floor(value) ? value : (double)NAN;
+}
+
 err ingest_put_summary(ingest *in, const char *name, double value) {
   if (value != value) return NULL;
   return sql_run(in->s, "INSERT OR REPLACE INTO summary (run_id, name, value) VALUES (?, ?, ?)",
@@ -33,6 +38,35 @@ err ingest_put_warning(ingest *in, const char *kind, const char *message, const 
                  "INSERT OR IGNORE INTO warning (run_id, kind, message, first)"
                  " VALUES (?, ?, ?, ?)",
                  "ittt", in->run_id, kind, message, time);
+}
+
+/* The line ends among the first bytes of a file, as far as it can be read. */
+static int64_t count_lines(const char *path, int64_t bytes) {
+  char block[1 << 14];
+  int64_t lines = 0;
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  for (int64_t at = 0; fd >= 0 && at < bytes;) {
+    size_t wanted = bytes - at < (int64_t)sizeof block ? (size_t)(bytes - at) : sizeof block;
+    ssize_t got = pread(fd, block, wanted, at);
+    if (got <= 0) break;
+    for (ssize_t i = 0; i < got; i++) lines += block[i] == '\n';
+    at += got;
+  }
+  if (fd >= 0) close(fd);
+  return lines;
+}
+
+err ingest_warn_line(ingest *in, const char *what) {
+  if (in->lines_before < 0) in->lines_before = count_lines(in->path, in->read_from);
+  const long long line = (long long)(in->lines_before + in->lines_read);
+  log_warning("%s:%lld: %s", in->path, line, what);
+  if (!in->run_id) return NULL;
+  strbuf stored = {0};
+  strbuf_format(&stored, "%s:%lld: %s", fs_name(in->path), line, what);
+  err error = stored.is_broken ? mem_error(0, "a warning")
+                               : ingest_put_warning(in, "broken_line", strbuf_string(&stored), "");
+  strbuf_free(&stored);
+  return error;
 }
 
 /* ---- attempts.jsonl ---- */
@@ -76,8 +110,8 @@ static err take_attempt_start(ingest *in, const json_t *line) {
                     " nodes, events_start) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     "iiittddd", in->run_id, ingest_integer(line, "attempt"),
                     ingest_integer(line, "pid"), json_text_of(line, "time"),
-                    command ? command : "[]", json_number_of(line, "ranks"),
-                    json_number_of(line, "nodes"), json_number_of(line, "events_start"));
+                    command ? command : "[]", ingest_whole(line, "ranks"),
+                    ingest_whole(line, "nodes"), ingest_whole(line, "events_start"));
   if (!error && in->run_id && *json_text_of(line, "data_stamp"))
     error = sql_run(in->s, "UPDATE run SET data_stamp = ? WHERE id = ?", "ti",
                     json_text_of(line, "data_stamp"), in->run_id);
@@ -196,6 +230,22 @@ static void escape_texts(json_t *object) {
   }
 }
 
+/* The beginning of a line that cannot be read, fit for a terminal. */
+static err warn_malformed(ingest *in, const char *line, size_t length) {
+  enum { SHOWN = 80 };
+  char beginning[SHOWN + 1] = "";
+  strbuf shown = {0}, message = {0};
+  for (size_t i = 0; i < length && i < SHOWN; i++) beginning[i] = line[i] ? line[i] : '?';
+  text_escape(beginning, &shown);
+  strbuf_format(&message, "malformed line: %s: what it said is not in the record",
+                strbuf_string(&shown));
+  err error = shown.is_broken || message.is_broken ? mem_error(length, "a warning")
+                                                   : ingest_warn_line(in, strbuf_string(&message));
+  strbuf_free(&shown);
+  strbuf_free(&message);
+  return error;
+}
+
 static err take_line(ingest *in, const char *line, size_t length,
                      err (*take)(ingest *, const json_t *)) {
   json_error_t problem;
@@ -204,16 +254,8 @@ static err take_line(ingest *in, const char *line, size_t length,
   if (json_is_object(object)) {
     escape_texts(object);
     error = take(in, object);
-  } else if (length && in->run_id) {
-    strbuf message = {0}, shown = {0};
-    strbuf_format(&message, "malformed line in the event stream: %.*s",
-                  (int)(length < 80 ? length : 80), line);
-    text_escape(strbuf_string(&message), &shown);
-    log_warning("run %lld: %s: what it said is not in the record", (long long)in->run_id,
-                strbuf_string(&shown));
-    error = ingest_put_warning(in, "broken_line", strbuf_string(&shown), "");
-    strbuf_free(&message);
-    strbuf_free(&shown);
+  } else if (length) {
+    error = warn_malformed(in, line, length);
   }
   json_decref(object);
   return error;
@@ -229,6 +271,10 @@ static err read_lines(ingest *in, const char *path, int64_t *offset,
   err error = NULL;
   strbuf pending = {0};
   char *block = mem_zeroed(BLOCK, 1);
+  in->path = path;
+  in->read_from = *offset;
+  in->lines_before = -1;
+  in->lines_read = 0;
   if (!block) error = mem_error(BLOCK, path);
   if (!error && lseek(fd, *offset, SEEK_SET) < 0) error = err_errno(errno, "%s: cannot seek", path);
   while (!error) {
@@ -242,6 +288,7 @@ static err read_lines(ingest *in, const char *path, int64_t *offset,
     for (char *end; !error && (end = memchr(pending.data + start, '\n', pending.length - start));) {
       size_t length = (size_t)(end - (pending.data + start));
       in->line_start = *offset;
+      in->lines_read++;
       error = take_line(in, pending.data + start, length, take);
       start += length + 1;
       *offset += (int64_t)length + 1;

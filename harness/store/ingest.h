@@ -13,7 +13,13 @@ typedef struct {
   const char *directory;
   int64_t run_id;
   int64_t total_steps; /* 0 until a start event gave it */
-  int64_t line_start;  /* bytes before the line that is being read */
+
+  /* the file and line that are being read */
+  const char *path;
+  int64_t line_start;   /* bytes before the line */
+  int64_t read_from;    /* bytes before the first line of this reading */
+  int64_t lines_before; /* before read_from; -1: not counted yet */
+  int64_t lines_read;   /* from read_from on, with the line itself */
 
   /* the process whose events are being read: the newest `start`; number 0 before the first */
   struct {
@@ -36,6 +42,13 @@ typedef struct {
 /* 0 for values that are missing, null or out of range. Other members: json_text_of, and
  * json_number_of, whose NaN is stored as NULL. */
 int64_t ingest_integer(const json_t *object, const char *key);
+
+/* A whole number from 0 on, NaN for anything else: for INTEGER columns that may be NULL. */
+double ingest_whole(const json_t *object, const char *key);
+
+/* Says of the line that is being read what is wrong with it, with its file and number: on stderr,
+ * and in the run's record where there is one. */
+err ingest_warn_line(ingest *in, const char *what) ERR_MUST_CHECK;
 
 err ingest_put_summary(ingest *in, const char *name, double value) ERR_MUST_CHECK;
 err ingest_put_warning(ingest *in, const char *kind, const char *message,

@@ -172,8 +172,9 @@ static bool is_newer(const store_inputs *a, const store_inputs *b) {
 /* Runs and their evaluation sets, while these are grouped. */
 typedef struct {
   store_inputs *runs;
-  json_t **sets;     /* of each run; NULL: none, or another kind is grouped */
-  json_t *newest[2]; /* the digest of each set's newest run: of others, of classifiers */
+  json_t **sets;      /* of each run; NULL: none, or another kind is grouped */
+  json_t *newest[2];  /* the digest of each set's newest run: of others, of classifiers */
+  json_t *of_request; /* request: the index of its newest run with a recorded input */
   size_t count;
 } grouped;
 
@@ -184,18 +185,31 @@ static void free_grouped(grouped *all) {
   }
   json_decref(all->newest[0]);
   json_decref(all->newest[1]);
+  json_decref(all->of_request);
   free(all->runs);
   free(all->sets);
 }
 
+static err find_newest_of_requests(grouped *all, input_kind kind) {
+  int failed = 0;
+  all->of_request = json_object();
+  for (size_t i = 0; i < all->count; i++) {
+    const store_inputs *own = &all->runs[i];
+    if (!*own->got[kind]) continue;
+    const json_t *before = json_object_get(all->of_request, own->asked[kind]);
+    if (before && !is_newer(own, &all->runs[json_integer_value(before)])) continue;
+    failed |=
+        json_object_set_new_nocheck(all->of_request, own->asked[kind], json_integer((json_int_t)i));
+  }
+  return failed || !all->of_request ? mem_error(0, "the runs' inputs") : NULL;
+}
+
 /* The newest of the runs with the same request and a recorded input. */
 static const store_inputs *newest_alike(const grouped *all, size_t index, input_kind kind) {
-  const store_inputs *newest = &all->runs[index];
-  for (size_t i = 0; i < all->count; i++)
-    if (*all->runs[i].got[kind] && is_newer(&all->runs[i], newest) &&
-        is_same_request(&all->runs[i], &all->runs[index], kind))
-      newest = &all->runs[i];
-  return newest;
+  const store_inputs *own = &all->runs[index];
+  const json_t *found = json_object_get(all->of_request, own->asked[kind]);
+  const store_inputs *newest = found ? &all->runs[json_integer_value(found)] : own;
+  return is_newer(newest, own) ? newest : own;
 }
 
 /* Which run of each set is the newest, and its digest. */
@@ -231,7 +245,8 @@ static err load_grouped(store *s, const int64_t *run_ids, size_t count, input_ki
     if (error) return error;
     all->sets[all->count] = read_sets(&all->runs[all->count], kind);
   }
-  return kind == INPUT_EVALUATION ? find_newest_sets(all) : NULL;
+  err error = find_newest_of_requests(all, kind);
+  return !error && kind == INPUT_EVALUATION ? find_newest_sets(all) : error;
 }
 
 static bool is_outdated(const grouped *all, size_t index, input_kind kind) {
@@ -245,11 +260,10 @@ static bool fits(const grouped *all, const size_t *groups, size_t group, size_t 
                  input_kind kind) {
   for (size_t k = 0; k < index; k++) {
     if (groups[k] != group) continue;
-    bool is_other =
-        kind == INPUT_EVALUATION
-            ? inputs_differ(&all->runs[k], all->sets[k], &all->runs[index], all->sets[index], kind)
-            : strcmp(all->runs[k].got[kind], all->runs[index].got[kind]) != 0;
-    if (is_other) return false;
+    if (kind != INPUT_EVALUATION) /* all in a group have the same one */
+      return strcmp(all->runs[k].got[kind], all->runs[index].got[kind]) == 0;
+    if (inputs_differ(&all->runs[k], all->sets[k], &all->runs[index], all->sets[index], kind))
+      return false;
   }
   return true;
 }

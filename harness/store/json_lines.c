@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/types.h>
 
 err json_lines_each(const char *path, int64_t from,
                     void (*take)(const json_t *object, void *context), void *context) {
@@ -12,8 +13,8 @@ err json_lines_each(const char *path, int64_t from,
   err error = !stream && errno != ENOENT ? err_errno(errno, "%s: cannot open", path) : NULL;
   if (stream && fseeko(stream, (off_t)from, SEEK_SET) != 0)
     error = err_errno(errno, "%s: cannot seek", path);
-  while (!error && stream && getline(&line, &capacity, stream) > 0) {
-    json_t *object = json_loads(line, 0, NULL);
+  for (ssize_t length; !error && stream && (length = getline(&line, &capacity, stream)) > 0;) {
+    json_t *object = json_loadb(line, (size_t)length, 0, NULL); /* there may be NULs */
     if (object) take(object, context);
     json_decref(object);
   }

@@ -16,39 +16,90 @@
 #include "stats/linked.h"
 #include "store/sql.h"
 
-static err take_sample(store *s, const char *session, const json_t *line) {
-  return sql_run(
-      s,
-      "INSERT OR IGNORE INTO benchmark_sample (session, ordinal, series, metric, words,"
-      " build, machine, side, round, commit_id, dirty, committed, time, value,"
-      " other_cpus, stolen_share, is_disturbed)"
-      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      "titttttt"
-      "itttt"
-      "dddi",
-      session, (int64_t)json_integer_value(json_object_get(line, "ordinal")),
-      json_text_of(line, "series"), json_text_of(line, "metric"), json_text_of(line, "words"),
-      json_text_of(line, "build"), json_text_of(line, "machine"), json_text_of(line, "side"),
-      (int64_t)json_integer_value(json_object_get(line, "round")), json_text_of(line, "commit"),
-      json_text_of(line, "dirty"), json_text_of(line, "committed"), json_text_of(line, "time"),
-      json_number_of(line, "value"), json_number_of(line, "other_cpus"),
-      json_number_of(line, "stolen_share"),
-      (int64_t)json_is_true(json_object_get(line, "is_disturbed")));
+static bool has_text(const json_t *line, const char *key) {
+  return json_is_string(json_object_get(line, key));
+}
+
+/* What places a sample in the record: without it, it would be stored as another one. */
+static bool is_sample(const json_t *line) {
+  return json_object_get(line, "value") && json_is_integer(json_object_get(line, "ordinal")) &&
+         has_text(line, "series") && has_text(line, "metric") && has_text(line, "commit") &&
+         has_text(line, "machine");
+}
+
+#define SAMPLE_COLUMNS                                                                             \
+  "series, words, build, machine, side, round, commit_id, dirty, committed, time, value,"          \
+  " other_cpus, stolen_share, is_disturbed"
+
+/* The values of SAMPLE_COLUMNS; NaN is stored as NULL. */
+#define SAMPLE_TYPES                                                                               \
+  "tttttitttt"                                                                                     \
+  "dddi"
+#define SAMPLE_VALUES(line)                                                                        \
+  json_text_of(line, "series"), json_text_of(line, "words"), json_text_of(line, "build"),          \
+      json_text_of(line, "machine"), json_text_of(line, "side"),                                   \
+      (int64_t)json_integer_value(json_object_get(line, "round")), json_text_of(line, "commit"),   \
+      json_text_of(line, "dirty"), json_text_of(line, "committed"), json_text_of(line, "time"),    \
+      json_number_of(line, "value"), json_number_of(line, "other_cpus"),                           \
+      json_number_of(line, "stolen_share"),                                                        \
+      (int64_t)json_is_true(json_object_get(line, "is_disturbed"))
+
+/* *is_other: the record has one of its number and metric that differs, and keeps it. */
+static err take_sample(store *s, const char *session, const json_t *line, bool *is_other) {
+  enum { NEW, SAME, OTHER };
+  const int64_t ordinal = (int64_t)json_integer_value(json_object_get(line, "ordinal"));
+  const char *metric = json_text_of(line, "metric");
+  int64_t stored;
+  err error = sql_integer(s, NEW, &stored,
+                          "SELECT CASE WHEN (" SAMPLE_COLUMNS ") IS"
+                          "  (?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+                          " THEN 1 ELSE 2 END FROM benchmark_sample"
+                          " WHERE session = ?1 AND ordinal = ?2 AND metric = ?3",
+                          "tit" SAMPLE_TYPES, session, ordinal, metric, SAMPLE_VALUES(line));
+  *is_other = stored == OTHER;
+  if (error || stored != NEW) return error;
+  return sql_run(s,
+                 "INSERT INTO benchmark_sample (session, ordinal, metric, " SAMPLE_COLUMNS ")"
+                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 "tit" SAMPLE_TYPES, session, ordinal, metric, SAMPLE_VALUES(line));
+}
+
+/* A line of a session, or of the other files in its folder (builds.jsonl, failures.jsonl), whose
+ * lines have an "event". */
+static err take_line(store *s, const char *session, const char *line, size_t length,
+                     const char *path, size_t number) {
+  json_t *object = json_loadb(line, length, 0, NULL);
+  bool is_other = false;
+  err error = NULL;
+  if (is_sample(object))
+    error = take_sample(s, session, object, &is_other);
+  else if (length && !object)
+    log_warning("%s:%zu: not a line of JSON: ignored, and what it recorded is missing", path,
+                number);
+  else if (length && !json_object_get(object, "event"))
+    log_warning("%s:%zu: not a sample (a JSON object with \"value\", \"ordinal\", \"series\", "
+                "\"metric\", \"commit\" and \"machine\"): ignored",
+                path, number);
+  if (is_other)
+    log_warning("%s:%zu: differs from the sample of this number (ordinal) in the record, which is "
+                "kept: a line is damaged or changed; 'flipbench db rebuild' reads all files again",
+                path, number);
+  json_decref(object);
+  return error;
 }
 
 static err take_session(store *s, const char *folder, const char *name) {
   char *path = fs_join(folder, name), *text = NULL;
-  size_t length, number = 0;
+  size_t length = 0, number = 0;
   err error = path ? fs_read(path, &text, &length) : mem_error(0, "a path");
-  for (char *rest = text, *line; !error && (line = strsep(&rest, "\n"));) {
-    json_t *object = json_loads(line, 0, NULL);
-    bool is_cut_short = rest == NULL; /* incomplete last line of a killed measurement */
+  for (size_t at = 0, own; at < length && !error; at += own + 1) {
+    const char *end = memchr(text + at, '\n', length - at);
+    own = end ? (size_t)(end - (text + at)) : length - at;
     number++;
-    if (json_is_object(object) && json_object_get(object, "value"))
-      error = take_sample(s, name, object);
-    else if (*line && !is_cut_short && !json_object_get(object, "event"))
-      log_warning("%s:%zu: not a sample (a JSON object with a \"value\"): ignored", path, number);
-    json_decref(object);
+    /* the incomplete last line of a killed measurement is no damage */
+    json_t *whole = end ? NULL : json_loadb(text + at, own, 0, NULL);
+    if (end || whole) error = take_line(s, name, text + at, own, path, number);
+    json_decref(whole);
   }
   free(path);
   free(text);

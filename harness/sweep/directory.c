@@ -426,7 +426,7 @@ err directory_first_start(const char *results, const char *directory, char **sta
     json_decref(object);
   }
   if (!error && has_lines && !*started)
-    log_warning("%s: no line of it can be read: the run is left out", path);
+    log_warning("%s: no start of a process can be read: the run is left out", path);
   free(line);
   if (file) fclose(file);
   free(path);

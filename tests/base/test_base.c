@@ -454,6 +454,18 @@ static void a_file_that_is_none_is_written_into(void **state) {
   assert_fails_with(fs_write_atomic("/dev/full", "x", 1), "/dev/full: cannot write");
 }
 
+static void a_folder_under_dev_holds_files_like_any_other(void **state) {
+  (void)state;
+  char folder[] = "/dev/shm/flip-test-XXXXXX";
+  if (!mkdtemp(folder)) skip();
+  char *path = fs_join(folder, "new");
+  assert_ok(fs_write_atomic(path, "x", 1));
+  assert_ok(fs_write_atomic(path, "y", 1));
+  assert_int_equal(unlink(path), 0);
+  assert_int_equal(rmdir(folder), 0);
+  free(path);
+}
+
 static void text_from_outside_cannot_command_a_terminal(void **state) {
   (void)state;
   strbuf out = {0};
@@ -597,6 +609,7 @@ int main(void) {
       cmocka_unit_test(an_empty_path_is_refused_and_an_empty_text_is_not),
       cmocka_unit_test(an_option_with_an_optional_value_takes_only_its_own_words),
       cmocka_unit_test(a_file_that_is_none_is_written_into),
+      cmocka_unit_test(a_folder_under_dev_holds_files_like_any_other),
       cmocka_unit_test(text_from_outside_cannot_command_a_terminal),
       cmocka_unit_test(a_file_and_its_bytes_have_one_fingerprint),
       cmocka_unit_test(progress_in_a_pipe_ends_with_the_work),

@@ -131,7 +131,7 @@ expect_answer "SELECT archived FROM run WHERE directory GLOB 'small/mask_ratio=0
 cp -r there zeros
 head -c 400 /dev/zero > "$(ls -d zeros/small/mask_ratio=0-*)/attempts.jsonl"
 expect_status 0 bench db merge zeros --results sink
-expect_line err.txt 'zeros/small/mask_ratio=0-.*/attempts.jsonl: no line of it can be read: the run is left out'
+expect_line err.txt 'zeros/small/mask_ratio=0-.*/attempts.jsonl: no start of a process can be read: the run is left out'
 expect_status 0 bench run experiments/all.yaml --results weighty
 expect_status 0 bench db merge weighty --results light
 [ -z "$(ls -d light/small/*/checkpoints 2>/dev/null)" ] || fail "weights were copied unasked"

@@ -459,11 +459,14 @@ static void patterns_expand_as_in_webdataset(void **state) {
 static void a_pattern_that_names_millions_of_shards_is_reported(void **state) {
   (void)state;
   char **paths, *two_ranges[] = {"{0..999}-{0..9999}.tar"}, *one[] = {"{00..80000012}.tar"};
+  char *backwards[] = {"{a,b}-{9..0}.tar"};
   char *edges[] = {"{-9223372036854775807..9223372036854775807}.tar"};
   char *last[] = {"{9223372036854775806..9223372036854775807}.tar"};
   size_t count;
-  assert_fails_with(shard_expand(two_ranges, 1, &paths, &count), "more than 1000000 shards");
+  assert_fails_with(shard_expand(two_ranges, 1, &paths, &count),
+                    "{0..999}-{0..9999}.tar: more than 1000000 shards");
   assert_fails_with(shard_expand(one, 1, &paths, &count), "longer than 1000000");
+  assert_fails_with(shard_expand(backwards, 1, &paths, &count), "{a,b}-{9..0}.tar: the range runs");
   assert_fails_with(shard_expand(edges, 1, &paths, &count), "longer than 1000000");
   assert_ok(shard_expand(last, 1, &paths, &count));
   assert_int_equal(count, 2);

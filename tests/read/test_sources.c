@@ -41,7 +41,14 @@ static void more_shards_than_can_be_mapped_are_refused(void **state) {
   if (most >= 1000000) skip(); /* more than the shards that a pattern may name */
   snprintf(pattern, sizeof pattern, "%%s/many/{0..%ld}.tar", most - 1);
   refuse_one(pattern, "vm.max_map_count");
-  refuse_one(pattern, "data.order: stream");
+  refuse_one(pattern, "data.order: stream, larger shards");
+  char name[512], *names[] = {name};
+  dataset *d = NULL;
+  snprintf(name, sizeof name, pattern, folder);
+  err error = dataset_open_to_read(names, 1, DATASET_PAIR, &d); /* no training: it has no order */
+  assert_non_null(error);
+  assert_non_null(strstr(err_message(error), "use larger shards"));
+  err_free(error);
   snprintf(pattern, sizeof pattern, "%%s/many/{0..%ld}.tar", most - 3000);
   refuse_one(pattern, "0.tar: cannot open"); /* there are no such files */
 }

@@ -136,7 +136,7 @@ line=$(grep -n '"set":"openclipart".*"task":"zeroshot"\|"task":"zeroshot".*"set"
 [ -n "$line" ] || line=$(grep -n '"zeroshot"' "$events" | tail -1 | cut -d: -f1)
 sed -i "${line}s/\"/'/" "$events"
 expect_status 0 bench db rebuild
-expect_line err.txt 'run [0-9]+: malformed line in the event stream: .*: what it said is not in the record'
+expect_line err.txt 'events\.jsonl:[0-9]+: malformed line: .*: what it said is not in the record'
 expect_status 0 bench report damaged
 expect_line out.txt '^– zero-shot top-1 of mask 50 %: of 1 of the 2 seeds that have finished$'
 cp sound/mask_ratio=0.5_seed=1-*/events.jsonl "$events"

@@ -2,6 +2,8 @@
 #include "store/samples.h"
 
 #include <math.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/text.h"
@@ -129,10 +131,46 @@ static void rounds_are_counted_once_and_the_reference_is_their_base(void **state
   store_close(s);
 }
 
+/* The three samples of 1.jsonl with something done to the first: which are in the record. */
+static void a_damaged_sample_does_not_hide_the_ones_after_it(void **state) {
+  (void)state;
+  static const struct {
+    const char *before, *after;
+  } changes[] = {{"{", "\\"},
+                 {"\"ordinal\"", "\"ordinau\""},
+                 {"\"ordinal\":1,", "\"ordinal\":1.5,"},
+                 {"\"metric\"", "\"metrix\""},
+                 {"\"machine\"", "\"machinf\""}};
+  for (size_t i = 0; i <= sizeof changes / sizeof *changes; i++) {
+    strbuf text = {0};
+    ordinal = 0;
+    for (int k = 0; k < 3; k++) add(&text, "w", "", NO_ROUND, "aaaa", 1, 100 + k, false);
+    char *at = i ? strstr(text.data, changes[i - 1].before) : text.data;
+    assert_non_null(at);
+    if (i)
+      memcpy(at, changes[i - 1].after, strlen(changes[i - 1].after));
+    else
+      *at = '\0';
+    write_session("results/benchmarks/1.jsonl", &text);
+    strbuf_free(&text);
+    sample_series *series;
+    size_t count;
+    store *s = open_samples();
+    assert_ok(store_read_samples(s, "samples_per_second", &series, &count));
+    assert_int_equal(count, 1);
+    assert_int_equal(series[0].points[0].samples, 2);
+    assert_near(series[0].points[0].least, 101);
+    store_free_samples(series, count);
+    store_close(s);
+    unlink("s.db");
+  }
+}
+
 int main(void) {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
   const struct CMUnitTest tests[] = {
       IN_FOLDER(points_are_medians_without_drift),
+      IN_FOLDER(a_damaged_sample_does_not_hide_the_ones_after_it),
       IN_FOLDER(rounds_are_counted_once_and_the_reference_is_their_base),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "store/curves.h"
 #include "store/export.h"
 #include "store/inputs.h"
 #include "store/old_database.h"
@@ -149,6 +150,58 @@ static void numbers_beyond_any_count_are_not_taken(void **state) {
   store_close(s);
 }
 
+static void damaged_numbers_are_taken_as_missing(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  write_run("e/odd", "cell1", "2026-01-01T00:00:00.000Z", 10, 3);
+  append("results/e/odd/attempts.jsonl",
+         "{\"event\":\"attempt_start\",\"time\":\"2026-01-01T00:00:09.000Z\",\"cell\":\"cell1\","
+         "\"attempt\":2,\"pid\":1,\"ranks\":1.5,\"nodes\":1e300,\"events_start\":0.5}\n");
+  append("results/e/odd/events.jsonl",
+         "{\"event\":\"step\",\"step\":4,\"steps\":2305843009213693952,\"slowest_rank\":0.5}\n"
+         "{\"event\":\"step\",\"step\":5,\"steps\":1,\"slowest_rank\":2}\n"
+         "{\"event\":\"step\",\"step\":11,\"steps\":1}\n"
+         "{\"event\":\"step\",\"step\":2305843009213693952,\"steps\":1}\n");
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/odd", &run_id));
+  assert_int_equal(number(s, "SELECT count(*) FROM attempt WHERE coalesce(ranks, nodes,"
+                             " events_start) IS NULL"),
+                   2);
+  assert_int_equal(number(s, "SELECT sum(steps) FROM step"), 5);
+  assert_int_equal(number(s, "SELECT max(step) FROM step"), 5);
+  assert_int_equal(number(s, "SELECT sum(slowest_rank) FROM step"), 2);
+  /* where each of the three damaged lines is: after a start and three steps */
+  assert_int_equal(number(s, "SELECT count(*) FROM warning WHERE message GLOB 'events.jsonl:5: *'"
+                             " OR message GLOB 'events.jsonl:[78]: *'"),
+                   3);
+  store_close(s);
+}
+
+static void a_loss_has_no_points_outside_its_ranges(void **state) {
+  (void)state;
+  enum { BINS = 4 };
+  store *s;
+  int64_t run_id;
+  store_point points[BINS];
+  size_t count;
+  static const char *const changes[] = {"UPDATE step SET step = -1000000 WHERE step = 3",
+                                        "UPDATE step SET step = 1 << 61 WHERE step = 8",
+                                        "UPDATE step SET step = 0 - step"};
+  write_run("e/r", "cell1", "2026-01-01T00:00:00.000Z", 8, 8);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_ok(store_load_loss(s, run_id, BINS, points, &count));
+  assert_int_equal(count, BINS);
+  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+    assert_ok(sql_script(s, changes[i]));
+    assert_ok(store_load_loss(s, run_id, BINS, points, &count));
+    for (size_t k = 0; k < count; k++)
+      assert_true(points[k].bin < BINS && (k == 0 || points[k].bin > points[k - 1].bin));
+  }
+  store_close(s);
+}
+
 static void what_a_run_says_of_code_and_machine_is_kept(void **state) {
   (void)state;
   store *s;
@@ -170,7 +223,7 @@ static void reading_the_same_files_again_changes_nothing(void **state) {
   (void)state;
   store *s;
   int64_t run_id, again;
-  write_run("e/r", "cell1", "2026-01-01T00:00:00.000Z", 10, 10);
+  write_run("e/r", "cell1", "2026-01-01T00:00:00.000Z", 12, 10);
   assert_ok(store_open("s.db", &s));
   assert_ok(store_ingest(s, "results", "e/r", &run_id));
   assert_ok(store_ingest(s, "results", "e/r", &again));
@@ -384,6 +437,8 @@ int main(void) {
       IN_FOLDER(a_database_of_a_later_version_is_left_alone),
       IN_FOLDER(the_meters_of_a_device_are_kept_and_those_of_none_are_missing),
       IN_FOLDER(numbers_beyond_any_count_are_not_taken),
+      IN_FOLDER(damaged_numbers_are_taken_as_missing),
+      IN_FOLDER(a_loss_has_no_points_outside_its_ranges),
       IN_FOLDER(what_a_run_says_of_code_and_machine_is_kept),
       IN_FOLDER(reading_the_same_files_again_changes_nothing),
       IN_FOLDER(a_long_run_keeps_a_bounded_number_of_steps),
