@@ -64,6 +64,9 @@ refused 'again already holds a run at step 20 .640 samples. of other settings .s
 refused 'again already holds a run at step 20 .640 samples.: --resume continues it' --out again
 [ "$(cat again/events.jsonl again/config.yaml again/checkpoints/* | sha256sum)" = "$before" ] || fail "the folder was touched"
 
-# More memory than available.
-expect_status 1 "$FLIP" train --config run.yaml --no-progress --out large --set batch_size=3000000 --set samples=3000000 --set warmup_samples=0
+# More memory than available: for the activations, or for the batches that are read ahead, whatever the micro-batch.
+expect_status 1 "$FLIP" train --config run.yaml --no-progress --out large --set batch_size=3000000 --set samples=3000000 --set warmup_samples=0 --set data.prefetch=100
+expect_line err.txt 'the run needs an estimated [0-9.]+ .iB of memory, .*: no micro-batch is small enough; .data.prefetch . 1. batches'
+expect_status 1 "$FLIP" train --config run.yaml --no-progress --out large --set batch_size=500000 --set samples=500000 --set warmup_samples=0 \
+  --set data.prefetch=1 --set image.layers=64
 expect_line err.txt 'the run needs an estimated [0-9.]+ .iB of memory, but [0-9.]+ .iB are (available|available to this control group): it would fit with micro_batch_size'
