@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 
 /* Evidence of disturbance: the run's threads waited for CPUs, and other processes used them. Both
  * are required. A run's own threads compete with each other: on an idle machine with two CPUs, two
@@ -34,7 +35,8 @@ typedef struct {
 typedef struct {
   bool *is_steady;  /* after the warm-up */
   bool *is_held_up; /* with evidence of disturbance */
-  double *lost;     /* seconds, according to that evidence */
+  bool *is_skipped; /* such evidence for the part whose time counts: the row itself, or the drawn */
+  double *lost;     /* seconds, according to the row's evidence */
 } marks;
 
 static int at_least_one(int count) {
@@ -72,6 +74,46 @@ static double lost_by_evidence(const pace_row *row, int threads, int cpus) {
   if (stolen > lost || isnan(lost)) lost = stolen;
   return lost > wall ? wall : lost > 0 ? lost : 0;
 }
+
+/* ---- merged rows ---- */
+
+static pace_drawn all_of(const pace_row *row) {
+  return (pace_drawn){row->steps,         row->seconds,        row->cpu_seconds,
+                      row->delay_seconds, row->stolen_seconds, row->other_cpu_seconds};
+}
+
+static pace_drawn drawn_of(const pace_row *row) {
+  return row->drawn.steps > 0 ? row->drawn : all_of(row);
+}
+
+static pace_row row_of(const pace_drawn *part) {
+  return (pace_row){.steps = part->steps,
+                    .seconds = part->seconds,
+                    .cpu_seconds = part->cpu_seconds,
+                    .delay_seconds = part->delay_seconds,
+                    .stolen_seconds = part->stolen_seconds,
+                    .other_cpu_seconds = part->other_cpu_seconds};
+}
+
+pace_drawn pace_draw(const pace_drawn *a, int64_t steps, const pace_drawn *b, int64_t more,
+                     uint64_t place) {
+  rng draw = rng_at(0, RNG_PACE, place, 0);
+  return rng_double(&draw) * (double)(steps + more) < (double)steps ? *a : *b;
+}
+
+pace_row pace_merge(const pace_row *a, const pace_row *b, uint64_t place) {
+  pace_drawn of_a = drawn_of(a), of_b = drawn_of(b);
+  return (pace_row){.process = a->process,
+                    .steps = a->steps + b->steps,
+                    .seconds = a->seconds + b->seconds,
+                    .cpu_seconds = a->cpu_seconds + b->cpu_seconds,
+                    .delay_seconds = a->delay_seconds + b->delay_seconds,
+                    .stolen_seconds = a->stolen_seconds + b->stolen_seconds,
+                    .other_cpu_seconds = a->other_cpu_seconds + b->other_cpu_seconds,
+                    .drawn = pace_draw(&of_a, a->steps, &of_b, b->steps, place)};
+}
+
+/* ---- statistics ---- */
 
 static bool is_usable(const pace_row *row) {
   return row->steps > 0 && isfinite(row->seconds) && row->seconds >= 0;
@@ -173,8 +215,9 @@ static size_t take_times(const pace_row *rows, size_t count, const marks *m, boo
                          timed *times) {
   size_t taken = 0;
   for (size_t i = 0; i < count; i++) {
-    if (!m->is_steady[i] || (m->is_held_up[i] && !takes_all)) continue;
-    double seconds = rows[i].seconds / (double)rows[i].steps;
+    if (!m->is_steady[i] || (m->is_skipped[i] && !takes_all)) continue;
+    pace_drawn part = drawn_of(&rows[i]);
+    double seconds = part.seconds / (double)part.steps;
     times[taken++] = (timed){seconds > PACE_SHORTEST ? seconds : PACE_SHORTEST, rows[i].steps};
   }
   return taken;
@@ -200,9 +243,17 @@ static pace_row smoothed(const pace_row *row, double seconds, double others, dou
   return smooth;
 }
 
-/* Judges each row by windows of neighbours within one process; `lost`: its estimated lost time. */
-static void judge(const pace_row *rows, size_t count, int threads, int cpus, bool *is_held_up,
-                  double *lost) {
+/* Whether the part was held up that was drawn from a merged row, whose window has these sums. A
+ * part of a window's length has readings of its own. */
+static bool is_drawn_held_up(const pace_drawn *drawn, double seconds, double others, double stolen,
+                             int threads, int cpus) {
+  pace_row part = row_of(drawn);
+  if (part.seconds < window_seconds) part = smoothed(&part, seconds, others, stolen);
+  return pace_is_row_disturbed(&part, threads, cpus);
+}
+
+/* Judges each row by windows of neighbours within one process. */
+static void judge(const pace_row *rows, size_t count, int threads, int cpus, marks *m) {
   for (size_t first = 0, next; first < count; first = next) {
     double seconds = 0, others = 0, stolen = 0;
     for (next = first;
@@ -216,8 +267,11 @@ static void judge(const pace_row *rows, size_t count, int threads, int cpus, boo
     for (size_t i = first; i < next; i++) {
       if (!is_usable(&rows[i]) || !(seconds > 0)) continue;
       pace_row smooth = smoothed(&rows[i], seconds, others, stolen);
-      is_held_up[i] = pace_is_row_disturbed(&smooth, threads, cpus);
-      if (is_held_up[i]) lost[i] = lost_by_evidence(&smooth, threads, cpus);
+      m->is_held_up[i] = pace_is_row_disturbed(&smooth, threads, cpus);
+      if (m->is_held_up[i]) m->lost[i] = lost_by_evidence(&smooth, threads, cpus);
+      m->is_skipped[i] = rows[i].drawn.steps > 0 ? is_drawn_held_up(&rows[i].drawn, seconds, others,
+                                                                    stolen, threads, cpus)
+                                                 : m->is_held_up[i];
     }
   }
 }
@@ -254,18 +308,20 @@ err pace_of(const pace_row *rows, size_t count, int threads, int cpus, pace *out
   *out = (pace){0};
   if (count == 0) return NULL;
   timed *times = mem_zeroed(count, sizeof *times);
-  marks m = {mem_zeroed(count, 1), mem_zeroed(count, 1), mem_zeroed(count, sizeof *m.lost)};
-  if (!times || !m.is_steady || !m.is_held_up || !m.lost) {
+  marks m = {mem_zeroed(count, 1), mem_zeroed(count, 1), mem_zeroed(count, 1),
+             mem_zeroed(count, sizeof *m.lost)};
+  if (!times || !m.is_steady || !m.is_held_up || !m.is_skipped || !m.lost) {
     error = mem_error(count * sizeof *times, "times of steps");
     goto cleanup;
   }
-  judge(rows, count, threads, cpus, m.is_held_up, m.lost);
+  judge(rows, count, threads, cpus, &m);
   mark_steady(rows, count, m.is_steady);
   measure(rows, count, &m, times, out);
 cleanup:
   free(times);
   free(m.is_steady);
   free(m.is_held_up);
+  free(m.is_skipped);
   free(m.lost);
   return error;
 }

@@ -14,18 +14,28 @@
  * differ much, leave none. */
 #define PACE_SHORTEST 1e-9
 
-/* One `step` row of the event stream (docs/events.md): sums over the steps it covers. */
+/* One of the rows that a merged row was made of, drawn at random. */
+typedef struct {
+  int64_t steps; /* 0: none; the row was not merged */
+  double seconds, cpu_seconds, delay_seconds, stolen_seconds, other_cpu_seconds; /* NaN: unknown */
+} pace_drawn;
+
+/* One `step` row of the event stream (docs/events.md), or several merged into one: sums over the
+ * steps it covers. The median of sums is not that of steps, so a merged row also keeps one of its
+ * parts. */
 typedef struct {
   int64_t process; /* rows of one process are adjacent; a new number starts a new warm-up */
   int64_t steps;
   double seconds, cpu_seconds, delay_seconds, stolen_seconds, other_cpu_seconds; /* NaN: unknown */
+  pace_drawn drawn;
 } pace_row;
 
 typedef struct {
   int64_t steps;
   double train_seconds; /* sum over all rows */
-  /* Median time of a step over the undisturbed rows after warm-up, weighted by steps; over all rows
-   * when too few are undisturbed. Never 0 or NaN when there is a row. */
+  /* Median time of a step over the undisturbed rows after warm-up, of merged rows the drawn parts,
+   * weighted by the steps that they stand for; over all rows when too few are undisturbed. Never 0
+   * or NaN when there is a row. */
   double steady_step_seconds;
   double steady_low, steady_high; /* its 95 % interval; reaches down to steady * (1 - lost_share)
                                      when too few rows are undisturbed; NaN for one row */
@@ -42,5 +52,14 @@ err pace_of(const pace_row *rows, size_t count, int threads, int cpus, pace *out
 /* Was this row delayed by something other than the run itself? pace_of judges rows under half a
  * second together with their neighbours. */
 bool pace_is_row_disturbed(const pace_row *row, int threads, int cpus);
+
+/* The sum of two rows of one process, with a part drawn from one of them. `place`: a number that no
+ * other merge of the run has, such as the last step's. */
+pace_row pace_merge(const pace_row *a, const pace_row *b, uint64_t place);
+/* The same for callers that sum by themselves: what is drawn from rows of `steps` and, newer,
+ * `more` steps. Drawn, not always the last: a loader that is late in every second step would make
+ * all of these late or none. */
+pace_drawn pace_draw(const pace_drawn *a, int64_t steps, const pace_drawn *b, int64_t more,
+                     uint64_t place);
 
 #endif

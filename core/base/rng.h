@@ -23,7 +23,8 @@ typedef enum {
   RNG_CORRUPTION,
   RNG_AUGMENT,
   RNG_MIX,
-  RNG_MOMENTS
+  RNG_MOMENTS,
+  RNG_PACE
 } rng_stream;
 
 /* The raw block cipher: counter and key in, four words out. Known-answer tested. */

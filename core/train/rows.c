@@ -51,6 +51,7 @@ struct step_rows {
   int64_t process;
   pace_row *kept; /* [MOST_KEPT]: of the run so far; neighbours are merged when it is full */
   size_t kept_count;
+  uint64_t merges; /* of rows so far */
 };
 
 err rows_create(ops *o, event_stream *events, double train_seconds, step_rows **out) {
@@ -82,16 +83,6 @@ void rows_destroy(step_rows *rows) {
 
 /* ---- the rows of the whole run ---- */
 
-static pace_row sum_of(const pace_row *a, const pace_row *b) {
-  return (pace_row){.process = a->process,
-                    .steps = a->steps + b->steps,
-                    .seconds = a->seconds + b->seconds,
-                    .cpu_seconds = a->cpu_seconds + b->cpu_seconds,
-                    .delay_seconds = a->delay_seconds + b->delay_seconds,
-                    .stolen_seconds = a->stolen_seconds + b->stolen_seconds,
-                    .other_cpu_seconds = a->other_cpu_seconds + b->other_cpu_seconds};
-}
-
 /* Halves the number of rows when full. `steps`: the last step of each row, or NULL. */
 static void make_room(step_rows *rows, int64_t *steps) {
   size_t count = 0;
@@ -99,7 +90,7 @@ static void make_room(step_rows *rows, int64_t *steps) {
   for (size_t i = 0; i < MOST_KEPT; i++, count++) {
     const pace_row *a = &rows->kept[i];
     bool has_twin = i + 1 < MOST_KEPT && a[1].process == a->process;
-    rows->kept[count] = has_twin ? sum_of(a, a + 1) : *a;
+    rows->kept[count] = has_twin ? pace_merge(a, a + 1, rows->merges++) : *a;
     i += has_twin;
     if (steps) steps[count] = steps[i];
   }

@@ -174,8 +174,13 @@ static bool continues_curve(const report_data *d, size_t cell) {
   return parent != SPEC_NO_PARENT && d->cells[parent].tuned == (ptrdiff_t)cell;
 }
 
-/* The cells that the claim needs and that have no result, or one of other inputs than the newest.
- */
+static bool needs_evaluations(const spec_claim *c) {
+  return c->compare == CLAIM_SPEEDUP || (c->metric && measure_is_accuracy(c->metric)) ||
+         (c->against_metric && measure_is_accuracy(c->against_metric));
+}
+
+/* The cells that the claim needs and that have no result, one of other inputs than the newest, or
+ * one that may have lost its last evaluation. */
 static void name_missing(const report_data *d, const spec_claim *c, bool is_of_all, strbuf *out) {
   enum { MOST_NAMED = 3 };
   size_t count = 0;
@@ -196,14 +201,17 @@ static void name_missing(const report_data *d, const spec_claim *c, bool is_of_a
         cell->tuning && !is_tuned && !(c->compare == CLAIM_SPEEDUP && continues_curve(d, i));
     /* its row is compared with none of the newest inputs, so the comparison would be left out */
     bool is_other = d->cells[i].is_finished && d->cells[i].group;
-    if ((d->cells[i].is_finished && !is_other) || !is_used || is_unused_tuning ||
+    bool is_lost = d->cells[i].lost && needs_evaluations(c);
+    if ((d->cells[i].is_finished && !is_other && !is_lost) || !is_used || is_unused_tuning ||
         (is_classifier && !is_fine) || is_unused_probe)
       continue;
     if (++count <= MOST_NAMED)
       strbuf_format(out, "%s%s%s", count > 1 ? "; " : "", cell->label,
                     is_other ? " had other inputs than the newest run with the same settings "
                                "('flipbench run --retry data')"
-                             : "");
+                    : is_lost
+                        ? " has lost events, maybe of its last evaluation ('flipbench runs show')"
+                        : "");
   }
   if (count > MOST_NAMED)
     strbuf_format(out, "; and %zu more cell%s", count - MOST_NAMED,

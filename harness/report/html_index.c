@@ -96,10 +96,12 @@ static err write_experiments(json_writer *w, store *s, const char *results, strb
   return error;
 }
 
-/* A disturbed run is marked † as in the comparison tables. */
+/* A disturbed run is marked † as in the comparison tables, one whose record was damaged in words.
+ */
 static void label_cell(page_table *t, const store_cell *c, const char *results) {
   strbuf label = {0}, link = {0}, help = {0};
-  strbuf_format(&label, "%s%s", c->label, c->is_disturbed ? " †" : "");
+  strbuf_format(&label, "%s%s%s", c->label, c->is_disturbed ? " †" : "",
+                c->has_lost_events ? " (events lost)" : "");
   if (c->run_id) link_page(results, c->experiment, &link);
   if (link.length) strbuf_format(&link, "#run-%lld", (long long)c->run_id);
   if (c->is_disturbed && c->lost_share > 0)
@@ -126,18 +128,26 @@ static void write_cell(page_table *t, const store_cell *c, const char *results) 
   day_cell(t, c->ended);
 }
 
-static void write_notes(json_writer *w, size_t disturbed, strbuf *text) {
-  static const char note[] =
-      "† disturbed by other work on the machine: samples/s is the steady pace (median undisturbed "
-      "step), time is elapsed time.";
-  if (!disturbed) return;
-  jsonw_array(w, "notes");
+static void write_note(json_writer *w, const char *note, strbuf *text) {
   jsonw_object(w, NULL);
   jsonw_bool(w, "is_warning", true);
   jsonw_string(w, "text", note);
   jsonw_end(w);
-  jsonw_end(w);
   strbuf_format(text, "%s\n", note);
+}
+
+static void write_notes(json_writer *w, size_t disturbed, size_t lost, strbuf *text) {
+  static const char note[] =
+      "† disturbed by other work on the machine: samples/s is the steady pace (median undisturbed "
+      "step), time is elapsed time.";
+  static const char note_of_lost[] =
+      "events lost: the run's events.jsonl was damaged; accuracies are of the last evaluation "
+      "that it still has, which may not be that of the end of training.";
+  if (!disturbed && !lost) return;
+  jsonw_array(w, "notes");
+  if (disturbed) write_note(w, note, text);
+  if (lost) write_note(w, note_of_lost, text);
+  jsonw_end(w);
 }
 
 static err write_cells(json_writer *w, store *s, const char *results, strbuf *text) {
@@ -152,7 +162,7 @@ static err write_cells(json_writer *w, store *s, const char *results, strbuf *te
                                         {PAGE_NUMBER, "image→text R@1 (%)", NULL, NULL},
                                         {PAGE_NUMBER, "ended", NULL, NULL}};
   store_cell *cells;
-  size_t count, disturbed = 0;
+  size_t count, disturbed = 0, lost = 0;
   page_table t;
   page_table_begin(&t, w, "cells", "cells", "filter the cells", columns,
                    sizeof columns / sizeof *columns);
@@ -160,11 +170,12 @@ static err write_cells(json_writer *w, store *s, const char *results, strbuf *te
   for (size_t i = 0; i < count; i++) {
     write_cell(&t, &cells[i], results);
     disturbed += cells[i].is_disturbed;
+    lost += cells[i].has_lost_events;
   }
   store_free_cells(cells, count);
   page_table_end_rows(&t);
   page_table_end(&t, text);
-  write_notes(w, disturbed, text);
+  write_notes(w, disturbed, lost, text);
   jsonw_end(w);
   return error;
 }

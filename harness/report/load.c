@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "store/attempts.h"
 
 void load_free_cell(data_cell *c) {
   store_free_facts(c->numbers, c->number_count);
@@ -13,7 +14,24 @@ void load_free_cell(data_cell *c) {
   free(c->outcomes);
   free(c->status);
   free(c->message);
+  free(c->lost);
   free(c->ended);
+}
+
+/* The numbers of a record that was cut or damaged are of what is left of it. */
+static err find_lost(store *s, data_cell *c) {
+  store_warning *warnings;
+  size_t count;
+  err error = store_list_warnings(s, c->run_id, &warnings, &count);
+  for (size_t i = 0; i < count && !error && !c->lost; i++) {
+    if (strcmp(warnings[i].kind, "no_end") != 0 && strcmp(warnings[i].kind, "no_evaluation") != 0)
+      continue;
+    c->has_lost_evaluation = strcmp(warnings[i].kind, "no_evaluation") == 0;
+    c->lost = mem_copy_string(warnings[i].message);
+    if (!c->lost) error = mem_error(0, "the report");
+  }
+  store_free_warnings(warnings, count);
+  return error;
 }
 
 err load_cell(store *s, const spec_cell *cell, const store_result *result, data_cell *c) {
@@ -33,7 +51,8 @@ err load_cell(store *s, const spec_cell *cell, const store_result *result, data_
   if (!c->status || !c->message || !c->ended) return mem_error(0, "the report");
   error = store_load_environment(s, c->run_id, &c->environment);
   if (error || !c->run_id) return error;
-  error = store_list_numbers(s, c->run_id, &c->numbers, &c->number_count);
+  if (c->is_finished) error = find_lost(s, c);
+  if (!error) error = store_list_numbers(s, c->run_id, &c->numbers, &c->number_count);
   if (error) return error;
   return store_list_evaluations(s, c->run_id, &c->evaluations, &c->evaluation_count);
 }

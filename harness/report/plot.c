@@ -126,6 +126,14 @@ static void name_other_inputs(const report_data *d, strbuf *out) {
     if (!is_named_before(d, i)) strbuf_format(out, "‡ other %s · ", d->group_names[i]);
 }
 
+static void count_lost(const report_data *d, strbuf *out) {
+  size_t lost = 0;
+  for (size_t i = 0; i < d->e->cell_count; i++) lost += d->cells[i].lost != NULL;
+  if (lost)
+    strbuf_format(out, "%zu run%s lost events, maybe of the last evaluation · ", lost,
+                  lost > 1 ? "s" : "");
+}
+
 /* What is not drawn is said in a column of a paper, too. */
 static void set_note(drawing *g) {
   strbuf note = {0}, keys = {0};
@@ -163,6 +171,7 @@ static void set_frame(drawing *g, const char *name) {
   for (size_t r = 0; r < t->row_count; r++) is_disturbed = is_disturbed || t->rows[r].disturbed;
   if (is_disturbed) strbuf_append(&source, "† disturbed by other work · ");
   name_other_inputs(g->d, &source);
+  count_lost(g->d, &source);
   if (has_times(name)) name_incomparable_times(g->d, &source);
   if (g->f.left_out.length) strbuf_format(&source, "%s · ", g->f.left_out.data);
   strbuf_append(&source, g->d->e->name);

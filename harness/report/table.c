@@ -282,10 +282,11 @@ static err explain_missing(const report_data *d, size_t row, report_row *made) {
     made->finished += d->cells[chain[0]].is_finished;
     for (int k = 0; k < 5; k++) {
       bool is_named = (k == 2 && chain[2] == chain[1]) || (k == 4 && chain[4] == chain[0]);
-      if (chain[k] < 0 || is_named || d->cells[chain[k]].is_finished) continue;
-      const data_cell *c = &d->cells[chain[k]];
-      strbuf_format(&why, "%s%s: %s", why.length ? "\n" : "", c->cell->label, c->status);
-      if (*c->message) strbuf_format(&why, ": %s", c->message);
+      const data_cell *c = chain[k] < 0 || is_named ? NULL : &d->cells[chain[k]];
+      if (!c || (c->is_finished && !c->lost)) continue;
+      strbuf_format(&why, "%s%s: %s", why.length ? "\n" : "", c->cell->label,
+                    c->is_finished ? c->lost : c->status);
+      if (!c->is_finished && *c->message) strbuf_format(&why, ": %s", c->message);
     }
   }
   return why.length ? keep(&why, &made->missing) : NULL;

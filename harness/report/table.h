@@ -49,10 +49,10 @@ typedef struct {
   size_t cells, finished; /* seeds in the experiment, and with a result */
   int64_t *runs;          /* one per cell, 0: not run; owned */
   char **labels;          /* of the cells; owned */
-  char *missing;          /* why cells have no result; NULL when all have */
-  size_t disturbed;       /* seeds with a run disturbed by other load on the machine: marked † */
-  double lost_share;      /* the greatest share of time that one of them lost */
-  bool has_other_inputs;  /* inputs differ from the other rows (notes.mixed): marked ‡ */
+  char *missing; /* why cells have no result, or what the record of one has lost; NULL: nothing */
+  size_t disturbed;      /* seeds with a run disturbed by other load on the machine: marked † */
+  double lost_share;     /* the greatest share of time that one of them lost */
+  bool has_other_inputs; /* inputs differ from the other rows (notes.mixed): marked ‡ */
 } report_row;
 
 /* Notes below the table, one per line; NULL: none. Owned. */

@@ -89,6 +89,7 @@ static err take_cell(sqlite3_stmt *row, void *item) {
   cell->image_to_text = sql_real(row, 14);
   cell->is_disturbed = sql_real(row, 15) > 0;
   cell->lost_share = sql_real(row, 16);
+  cell->has_lost_events = sqlite3_column_int(row, 17) != 0;
   return rows_copy_texts(row, 0, &cell_texts, cell);
 }
 
@@ -102,7 +103,8 @@ static const rows_kind cell_kind = {sizeof(store_cell), take_cell, drop_cell, "t
   "SELECT experiment, label, cell_id, status, message, ended,"                                     \
   " coalesce(zero_shot_set, ''), coalesce(retrieval_set, ''), run_id, samples_per_second,"         \
   " train_seconds, peak_bytes, final_loss, zero_shot_mean_per_class, retrieval_i2t_r1,"            \
-  " disturbed, lost_share"                                                                         \
+  " disturbed, lost_share, EXISTS (SELECT 1 FROM warning WHERE status = 'finished'"                \
+  "  AND warning.run_id = v_cell_summary.run_id AND kind IN ('no_end', 'no_evaluation'))"          \
   " FROM v_cell_summary"
 
 err store_list_cells(store *s, const char *experiment, store_cell **cells, size_t *count) {

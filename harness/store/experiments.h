@@ -28,9 +28,10 @@ typedef struct {
   double samples_per_second, train_seconds, peak_bytes, final_loss; /* NaN: not recorded */
   double zero_shot;                                                 /* mean per class, a share */
   double image_to_text;                                             /* retrieval R@1, as a share */
-  bool is_disturbed;                                                /* by other processes */
-  double lost_share;                                                /* share of the time lost to
-                                                                     * them */
+  bool has_lost_events; /* numbers are of what a damaged record still has */
+  bool is_disturbed;    /* by other processes */
+  double lost_share;    /* share of the time lost to
+                         * them */
 } store_cell;
 /* The cells of one experiment in order; `experiment` NULL: of all, the most recently ended first.
  * Free with store_free_cells. */

@@ -319,24 +319,64 @@ static err settle(ingest *in) {
                  "i", in->run_id);
 }
 
-/* Whether the last line of the event stream is of its end. */
-static bool has_end(const char *events_path) {
+/* The step in the last line of the event stream where that is of its end; -1 where it is not. */
+static int64_t last_step_of(const char *events_path) {
   enum { TAIL = 1 << 16 };
   int64_t size = size_of(events_path), length = size < TAIL ? size : TAIL;
   char *tail = mem_zeroed((size_t)length + 1, 1);
   int fd = tail ? open(events_path, O_RDONLY | O_CLOEXEC) : -1;
-  bool is_end = false;
+  int64_t step = -1;
   if (fd >= 0 && length && pread(fd, tail, (size_t)length, size - length) == length &&
       tail[length - 1] == '\n') {
     tail[length - 1] = '\0';
     const char *before = memrchr(tail, '\n', (size_t)length - 1); /* there may be NULs before */
     json_t *last = json_loads(before ? before + 1 : tail, 0, NULL);
-    is_end = strcmp(json_text_of(last, "event"), "end") == 0;
+    if (strcmp(json_text_of(last, "event"), "end") == 0) step = ingest_integer(last, "step");
     json_decref(last);
   }
   if (fd >= 0) close(fd);
   free(tail);
-  return is_end;
+  return step;
+}
+
+/* A finished run has evaluated its sets at its last step (core/train/course.h). Where that is not
+ * recorded, the line was damaged, and the evaluation before would pass for the run's result. */
+static err check_evaluations(ingest *in, const char *events_path, int64_t last_step) {
+  strbuf message = {0};
+  sqlite3_stmt *rows;
+  bool more;
+  err error =
+      sql_query(in->s, &rows,
+                "SELECT set_name, task, max(step), min(ordinal) FROM evaluation WHERE run_id = ?1"
+                " GROUP BY set_name, task HAVING max(step) < ?2"
+                " UNION ALL SELECT key, '', 0, 1000000 FROM run JOIN process ON run_id = run.id,"
+                "  json_each(evaluation_fingerprints) WHERE run.id = ?1"
+                "  AND number = (SELECT max(number) FROM process WHERE run_id = ?1)"
+                "  AND CASE WHEN json_valid(own_settings)"
+                "   THEN json_extract(own_settings, '$.\"eval.points\"') > 0 END"
+                "  AND NOT EXISTS (SELECT 1 FROM evaluation WHERE run_id = ?1)"
+                " ORDER BY 4, 1, 2",
+                "ii", in->run_id, last_step);
+  while (!error && !(error = sql_next(in->s, rows, &more)) && more) {
+    const char *task = sql_text(rows, 1);
+    strbuf_format(&message, "%s%s%s%s (", message.length ? ", " : "", sql_text(rows, 0),
+                  *task ? " " : "", task);
+    if (*task)
+      strbuf_format(&message, "the last one recorded is of step %lld)",
+                    (long long)sqlite3_column_int64(rows, 2));
+    else
+      strbuf_append(&message, "none is recorded)");
+  }
+  if (!error && message.length) {
+    strbuf text = {0};
+    strbuf_format(&text, "events.jsonl has lost the evaluation at the last step, %lld, on %s",
+                  (long long)last_step, strbuf_string(&message));
+    log_warning("%s: %s", events_path, strbuf_string(&text));
+    error = ingest_put_warning(in, "no_evaluation", strbuf_string(&text), "");
+    strbuf_free(&text);
+  }
+  strbuf_free(&message);
+  return error;
 }
 
 /* A trainer writes its end before flipbench records that: without it, events were lost, and the
@@ -345,13 +385,19 @@ static err check_end(ingest *in, const char *events_path) {
   static const char message[] =
       "attempts.jsonl says that the run finished, but events.jsonl has no end event: the file is "
       "missing or was cut, and what it recorded there is lost";
-  int64_t is_finished;
+  int64_t is_finished, last_step;
   err error = NULL;
-  TRY(sql_run(in->s, "DELETE FROM warning WHERE run_id = ? AND kind = 'no_end'", "i", in->run_id));
+  TRY(sql_run(in->s, "DELETE FROM warning WHERE run_id = ? AND kind IN ('no_end', 'no_evaluation')",
+              "i", in->run_id));
   TRY(sql_integer(in->s, 0, &is_finished,
                   "SELECT status = 'finished' FROM run WHERE id = ? AND NOT archived", "i",
                   in->run_id));
-  if (!is_finished || has_end(events_path)) goto cleanup;
+  if (!is_finished) goto cleanup;
+  last_step = last_step_of(events_path);
+  if (last_step >= 0) {
+    error = check_evaluations(in, events_path, last_step);
+    goto cleanup;
+  }
   log_warning("%s: %s", events_path, message);
   TRY(ingest_put_warning(in, "no_end", message, ""));
 cleanup:

@@ -130,7 +130,9 @@ static err read_timings(store *s, int64_t run_id, const places *all, timings *t)
   const place *newest = place_of(all, -1);
   err error = sql_query(s, &rows,
                         "SELECT attempt, steps, seconds, cpu_seconds, delay_seconds,"
-                        " stolen_seconds, other_cpu_seconds FROM step WHERE run_id = ?"
+                        " stolen_seconds, other_cpu_seconds, drawn_steps, drawn_seconds,"
+                        " drawn_cpu_seconds, drawn_delay_seconds, drawn_stolen_seconds,"
+                        " drawn_other_cpu_seconds FROM step WHERE run_id = ?"
                         " AND seconds IS NOT NULL ORDER BY step",
                         "i", run_id);
   while (!error && !(error = sql_next(s, rows, &more)) && more) {
@@ -153,7 +155,13 @@ static err read_timings(store *s, int64_t run_id, const places *all, timings *t)
                       .cpu_seconds = sql_real(rows, 3) * by_threads,
                       .delay_seconds = sql_real(rows, 4) * by_threads,
                       .stolen_seconds = sql_real(rows, 5) * by_cpus,
-                      .other_cpu_seconds = sql_real(rows, 6) * by_cpus};
+                      .other_cpu_seconds = sql_real(rows, 6) * by_cpus,
+                      .drawn = {.steps = sqlite3_column_int64(rows, 7),
+                                .seconds = sql_real(rows, 8),
+                                .cpu_seconds = sql_real(rows, 9) * by_threads,
+                                .delay_seconds = sql_real(rows, 10) * by_threads,
+                                .stolen_seconds = sql_real(rows, 11) * by_cpus,
+                                .other_cpu_seconds = sql_real(rows, 12) * by_cpus}};
     t->has_evidence = t->has_evidence || !isnan(row->delay_seconds) ||
                       !isnan(row->stolen_seconds) || !isnan(row->other_cpu_seconds);
   }
@@ -354,16 +362,19 @@ static err add_resources(store *s, int64_t run_id, numbers *n) {
   return NULL;
 }
 
-/* The mean over the last twentieth of the steps. A non-finite loss among them makes it unknown: the
+/* The mean of the losses recorded over the last twentieth of the steps, of merged rows of all that
+ * were merged. A non-finite loss among them makes it unknown: the
  * mean of the others would suggest that the run had not diverged. */
 static err add_final_loss(store *s, int64_t run_id, numbers *n) {
   sqlite3_stmt *rows;
   err error = sql_query(s, &rows,
-                        "SELECT CASE WHEN count(loss) = count(*) THEN avg(loss) END,"
-                        " CASE WHEN count(reconstruction_loss) = count(*)"
-                        "  THEN avg(reconstruction_loss) END FROM step"
-                        " WHERE run_id = ?1 AND step > 0.95 * (SELECT max(step) FROM step"
-                        " WHERE run_id = ?1)",
+                        "SELECT CASE WHEN count(l) = count(*) THEN sum(l) / sum(n) END,"
+                        " CASE WHEN count(r) = count(*) THEN sum(r) / sum(n) END FROM"
+                        " (SELECT coalesce(merged, 1) AS n,"
+                        "   CASE WHEN merged > 1 THEN loss_sum ELSE loss END AS l,"
+                        "   CASE WHEN merged > 1 THEN reconstruction_loss_sum"
+                        "    ELSE reconstruction_loss END AS r FROM step WHERE run_id = ?1"
+                        "  AND step > 0.95 * (SELECT max(step) FROM step WHERE run_id = ?1))",
                         "i", run_id);
   double v[2];
   if (!error) error = read_reals(s, rows, v, 2);

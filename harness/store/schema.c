@@ -412,10 +412,22 @@ static const char version_14[] =
     "ALTER TABLE experiment ADD COLUMN shifted_set TEXT NOT NULL DEFAULT '';"
     "DROP VIEW v_cell_summary;" SUMMARY_VIEW;
 
+/* Of rows that several were merged into: one of them, drawn at random (NULL: none was merged), and
+ * the sums of the losses of all. */
+static const char version_15[] = "ALTER TABLE step ADD COLUMN drawn_steps INTEGER;"
+                                 "ALTER TABLE step ADD COLUMN drawn_seconds REAL;"
+                                 "ALTER TABLE step ADD COLUMN drawn_cpu_seconds REAL;"
+                                 "ALTER TABLE step ADD COLUMN drawn_delay_seconds REAL;"
+                                 "ALTER TABLE step ADD COLUMN drawn_stolen_seconds REAL;"
+                                 "ALTER TABLE step ADD COLUMN drawn_other_cpu_seconds REAL;"
+                                 "ALTER TABLE step ADD COLUMN merged INTEGER;" /* rows */
+                                 "ALTER TABLE step ADD COLUMN loss_sum REAL;"
+                                 "ALTER TABLE step ADD COLUMN reconstruction_loss_sum REAL;";
+
 /* migrations[v] brings version v to v + 1 */
-static const char *const migrations[] = {version_1,  version_2,  version_3,  version_4, version_5,
-                                         version_6,  version_7,  version_8,  version_9, version_10,
-                                         version_11, version_12, version_13, version_14};
+static const char *const migrations[] = {
+    version_1, version_2,  version_3,  version_4,  version_5,  version_6,  version_7, version_8,
+    version_9, version_10, version_11, version_12, version_13, version_14, version_15};
 _Static_assert(sizeof migrations / sizeof *migrations == STORE_VERSION,
                "one step for each version");
 

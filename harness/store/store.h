@@ -21,7 +21,7 @@
 
 typedef struct store store;
 
-enum { STORE_VERSION = 14 }; /* of the schema: PRAGMA user_version */
+enum { STORE_VERSION = 15 }; /* of the schema: PRAGMA user_version */
 
 /* Opens `path`, creating it and its folder and migrating an older schema. A database from a newer
  * flipbench is an error. */

@@ -1,6 +1,7 @@
 #include "support/test.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "base/pace.h"
@@ -10,7 +11,7 @@ enum { THREADS = 2, CPUS = 2 };
 
 /* A quiet row: both CPUs computed, nobody waited. */
 static pace_row quiet(int64_t process, int64_t steps, double seconds) {
-  return (pace_row){process, steps, seconds, 2 * seconds, 0, 0, 0};
+  return (pace_row){process, steps, seconds, 2 * seconds, 0, 0, 0, {0}};
 }
 
 static pace measured(const pace_row *rows, size_t count) {
@@ -112,6 +113,44 @@ static void rows_weigh_as_many_steps_as_they_cover(void **state) {
   assert_near(measured(rows, 4).steady_step_seconds, 2.5);
 }
 
+/* Rows of 1, 1 and 4 s in turn, merged by twos until 1/16 is left: all cover 16 steps of about 32
+ * s, but the median step takes 1 s. Two thirds of what is drawn are of 1 s. */
+static void merged_rows_keep_the_median_step(void **state) {
+  (void)state;
+  enum { ROWS = 9600 };
+  pace_row *rows = mem_zeroed(ROWS, sizeof *rows);
+  uint64_t place = 0;
+  size_t count = ROWS, fast = 0;
+  assert_non_null(rows);
+  for (size_t i = 0; i < ROWS; i++) rows[i] = quiet(1, 1, i % 3 == 2 ? 4 : 1);
+  pace before = measured(rows, count);
+  for (; count > ROWS / 16; count /= 2)
+    for (size_t i = 0; i < count / 2; i++)
+      rows[i] = pace_merge(&rows[2 * i], &rows[2 * i + 1], place++);
+  for (size_t i = 0; i < count; i++) {
+    assert_true(rows[i].steps == 16 && rows[i].drawn.steps == 1);
+    fast += rows[i].drawn.seconds < 2;
+  }
+  assert_true(fast > 360 && fast < 440); /* of 600: 400, standard deviation 11.5 */
+  pace after = measured(rows, count);
+  assert_int_equal(after.steps, ROWS);
+  assert_near(after.train_seconds, before.train_seconds);
+  assert_near(after.steady_step_seconds, before.steady_step_seconds);
+  free(rows);
+}
+
+/* A merged row whose drawn step was undisturbed has a time to take; its sums say what was lost. */
+static void a_merged_row_is_judged_by_its_drawn_step_and_its_sums(void **state) {
+  (void)state;
+  pace_row rows[40];
+  const pace_row slow = {1, 1, 2, 2, 2, 0, 2, {0}}, fast = quiet(1, 1, 1);
+  for (uint64_t i = 0; i < 40; i++) rows[i] = pace_merge(&slow, &fast, i);
+  pace p = measured(rows, 40);
+  assert_true(p.has_undisturbed && p.is_disturbed);
+  assert_near(p.steady_step_seconds, 1);
+  assert_near(p.lost_share, 36 / 120.0); /* without the four rows of the warm-up */
+}
+
 static void a_varying_pace_has_a_wide_interval(void **state) {
   (void)state;
   /* 200 rows, 20 skipped, blocks of 18 with medians 1, 2, … 10 */
@@ -128,7 +167,7 @@ static void disturbed_rows_are_left_out_and_their_lost_time_is_reported(void **s
   /* 20 rows: two skipped, 12 quiet ones of 1 s, 6 of 2 s in which both threads waited for 1 s */
   pace_row rows[20];
   for (size_t i = 0; i < 20; i++) rows[i] = quiet(1, 1, 1);
-  for (size_t i = 4; i < 10; i++) rows[i] = (pace_row){1, 1, 2, 2, 2, 0, 2};
+  for (size_t i = 4; i < 10; i++) rows[i] = (pace_row){1, 1, 2, 2, 2, 0, 2, {0}};
   pace p = measured(rows, 20);
   assert_near(p.steady_step_seconds, 1);
   assert_near(p.disturbed_share, 6 / 20.0);
@@ -141,7 +180,7 @@ static void without_quiet_rows_the_interval_reaches_down(void **state) {
   /* every row took 2 s: one thread computed for 1 s of it and waited for 1 s, the other computed
    * for 1 s and slept at the barrier: half of the time is lost */
   pace_row rows[10];
-  for (size_t i = 0; i < 10; i++) rows[i] = (pace_row){1, 1, 2, 2, 1, 0, 2};
+  for (size_t i = 0; i < 10; i++) rows[i] = (pace_row){1, 1, 2, 2, 1, 0, 2, {0}};
   pace p = measured(rows, 10);
   assert_false(p.has_undisturbed);
   assert_true(p.is_disturbed);
@@ -154,7 +193,7 @@ static void without_quiet_rows_the_interval_reaches_down(void **state) {
 
 static void small_delays_are_no_evidence(void **state) {
   (void)state;
-  pace_row row = {1, 1, 1, 2, 0.039, 0, 0.3};
+  pace_row row = {1, 1, 1, 2, 0.039, 0, 0.3, {0}};
   assert_false(pace_is_row_disturbed(&row, THREADS, CPUS));
   row.delay_seconds = 0.041;
   assert_true(pace_is_row_disturbed(&row, THREADS, CPUS));
@@ -163,7 +202,7 @@ static void small_delays_are_no_evidence(void **state) {
 /* As measured on a quiet machine: the run's own threads are in each other's way. */
 static void delays_of_the_runs_own_making_are_no_evidence(void **state) {
   (void)state;
-  pace_row row = {1, 1, 1, 1.9, 0.1, 0, 0.09};
+  pace_row row = {1, 1, 1, 1.9, 0.1, 0, 0.09, {0}};
   assert_false(pace_is_row_disturbed(&row, THREADS, CPUS));
   row.other_cpu_seconds = 0.11;
   assert_true(pace_is_row_disturbed(&row, THREADS, CPUS));
@@ -173,7 +212,7 @@ static void delays_of_the_runs_own_making_are_no_evidence(void **state) {
 
 static void one_busy_neighbour_of_many_threads_is_evidence(void **state) {
   (void)state;
-  pace_row row = {1, 1, 1, 60, 0.5, 0, 0.6};
+  pace_row row = {1, 1, 1, 60, 0.5, 0, 0.6, {0}};
   assert_true(pace_is_row_disturbed(&row, 64, 64));
   row.delay_seconds = 0.09;
   assert_false(pace_is_row_disturbed(&row, 64, 64));
@@ -187,7 +226,7 @@ static void short_rows_are_judged_with_their_neighbours(void **state) {
   (void)state;
   pace_row rows[100];
   for (size_t i = 0; i < 100; i++)
-    rows[i] = (pace_row){1, 1, 0.02, 0.037, 0.003, 0, i % 4 == 0 ? 0.01 : 0};
+    rows[i] = (pace_row){1, 1, 0.02, 0.037, 0.003, 0, i % 4 == 0 ? 0.01 : 0, {0}};
   assert_near(measured(rows, 100).disturbed_share, 1); /* each waited for 7.5 %, others used 6 % */
   for (size_t i = 0; i < 100; i++) rows[i].other_cpu_seconds = i % 8 == 0 ? 0.01 : 0; /* 3 % */
   assert_near(measured(rows, 100).disturbed_share, 0);
@@ -200,7 +239,7 @@ static void other_load_bounds_the_lost_time(void **state) {
   (void)state;
   /* as above, nothing undisturbed: 0.12 s of waiting a second, others used 0.11 s */
   pace_row rows[10];
-  for (size_t i = 0; i < 10; i++) rows[i] = (pace_row){1, 1, 1, 1.6, 0.12, 0, 0.11};
+  for (size_t i = 0; i < 10; i++) rows[i] = (pace_row){1, 1, 1, 1.6, 0.12, 0, 0.11, {0}};
   pace p = measured(rows, 10);
   assert_near(p.lost_share, 0.11);
   assert_true(p.is_disturbed);
@@ -208,7 +247,7 @@ static void other_load_bounds_the_lost_time(void **state) {
 
 static void stolen_time_is_evidence(void **state) {
   (void)state;
-  pace_row row = {1, 1, 1, 2, 0, 0.039, 0};
+  pace_row row = {1, 1, 1, 2, 0, 0.039, 0, {0}};
   assert_false(pace_is_row_disturbed(&row, THREADS, CPUS));
   row.stolen_seconds = 0.041;
   assert_true(pace_is_row_disturbed(&row, THREADS, CPUS));
@@ -216,7 +255,7 @@ static void stolen_time_is_evidence(void **state) {
 
 static void without_delays_a_full_machine_with_others_is_evidence(void **state) {
   (void)state;
-  pace_row row = {1, 1, 1, 1.85, (double)NAN, (double)NAN, 0.09};
+  pace_row row = {1, 1, 1, 1.85, (double)NAN, (double)NAN, 0.09, {0}};
   assert_false(pace_is_row_disturbed(&row, THREADS, CPUS)); /* others have 4.5 % */
   row.other_cpu_seconds = 0.11;
   assert_true(pace_is_row_disturbed(&row, THREADS, CPUS)); /* 5.5 %, 98 % in use */
@@ -227,8 +266,9 @@ static void without_delays_a_full_machine_with_others_is_evidence(void **state) 
 static void unknown_values_are_not_evidence(void **state) {
   (void)state;
   double none = (double)NAN;
-  pace_row rows[3] = {
-      {1, 1, 1, none, none, none, none}, {1, 1, none, 0, 0, 0, 0}, {1, 0, 5, 0, 0, 0, 0}};
+  pace_row rows[3] = {{1, 1, 1, none, none, none, none, {0}},
+                      {1, 1, none, 0, 0, 0, 0, {0}},
+                      {1, 0, 5, 0, 0, 0, 0, {0}}};
   pace p = measured(rows, 3);
   assert_int_equal(p.steps, 1);
   assert_near(p.steady_step_seconds, 1);
@@ -262,6 +302,8 @@ int main(void) {
       cmocka_unit_test(one_row_is_not_skipped),
       cmocka_unit_test(few_rows_have_students_interval),
       cmocka_unit_test(rows_weigh_as_many_steps_as_they_cover),
+      cmocka_unit_test(merged_rows_keep_the_median_step),
+      cmocka_unit_test(a_merged_row_is_judged_by_its_drawn_step_and_its_sums),
       cmocka_unit_test(a_varying_pace_has_a_wide_interval),
       cmocka_unit_test(disturbed_rows_are_left_out_and_their_lost_time_is_reported),
       cmocka_unit_test(without_quiet_rows_the_interval_reaches_down),

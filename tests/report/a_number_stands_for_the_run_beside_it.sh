@@ -93,6 +93,17 @@ difference=$(sqlite3 :memory: "SELECT abs((c.value ->> 'value') - (v -> 'shifted
 # Rows that were measured on sets of different names are not subtracted.
 expect_status 0 bench report two
 expect_line out.txt '^- better: .*; (lower|higher|holds|does not hold|cannot tell)'
+# A claim on the last evaluation is not judged by one before it.
+events=results/$(ask "SELECT directory FROM v_cell_latest WHERE experiment = 'two' AND label = 'mask_ratio=0.5 seed=0'")/events.jsonl
+cp "$events" whole.jsonl
+last=$(grep '"event":"end"' "$events" | grep -o '"step":[0-9]*' | tail -1)
+sed -i "/\"event\":\"eval\".*$last,/d" "$events"
+expect_status 0 bench db rebuild
+bench report two --claims > out.txt
+expect_line out.txt "^- better: .*; not run: mask_ratio=0.5 seed=0 has lost events, maybe of its last evaluation"
+cp whole.jsonl "$events"
+expect_status 0 bench db rebuild
+expect_status 0 bench report two
 for directory in $(ask "SELECT directory FROM run WHERE directory LIKE 'two/mask_ratio=0.5%'"); do
   sed -i '/"set":"openclipart"/d' "results/$directory/events.jsonl"
 done

@@ -91,3 +91,26 @@ grep -q 'events.jsonl has no end event' cut/small/report.html || fail "the page 
 cp results/small/mask_ratio=0-*/events.jsonl cut/small/mask_ratio=0-*/
 expect_status 0 bench run experiments/small.yaml --results cut
 [ "$(sqlite3 cut/flipbench.db "SELECT count(*) FROM warning WHERE kind = 'no_end'")" = 1 ] || fail "a restored stream is still missed"
+
+# An evaluation before the last one does not pass for the result where the last one's line was damaged.
+rm -rf holed && cp -r results holed && rm holed/flipbench.db*
+events=$(ls holed/small/mask_ratio=0-*/events.jsonl)
+last=$(grep -o '^{"event":"end".*"step":[0-9]*' "$events" | tail -1 | grep -o '[0-9]*$')
+sed "/^{\"event\":\"eval\".*\"step\":$last,/s/\"event\":\"eval\"/\"event\":\"evil\"/" "$events" > less
+cmp -s less "$events" && fail "no evaluation was damaged"
+mv less "$events"
+expect_status 0 bench db rebuild --results holed
+[ "$(grep -c "has lost the evaluation at the last step, $last, on " err.txt)" = 1 ] || fail "the lost evaluation was not reported, or others were"
+for format in text markdown csv latex json html; do
+  expect_status 0 bench report small --format $format --results holed --out holed.$format
+  grep -q "has lost the evaluation at the last step, $last, on " holed.$format || fail "$format does not say what was lost"
+done
+expect_status 0 bench report small --results holed
+expect_line out.txt '^– .*zero-shot top-1.* of mask 0 %: its last evaluation of it is not in the record$'
+expect_status 0 bench plot small --results holed
+grep -q '1 run lost events, maybe of the last evaluation' holed/small/plots/*.svg || fail "figures do not say what was lost"
+expect_status 0 bench run experiments/small.yaml --results holed
+grep -q 'events lost: the run' holed/index.html || fail "the index does not say what was lost"
+cp results/small/mask_ratio=0-*/events.jsonl holed/small/mask_ratio=0-*/
+expect_status 0 bench db rebuild --results holed
+[ "$(sqlite3 holed/flipbench.db "SELECT count(*) FROM warning WHERE kind = 'no_evaluation'")" = 0 ] || fail "a restored evaluation is still missed"

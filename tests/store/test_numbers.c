@@ -135,6 +135,34 @@ static void sums_of_a_long_run_are_exact(void **state) {
   store_close(s);
 }
 
+/* Every third step is slow, and a row is kept for every three: neither the mean of each three nor
+ * always the last one has the median of the steps. */
+static void numbers_of_a_long_run_are_of_its_steps(void **state) {
+  (void)state;
+  enum { STEPS = 100001, TAIL = 94999 }; /* the row of steps 94,999 to 95,001 is the tail's first */
+  store *s;
+  int64_t run_id;
+  strbuf text = {0};
+  write_attempts(3);
+  add_start(&text, 0, 0, STEPS);
+  for (int step = 1; step <= STEPS; step++) add_step(&text, 0, step, 1, step % 3 ? 0.25 : 1);
+  add_end(&text, 0, "finished");
+  write_file("results/e/r/events.jsonl", &text);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_near(real(s, "SELECT max(steps) FROM step"), 3);
+  assert_near(summary(s, "steady_step_seconds"), 0.25);
+  assert_near(summary(s, "samples_per_second"), 64 / 0.25);
+  assert_near(summary(s, "train_seconds"), (STEPS - 1) / 2.0);
+  assert_near(summary(s, "lost_share"), 0);
+  assert_near(summary(s, "final_loss"), 4 - 0.01 * (TAIL + STEPS) / 2);
+  /* each of the three is drawn as often: 100001 / 9, 3.5 standard deviations */
+  double drawn = real(s, "SELECT count(*) FROM step WHERE drawn_seconds = 1");
+  assert_true(fabs(drawn - STEPS / 9.0) < 3.5 * sqrt(STEPS / 3.0 * 2 / 9));
+  strbuf_free(&text);
+  store_close(s);
+}
+
 /* What text masking sorts words by is an input like the vocabulary: asked for, given, compared. */
 static void another_lexicon_is_another_input(void **state) {
   (void)state;
@@ -493,6 +521,7 @@ int main(void) {
       IN_FOLDER(numbers_of_an_interrupted_run_are_those_of_all_its_processes),
       IN_FOLDER(read_line_by_line_or_at_once_the_record_is_the_same),
       IN_FOLDER(sums_of_a_long_run_are_exact),
+      IN_FOLDER(numbers_of_a_long_run_are_of_its_steps),
       IN_FOLDER(another_lexicon_is_another_input),
       IN_FOLDER(a_null_metric_is_missing_and_said_so),
       IN_FOLDER(a_probe_without_labels_has_those_of_the_same_images),
