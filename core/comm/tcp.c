@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "comm/rendezvous.h"
 #include "comm/socket.h"
 #include "comm/sums.h"
@@ -253,6 +254,19 @@ static err accept_later(const comm *c, int listener, double deadline, int *fd) {
   return error;
 }
 
+static err missing_later(const comm *c) {
+  const tcp_state *t = c->state;
+  strbuf missing = {0};
+  for (int r = c->rank + 1; r < c->size; r++)
+    if (t->sockets[r] < 0) strbuf_format(&missing, "%s%d", missing.length ? ", " : "", r);
+  err error = err_new(ERR_IO,
+                      "rank %d of %d waited %d s for connections of other ranks (%s): a firewall "
+                      "may be between them (docs/clusters.md), or their processes are stopped",
+                      c->rank, c->size, MESH_SECONDS, strbuf_string(&missing));
+  strbuf_free(&missing);
+  return error;
+}
+
 /* Connects the ranks from 1 on with each other: each connects to those before it, and sends its
  * number. */
 static err connect_mesh(comm *c, int listener, const socket_address *seen, const uint16_t *ports) {
@@ -262,11 +276,7 @@ static err connect_mesh(comm *c, int listener, const socket_address *seen, const
   for (int found = c->rank + 1; found < c->size && !error;) {
     int fd, rank = -1;
     error = accept_later(c, listener, deadline, &fd);
-    if (!error && fd < 0)
-      error = err_new(ERR_IO,
-                      "%d of the other ranks did not connect to rank %d within %d seconds: a "
-                      "firewall may be between them (docs/clusters.md), or a process is stopped",
-                      c->size - found, c->rank, MESH_SECONDS);
+    if (!error && fd < 0) error = missing_later(c);
     if (error || fd < 0) break;
     bool is_rank = socket_receive(fd, &rank, sizeof rank) && rank > c->rank && rank < c->size &&
                    t->sockets[rank] < 0;
