@@ -375,8 +375,12 @@ static err copy_unwritable(store *s) {
   if (code == SQLITE_OK) code = SQLITE_BUSY;
   if (code == SQLITE_BUSY || code == SQLITE_CORRUPT || code == SQLITE_NOMEM)
     return sql_error(s, code);
-  return err_new(ERR_IO, "%s: cannot be read by a user who may not write it (%s)", s->path,
-                 sqlite3_errstr(code));
+  return err_new(ERR_IO, "%s: cannot be read by a user who may not write it (%s)%s", s->path,
+                 sqlite3_errstr(code),
+                 has_log(s->path)
+                     ? "; a process that was killed may have left its log: any command "
+                       "of the database's owner, as 'flipbench status', completes it"
+                     : "");
 }
 
 /* Copies the database of s->path into the one that is open, while others may be writing to it. */

@@ -58,6 +58,18 @@ chmod 644 results/flipbench.db-*
 expect_status 1 owner "$FLIPBENCH" runs note 1 hello
 expect_line err.txt 'flipbench.db-shm belongs to user 64322'
 
+# The log of a process that was killed needs its index, or its owner.
+rm results/flipbench.db-*
+owner sqlite3 results/flipbench.db "UPDATE run SET note = 'left behind';" '.system cp results/flipbench.db left; cp results/flipbench.db-wal left-wal; cp results/flipbench.db-shm left-shm'
+for suffix in '' -wal -shm; do owner cp "left$suffix" "results/flipbench.db$suffix"; done
+expect_status 0 reader "$FLIPBENCH" runs list
+expect_line out.txt 'left behind'
+rm results/flipbench.db-shm
+expect_status 1 reader "$FLIPBENCH" runs list
+expect_line err.txt "any command of the database's owner"
+expect_status 0 owner "$FLIPBENCH" runs list
+[ -z "$(left)" ] || fail 'the owner left a log'
+
 # What tasks have recorded, and cannot be read into the database, is not passed over in silence.
 mkdir -p results/small/slurm
 : > results/small/slurm/jobs.tsv
