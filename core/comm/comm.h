@@ -63,6 +63,7 @@ struct comm {
                         * measured, because calls on buffers run on the device */
   int64_t bytes_moved; /* sent by this rank to others */
   bool can_record;     /* its calls on buffers may be captured by ops_table.record */
+  bool is_watched;     /* a lost rank ends this process (watch.h) */
   comm *host;          /* transports its messages in host memory (comm_attach); NULL: itself */
   void *state;
 };

@@ -76,40 +76,83 @@ static void judge(const launch *l, const int *sockets, const hello *h, reply *ou
   char run[HASH_SIZE];
   run_of(run);
   *out = (reply){{0}};
-  if (h->size != l->size)
+  if (memcmp(h->run, run, HASH_SIZE) != 0) /* whose size is no mistake */
+    snprintf(out->refusal, REPLY, "it belongs to another run (TORCHELASTIC_RUN_ID, SLURM_JOB_ID)");
+  else if (h->size != l->size)
     snprintf(out->refusal, REPLY, "it was started with WORLD_SIZE=%d, rank 0 with %d", h->size,
              l->size);
   else if (h->rank <= 0 || h->rank >= l->size)
     snprintf(out->refusal, REPLY, "there is no such rank of %d", l->size);
   else if (sockets[h->rank] >= 0)
     snprintf(out->refusal, REPLY, "another process already has RANK=%d", h->rank);
-  else if (memcmp(h->run, run, HASH_SIZE) != 0)
-    snprintf(out->refusal, REPLY, "it belongs to another run (TORCHELASTIC_RUN_ID, SLURM_JOB_ID)");
 }
 
+/* What rank 0 has to say when ranks are missing. */
+typedef struct {
+  int found;
+  int refused; /* the last rank that was; with the reason */
+  reply why;
+} gathering;
+
 /* A connection with another first message, or none soon, is not a rank: a port scanner, another
- * program. */
-static void welcome(const launch *l, int *sockets, int fd, int *found) {
+ * program. A rank of this run that expects another number of ranks never becomes one of them. */
+static err welcome(const launch *l, int *sockets, int fd, gathering *g) {
   hello h;
   reply answer;
   if (!socket_await(fd, HELLO_SECONDS) || !socket_receive(fd, &h, sizeof h) ||
       memcmp(h.greeting, greeting, sizeof greeting) != 0) {
     close(fd);
-    return;
+    return NULL;
   }
   judge(l, sockets, &h, &answer);
   bool is_welcome = socket_send(fd, &answer, sizeof answer) && !*answer.refusal;
-  if (!is_welcome) {
-    close(fd);
-    return;
+  if (is_welcome) {
+    sockets[h.rank] = fd;
+    g->found++;
+    return NULL;
   }
-  sockets[h.rank] = fd;
-  (*found)++;
+  close(fd);
+  if (!*answer.refusal) return NULL;
+  g->refused = h.rank;
+  g->why = answer;
+  char run[HASH_SIZE];
+  run_of(run);
+  bool is_of_run = memcmp(h.run, run, HASH_SIZE) == 0;
+  if (!is_of_run || h.size == l->size) return NULL;
+  return err_new(ERR_INPUT,
+                 "rank 0 rejected rank %d: %s; start all ranks of a run with the same WORLD_SIZE",
+                 h.rank, answer.refusal);
+}
+
+/* Of the ranks that have connected. */
+static err find_ended(const launch *l, const int *sockets) {
+  for (int r = 1; r < l->size; r++)
+    if (sockets[r] >= 0 && socket_has_ended(sockets[r]))
+      return err_new(ERR_LOST, "rank %d of %d ended while the ranks connected", r, l->size);
+  return NULL;
+}
+
+static err missing_ranks(const launch *l, double seconds, const int *sockets, const gathering *g) {
+  strbuf missing = {0}, refused = {0};
+  name_missing(sockets, l->size, &missing);
+  if (*g->why.refusal)
+    strbuf_format(&refused, "; rank 0 rejected rank %d: %s", g->refused, g->why.refusal);
+  err error =
+      err_new(ERR_IO,
+              "rank 0 waited %.0f s on port %d, and %d of %d ranks did not connect (%s): check "
+              "that they were started with MASTER_ADDR=%s and MASTER_PORT=%d and have not ended, "
+              "and that a firewall lets them through%s",
+              seconds, port_of(l), l->size - g->found, l->size, strbuf_string(&missing), l->address,
+              l->port, strbuf_string(&refused));
+  strbuf_free(&missing);
+  strbuf_free(&refused);
+  return error;
 }
 
 static err gather_here(const launch *l, double seconds, int *sockets) {
   double deadline = clock_seconds() + seconds;
-  int port = port_of(l), found = 1;
+  int port = port_of(l);
+  gathering g = {.found = 1};
   int listener = socket_listen(htons((uint16_t)port));
   if (listener < 0 && errno == EADDRINUSE)
     return err_new(ERR_IO,
@@ -118,24 +161,16 @@ static err gather_here(const launch *l, double seconds, int *sockets) {
                    port);
   if (listener < 0) return err_errno(errno, "rank 0 cannot listen on port %d (MASTER_PORT)", port);
   err error = NULL;
-  while (found < l->size && !error) {
+  while (g.found < l->size && !error) {
     int fd = -1;
-    error = socket_accept(listener, deadline, &fd);
-    if (error || fd < 0) break;
-    welcome(l, sockets, fd, &found);
+    double now = clock_seconds();
+    if (now >= deadline) break;
+    error = socket_accept(listener, fmin(now + 1, deadline), &fd);
+    if (!error && fd >= 0) error = welcome(l, sockets, fd, &g);
+    if (!error) error = find_ended(l, sockets);
   }
   close(listener);
-  if (error || found == l->size) return error;
-  strbuf missing = {0};
-  name_missing(sockets, l->size, &missing);
-  error = err_new(ERR_IO,
-                  "rank 0 waited %.0f s on port %d, and %d of %d ranks did not connect (%s): "
-                  "check that they were started with MASTER_ADDR=%s and MASTER_PORT=%d, and that a "
-                  "firewall lets them through",
-                  seconds, port, l->size - found, l->size, strbuf_string(&missing), l->address,
-                  l->port);
-  strbuf_free(&missing);
-  return error;
+  return error || g.found == l->size ? error : missing_ranks(l, seconds, sockets, &g);
 }
 
 /* The others. */
@@ -152,7 +187,8 @@ static bool reach(const launch *l, double seconds, int *fd, const char **why) {
   }
   int failure = EHOSTUNREACH;
   for (const struct addrinfo *a = all; a && failure; a = a->ai_next)
-    failure = socket_connect_once(a->ai_addr, a->ai_addrlen, fmin(seconds, ADDRESS_SECONDS), fd);
+    if (!socket_is_of_link(a->ai_addr))
+      failure = socket_connect_once(a->ai_addr, a->ai_addrlen, fmin(seconds, ADDRESS_SECONDS), fd);
   freeaddrinfo(all);
   *why = strerror(failure);
   return failure == 0;
@@ -195,10 +231,25 @@ static err join_there(const launch *l, double seconds, int *sockets) {
                  l->rank, answer.refusal);
 }
 
+/* The ranks tell each other their addresses, without the link on which one may be valid. */
+static err refuse_link(const launch *l) {
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST}, *all = NULL;
+  if (getaddrinfo(l->address, NULL, &hints, &all) != 0) return NULL;
+  bool is_of_link = socket_is_of_link(all->ai_addr);
+  freeaddrinfo(all);
+  if (!is_of_link) return NULL;
+  return err_new(ERR_INPUT,
+                 "MASTER_ADDR=%s is a link-local IPv6 address, which ranks cannot pass to each "
+                 "other: use another address of that machine ('ip address' lists them: IPv4, or "
+                 "IPv6 of scope global), or its name",
+                 l->address);
+}
+
 err rendezvous_meet(const launch *l, int *sockets) {
   for (int r = 0; r < l->size; r++) sockets[r] = -1;
   double seconds;
   err error = rendezvous_seconds(&seconds);
+  if (!error) error = refuse_link(l);
   if (error) return error;
   return l->rank == 0 ? gather_here(l, seconds, sockets) : join_there(l, seconds, sockets);
 }

@@ -12,11 +12,9 @@
 
 #include "base/clock.h"
 
-enum { SILENCE_SECONDS = 10 };
-
 static void prepare(int fd) {
   const int yes = 1;
-  struct timeval limit = {.tv_sec = SILENCE_SECONDS};
+  struct timeval limit = {.tv_sec = SOCKET_SILENCE};
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
   setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -55,6 +53,11 @@ bool socket_await(int fd, double seconds) {
     if (poll(&waiting, 1, (int)(1000 * (left < 1 ? left : 1)) + 1) > 0) return true;
   errno = ETIMEDOUT;
   return false;
+}
+
+bool socket_has_ended(int fd) {
+  struct pollfd end = {.fd = fd, .events = POLLRDHUP};
+  return poll(&end, 1, 0) > 0 && (end.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
 /* Port 0: any free one. IPv6 sockets accept IPv4 too, if the machine supports IPv6. */
@@ -112,6 +115,11 @@ err socket_listen_anywhere(int *listener, uint16_t *port) {
   return NULL;
 }
 
+bool socket_is_of_link(const struct sockaddr *a) {
+  const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
+  return a->sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr);
+}
+
 err socket_list_addresses(socket_address *out, int most, int *count) {
   static const sa_family_t families[] = {AF_INET, AF_INET6};
   struct ifaddrs *all = NULL;
@@ -123,8 +131,7 @@ err socket_list_addresses(socket_address *out, int most, int *count) {
       struct sockaddr_storage own = {0};
       size_t length = f ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
       memcpy(&own, a->ifa_addr, length);
-      const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&own;
-      if (f && IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr)) continue;
+      if (socket_is_of_link((const struct sockaddr *)&own)) continue;
       if (address_of(&own, &out[*count])) ++*count;
     }
   freeifaddrs(all);

@@ -46,13 +46,19 @@ err socket_list_addresses(socket_address *out, int most, int *count) ERR_MUST_CH
 /* The address of the other end of a connected socket. */
 err socket_peer(int fd, socket_address *out) ERR_MUST_CHECK;
 bool socket_is_loopback(const socket_address *a);
+/* An IPv6 address that is valid on one link only: a socket_address has no name of the link. */
+bool socket_is_of_link(const struct sockaddr *a);
 
 /* Waits for the first byte; false when none has arrived after `seconds`. True when the other end is
  * gone, which socket_receive then reports. */
 bool socket_await(int fd, double seconds);
 
+/* Whether the other end is gone, although what it sent may still be unread. Does not wait. */
+bool socket_has_ended(int fd);
+
 /* All bytes; false when the other end is gone (errno is 0 if it closed the connection), or silent
- * for ten seconds. */
+ * for SOCKET_SILENCE seconds (errno is EAGAIN). */
+enum { SOCKET_SILENCE = 10 };
 bool socket_send(int fd, const void *bytes, size_t count);
 bool socket_receive(int fd, void *bytes, size_t count);
 

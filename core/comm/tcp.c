@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "comm/rendezvous.h"
 #include "comm/socket.h"
 #include "comm/sums.h"
@@ -35,11 +36,21 @@ typedef struct {
 } tcp_state;
 
 /* The watch notices too, names the rank and ends this process. It is given time to do so, so that
- * the one message names the rank that died and not those that noticed. */
+ * the one message names the rank that died and not those that noticed. While the ranks connect
+ * there is none yet. */
 static err lost(const comm *c, int rank, int failure) {
-  usleep((WATCH_SILENCE + 2) * 1000000);
+  if (c->is_watched) usleep((WATCH_SILENCE + 2) * 1000000);
   return err_new(ERR_LOST, "rank %d of %d: the connection to rank %d broke (%s)", c->rank, c->size,
                  rank, failure ? strerror(failure) : "closed by the other end");
+}
+
+/* While the ranks connect; `seconds`: how long an answer was awaited. */
+static err lost_early(const comm *c, int rank, int failure, double seconds) {
+  if (failure != EAGAIN && failure != ETIMEDOUT) return lost(c, rank, failure);
+  return err_new(ERR_LOST,
+                 "rank %d of %d: rank %d has not answered for %.0f s while the ranks connected: is "
+                 "its process stopped?",
+                 c->rank, c->size, rank, seconds);
 }
 
 static err push(const comm *c, int rank, int fd, part *p) {
@@ -215,11 +226,8 @@ static err address_of_rank(const comm *c, const socket_address *seen, const uint
   return error;
 }
 
-/* Connects the ranks from 1 on with each other: each connects to those before it, and sends its
- * number. */
-static err connect_mesh(comm *c, int listener, const socket_address *seen, const uint16_t *ports) {
+static err connect_to_earlier(comm *c, const socket_address *seen, const uint16_t *ports) {
   tcp_state *t = c->state;
-  double deadline = clock_seconds() + MESH_SECONDS;
   err error = NULL;
   for (int r = 1; r < c->rank && !error; r++) {
     char who[32];
@@ -230,14 +238,45 @@ static err connect_mesh(comm *c, int listener, const socket_address *seen, const
     if (!error && !socket_send(t->sockets[r], &c->rank, sizeof c->rank))
       error = err_new(ERR_IO, "%s closed the connection", who);
   }
+  return error;
+}
+
+/* A connection of a later rank; *fd is -1 when none arrives. Rank 0 is connected to all: it ends
+ * when one of them does, and then none will come. */
+static err accept_later(const comm *c, int listener, double deadline, int *fd) {
+  const tcp_state *t = c->state;
+  err error = NULL;
+  *fd = -1;
+  for (double now; !error && *fd < 0 && (now = clock_seconds()) < deadline;) {
+    if (socket_has_ended(t->sockets[0])) return lost(c, 0, 0);
+    error = socket_accept(listener, now + 1 < deadline ? now + 1 : deadline, fd);
+  }
+  return error;
+}
+
+static err missing_later(const comm *c) {
+  const tcp_state *t = c->state;
+  strbuf missing = {0};
+  for (int r = c->rank + 1; r < c->size; r++)
+    if (t->sockets[r] < 0) strbuf_format(&missing, "%s%d", missing.length ? ", " : "", r);
+  err error = err_new(ERR_IO,
+                      "rank %d of %d waited %d s for connections of other ranks (%s): a firewall "
+                      "may be between them (docs/clusters.md), or their processes are stopped",
+                      c->rank, c->size, MESH_SECONDS, strbuf_string(&missing));
+  strbuf_free(&missing);
+  return error;
+}
+
+/* Connects the ranks from 1 on with each other: each connects to those before it, and sends its
+ * number. */
+static err connect_mesh(comm *c, int listener, const socket_address *seen, const uint16_t *ports) {
+  tcp_state *t = c->state;
+  double deadline = clock_seconds() + MESH_SECONDS;
+  err error = connect_to_earlier(c, seen, ports);
   for (int found = c->rank + 1; found < c->size && !error;) {
-    int fd = -1, rank = -1;
-    error = socket_accept(listener, deadline, &fd);
-    if (!error && fd < 0)
-      error = err_new(ERR_IO,
-                      "%d of the other ranks did not connect to rank %d within %d seconds: a "
-                      "firewall may be between them (docs/clusters.md)",
-                      c->size - found, c->rank, MESH_SECONDS);
+    int fd, rank = -1;
+    error = accept_later(c, listener, deadline, &fd);
+    if (!error && fd < 0) error = missing_later(c);
     if (error || fd < 0) break;
     bool is_rank = socket_receive(fd, &rank, sizeof rank) && rank > c->rank && rank < c->size &&
                    t->sockets[rank] < 0;
@@ -261,22 +300,23 @@ static err share_addresses(comm *c, uint16_t own, socket_address *seen, uint16_t
     double seconds;
     error = rendezvous_seconds(&seconds);
     if (error) return error;
-    if (!socket_send(t->sockets[0], &own, sizeof own) ||
-        !socket_await(t->sockets[0], seconds + ANSWER_SECONDS) ||
-        !socket_receive(t->sockets[0], seen, size * sizeof *seen) ||
+    if (!socket_send(t->sockets[0], &own, sizeof own)) return lost(c, 0, errno);
+    if (!socket_await(t->sockets[0], seconds + ANSWER_SECONDS))
+      return lost_early(c, 0, ETIMEDOUT, seconds + ANSWER_SECONDS);
+    if (!socket_receive(t->sockets[0], seen, size * sizeof *seen) ||
         !socket_receive(t->sockets[0], ports, size * sizeof *ports))
-      return lost(c, 0, errno);
+      return lost_early(c, 0, errno, SOCKET_SILENCE);
     return NULL;
   }
   for (int r = 1; r < c->size && !error; r++) {
     error = socket_peer(t->sockets[r], &seen[r]);
     if (!error && !socket_receive(t->sockets[r], &ports[r], sizeof ports[r]))
-      error = lost(c, r, errno);
+      error = lost_early(c, r, errno, SOCKET_SILENCE);
   }
   for (int r = 1; r < c->size && !error; r++)
     if (!socket_send(t->sockets[r], seen, size * sizeof *seen) ||
         !socket_send(t->sockets[r], ports, size * sizeof *ports))
-      error = lost(c, r, errno);
+      error = lost_early(c, r, errno, SOCKET_SILENCE);
   return error;
 }
 

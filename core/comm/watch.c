@@ -417,7 +417,7 @@ static err start_thread(watch *w) {
   /* the last rank may connect long after the first: silence counts from when all are there */
   for (int i = 0; i < w->peer_count; i++) w->peers[i].heard = clock_seconds();
   int code = pthread_create(&w->thread, NULL, run, w);
-  w->has_thread = code == 0;
+  w->has_thread = w->c->is_watched = code == 0;
   return code ? err_errno(code, "watching the ranks") : NULL;
 }
 
@@ -458,6 +458,7 @@ void watch_stop(watch *w) {
   if (!w) return;
   /* before the messages: a peer closes its connection as soon as it has received one */
   atomic_store(&w->is_ending, true);
+  w->c->is_watched = false;
   for (int i = 0; i < w->peer_count; i++) send_to(w, &w->peers[i], BYE, "");
   if (w->has_thread) pthread_join(w->thread, NULL);
   for (int i = 0; i < w->peer_count; i++)

@@ -283,7 +283,7 @@ int cli_bundle(int argc, char **argv) {
   if (is_help_wanted) goto cleanup;
   TRY(cli_one_word(&rest, "EXPERIMENT", &given));
   TRY(fix_places(&words, &results, &out));
-  TRY(cli_open_place(&words.place, &s));
+  TRY(cli_read_place(&words.place, &s));
   TRY(load(s, given, &words, &e));
   TRY(cli_catch_up(words.place.results, e, s));
   TRY(bundle(e, s, &words));

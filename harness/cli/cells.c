@@ -17,6 +17,7 @@ void cli_free_cells(cli_cells *cells) {
   }
   free(cells->items);
   free(cells->trouble);
+  free(cells->unread);
   *cells = (cli_cells){0};
 }
 
@@ -136,7 +137,7 @@ static err count_stuck(const spec_experiment *e, cli_cells *cells) {
 static err list_of_file(store *s, const char *results, const spec_experiment *e, cli_cells *cells) {
   store_result *runs = NULL;
   err error = make_room(cells, e->cell_count);
-  if (!error) error = cli_read_tasks(results, e, s);
+  if (!error) error = cli_read_tasks(results, e, s, &cells->unread);
   if (!error) error = results_find(e, s, &runs);
   for (size_t i = 0; i < e->cell_count && !error; i++)
     error = add_cell(s, results, e->cells[i].id, e->cells[i].label, &runs[i], cells);

@@ -82,6 +82,8 @@ err cli_find_place(cli_place *place) ERR_MUST_CHECK;
 /* Opens the database of the place. One outside the results folder may record the runs of another
  * folder: that is an error (place.c). */
 err cli_open_place(const cli_place *place, store **s) ERR_MUST_CHECK;
+/* The same for commands that change nothing: also where this user may not write the database. */
+err cli_read_place(const cli_place *place, store **s) ERR_MUST_CHECK;
 /* For commands that write runs to the results folder: the database, which may be missing before,
  * then names it as its own. */
 err cli_make_place(const cli_place *place, store **s) ERR_MUST_CHECK;
@@ -136,6 +138,7 @@ typedef struct {
   size_t stuck;     /* not run, and a cell that they start from has failed */
   size_t strangers; /* runs of cells that are no longer in the file */
   char *trouble;    /* why the file could not be read; NULL */
+  char *unread;     /* why what Slurm's tasks have recorded could not be read; NULL */
 } cli_cells;
 err cli_list_cells(store *s, const char *results, const char *name,
                    cli_cells *cells) ERR_MUST_CHECK;
@@ -154,9 +157,13 @@ int cli_split_words(int argc, char **argv, option_list *words);
  * are recorded as running, and end here. What cannot be written stays as it is. */
 err cli_close_gone(const char *results, store *s) ERR_MUST_CHECK;
 /* Likewise: an experiment that was submitted to Slurm may be followed by nobody (--detach), and its
- * tasks have written to their folders alone. */
-err cli_read_tasks(const char *results, const spec_experiment *e, store *s) ERR_MUST_CHECK;
-/* Both. */
+ * tasks have written to their folders alone. *why: what could not be read into the database, to be
+ * freed; NULL: nothing. */
+err cli_read_tasks(const char *results, const spec_experiment *e, store *s,
+                   char **why) ERR_MUST_CHECK;
+/* The warning that says so; `why` may be NULL. */
+void cli_warn_unread(const char *name, const char *why);
+/* Both, with the warning. */
 err cli_catch_up(const char *results, const spec_experiment *e, store *s) ERR_MUST_CHECK;
 /* Of every recorded experiment that was submitted to Slurm. */
 err cli_catch_up_all(const char *results, store *s) ERR_MUST_CHECK;

@@ -19,13 +19,13 @@ typedef struct {
   strbuf out;
 } db_call;
 
-/* Parses; opens the database when `opens`. *is_done: --help was printed. */
-static err begin(db_call *call, const command *c, int argc, char **argv, bool opens,
-                 bool *is_done) {
+/* Parses; opens the database with `opens` (may be NULL). *is_done: --help was printed. */
+static err begin(db_call *call, const command *c, int argc, char **argv,
+                 err (*opens)(const char *path, store **s), bool *is_done) {
   err error = options_parse(c, argc, argv, &call->rest, is_done);
   if (error || *is_done) return error;
   error = cli_find_place(&call->place);
-  if (!error && opens) error = store_open_existing(call->place.path, &call->s);
+  if (!error && opens) error = opens(call->place.path, &call->s);
   return error;
 }
 
@@ -49,7 +49,7 @@ static int db_check(int argc, char **argv) {
   option options[] = {CLI_PLACE_OPTIONS(call.place), {0}};
   command c = {"flipbench db check", "run SQLite's integrity and foreign key checks", "[OPTIONS]",
                options, "example:\n  flipbench db check --results /data/results"};
-  err error = begin(&call, &c, argc, argv, true, &is_done);
+  err error = begin(&call, &c, argc, argv, store_open_reading, &is_done);
   if (!error && !is_done) error = no_words(&call.rest);
   if (!error && !is_done) error = store_check(call.s);
   if (!error && !is_done)
@@ -67,7 +67,7 @@ static int db_rebuild(int argc, char **argv) {
                "Reads experiment.json, attempts.jsonl and events.jsonl of every run. The previous "
                "database is\nkept as flipbench.db.old.\n\n"
                "example:\n  flipbench db rebuild --results /data/results"};
-  err error = begin(&call, &c, argc, argv, false, &is_done);
+  err error = begin(&call, &c, argc, argv, NULL, &is_done);
   if (!error && !is_done) error = no_words(&call.rest);
   if (!error && !is_done && !fs_is_folder(call.place.results))
     error = err_new(ERR_INPUT, "%s: no such results folder", call.place.results);
@@ -90,7 +90,7 @@ static int db_vacuum(int argc, char **argv) {
   option options[] = {CLI_PLACE_OPTIONS(call.place), {0}};
   command c = {"flipbench db vacuum", "return freed space to the file system", "[OPTIONS]", options,
                "example:\n  flipbench db vacuum"};
-  err error = begin(&call, &c, argc, argv, true, &is_done);
+  err error = begin(&call, &c, argc, argv, store_open_existing, &is_done);
   uint64_t bytes = call.place.path ? size_of(call.place.path) : 0;
   if (!error && !is_done) error = no_words(&call.rest);
   if (!error && !is_done) error = store_vacuum(call.s);
@@ -127,7 +127,7 @@ static int db_export(int argc, char **argv) {
                "examples:\n  flipbench db export --experiment quickstart --out /tmp/quickstart\n"
                "  flipbench db export --format parquet"};
   export_options how = {.folder = NULL};
-  err error = begin(&call, &c, argc, argv, true, &is_done);
+  err error = begin(&call, &c, argc, argv, store_open_reading, &is_done);
   if (!error && !is_done) error = no_words(&call.rest);
   if (!error && !is_done) error = read_format(format, &how.format);
   how.folder = out;

@@ -34,7 +34,7 @@ int cli_diff(int argc, char **argv) {
   if (is_help_wanted) goto cleanup;
   if (rest.count != 2) FAIL(ERR_INPUT, "expected two runs, got %zu (see --help)", rest.count);
   TRY(cli_find_place(&place));
-  TRY(cli_open_place(&place, &s));
+  TRY(cli_read_place(&place, &s));
   for (int i = 0; i < 2; i++) TRY(cli_find_run(s, rest.items[i], &runs[i]));
   TRY(is_json ? difference_json(s, runs[0], runs[1], &out, &count)
               : difference_text(s, runs[0], runs[1], &out, &count));

@@ -77,7 +77,7 @@ int cli_export(int argc, char **argv) {
   TRY(cli_one_word(&rest, "EXPERIMENT", &given));
   TRY(read_words(&words, &wanted));
   TRY(cli_find_place(&words.place));
-  TRY(cli_open_place(&words.place, &s));
+  TRY(cli_read_place(&words.place, &s));
   spec_options spec = {words.profile, words.set.items, words.set.count, words.set_cell.items,
                        words.set_cell.count};
   TRY(cli_load_experiment(s, words.place.results, given, &spec, &e));

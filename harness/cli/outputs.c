@@ -1,4 +1,5 @@
 /* The files that an experiment's results are shown in: figures and the page. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
@@ -26,19 +27,33 @@ err cli_close_gone(const char *results, store *s) {
   return error;
 }
 
-err cli_read_tasks(const char *results, const spec_experiment *e, store *s) {
+err cli_read_tasks(const char *results, const spec_experiment *e, store *s, char **why) {
   strbuf jobs = {0};
+  *why = NULL;
   strbuf_format(&jobs, "%s/%s/slurm/jobs.tsv", results, e->name);
   err unread = jobs.is_broken ? mem_error(0, "a path") : NULL;
   if (!unread && fs_exists(jobs.data)) unread = run_read_new(e, s, results);
   strbuf_free(&jobs);
-  if (unread && err_kind_of(unread) == ERR_MEMORY) return unread;
+  if (!unread || err_kind_of(unread) == ERR_MEMORY) return unread;
+  *why = mem_copy_string(err_message(unread));
   err_free(unread);
-  return NULL;
+  return *why ? NULL : mem_error(0, "a message");
+}
+
+void cli_warn_unread(const char *name, const char *why) {
+  if (why) log_warning("%s: what its tasks have recorded since is not shown: %s", name, why);
+}
+
+static err read_tasks(const char *results, const spec_experiment *e, store *s) {
+  char *why;
+  err error = cli_read_tasks(results, e, s, &why);
+  cli_warn_unread(e->name, why);
+  free(why);
+  return error;
 }
 
 err cli_catch_up(const char *results, const spec_experiment *e, store *s) {
-  err error = cli_read_tasks(results, e, s);
+  err error = read_tasks(results, e, s);
   return error ? error : cli_close_gone(results, s);
 }
 
@@ -53,7 +68,7 @@ err cli_catch_up_all(const char *results, store *s) {
       error = mem_error(0, "a path");
     else if (fs_exists(jobs.data)) { /* one whose file is gone keeps what is recorded */
       err unread = cli_load_experiment(s, results, names.items[i], &(spec_options){0}, &e);
-      if (!unread) unread = cli_read_tasks(results, e, s);
+      if (!unread) unread = read_tasks(results, e, s);
       if (unread && err_kind_of(unread) == ERR_MEMORY)
         error = unread;
       else

@@ -178,6 +178,11 @@ err cli_open_place(const cli_place *place, store **s) {
   return error ? error : give_or_close(check(*s, place, false), s);
 }
 
+err cli_read_place(const cli_place *place, store **s) {
+  err error = store_open_reading(place->path, s);
+  return error ? error : give_or_close(check(*s, place, false), s);
+}
+
 err cli_check_place(const cli_place *place) {
   store *s = NULL;
   err error = fs_exists(place->path) ? cli_open_place(place, &s) : NULL;

@@ -126,7 +126,7 @@ int cli_plot(int argc, char **argv) {
   if (!plot.is_column && strcmp(size, "wide") != 0)
     FAIL(ERR_INPUT, "--size: '%s' is not wide or column", size);
   TRY(cli_find_place(&place));
-  TRY(cli_open_place(&place, &s));
+  TRY(cli_read_place(&place, &s));
   spec_options spec = {.profile = profile};
   TRY(cli_load_experiment(s, place.results, given, &spec, &e));
   if (plot.figure) TRY(plot_check_axis(e, plot.figure));

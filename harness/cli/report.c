@@ -170,7 +170,7 @@ static err collect_paper(const report_words *words, paper_report **report) {
   char *folder = shipped_or_given("experiments/paper");
   if (!folder) return mem_error(0, "a path");
   bool is_expected = words->place.db || fs_exists(words->place.path);
-  err error = is_expected ? cli_open_place(&words->place, &s) : store_open_empty(&s);
+  err error = is_expected ? cli_read_place(&words->place, &s) : store_open_empty(&s);
   if (!error && is_expected) error = cli_catch_up_all(words->place.results, s);
   if (!error) error = paper_collect(s, folder, words->profile ? words->profile : "mini", report);
   store_close(s);
@@ -255,7 +255,7 @@ int cli_report(int argc, char **argv) {
   if (words.only_claims && strcmp(words.format, "html") == 0)
     FAIL(ERR_INPUT, "--claims has no html; the page of --format html alone has the claims too");
   TRY(cli_find_place(&words.place));
-  TRY(cli_open_place(&words.place, &s));
+  TRY(cli_read_place(&words.place, &s));
   spec_options spec = {.profile = words.profile};
   TRY(cli_load_experiment(s, words.place.results, given, &spec, &e));
   TRY(strcmp(words.format, "html") == 0 ? write_html(&words, e, s)

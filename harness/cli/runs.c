@@ -132,7 +132,8 @@ static int runs_list(int argc, char **argv) {
   err error = options_parse(&c, argc, argv, &call.rest, &is_done);
   if (!error && !is_done && call.rest.count)
     error = err_new(ERR_INPUT, "unexpected argument '%s' (see --help)", call.rest.items[0]);
-  if (!error && !is_done) error = open_call(&call);
+  if (!error && !is_done) error = cli_find_place(&call.place);
+  if (!error && !is_done) error = cli_read_place(&call.place, &call.s);
   if (!error && !is_done) error = write_list(&call, &words);
   return finish(&call, options, error);
 }

@@ -51,7 +51,7 @@ int cli_show(int argc, char **argv) {
   if (is_help_wanted) goto cleanup;
   TRY(cli_one_word(&rest, "RUN or CELL", &word));
   TRY(cli_find_place(&place));
-  TRY(cli_open_place(&place, &s));
+  TRY(cli_read_place(&place, &s));
   TRY(cli_find_run(s, word, &run_id));
   TRY(is_json ? provenance_json(s, run_id, &out) : provenance_text(s, run_id, &out));
   if (!is_json) TRY(name_difference(s, place.results, run_id, &out));

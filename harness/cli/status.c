@@ -66,6 +66,7 @@ static err list_experiments(store *s, const char *results, bool is_json, strbuf 
   for (size_t i = 0; i < names.count && !error; i++) {
     cli_cells cells;
     error = cli_list_cells(s, results, names.items[i], &cells);
+    if (!error) cli_warn_unread(names.items[i], cells.unread);
     if (!error) write_experiment(names.items[i], &cells, is_json ? &w : NULL, out);
     cli_free_cells(&cells);
   }
@@ -133,6 +134,7 @@ static err list_cells(store *s, const char *results, const char *name, bool is_j
   json_writer w = jsonw_start(out);
   err error = cli_list_cells(s, results, name, &cells);
   if (error) return error;
+  cli_warn_unread(name, cells.unread);
   if (is_json) jsonw_array(&w, NULL);
   for (size_t i = 0; i < cells.count; i++)
     if (is_json)
@@ -153,7 +155,9 @@ static void write_tally(const char *results, const char *name, const cli_cells *
   strbuf_format(out, "%s: ", name);
   write_counts(cells, out);
   if (run_is_paused(results, name)) strbuf_append(out, " · paused");
+  if (cells->unread) strbuf_append(out, " · behind");
   strbuf_append_char(out, '\n');
+  if (cells->unread && isatty(STDOUT_FILENO)) strbuf_format(out, "%s\n", cells->unread);
 }
 
 /* Cuts every line to the terminal's width and redraws the page over the previous one. */
@@ -195,8 +199,17 @@ static void write_page(const cli_cells *cells, const char *results, const char *
   if (shown < cells->count) strbuf_format(page, "… and %zu more\n", cells->count - shown);
 }
 
-static err watch(store *s, const char *results, const char *name, double every) {
-  bool is_terminal = isatty(STDOUT_FILENO), is_over = false;
+/* A copy does not follow the database: another takes its place. */
+static err refresh(const cli_place *place, store **s) {
+  if (!store_is_copy(*s)) return NULL;
+  store_close(*s);
+  *s = NULL;
+  return cli_read_place(place, s);
+}
+
+static err watch(const cli_place *place, store **s, const char *name, double every) {
+  const char *results = place->results;
+  bool is_terminal = isatty(STDOUT_FILENO), is_over = false, is_told = false;
   strbuf last = {0};
   cli_cells cells = {0};
   err error = NULL;
@@ -204,7 +217,9 @@ static err watch(store *s, const char *results, const char *name, double every) 
   fflush(stdout);
   while (!error && !is_over && cli_has_reader()) {
     strbuf now = {0};
-    TRY(cli_list_cells(s, results, name, &cells));
+    TRY(cli_list_cells(*s, results, name, &cells));
+    if (!is_told && !is_terminal) cli_warn_unread(name, cells.unread);
+    is_told = is_told || cells.unread;
     if (is_terminal) {
       int rows = progress_rows(STDOUT_FILENO) - 3;
       write_page(&cells, results, name, rows > 0 ? (size_t)rows : 1, &now);
@@ -220,6 +235,7 @@ static err watch(store *s, const char *results, const char *name, double every) 
     if (is_over) break;
     struct timespec pause = {(time_t)every, (long)((every - (double)(time_t)every) * 1e9)};
     nanosleep(&pause, NULL);
+    error = refresh(place, s);
   }
 cleanup:
   strbuf_free(&last);
@@ -246,13 +262,13 @@ int cli_status(int argc, char **argv) {
   if (is_help_wanted) goto cleanup;
   if (rest.count > 1) FAIL(ERR_INPUT, "expected at most one EXPERIMENT");
   TRY(cli_find_place(&place));
-  TRY(cli_open_place(&place, &s));
+  TRY(cli_read_place(&place, &s));
   if (is_watching && (rest.count != 1 || is_json))
     FAIL(ERR_INPUT, "--watch takes one EXPERIMENT and no --json");
   if (!(every >= 0.05 && every <= 3600))
     FAIL(ERR_INPUT, "--every: %g is not between 0.05 and 3600", every);
   if (is_watching) {
-    error = watch(s, place.results, rest.items[0], every);
+    error = watch(&place, &s, rest.items[0], every);
     goto cleanup;
   }
   TRY(rest.count ? list_cells(s, place.results, rest.items[0], is_json, &out)

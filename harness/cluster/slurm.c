@@ -22,7 +22,7 @@
 
 /* A task gets SIGTERM this long before its time limit, to write a checkpoint. */
 enum { WARNING_SECONDS = 60 };
-/* Per array: Slurm's MaxArraySize is 1001 by default. */
+/* Per array: Slurm's MaxArraySize is 1001 by default. A cluster's own may be less. */
 enum { MOST_TASKS = 1000 };
 
 void slurm_free(slurm_tasks *tasks) {
@@ -53,6 +53,18 @@ static size_t find_cell(const run_sweep *sweep, const char *id) {
   return SIZE_MAX;
 }
 
+/* Where job ids have started again, a task with the same numbers was of another cell: it is gone.
+ */
+static void forget_namesakes(slurm_tasks *tasks, const slurm_task *one) {
+  size_t kept = 0;
+  for (size_t i = 0; i < tasks->count; i++) {
+    const slurm_task *old = &tasks->items[i];
+    if (old->job == one->job && old->index == one->index && old->cell != one->cell) continue;
+    tasks->items[kept++] = *old;
+  }
+  tasks->count = kept;
+}
+
 /* The newest task of each cell, from jobs.tsv. */
 static err load_tasks(const spec_experiment *e, const run_options *options, const run_sweep *sweep,
                       slurm_tasks *tasks) {
@@ -67,6 +79,7 @@ static err load_tasks(const spec_experiment *e, const run_options *options, cons
         3)
       continue;
     one.cell = find_cell(sweep, id);
+    forget_namesakes(tasks, &one);
     if (one.cell == SIZE_MAX) continue;
     size_t known = 0;
     while (known < tasks->count && tasks->items[known].cell != one.cell) known++;
@@ -140,10 +153,10 @@ static bool have_same_options(const run_cell *a, const run_cell *b) {
          (a->limits.memory_bytes > 0) == (b->limits.memory_bytes > 0);
 }
 
-/* The next cells that can go into one array; count 0: none. */
-static void next_batch(const run_sweep *sweep, const slurm_tasks *tasks, batch *b) {
+/* The next cells that can go into one array of at most `most`; count 0: none. */
+static void next_batch(const run_sweep *sweep, const slurm_tasks *tasks, size_t most, batch *b) {
   b->count = 0;
-  for (size_t i = 0; i < sweep->count && b->count < MOST_TASKS; i++) {
+  for (size_t i = 0; i < sweep->count && b->count < most; i++) {
     int64_t after;
     int index;
     const char *tuning = b->count ? b->tuning : sweep->cells[i].cell->tuning;
@@ -226,6 +239,13 @@ static void put_array(const spec_experiment *e, const batch *b, strbuf *out) {
   strbuf_append_char(out, '\n');
 }
 
+/* Slurm counts in minutes, and sends SIGTERM before the end. Within a minute or two there would be
+ * nothing left to train in: then the limit is when the signal is sent. */
+static int64_t minutes_of(double seconds) {
+  double warning = seconds > 0 && seconds < 2 * WARNING_SECONDS ? WARNING_SECONDS : 0;
+  return (int64_t)ceil((seconds + warning) / 60);
+}
+
 static void write_script(const spec_experiment *e, const run_options *options,
                          const slurm_wishes *wishes, const run_sweep *sweep, const batch *b,
                          const char *list, strbuf *out) {
@@ -244,7 +264,7 @@ static void write_script(const spec_experiment *e, const run_options *options,
   put_number(out, "ntasks", b->ranks, "");
   if (b->ranks > 1) put_number(out, "nodes", b->nodes, "");
   if (b->nodes > 1) put_number(out, "ntasks-per-node", here, "");
-  put_number(out, "time", (int64_t)ceil(most.time_seconds / 60), "");
+  put_number(out, "time", minutes_of(most.time_seconds), "");
   put_number(out, "mem", (most.memory_bytes * here + (1 << 20) - 1) >> 20, "M");
   put_number(out, "cpus-per-task", e->requires.cores, "");
   if (e->requires.gpus > 0)
@@ -405,11 +425,42 @@ cleanup:
   return error;
 }
 
+/* A '\\' in the path of its output keeps Slurm from replacing the task's numbers in it. */
+static err check_path(const run_options *options) {
+  if (!strchr(options->results, '\\')) return NULL;
+  return err_new(ERR_INPUT,
+                 "%s: Slurm cannot write the tasks' output below a folder with a backslash in its "
+                 "name; choose another one with --results",
+                 options->results);
+}
+
+static err submit_waiting(const spec_experiment *e, const run_options *options,
+                          const slurm_wishes *wishes, const run_sweep *sweep, batch *b,
+                          slurm_tasks *tasks) {
+  size_t most = MOST_TASKS;
+  bool is_asked = wishes->preview; /* which needs no cluster */
+  for (int number = 1;; number++) {
+    int64_t allowed;
+    next_batch(sweep, tasks, most, b);
+    if (!b->count) return NULL;
+    if (!is_asked && slurm_most_tasks(&allowed) && allowed < MOST_TASKS) {
+      if (allowed < 1)
+        return err_new(ERR_UNSUPPORTED, "this cluster has no job arrays (its MaxArraySize is 0)");
+      most = (size_t)allowed;
+      next_batch(sweep, tasks, most, b);
+    }
+    is_asked = true;
+    err error = submit_batch(e, options, wishes, sweep, b, number, tasks);
+    if (error) return error;
+  }
+}
+
 err slurm_submit(const spec_experiment *e, store *s, const run_options *options,
                  const slurm_wishes *wishes, run_sweep *sweep, slurm_tasks *tasks) {
-  err error = NULL;
   int lock_fd = -1;
   *tasks = (slurm_tasks){0};
+  err error = check_path(options);
+  if (error) return error;
   batch *b = mem_zeroed(1, sizeof *b);
   if (!b) return mem_error(sizeof *b, "the job array");
   if (!wishes->preview) {
@@ -419,11 +470,7 @@ err slurm_submit(const spec_experiment *e, store *s, const run_options *options,
     TRY(settle_running(e, s, options, tasks, sweep));
     drop_gone(sweep, tasks);
   }
-  for (int number = 1;; number++) {
-    next_batch(sweep, tasks, b);
-    if (!b->count) break;
-    TRY(submit_batch(e, options, wishes, sweep, b, number, tasks));
-  }
+  TRY(submit_waiting(e, options, wishes, sweep, b, tasks));
 cleanup:
   if (lock_fd >= 0) close(lock_fd);
   free(b);

@@ -231,7 +231,7 @@ static void forgive_unrecorded(const differences *all, strbuf *said, localise_ma
 
 static err open_results(const spec_experiment *e, const char *results, record_results *r) {
   char *path = fs_join(results, "flipbench.db");
-  err error = path ? store_open_existing(path, &r->s) : mem_error(0, "a path");
+  err error = path ? store_open_reading(path, &r->s) : mem_error(0, "a path");
   free(path);
   return error ? error : results_find(e, r->s, &r->results);
 }

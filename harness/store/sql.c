@@ -2,9 +2,11 @@
 
 #include <libgen.h>
 #include <math.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -22,7 +24,47 @@ struct store {
   size_t kept_count;
   int depth; /* of transactions within one another */
   int patience_ms;
+  bool is_copy; /* `path` is where it was read */
 };
+
+/* "PATH-wal", "PATH-shm" */
+static bool find_beside(const char *path, const char *suffix, struct stat *status,
+                        bool *is_writable) {
+  strbuf name = {0};
+  strbuf_format(&name, "%s%s", path, suffix);
+  bool is_there = !name.is_broken && stat(name.data, status) == 0;
+  *is_writable = is_there && access(name.data, W_OK) == 0;
+  strbuf_free(&name);
+  return is_there;
+}
+
+/* SQLite's own files next to the database, made by a user who did not let others write them. */
+static void name_strangers(const char *path, strbuf *out) {
+  static const char *const suffixes[] = {"-wal", "-shm"};
+  struct stat status;
+  for (size_t i = 0; i < 2; i++) {
+    bool is_open;
+    if (!find_beside(path, suffixes[i], &status, &is_open) || is_open) continue;
+    const struct passwd *owner = getpwuid(status.st_uid);
+    strbuf_format(out, "; %s%s belongs to ", path, suffixes[i]);
+    if (owner)
+      strbuf_append(out, owner->pw_name);
+    else
+      strbuf_format(out, "user %ld", (long)status.st_uid);
+    strbuf_append(out, ", who can make it writable");
+  }
+}
+
+static err cannot_write(const char *path, const char *why) {
+  strbuf strangers = {0};
+  name_strangers(path, &strangers);
+  err error = err_new(ERR_IO,
+                      "%s: cannot be written (%s); check the folder's permissions, or choose "
+                      "another place with --db or --results%s",
+                      path, why, strbuf_string(&strangers));
+  strbuf_free(&strangers);
+  return error;
+}
 
 static err sql_error(const store *s, int code) {
   const char *text = s->database ? sqlite3_errmsg(s->database) : sqlite3_errstr(code);
@@ -35,10 +77,7 @@ static err sql_error(const store *s, int code) {
   case SQLITE_READONLY:
   case SQLITE_CANTOPEN:
   case SQLITE_PERM:
-    return err_new(ERR_IO,
-                   "%s: cannot be written (%s); check the folder's permissions, or choose "
-                   "another place with --db or --results",
-                   s->path, text);
+    return cannot_write(s->path, text);
   case SQLITE_BUSY:
     return err_new(ERR_IO, "%s: locked by another process for %d s; try again", s->path,
                    s->patience_ms / 1000);
@@ -117,6 +156,10 @@ static err start_query(store *s, sqlite3_stmt **rows, const char *sql, const cha
 void store_set_patience(store *s, int seconds) {
   s->patience_ms = seconds > 0 ? seconds * 1000 : BUSY_TIMEOUT_MS;
   sqlite3_busy_timeout(s->database, s->patience_ms);
+}
+
+bool store_is_copy(const store *s) {
+  return s->is_copy;
 }
 
 bool store_is_readonly(store *s) {
@@ -272,10 +315,40 @@ cleanup:
   return error;
 }
 
-/* Copies the database of s->path into the one that is open, while others may be writing to it. */
-static err copy_database(store *s) {
+/* May this user write the database, and make SQLite's files next to it? */
+static bool is_writable(const char *path) {
+  char *real = realpath(path, NULL); /* the files are where a link leads */
+  bool is = real && access(real, W_OK) == 0 && access(dirname(real), W_OK) == 0;
+  free(real);
+  return is;
+}
+
+/* How SQLite reads a database that this user may not write. As a reader it would make the files of
+ * the log, which the owner could not write from then on. `has_log`: somebody writes the database,
+ * or was killed, and the files are there; else the database is complete without them. */
+static err name_source(const char *path, bool has_log, strbuf *out) {
+  static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                              "_-./";
+  strbuf_append(out, "file:");
+  if (path[0] == '/' && path[1] == '/') strbuf_append(out, "//"); /* a host would follow */
+  for (const char *at = path; *at; at++)
+    if (strchr(plain, *at))
+      strbuf_append_char(out, *at);
+    else
+      strbuf_format(out, "%%%02X", (unsigned char)*at);
+  strbuf_append(out, has_log ? "?readonly_shm=1" : "?immutable=1");
+  return out->is_broken ? mem_error(0, path) : NULL;
+}
+
+static bool has_log(const char *path) {
+  struct stat status;
+  bool is_open;
+  return find_beside(path, "-wal", &status, &is_open) && status.st_size > 0;
+}
+
+static int copy_from(store *s, const char *source_name, int flags) {
   sqlite3 *source = NULL;
-  int code = sqlite3_open_v2(s->path, &source, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+  int code = sqlite3_open_v2(source_name, &source, flags | SQLITE_OPEN_NOMUTEX, NULL);
   if (code == SQLITE_OK) {
     sqlite3_busy_timeout(source, BUSY_TIMEOUT_MS);
     sqlite3_backup *copying = sqlite3_backup_init(s->database, "main", source, "main");
@@ -283,6 +356,37 @@ static err copy_database(store *s) {
     code = copying ? sqlite3_backup_finish(copying) : sqlite3_errcode(s->database);
   }
   sqlite3_close(source);
+  return code;
+}
+
+/* Without the log nothing is locked: a copy during which a log came or went is made again. */
+static err copy_unwritable(store *s) {
+  enum { MOST_TRIES = 5 };
+  int code = SQLITE_OK;
+  for (int i = 0; i < MOST_TRIES; i++) {
+    bool with_log = has_log(s->path);
+    strbuf name = {0};
+    err error = name_source(s->path, with_log, &name);
+    if (!error) code = copy_from(s, name.data, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+    strbuf_free(&name);
+    if (error) return error;
+    if (code == SQLITE_OK && with_log == has_log(s->path)) return NULL;
+  }
+  if (code == SQLITE_OK) code = SQLITE_BUSY;
+  if (code == SQLITE_BUSY || code == SQLITE_CORRUPT || code == SQLITE_NOMEM)
+    return sql_error(s, code);
+  return err_new(ERR_IO, "%s: cannot be read by a user who may not write it (%s)%s", s->path,
+                 sqlite3_errstr(code),
+                 has_log(s->path)
+                     ? "; a process that was killed may have left its log: any command "
+                       "of the database's owner, as 'flipbench status', completes it"
+                     : "");
+}
+
+/* Copies the database of s->path into the one that is open, while others may be writing to it. */
+static err copy_database(store *s) {
+  if (!is_writable(s->path)) return copy_unwritable(s);
+  int code = copy_from(s, s->path, SQLITE_OPEN_READWRITE);
   return code == SQLITE_OK ? NULL : sql_error(s, code);
 }
 
@@ -293,6 +397,7 @@ static err open_file(const char *path, int flags, bool is_copy, store **out) {
   err error = NULL;
   bool is_behind;
   s->patience_ms = BUSY_TIMEOUT_MS;
+  s->is_copy = is_copy;
   s->path = mem_copy_string(path);
   if (!s->path) FAIL(ERR_MEMORY, "out of memory: %s", path);
   int code = sqlite3_open_v2(is_copy ? "" : path, &s->database, flags | SQLITE_OPEN_NOMUTEX, NULL);
@@ -320,16 +425,29 @@ err store_open(const char *path, store **s) {
   if (!copy) return mem_error(0, path);
   err error = fs_make_folders(dirname(copy));
   free(copy);
+  if (!error && fs_exists(path) && !is_writable(path))
+    error = cannot_write(path, "it or its folder is another user's, or read-only");
   return error ? error : open_file(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false, s);
 }
 
+static err find_existing(const char *path) {
+  if (fs_exists(path)) return NULL;
+  return err_new(ERR_INPUT,
+                 "%s: no database yet; 'flipbench run EXPERIMENT.yaml' creates one, and "
+                 "'flipbench db rebuild' makes it from the folders of runs",
+                 path);
+}
+
 err store_open_existing(const char *path, store **s) {
-  if (!fs_exists(path))
-    return err_new(ERR_INPUT,
-                   "%s: no database yet; 'flipbench run EXPERIMENT.yaml' creates one, and "
-                   "'flipbench db rebuild' makes it from the folders of runs",
-                   path);
-  return open_file(path, SQLITE_OPEN_READWRITE, false, s);
+  err error = find_existing(path);
+  return error ? error : store_open(path, s);
+}
+
+err store_open_reading(const char *path, store **s) {
+  err error = find_existing(path);
+  if (error) return error;
+  return is_writable(path) ? open_file(path, SQLITE_OPEN_READWRITE, false, s)
+                           : store_open_copy(path, s);
 }
 
 err store_open_empty(store **s) {

@@ -28,11 +28,16 @@ enum { STORE_VERSION = 15 }; /* of the schema: PRAGMA user_version */
 err store_open(const char *path, store **s) ERR_MUST_CHECK;
 /* Opens an existing database; ERR_INPUT when there is none. */
 err store_open_existing(const char *path, store **s) ERR_MUST_CHECK;
+/* The same to read it: where this user may not write it, a copy, as of store_open_copy; no file is
+ * made next to it. */
+err store_open_reading(const char *path, store **s) ERR_MUST_CHECK;
 /* An empty database in memory, discarded when closed. */
 err store_open_empty(store **s) ERR_MUST_CHECK;
 /* A copy of the database, or an empty one where there is none: what is changed in it is discarded
  * when it is closed, and nothing is written to `path`. For dry runs. */
 err store_open_copy(const char *path, store **s) ERR_MUST_CHECK;
+/* Is it a copy, which later changes to the database do not reach? */
+bool store_is_copy(const store *s);
 void store_close(store *s);
 const char *store_path(const store *s);
 /* How long to wait for other processes that are writing; 0: 10 s, as when it was opened. */

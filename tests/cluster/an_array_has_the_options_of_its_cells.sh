@@ -35,3 +35,16 @@ expect_line script1 '^#SBATCH --job-name=small$'
 expect_line script1 '^#SBATCH --partition=short$'
 grep -qxF '#SBATCH --constraint="big #1 \"x\""' script1 || { cat script1; fail 'the constraint is not quoted'; }
 grep -qxF "#SBATCH --output=\"$PWD/my %%Afolder/small/slurm/%A_%a.out\"" script1 || { cat script1; fail 'the path of the output is not quoted'; }
+
+# In a limit of a minute or two, nothing would be left before the warning: it comes at the limit.
+sed -i 's/^limits:.*/limits: {time: 1m}/' experiments/small.yaml
+scripts
+expect_line script1 '^#SBATCH --time=2$'
+sed -i 's/^limits:.*/limits: {time: 2m}/' experiments/small.yaml
+scripts
+expect_line script1 '^#SBATCH --time=2$'
+
+# Slurm writes no output below a folder with a backslash in its name.
+mkdir 'my\folder'
+expect_status 2 bench submit experiments/small.yaml --slurm --dry-run --results 'my\folder'
+expect_line err.txt 'backslash'

@@ -74,12 +74,29 @@ start_one 1 3 $((port + 52)) b
 sleep 1
 RANK=1 WORLD_SIZE=3 MASTER_ADDR=localhost MASTER_PORT=$((port + 52)) "$BINARY/tests/mpi_calls" 2>err && fail "two processes of rank 1"
 expect_line err 'rejected rank 1: another process already has RANK=1'
-RANK=2 WORLD_SIZE=4 MASTER_ADDR=localhost MASTER_PORT=$((port + 52)) "$BINARY/tests/mpi_calls" 2>err && fail "another WORLD_SIZE"
-expect_line err 'rejected rank 2: it was started with WORLD_SIZE=4, rank 0 with 3'
-SLURM_JOB_ID=7 RANK=2 WORLD_SIZE=3 MASTER_ADDR=localhost MASTER_PORT=$((port + 52)) "$BINARY/tests/mpi_calls" 2>err && fail "another Slurm job"
+SLURM_JOB_ID=7 RANK=2 WORLD_SIZE=4 MASTER_ADDR=localhost MASTER_PORT=$((port + 52)) "$BINARY/tests/mpi_calls" 2>err && fail "another Slurm job"
 expect_line err 'rejected rank 2: it belongs to another run \(TORCHELASTIC_RUN_ID, SLURM_JOB_ID\)'
 refused 'rank 0 cannot listen on port [0-9]+: another program uses it; choose another MASTER_PORT' \
   RANK=0 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$((port + 52))
+RANK=2 WORLD_SIZE=4 MASTER_ADDR=localhost MASTER_PORT=$((port + 52)) "$BINARY/tests/mpi_calls" 2>err && fail "another WORLD_SIZE"
+expect_line err 'rejected rank 2: it was started with WORLD_SIZE=4, rank 0 with 3'
+# a rank of this run with another number of ranks never becomes one of them: rank 0 does not wait for it
+until [ -s erra ]; do sleep 0.1; done
+expect_line erra 'rank 0 rejected rank 2: it was started with WORLD_SIZE=4, rank 0 with 3; start all ranks of a run with the same WORLD_SIZE'
+until [ -s errb ]; do sleep 0.1; done
+expect_line errb 'rank 1 of 3: the connection to rank 0 broke'
+# what rank 0 refused is in its message
+start_one 0 3 $((port + 53)) c
+start_one 1 3 $((port + 53)) d
+sleep 1
+RANK=1 WORLD_SIZE=3 MASTER_ADDR=localhost MASTER_PORT=$((port + 53)) "$BINARY/tests/mpi_calls" 2>err && fail "two processes of rank 1"
+until [ -s errc ]; do sleep 0.1; done
+expect_line errc '1 of 3 ranks did not connect \(2\).*; rank 0 rejected rank 1: another process already has RANK=1'
+for address in fe80::1 fe80::1%lo; do
+  for rank in 0 1; do
+    refused 'MASTER_ADDR=fe80::1(%lo)? is a link-local IPv6 address.*use another address' RANK=$rank WORLD_SIZE=2 MASTER_ADDR=$address MASTER_PORT=$port
+  done
+done
 for rank in 0 1 2; do wait "${apart[rank]}" || { cat "late$rank"; fail "rank $rank of three that started 12 seconds apart"; }; done
 wait
 

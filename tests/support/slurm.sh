@@ -1,7 +1,8 @@
 # A Slurm cluster of one machine in $SCRATCH/slurm: munged, slurmctld and slurmd of Debian's packages
 # on ports of their own. start_slurm returns 1 and says why when it cannot run here; stop_slurm ends
 # what was started. On several machines (namespaces.sh): slurm_nodes has NAME=ADDRESS of each, the first
-# of which runs slurmctld; on_node NAME COMMAND… runs a command there.
+# of which runs slurmctld; on_node NAME COMMAND… runs a command there. slurm_settings: further lines of
+# slurm.conf.
 slurm=$SCRATCH/slurm
 slurm_pids=()
 slurm_nodes=("$(hostname -s)=127.0.0.1")
@@ -48,6 +49,7 @@ MinJobAge=10
 KillWait=3
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
+${slurm_settings-}
 $(for node in "${slurm_nodes[@]}"; do echo "NodeName=${node%%=*} NodeAddr=${node#*=} CPUs=$(nproc) RealMemory=500 State=UNKNOWN"; done)
 PartitionName=short Nodes=ALL Default=YES MaxTime=60 State=UP
 PartitionName=long Nodes=ALL MaxTime=INFINITE State=UP
