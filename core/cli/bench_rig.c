@@ -60,7 +60,7 @@ err bench_rig_make(const settings *s, int64_t vocabulary, bench_rig *r) {
   err error = NULL;
   TRY(ops_check_training(r->o, s, vocabulary));
   TRY(model_count(s, vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts));
-  TRY(fit_check(s, vocabulary, 1, r->o, r->counts.planned_bytes, host));
+  TRY(fit_check(s, vocabulary, 1, r->o, host));
   TRY(clip_create(r->o, &config, &limits, true, &r->model));
   TRY(clip_initialise(r->model, 0));
   TRY(optimizer_create_for(r->model, s, NULL, &r->moments));

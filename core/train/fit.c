@@ -82,16 +82,15 @@ uint64_t fit_share(uint64_t free_bytes) {
   return free_bytes - free_bytes / 20;
 }
 
-err fit_check(const settings *s, int64_t vocabulary, int ranks, ops *o, uint64_t planned_bytes,
-              fit_memory host) {
+err fit_check(const settings *s, int64_t vocabulary, int ranks, ops *o, fit_memory host) {
   const uint64_t sharers = host.ranks > 1 ? (uint64_t)host.ranks : 1;
   ops_memory memory = {.free = host.bytes ? host.bytes / sharers : UINT64_MAX};
   bool is_host = !o->call->memory;
   err error = is_host ? NULL : o->call->memory(o, &memory);
   uint64_t limit = is_host ? memory.free : fit_share(memory.free);
-  if (!error && is_host)
-    error = plan(s, vocabulary, ranks, o, s->micro_batch_size, false, &planned_bytes);
-  if (error || planned_bytes <= limit) return error;
+  uint64_t needed = 0;
+  if (!error) error = plan(s, vocabulary, ranks, o, s->micro_batch_size, false, &needed);
+  if (error || needed <= limit) return error;
   char planned[TEXT_NUMBER_SIZE], available[TEXT_NUMBER_SIZE], shared[64] = "";
   if (is_host && sharers > 1)
     snprintf(shared, sizeof shared, " for each of %d ranks on this machine", host.ranks);
@@ -100,7 +99,7 @@ err fit_check(const settings *s, int64_t vocabulary, int ranks, ops *o, uint64_t
   if (!error && !advice.length) error = advise_evaluation(s, vocabulary, ranks, o, limit, &advice);
   if (!error)
     error = err_new(ERR_MEMORY, "the run needs an estimated %s of %s%s, but %s are %s%s%s: %s%s",
-                    text_bytes(planned_bytes, planned), is_host ? "memory" : "GPU memory",
+                    text_bytes(needed, planned), is_host ? "memory" : "GPU memory",
                     ranks > 1 ? " a rank" : "", text_bytes(memory.free, available),
                     !is_host        ? "free"
                     : host.is_group ? "available to this control group"

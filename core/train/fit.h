@@ -9,10 +9,9 @@
 #include "config/settings.h"
 #include "ops/ops.h"
 
-/* ERR_MEMORY when `planned_bytes`, on a CPU with what is needed beside them, exceed the available
- * memory: the message gives both, and the largest micro_batch_size and the recomputation that would
- * fit. On a device without its own memory, `host` of this machine is used; 0 bytes: unknown, no
- * check. */
+/* ERR_MEMORY when the plan, on a CPU with what is needed beside it, exceeds the available memory:
+ * the message gives both, and the largest micro_batch_size and the recomputation that would fit. On
+ * a device without its own memory, `host` of this machine is used; 0 bytes: unknown, no check. */
 typedef struct {
   uint64_t bytes;
   bool is_group; /* limited by a control group */
@@ -23,7 +22,7 @@ typedef struct {
  * ViT-L/16 on an H100). */
 uint64_t fit_share(uint64_t free_bytes);
 /* s: with the batch of one of `ranks` ranks. */
-err fit_check(const settings *s, int64_t vocabulary, int ranks, ops *o, uint64_t planned_bytes,
+err fit_check(const settings *s, int64_t vocabulary, int ranks, ops *o,
               fit_memory host) ERR_MUST_CHECK;
 
 #endif

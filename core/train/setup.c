@@ -179,8 +179,7 @@ static err make_model(run *r) {
   error = ops_check_training(r->o, s, vocabulary);
   if (!error)
     error = model_count_of(s, vocabulary, &limits, r->o->compute, r->o->chunk_bytes, &r->counts);
-  if (!error)
-    error = fit_check(&r->own, vocabulary, limits.ranks, r->o, r->counts.planned_bytes, r->host);
+  if (!error) error = fit_check(&r->own, vocabulary, limits.ranks, r->o, r->host);
   if (!error) error = clip_create(r->o, &config, &limits, true, &r->model);
   if (error) return error;
   return make_step(r);

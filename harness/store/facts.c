@@ -57,32 +57,17 @@ err store_list_numbers(store *s, int64_t run_id, store_fact **numbers, size_t *c
   return error;
 }
 
-/* The first column of the first row; NaN when there is no row. */
-static err first_real(store *s, err error, sqlite3_stmt *rows, double *value) {
-  bool has_row;
-  *value = NAN;
-  if (!error) error = sql_next(s, rows, &has_row);
-  if (error || !has_row) return error;
-  *value = sql_real(rows, 0);
-  sql_stop(rows);
-  return NULL;
-}
-
 err store_find_number(store *s, int64_t run_id, const char *name, double *value) {
-  sqlite3_stmt *rows = NULL;
-  err error = sql_query(s, &rows, "SELECT value FROM summary WHERE run_id = ? AND name = ?", "it",
-                        run_id, name);
-  return first_real(s, error, rows, value);
+  return sql_number(s, value, "SELECT value FROM summary WHERE run_id = ? AND name = ?", "it",
+                    run_id, name);
 }
 
 err store_find_lost_share(store *s, int64_t run_id, double *share) {
-  sqlite3_stmt *rows = NULL;
-  err error = sql_query(s, &rows,
-                        "SELECT lost.value FROM summary AS lost JOIN summary AS mark"
-                        " ON mark.run_id = lost.run_id AND mark.name = 'disturbed'"
-                        " WHERE lost.run_id = ? AND lost.name = 'lost_share' AND mark.value > 0",
-                        "i", run_id);
-  return first_real(s, error, rows, share);
+  return sql_number(s, share,
+                    "SELECT lost.value FROM summary AS lost JOIN summary AS mark"
+                    " ON mark.run_id = lost.run_id AND mark.name = 'disturbed'"
+                    " WHERE lost.run_id = ? AND lost.name = 'lost_share' AND mark.value > 0",
+                    "i", run_id);
 }
 
 #define LAST_EVENT                                                                                 \

@@ -54,6 +54,10 @@ err ingest_put_summary(ingest *in, const char *name, double value) ERR_MUST_CHEC
 err ingest_put_warning(ingest *in, const char *kind, const char *message,
                        const char *time) ERR_MUST_CHECK;
 
+/* event_steps.c: in->last of the newest row; the row of a step event. */
+err steps_find_last(ingest *in) ERR_MUST_CHECK;
+err steps_take(ingest *in, const json_t *event) ERR_MUST_CHECK;
+
 /* Restores the reader's state from earlier calls. */
 err events_resume(ingest *in) ERR_MUST_CHECK;
 err events_take(ingest *in, const json_t *event) ERR_MUST_CHECK;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "store/facts.h"
 #include "store/rows.h"
 
 /* The finished, unarchived runs of a cell by priority, with the loss of the last step. */
@@ -51,26 +52,12 @@ static bool is_same_loss(double a, double b) {
   return a >= b && a <= b; /* bit for bit; false for NaN */
 }
 
-/* As its first process recorded it, or when that run was removed (store_list_started_from); NaN:
- * neither. */
-static err find_kept_loss(store *s, int64_t run_id, double *loss) {
-  sqlite3_stmt *rows;
-  bool has_row;
-  *loss = NAN;
-  err error = sql_query(
-      s, &rows, "SELECT value FROM summary WHERE run_id = ? AND name = 'origin_loss'", "i", run_id);
-  if (!error) error = sql_next(s, rows, &has_row);
-  if (error || !has_row) return error;
-  *loss = sql_real(rows, 0);
-  sql_stop(rows);
-  return NULL;
-}
-
 static err find_origin(store *s, const char *parent_id, candidate *c) {
   sqlite3_stmt *rows;
   bool more, is_certain = false;
   double kept;
-  err error = find_kept_loss(s, c->id, &kept);
+  /* as its first process recorded it, or when that run was removed; NaN: neither */
+  err error = store_find_number(s, c->id, "origin_loss", &kept);
   c->origin_loss = kept;
   if (!error)
     error = sql_query(s, &rows, origins_sql, "iti", c->id, parent_id, (int64_t)!isnan(kept));

@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "store/facts.h"
 #include "store/rows.h"
 
 /* ---- one run ---- */
@@ -305,16 +306,8 @@ err store_last_checkpoint(store *s, const char *results, int64_t run_id, char **
 }
 
 err store_find_last_loss(store *s, int64_t run_id, double *loss) {
-  sqlite3_stmt *rows;
-  bool has_row;
-  *loss = NAN;
-  err error = sql_query(
-      s, &rows, "SELECT loss FROM step WHERE run_id = ? ORDER BY step DESC LIMIT 1", "i", run_id);
-  if (!error) error = sql_next(s, rows, &has_row);
-  if (error || !has_row) return error;
-  *loss = sql_real(rows, 0);
-  sql_stop(rows);
-  return NULL;
+  return sql_number(s, loss, "SELECT loss FROM step WHERE run_id = ? ORDER BY step DESC LIMIT 1",
+                    "i", run_id);
 }
 
 err store_newest_step(store *s, int64_t run_id, int64_t *step) {
@@ -323,18 +316,10 @@ err store_newest_step(store *s, int64_t run_id, int64_t *step) {
 
 static err find_metric(store *s, int64_t run_id, const char *task, const char *metric,
                        double *value) {
-  sqlite3_stmt *rows;
-  bool has_row;
-  err error = sql_query(s, &rows,
-                        "SELECT value FROM evaluation WHERE run_id = ? AND task = ? AND metric = ?"
-                        " ORDER BY ordinal, step DESC LIMIT 1",
-                        "itt", run_id, task, metric);
-  if (!error) error = sql_next(s, rows, &has_row);
-  if (!error && has_row) {
-    *value = sql_real(rows, 0);
-    sql_stop(rows);
-  }
-  return error;
+  return sql_number(s, value,
+                    "SELECT value FROM evaluation WHERE run_id = ? AND task = ? AND metric = ?"
+                    " ORDER BY ordinal, step DESC LIMIT 1",
+                    "itt", run_id, task, metric);
 }
 
 err store_find_progress(store *s, int64_t run_id, const char *task, const char *metric,
@@ -358,15 +343,7 @@ err store_find_progress(store *s, int64_t run_id, const char *task, const char *
   }
   if (p->train_seconds > oldest_seconds)
     p->samples_per_second = (p->samples - oldest_samples) / (p->train_seconds - oldest_seconds);
-  if (!error)
-    error =
-        sql_query(s, &rows, "SELECT value FROM summary WHERE run_id = ? AND name = 'total_samples'",
-                  "i", run_id);
-  if (!error) error = sql_next(s, rows, &more);
-  if (!error && more) {
-    p->total_samples = sql_real(rows, 0);
-    sql_stop(rows);
-  }
+  if (!error) error = store_find_number(s, run_id, "total_samples", &p->total_samples);
   return error || !task ? error : find_metric(s, run_id, task, metric, &p->metric);
 }
 

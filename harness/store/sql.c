@@ -187,14 +187,21 @@ void sql_stop(sqlite3_stmt *rows) {
   sqlite3_reset(rows);
 }
 
+/* The first row of a query, if it has one; then the caller stops it. */
+static err first_row(store *s, sqlite3_stmt **rows, bool *has_row, const char *sql,
+                     const char *types, va_list arguments) {
+  *has_row = false;
+  err error = start_query(s, rows, sql, types, arguments);
+  return error ? error : sql_next(s, *rows, has_row);
+}
+
 err sql_run(store *s, const char *sql, const char *types, ...) {
   sqlite3_stmt *rows;
   bool has_row;
   va_list arguments;
   va_start(arguments, types);
-  err error = start_query(s, &rows, sql, types, arguments);
+  err error = first_row(s, &rows, &has_row, sql, types, arguments);
   va_end(arguments);
-  if (!error) error = sql_next(s, rows, &has_row);
   if (!error && has_row) sql_stop(rows);
   return error;
 }
@@ -202,15 +209,29 @@ err sql_run(store *s, const char *sql, const char *types, ...) {
 err sql_integer(store *s, int64_t otherwise, int64_t *value, const char *sql, const char *types,
                 ...) {
   sqlite3_stmt *rows;
-  bool has_row = false;
+  bool has_row;
   va_list arguments;
   va_start(arguments, types);
-  err error = start_query(s, &rows, sql, types, arguments);
+  err error = first_row(s, &rows, &has_row, sql, types, arguments);
   va_end(arguments);
-  if (!error) error = sql_next(s, rows, &has_row);
   *value = otherwise;
   if (!error && has_row) {
     if (sqlite3_column_type(rows, 0) != SQLITE_NULL) *value = sqlite3_column_int64(rows, 0);
+    sql_stop(rows);
+  }
+  return error;
+}
+
+err sql_number(store *s, double *value, const char *sql, const char *types, ...) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  va_list arguments;
+  va_start(arguments, types);
+  err error = first_row(s, &rows, &has_row, sql, types, arguments);
+  va_end(arguments);
+  *value = NAN;
+  if (!error && has_row) {
+    *value = sql_real(rows, 0);
     sql_stop(rows);
   }
   return error;

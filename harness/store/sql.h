@@ -29,6 +29,8 @@ void sql_stop(sqlite3_stmt *rows);
 /* One integer, or `otherwise` when there is no row. */
 err sql_integer(store *s, int64_t otherwise, int64_t *value, const char *sql, const char *types,
                 ...) ERR_MUST_CHECK;
+/* One number; NaN when there is no row, or NULL in it. */
+err sql_number(store *s, double *value, const char *sql, const char *types, ...) ERR_MUST_CHECK;
 /* A statement prepared from text that is not a constant; the caller frees it with
  * sqlite3_finalize. */
 err sql_query_once(store *s, sqlite3_stmt **rows, const char *sql) ERR_MUST_CHECK;

@@ -41,14 +41,14 @@ static void enough_memory_is_not_an_error(void **state) {
   settings s = large_settings();
   uint64_t bytes = planned(&s);
   device = (ops_memory){.free = bytes + bytes / 19 + 20, .total = 2 * bytes};
-  assert_ok(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, bytes, unknown));
+  assert_ok(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, unknown));
   device.free = bytes; /* nothing would be left for the libraries */
-  err error = fit_check(&s, BERT_VOCABULARY, 1, &device_ops, bytes, unknown);
+  err error = fit_check(&s, BERT_VOCABULARY, 1, &device_ops, unknown);
   assert_int_equal(err_kind_of(error), ERR_MEMORY);
   err_free(error);
   table.memory = NULL; /* a device that does not say */
   device.free = 1;
-  assert_ok(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, bytes, unknown));
+  assert_ok(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, unknown));
   table.memory = memory_of;
   settings_free(&s);
 }
@@ -57,7 +57,7 @@ static void suggested_settings_do_fit(void **state) {
   (void)state;
   settings s = large_settings();
   device = (ops_memory){.free = (uint64_t)40 << 30, .total = (uint64_t)80 << 30};
-  err error = fit_check(&s, BERT_VOCABULARY, 1, &device_ops, planned(&s), unknown);
+  err error = fit_check(&s, BERT_VOCABULARY, 1, &device_ops, unknown);
   assert_non_null(error);
   assert_int_equal(err_kind_of(error), ERR_MEMORY);
   const char *message = err_message(error);
@@ -89,7 +89,7 @@ static void a_suggested_micro_batch_divides_the_batch(void **state) {
   changed.micro_batch_size = 100; /* the largest divisor below 125 */
   const uint64_t least = planned(&changed);
   device = (ops_memory){.free = least + least / 19 + 20, .total = (uint64_t)80 << 30};
-  assert_fails_with(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, planned(&s), unknown),
+  assert_fails_with(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, unknown),
                     "with micro_batch_size: 100 (");
   settings_free(&s);
   settings_free(&changed);
@@ -99,7 +99,7 @@ static void weights_that_are_too_large_are_reported(void **state) {
   (void)state;
   settings s = large_settings();
   device = (ops_memory){.free = 1 << 20, .total = (uint64_t)80 << 30};
-  err error = fit_check(&s, BERT_VOCABULARY, 1, &device_ops, planned(&s), unknown);
+  err error = fit_check(&s, BERT_VOCABULARY, 1, &device_ops, unknown);
   assert_non_null(error);
   assert_non_null(strstr(err_message(error), "no micro-batch is small enough"));
   err_free(error);
@@ -118,7 +118,7 @@ static void an_evaluation_that_is_too_large_is_named(void **state) {
   assert_ok(settings_set(&s, "eval.batch_size=8192"));
   assert_true(small < large);
   device = (ops_memory){.free = small + small / 19 + 20, .total = 2 * large};
-  err error = fit_check(&s, BERT_VOCABULARY, 1, &device_ops, large, unknown);
+  err error = fit_check(&s, BERT_VOCABULARY, 1, &device_ops, unknown);
   assert_non_null(error);
   assert_non_null(strstr(err_message(error), "it would fit with eval.batch_size: 64 ("));
   err_free(error);
@@ -131,14 +131,14 @@ static void a_run_that_does_not_fit_is_rejected(void **state) {
   settings s = large_settings();
   fit_memory host = {.bytes = (uint64_t)23 << 30};
   table.memory = NULL;
-  err error = fit_check(&s, BERT_VOCABULARY, 1, &device_ops, planned(&s), host);
+  err error = fit_check(&s, BERT_VOCABULARY, 1, &device_ops, host);
   assert_non_null(error);
   assert_non_null(
       strstr(err_message(error),
              "GiB of memory, but 23.0 GiB are available: it would fit with micro_batch_size: "));
   err_free(error);
   host.is_group = true;
-  assert_fails_with(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, planned(&s), host),
+  assert_fails_with(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, host),
                     "23.0 GiB are available to this control group");
   /* five batches of 1,024 images, and weights and moments once more */
   model_counts counts;
@@ -148,9 +148,9 @@ static void a_run_that_does_not_fit_is_rejected(void **state) {
   assert_true(beside.batches < (uint64_t)5 * 1024 * (3 * 224 * 224 + 1000));
   assert_int_equal(beside.checkpoint, 12 * counts.parameters_total);
   host.bytes = planned(&s) + beside.batches + beside.checkpoint;
-  assert_ok(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, planned(&s), host));
+  assert_ok(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, host));
   host.bytes--;
-  assert_fails_with(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, planned(&s), host),
+  assert_fails_with(fit_check(&s, BERT_VOCABULARY, 1, &device_ops, host),
                     "are available to this control group");
   table.memory = memory_of;
   settings_free(&s);
