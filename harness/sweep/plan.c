@@ -357,9 +357,8 @@ static err plan_cell(const spec_experiment *e, store *s, const run_options *opti
   err error = NULL;
   c->directory = directory_name(e, c->cell);
   if (!c->directory) return mem_error(0, "a path");
-  TRY(finish_archiving(s, options, c->directory));
   TRY(find_run_anew(s, options->results, c->cell->id, c->directory, &run));
-  TRY(finish_archiving(s, options, c->directory)); /* as was read only now */
+  TRY(finish_archiving(s, options, c->directory));
   TRY(find_folder(s, options, c->cell->id, &run));
   bool is_running = run.run_id && strcmp(run.status, "running") == 0;
   if (is_running && options->is_remote) {

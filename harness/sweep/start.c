@@ -201,17 +201,12 @@ static err start_or_take_result(runner *r, size_t index, const char *init_from, 
 }
 
 /* Sweeps start cells one after the other, so that of two with one cell the second finds the first's
- * process recorded. Closing *fd gives it back; a process that ends does too. */
-static err wait_to_start(const char *results, int *fd) {
-  char *path = fs_join(results, ".flipbench-start");
-  if (!path) return mem_error(0, "a path");
-  err error = NULL;
-  *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (*fd < 0) error = err_errno(errno, "%s: cannot create", path);
-  while (!error && flock(*fd, LOCK_EX) != 0)
-    if (errno != EINTR) error = err_errno(errno, "%s: cannot lock", path);
-  free(path);
-  return error;
+ * process recorded. The folder itself is locked: a file in it would be the first user's. Closing
+ * the descriptor gives it back; -1: there are no such locks, as on some network file systems. */
+static int wait_to_start(const char *results) {
+  int fd = open(results, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR) continue;
+  return fd;
 }
 
 /* A sweep of another experiment may have begun or finished the cell, in a directory of its own. */
@@ -247,7 +242,7 @@ static err start_cell(runner *r, size_t index, bool *is_full) {
   if (*is_full) goto cleanup;
   if (is_ready) TRY(look_at_memory(r, c, &is_ready));
   if (!is_ready) goto cleanup;
-  TRY(wait_to_start(r->options->results, &start_fd));
+  start_fd = wait_to_start(r->options->results);
   TRY(take_from_other(r, c));
   if (c->state == CELL_FINISHED) TRY(again_follow(r->e, r->s, r->options, r->sweep, index));
   if (c->state != CELL_WAITING) goto cleanup;
