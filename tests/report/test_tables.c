@@ -134,6 +134,25 @@ static void a_mask_is_named_with_all_its_digits(void **state) {
 
 /* A published 0.4 s is not 0 s; what rounds to no difference has no sign; and 0.37 s beside it is
  * more than "0". */
+/* Means of equal numbers differ in their last digit: no more digits are shown for it. */
+static void a_width_of_rounding_adds_no_digits(void **state) {
+  (void)state;
+  const report_column share = {.name = (char *)"zero_shot_top1", .digits = 1};
+  const double rounding = 4e-16;
+  const report_value cases[] = {
+      {.value = 1.87, .half_width = NAN, .low = 1.87 - rounding, .high = 1.87 + rounding},
+      {.value = 5, .half_width = 5 * rounding, .low = 5 - 5 * rounding, .high = 5 + 5 * rounding},
+      {.value = 5, .half_width = 0.004, .low = 4.996, .high = 5.004},
+      {.value = 0, .half_width = NAN, .low = 0, .high = 0.02}};
+  const char *wanted[] = {"1.9 [1.9, 1.9]", "5.0 ± 0.0", "5.000 ± 0.004", "0.00 [0.00, 0.02]"};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    strbuf shown = {0};
+    report_format_value(&share, &cases[i], &shown);
+    assert_string_equal(strbuf_string(&shown), wanted[i]);
+    strbuf_free(&shown);
+  }
+}
+
 static void published_and_small_numbers_keep_the_digits_that_they_have(void **state) {
   (void)state;
   const report_column seconds = {.name = (char *)"train_seconds", .digits = 0};
@@ -487,3 +506,4 @@ int main(void) {
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
+      cmocka_unit_test(a_width_of_rounding_adds_no_digits),
