@@ -130,7 +130,10 @@ static err measure_bars(drawing *g, const bars *b, bar *made, size_t *count) {
     drawing_name_row(g, row, own->name, sizeof own->name);
     bool is_baseline = (ptrdiff_t)row == d->baseline;
     write_text(c, is_baseline, g->f.is_column, own);
-    if (!isnan(own->part) && !g->f.is_column) write_part(c, base_part.value, is_baseline, own);
+    if (isnan(own->part) || g->f.is_column) continue;
+    const bool has_ratio =
+        d->baseline >= 0 && data_has_comparable_memory(d, row, (size_t)d->baseline);
+    write_part(c, has_ratio ? base_part.value : (double)NAN, is_baseline, own);
   }
 cleanup:
   return error;
