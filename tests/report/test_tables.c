@@ -202,6 +202,28 @@ static void gaps_are_explained_in_every_format(void **state) {
   values[1][2].seeds = 0;
 }
 
+/* Rows that differ in their mark alone, columns in their units: those meant are named. */
+static void gaps_name_the_row_and_the_column_that_is_meant(void **state) {
+  (void)state;
+  char *same_key[] = {"0 %"};
+  columns[0].heading = columns[2].heading = "time";
+  columns[0].unit = "s";
+  columns[2].unit = "ratio";
+  rows[1].keys = same_key;
+  rows[1].has_other_inputs = true;
+  values[1][0].seeds = 1;
+  values[1][2].value = NAN;
+  values[1][2].missing = "the baseline had other inputs";
+  strbuf out = {0};
+  report_gaps(&table, &out);
+  assert_string_equal(strbuf_string(&out),
+                      "time (ratio) of mask 0 %: no tuning starts from this row\n"
+                      "time (ratio) of mask 0 % ‡: the baseline had other inputs\n"
+                      "time (s) of mask 0 % ‡: of 1 of the 2 seeds that have "
+                      "finished\n");
+  strbuf_free(&out);
+}
+
 static void an_unbounded_interval_is_marked_in_every_format(void **state) {
   (void)state;
   strbuf out = {0};
@@ -491,7 +513,9 @@ int main(void) {
                              make_table),
       cmocka_unit_test(a_mask_is_named_with_all_its_digits),
       cmocka_unit_test(published_and_small_numbers_keep_the_digits_that_they_have),
+      cmocka_unit_test(a_width_of_rounding_adds_no_digits),
       cmocka_unit_test_setup(gaps_are_explained_in_every_format, make_table),
+      cmocka_unit_test_setup(gaps_name_the_row_and_the_column_that_is_meant, make_table),
       cmocka_unit_test(rows_with_the_same_gaps_are_counted),
       cmocka_unit_test_setup(an_unbounded_interval_is_marked_in_every_format, make_table),
       cmocka_unit_test_setup(a_disturbed_row_is_marked_and_explained_in_every_format, make_table),
@@ -506,4 +530,3 @@ int main(void) {
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
-      cmocka_unit_test(a_width_of_rounding_adds_no_digits),
