@@ -100,7 +100,7 @@ last=$(grep '"event":"end"' "$events" | grep -o '"step":[0-9]*' | tail -1)
 sed -i "/\"event\":\"eval\".*$last,/d" "$events"
 expect_status 0 bench db rebuild
 bench report two --claims > out.txt
-expect_line out.txt "^- better: .*; not run: mask_ratio=0.5 seed=0 has lost events, maybe of its last evaluation"
+expect_line out.txt "^- better: .*; not run: mask_ratio=0.5 seed=0 has lost events, maybe of its last evaluation \\('flipbench show RUN'\\)"
 cp whole.jsonl "$events"
 expect_status 0 bench db rebuild
 expect_status 0 bench report two
