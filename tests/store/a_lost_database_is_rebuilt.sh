@@ -103,6 +103,9 @@ expect_line out.txt '^- work: .*; holds$'
 rm experiments/claimed.yaml
 expect_status 0 bench report small --format html --results cut
 grep -q 'events.jsonl has no end event' cut/small/report.html || fail "the page does not say what is missing"
+run=$(sqlite3 cut/flipbench.db "SELECT min(run_id) FROM warning WHERE kind = 'no_end'")
+expect_status 0 bench show "$run" --json --results cut
+expect_line out.txt '"warnings":\[.*\{"kind":"no_end","message":"attempts.jsonl says that the run finished, but'
 cp results/small/mask_ratio=0-*/events.jsonl cut/small/mask_ratio=0-*/
 expect_status 0 bench run experiments/small.yaml --results cut
 [ "$(sqlite3 cut/flipbench.db "SELECT count(*) FROM warning WHERE kind = 'no_end'")" = 1 ] || fail "a restored stream is still missed"

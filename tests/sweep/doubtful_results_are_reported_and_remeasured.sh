@@ -76,6 +76,12 @@ expect_status 0 bench runs list --tag paper
 expect_line out.txt "\[paper\]: before the fan was cleaned"
 expect_status 0 bench runs list --tag paper --json
 expect_line out.txt '"note":"before the fan was cleaned"'
+expect_status 0 bench runs tag "$run" cold
+expect_status 0 bench show "$run" --json
+expect_line out.txt '"note":"before the fan was cleaned","tags":"cold paper",'
+expect_status 0 bench show "$run"
+expect_line out.txt '^tags +cold paper$'
+expect_status 0 bench runs tag "$run" cold --remove
 run=$(ask "SELECT run_id FROM tag WHERE name = 'paper'")
 expect_status 0 bench runs archive "$run"
 folder=$(ask "SELECT directory FROM run WHERE id = $run")
