@@ -151,7 +151,7 @@ static void csv_head(const report_table *t, strbuf *out) {
     if (shown->has_reference) csv_part(shown->name, "reference", out);
     if (shown->has_reference) csv_part(shown->name, "difference", out);
   }
-  static const char *const own[] = {"seeds", "disturbed_runs", "lost_share", "given_other",
+  static const char *const own[] = {"seeds", "disturbed_runs", "row_lost_share", "given_other",
                                     "missing"};
   for (size_t i = 0; i < sizeof own / sizeof *own; i++)
     if (is_column(t, own[i]))
@@ -397,7 +397,7 @@ static void json_row(json_writer *w, const report_table *t, const report_row *ro
   jsonw_integer(w, "cells", (int64_t)row->cells);
   jsonw_integer(w, "finished", (int64_t)row->finished);
   jsonw_integer(w, "disturbed", (int64_t)row->disturbed);
-  if (row->disturbed) jsonw_number(w, "lost_share", row->lost_share);
+  jsonw_number(w, "lost_share", row->lost_share);
   jsonw_bool(w, "given_other", row->has_other_inputs);
   if (row->missing) jsonw_string(w, "missing", row->missing);
   jsonw_array(w, "runs");

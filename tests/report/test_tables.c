@@ -268,8 +268,8 @@ static void csv_has_a_column_for_each_part_of_a_value(void **state) {
                    "zero_shot_top1_from_baseline_high,"
                    "zero_shot_top1_from_baseline_interval_over,zero_shot_top1_reference,"
                    "zero_shot_top1_difference,iso_speedup,iso_speedup_low,iso_speedup_high,"
-                   "iso_speedup_interval_over,tuned_zero_shot_top1,seeds,disturbed_runs,lost_share,"
-                   "given_other,missing\r\n");
+                   "iso_speedup_interval_over,tuned_zero_shot_top1,seeds,disturbed_runs,"
+                   "row_lost_share,given_other,missing\r\n");
   assert_has(&out, "0,68.6,,,,,,,,,,,,,,,1,0,0,0,\r\n");
   assert_has(&out, "\"a,\"\"b\"\"\",69.5,68.75,70.25,seeds and images,0.9,-0.2,2,seeds and "
                    "paired images,70.25,-0.75,3.7,3.1,4,,70.1,2,1,0.25,");
