@@ -265,6 +265,12 @@ static void short_rows_are_judged_with_their_neighbours(void **state) {
   for (size_t i = 0; i < 100; i++) rows[i].other_cpu_seconds = 0.01, rows[i].delay_seconds = 0;
   rows[50].delay_seconds = 0.01; /* others all the time, and in the way once */
   assert_near(measured(rows, 100).disturbed_share, 0.01);
+  /* half a second: four rows, of whose time others used 6 %, in the first of them */
+  for (size_t i = 0; i < 100; i++)
+    rows[i] = (pace_row){1, 1, 0.125, 0.23, 0.0095, 0, i % 4 == 0 ? 0.06 : 0, {0}};
+  assert_near(measured(rows, 100).disturbed_share, 1);
+  for (size_t i = 0; i < 100; i++) rows[i].other_cpu_seconds = i % 8 == 0 ? 0.06 : 0;
+  assert_near(measured(rows, 100).disturbed_share, 0.52); /* 13 of 25 windows */
 }
 
 static void other_load_bounds_the_lost_time(void **state) {
