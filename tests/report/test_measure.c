@@ -153,6 +153,21 @@ static void tuned_and_untuned_on_two_sets_are_not_subtracted(void **state) {
   assert_near(x.value, -10, 1e-9);
 }
 
+static void multiples_of_unequal_chances_are_not_subtracted(void **state) {
+  (void)state;
+  const column *c = columns_find("zero_shot_x_chance");
+  data_difference x;
+  for (size_t i = 0; i < CELLS; i++) {
+    add(i, "pets", "zeroshot", "mean_per_class", 10, i < 2 ? 0.3 : 0.5);
+    add(i, "pets", "zeroshot", "chance", 10, 0.1);
+  }
+  assert_ok(measure_difference(&d, 1, 0, c, &x));
+  assert_near(x.value, 2, 1e-9);
+  for (size_t i = 2; i < CELLS; i++) evaluations[i][1].value = 0.2;
+  assert_ok(measure_difference(&d, 1, 0, c, &x));
+  assert_true(isnan(x.value));
+}
+
 static void equal_differences_without_outcomes_have_no_interval(void **state) {
   (void)state;
   const column *c = columns_find("zero_shot_top1");
@@ -165,6 +180,27 @@ static void equal_differences_without_outcomes_have_no_interval(void **state) {
   assert_ok(measure_difference(&d, 1, 0, c, &x));
   assert_true(x.low < 20 && x.high > 20);
   assert_string_equal(x.over, "seeds");
+}
+
+/* In the column's unit: from a bound of 3 points a difference of 4 is as far as one of 1 from 0. */
+static void what_would_decide_is_counted_from_the_bound(void **state) {
+  (void)state;
+  data_difference x, near;
+  size_t seeds, items, of_near;
+  add(0, "imagenet", "zeroshot", "top1", 10, 0.5);
+  add_hits(0, 1000, 0);
+  add(2, "imagenet", "zeroshot", "top1", 10, 0.54);
+  add_hits(2, 1000, 0);
+  cells[1].is_finished = cells[3].is_finished = false;
+  assert_ok(measure_difference(&d, 1, 0, columns_find("zero_shot_top1"), &x));
+  assert_near(x.value, 4, 1e-9);
+  near = x;
+  near.mean.mean = 0.01;
+  measure_needed(&near, 0, &seeds, &of_near);
+  measure_needed(&x, 3, &seeds, &items);
+  assert_true(of_near > 1000);
+  assert_near((double)items, (double)of_near, 0.02 * (double)of_near); /* bisected to 1 % */
+  assert_int_equal(seeds, 0);
 }
 
 /* ---- what is compared ---- */
@@ -311,7 +347,9 @@ int main(void) {
       ON_CELLS(a_difference_of_two_sets_has_the_variances_of_both),
       ON_CELLS(classes_of_one_set_are_not_those_of_another),
       ON_CELLS(tuned_and_untuned_on_two_sets_are_not_subtracted),
+      ON_CELLS(multiples_of_unequal_chances_are_not_subtracted),
       ON_CELLS(equal_differences_without_outcomes_have_no_interval),
+      ON_CELLS(what_would_decide_is_counted_from_the_bound),
       ON_CELLS(a_seed_that_has_not_finished_does_not_prevent_a_comparison),
       ON_CELLS(losses_of_other_batch_sizes_are_not_compared),
       ON_CELLS(a_seed_without_a_curve_leaves_its_pair_out),

@@ -74,6 +74,26 @@ static void a_number_is_above_by_its_paired_seeds(void **state) {
   assert_false(is_above(1, "cpu_seconds"));
 }
 
+/* Of the same 100 images 4 more are hits, or 20 more: 4 points +- 4.3, and 20 +- 8.1. */
+static void an_accuracy_is_above_by_its_interval(void **state) {
+  (void)state;
+  const double values[] = {0.5, 0.54, 0.7};
+  for (size_t i = 0; i < 3; i++) {
+    add(i, "imagenet", "zeroshot", "top1", 10, values[i]);
+    add_hits(i, 100, 0);
+    specs[i].settings.seed = 0;
+  }
+  cells[1].is_finished = cells[3].is_finished = false;
+  assert_true(is_above(1, "zero_shot_top1"));
+  assert_false(is_above(0, "zero_shot_top1"));
+  row_cells[1][0] = 1; /* the 0.54 */
+  cells[1].is_finished = true;
+  cells[2].is_finished = false;
+  rows[0].count = rows[1].count = 1;
+  assert_false(is_above(1, "zero_shot_top1"));
+  assert_false(is_above(0, "zero_shot_top1"));
+}
+
 /* What is computed from the settings has no interval: one pair decides. */
 static void exact_numbers_are_above_by_one_pair(void **state) {
   (void)state;
@@ -148,6 +168,29 @@ static void a_ratio_of_paces_is_of_all_pairs(void **state) {
   assert_near(log(r.high), 12.7062047 * 0.5, 1e-6);
   assert_ok(measure_pace_ratio(&d, &above[1], &below[1], 1, &r));
   assert_near(r.value, 1.5, 1e-12);
+}
+
+/* The curve's time goes on with the tuning's, of which only an upper bound is known. */
+static void a_tuning_without_a_pace_leaves_the_curves_time_unbounded_below(void **state) {
+  (void)state;
+  const size_t above = 0, below = 1;
+  paired_result r;
+  for (size_t i = 0; i < 3; i++) {
+    give(i, "steady_step_seconds", 1);
+    give(i, "steady_low", 0.9);
+    give(i, "steady_high", 1.25);
+  }
+  cells[0].tuned = 2;
+  assert_ok(measure_pace_ratio(&d, &above, &below, 1, &r));
+  assert_near(r.value, 1, 1e-12);
+  /* slower by a quarter, and the other faster by a tenth */
+  assert_near(log(r.high), hypot(log(1.25), log(1 / 0.9)), 1e-9);
+  assert_near(log(r.low), -hypot(log(1.25), log(1 / 0.9)), 1e-9);
+  give(2, "disturbed", 1);
+  give(2, "disturbed_share", 1);
+  assert_ok(measure_pace_ratio(&d, &above, &below, 1, &r));
+  assert_near(r.low, 0, 0);
+  assert_near(log(r.high), hypot(log(1.25), log(1 / 0.9)), 1e-9);
 }
 
 /* All rows were disturbed, and differ: slower by a quarter, or faster by what is not known. */
@@ -334,6 +377,8 @@ int main(void) {
       ON_CELLS(memory_is_of_a_device_and_a_number_of_ranks),
       ON_CELLS(runs_of_a_row_differ_in_what_their_pace_depends_on),
       ON_CELLS(a_ratio_of_paces_is_of_all_pairs),
+      ON_CELLS(a_tuning_without_a_pace_leaves_the_curves_time_unbounded_below),
+      ON_CELLS(an_accuracy_is_above_by_its_interval),
       ON_CELLS(disturbed_rows_bound_a_time_from_above_by_their_own),
       ON_CELLS(an_inverse_is_above_when_its_parts_are_below),
       ON_CELLS(a_number_is_above_by_its_paired_seeds),
