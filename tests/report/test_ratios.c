@@ -290,6 +290,10 @@ static void a_speedup_is_based_on_the_images_of_both(void **state) {
   assert_near(m.value, 4, 1e-9);
   assert_true(m.low <= 4 && m.high >= 4 && m.low > 1);
   assert_string_equal(m.over, "seeds, images and pace");
+  for (size_t k = 0; k < 2; k++) outcomes[1][k].items = 99; /* of the baseline's alone */
+  assert_ok(curves_iso(&d, 1, &iso));
+  assert_int_equal(iso.items, 0);
+  for (size_t k = 0; k < 2; k++) outcomes[1][k].items = 100;
   for (size_t k = 0; k < 2; k++) outcomes[3][k].items = 99;
   assert_ok(curves_iso(&d, 1, &iso));
   assert_int_equal(iso.items, 0);
@@ -301,6 +305,26 @@ static void a_speedup_is_based_on_the_images_of_both(void **state) {
   for (size_t k = 0; k < 2; k++) outcomes[2][k].items = 99;
   assert_ok(measure_row(&d, 1, columns_find("iso_speedup"), &m));
   assert_true(isnan(m.low) && !m.over);
+}
+
+/* From 10 %, which chance reaches, to 80 % in 5 s: 40 % after 3/7 of them. The baseline has it
+ * after 20 s. */
+static void a_curve_begins_at_chance(void **state) {
+  (void)state;
+  data_iso iso;
+  experiment.report.iso = columns_find("zero_shot_top1");
+  cells[1].is_finished = cells[3].is_finished = false;
+  give(0, "steady_step_seconds", 1);
+  give(2, "steady_step_seconds", 0.5);
+  add(0, "pets", "zeroshot", "top1", 10, 0.2);
+  add(0, "pets", "zeroshot", "top1", 20, 0.4);
+  add(0, "pets", "zeroshot", "chance", 20, 0.1);
+  add(2, "pets", "zeroshot", "top1", 10, 0.8);
+  add(2, "pets", "zeroshot", "chance", 10, 0.1);
+  assert_ok(curves_iso(&d, 1, &iso));
+  assert_near(iso.at.accuracy, 40, 1e-9);
+  assert_near(iso.at.baseline_seconds, 20, 1e-9);
+  assert_near(iso.at.seconds, 5 * 3. / 7, 1e-9);
 }
 
 /* ---- machines ---- */
@@ -373,6 +397,7 @@ int main(void) {
       ON_CELLS(a_curve_has_the_numbers_of_every_seed_and_point),
       ON_CELLS(a_tuning_adds_its_time_and_samples_to_the_curve),
       ON_CELLS(a_speedup_is_based_on_the_images_of_both),
+      ON_CELLS(a_curve_begins_at_chance),
       ON_CELLS(each_input_of_times_prevents_a_comparison),
       ON_CELLS(memory_is_of_a_device_and_a_number_of_ranks),
       ON_CELLS(runs_of_a_row_differ_in_what_their_pace_depends_on),

@@ -55,6 +55,28 @@ static void numbers_of_an_interrupted_run_are_those_of_all_its_processes(void **
   store_close(s);
 }
 
+/* The meter could not be read in the last step: its samples are not counted either. */
+static void energy_is_of_the_samples_of_the_steps_that_have_it(void **state) {
+  (void)state;
+  static const char key[] = "\"energy_joules\"";
+  store *s;
+  int64_t run_id;
+  strbuf text = {0};
+  write_attempts(3);
+  write_interrupted_run(&text);
+  char *last = NULL;
+  for (char *at = text.data; (at = strstr(at, key)); at++) last = at;
+  assert_non_null(last);
+  last[1] = 'E';
+  write_file("results/e/r/events.jsonl", &text);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_near(summary(s, "energy_joules"), 2 * 8);
+  assert_near(summary(s, "energy_per_sample"), 16.0 / (9 * 64));
+  strbuf_free(&text);
+  store_close(s);
+}
+
 /* All that was made of a run, for comparison. */
 static char *dump(store *s) {
   static const char *const queries[] = {
@@ -519,6 +541,7 @@ int main(void) {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
   const struct CMUnitTest tests[] = {
       IN_FOLDER(numbers_of_an_interrupted_run_are_those_of_all_its_processes),
+      IN_FOLDER(energy_is_of_the_samples_of_the_steps_that_have_it),
       IN_FOLDER(read_line_by_line_or_at_once_the_record_is_the_same),
       IN_FOLDER(sums_of_a_long_run_are_exact),
       IN_FOLDER(numbers_of_a_long_run_are_of_its_steps),
