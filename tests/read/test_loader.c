@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/rng.h"
 #include "config/settings.h"
 #include "image/image.h"
 #include "read/loader.h"
 #include "read/permute.h"
 #include "read/shard_expand.h"
 #include "read/shard_writer.h"
+#include "read/text_mask.h"
 #include "image/shrink.h"
 #include "support/folder.h"
 
@@ -312,6 +314,44 @@ static void masked_captions_are_the_same_for_any_number_of_workers(void **state)
 }
 
 /* One, two and four workers; from the beginning and from after every batch. */
+/* What sample g of the run shows of its row: drawn for g, in the first epoch and in later ones. */
+static void a_sample_is_cropped_changed_and_masked_by_its_own_number(void **state) {
+  (void)state;
+  enum { KEPT = 4 };
+  fixture f = make(false);
+  loader_config c = config_of(&f, 2, 1 << 20);
+  c.augment = (rand_augment){.magnitude = 9, .deviation = 0.5, .operations = 2};
+  c.text_mask_mode = TEXT_MASK_RANDOM;
+  c.text_tokens = KEPT;
+  const text_mask mask = {.mode = TEXT_MASK_RANDOM,
+                          .length = LENGTH,
+                          .kept = KEPT,
+                          .ends = tokenizer_ends(f.words),
+                          .padding = tokenizer_padding(f.words)};
+  const image_augmentation crop = {c.crop_min, c.crop_max, c.ratio_min, c.ratio_max, c.flip};
+  batches *s = read_from(&c, 0, NULL, NULL, NULL);
+  for (int64_t g = 0; g < 80; g++) {
+    dataset_sample sample;
+    image picture;
+    uint8_t pixels[SIZE * SIZE * 3];
+    int32_t whole[LENGTH], tokens[LENGTH], places[LENGTH], count;
+    rng of_crop = rng_at(3, RNG_CROP, 0, (uint64_t)g),
+        of_change = rng_at(3, RNG_AUGMENT, 0, (uint64_t)g);
+    assert_ok(dataset_read(f.data, s->rows[g], &sample));
+    assert_ok(image_decode(sample.image, sample.image_bytes, 1, &picture));
+    assert_ok(image_train_transform(&picture, &crop, &of_crop, SIZE, pixels));
+    assert_ok(rand_augment_image(&c.augment, &of_change, SIZE, pixels));
+    assert_memory_equal(s->images[g], pixels, sizeof pixels);
+    assert_ok(tokenizer_encode(f.words, sample.caption, LENGTH, whole, &count));
+    text_mask_draw(&mask, 3, g, whole, count, tokens, places, &count);
+    assert_memory_equal(s->tokens[g], tokens, KEPT * sizeof *tokens);
+    image_free(&picture);
+    dataset_sample_free(&sample);
+  }
+  free(s);
+  unmake(&f);
+}
+
 static void a_stream_is_one_for_any_number_of_workers_and_any_stop(void **state) {
   (void)state;
   static const int64_t buffers[] = {1, 7, SAMPLES, 1000};
@@ -499,6 +539,7 @@ int main(void) {
       cmocka_unit_test(a_bad_sample_is_replaced_counted_and_named_once),
       cmocka_unit_test(neighbours_that_are_bad_are_replaced_by_different_samples),
       cmocka_unit_test(masked_captions_are_the_same_for_any_number_of_workers),
+      cmocka_unit_test(a_sample_is_cropped_changed_and_masked_by_its_own_number),
       cmocka_unit_test(a_stream_is_one_for_any_number_of_workers_and_any_stop),
       cmocka_unit_test(a_stream_gives_the_samples_of_the_exact_order),
       cmocka_unit_test(a_bad_sample_of_a_stream_is_replaced_and_named),
