@@ -220,6 +220,31 @@ static void every_epoch_shows_each_sample_once_in_a_new_order(void **state) {
   unmake(&f);
 }
 
+/* An epoch has a quarter of the source: drawn with replacement, samples are of any epoch. */
+static void drawing_with_replacement_reaches_all_of_a_weighted_source(void **state) {
+  (void)state;
+  fixture f = make(false);
+  loader_config c = config_of(&f, 2, 0);
+  char *name = (char *)"scenes:1#size=16,count=40,weight=0.25";
+  bool is_seen[40] = {false};
+  int found = 0;
+  dataset *d;
+  assert_ok(dataset_open(&name, 1, &d));
+  assert_int_equal(dataset_epoch(d), 10);
+  c.data = d;
+  c.shuffle = false;
+  c.resample = true;
+  batches *s = read_from(&c, 0, NULL, NULL, NULL);
+  for (int g = 0; g < 80; g++) {
+    found += !is_seen[s->rows[g]];
+    is_seen[s->rows[g]] = true;
+  }
+  assert_true(found > 25); /* of 40 (1 - (39/40)^80) = 34.7 */
+  free(s);
+  dataset_close(d);
+  unmake(&f);
+}
+
 static void a_bad_sample_is_replaced_counted_and_named_once(void **state) {
   (void)state;
   fixture f = make(true);
@@ -536,6 +561,7 @@ int main(void) {
       cmocka_unit_test(workers_cache_and_resuming_change_nothing),
       cmocka_unit_test(the_pairs_of_a_group_are_on_one_rank),
       cmocka_unit_test(every_epoch_shows_each_sample_once_in_a_new_order),
+      cmocka_unit_test(drawing_with_replacement_reaches_all_of_a_weighted_source),
       cmocka_unit_test(a_bad_sample_is_replaced_counted_and_named_once),
       cmocka_unit_test(neighbours_that_are_bad_are_replaced_by_different_samples),
       cmocka_unit_test(masked_captions_are_the_same_for_any_number_of_workers),
