@@ -379,6 +379,7 @@ static void recomputed_blocks_take_their_time(void **state) {
   assert_ok(forecast_make(&again, VOCABULARY, 0, &m, RANKS, &f));
   const double encode = 256 * (more.train_sample + more.recomputed) * pace_of(&more);
   assert_true(near(f.encode, encode) && encode < 0.256);
+  assert_true(near(f.efficiency, 0.256 / f.step)); /* it was measured with them */
   rates_free(&rates);
   settings_free(&s);
   settings_free(&again);
