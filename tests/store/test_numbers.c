@@ -77,6 +77,39 @@ static void energy_is_of_the_samples_of_the_steps_that_have_it(void **state) {
   store_close(s);
 }
 
+/* Ten rows of a process on two CPUs, of whose time the hypervisor took 3 %, and ten of three steps
+ * on four, undisturbed: shares are of the CPUs and the steps of each. */
+static void a_processes_readings_are_of_its_own_cpus(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  strbuf text = {0};
+  write_attempts(2);
+  for (int i = 0; i < 20; i++) {
+    if (i % 10 == 0)
+      strbuf_format(&text,
+                    "{\"event\":\"start\",\"time\":\"2026-01-01T00:%02d:00.000Z\",\"version\":2,"
+                    "\"settings\":{\"batch_size\":64},\"host\":\"h\",\"cpu\":\"c\",\"threads\":2,"
+                    "\"conditions\":{\"cpus\":%d},\"total_steps\":40,\"first_step\":%d}\n",
+                    i / 10, i ? 4 : 2, i);
+    const int steps = i < 10 ? 1 : 3;
+    strbuf_format(&text,
+                  "{\"event\":\"step\",\"time\":\"2026-01-01T00:%02d:02.000Z\",\"step\":%d,"
+                  "\"samples\":%d,\"loss\":1,\"seconds\":1,\"steps\":%d,\"stolen_seconds\":%g,"
+                  "\"rank_spread\":%d}\n",
+                  i / 10, i < 10 ? i + 1 : 10 + 3 * (i - 9), 64, steps, i < 10 ? 0.06 : 0.0,
+                  i < 10 ? 1 : 2);
+  }
+  write_file("results/e/r/events.jsonl", &text);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_near(summary(s, "stolen_share"), 0.6 / (10 * 2 + 10 * 4));
+  assert_near(summary(s, "disturbed_share"), 0.5);
+  assert_near(summary(s, "rank_spread"), (10 * 1 + 30 * 2) / 40.0);
+  strbuf_free(&text);
+  store_close(s);
+}
+
 /* All that was made of a run, for comparison. */
 static char *dump(store *s) {
   static const char *const queries[] = {
@@ -542,6 +575,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       IN_FOLDER(numbers_of_an_interrupted_run_are_those_of_all_its_processes),
       IN_FOLDER(energy_is_of_the_samples_of_the_steps_that_have_it),
+      IN_FOLDER(a_processes_readings_are_of_its_own_cpus),
       IN_FOLDER(read_line_by_line_or_at_once_the_record_is_the_same),
       IN_FOLDER(sums_of_a_long_run_are_exact),
       IN_FOLDER(numbers_of_a_long_run_are_of_its_steps),

@@ -14,6 +14,7 @@
 #include "ops/device.h"
 #include "read/loader.h"
 #include "support/folder.h"
+#include "train/attentive.h"
 #include "train/checkpoint.h"
 #include "train/mix.h"
 #include "train/step.h"
@@ -120,10 +121,14 @@ static void update_by_hand(const rig *r, const mask_config *mask, clip_model *mo
   int64_t encoded = mask_encoded_count(mask);
   int32_t *index = malloc((size_t)(BATCH * encoded) * sizeof *index);
   loader *batches = open_pairs(r);
+  bool is_attentive = mask->mode == MASK_ATTENTIVE;
+  attentive chooser;
   optimizer moments;
   train_step step;
   assert_non_null(index);
   assert_ok(clip_initialise(model, SEED));
+  if (is_attentive) assert_ok(clip_average_begin(model));
+  if (is_attentive) assert_ok(attentive_make(&chooser, &r->s, model, BATCH));
   assert_ok(optimizer_create_for(model, &r->s, NULL, &moments));
   step_open(&step, &r->s, model, &moments, encoded, NULL);
   for (int64_t k = 0; k < UPDATES; k++) {
@@ -131,7 +136,11 @@ static void update_by_hand(const rig *r, const mask_config *mask, clip_model *mo
     step_result result;
     double waited;
     assert_ok(loader_next(batches, &b, &waited));
-    assert_ok(mask_draw(mask, SEED, k * BATCH, BATCH, index));
+    if (is_attentive) /* by the average tower, which the last update has moved */
+      assert_ok(
+          attentive_choose(&chooser, BATCH, b.images, attentive_momentum(0.5, k, UPDATES), index));
+    else
+      assert_ok(mask_draw(mask, SEED, k * BATCH, BATCH, index));
     const clip_inputs in = {.count = BATCH,
                             .images = b.images,
                             .index = index,
@@ -144,6 +153,7 @@ static void update_by_hand(const rig *r, const mask_config *mask, clip_model *mo
     assert_ok(step_finish(&step, &result));
     assert_true(isfinite(result.loss));
   }
+  if (is_attentive) attentive_free(&chooser);
   step_close(&step);
   optimizer_destroy(&moments);
   loader_close(batches);
@@ -200,6 +210,13 @@ static void a_run_is_its_batches_masks_and_rates(void **state) {
   (void)state;
   static const char *const changes[] = {"mask_ratio=0.5"};
   check(&(mask_config){MASK_RANDOM, 0.5, 4, false}, changes, 1);
+}
+
+static void an_attentive_run_chooses_by_an_average_that_slows_down(void **state) {
+  (void)state;
+  static const char *const changes[] = {"mask_mode=attentive", "mask_ratio=0.5",
+                                        "attentive.momentum=0.5", "attentive.cell=1"};
+  check(&(mask_config){MASK_ATTENTIVE, 0.5, 4, false}, changes, 4);
 }
 
 /* What only some runs have: noise and words that are the sample's, patches dropped with
@@ -323,6 +340,8 @@ int main(void) {
                                       leave_folder),
       cmocka_unit_test_setup_teardown(a_classifiers_run_is_its_mixtures_and_rates, enter_folder,
                                       leave_folder),
+      cmocka_unit_test_setup_teardown(an_attentive_run_chooses_by_an_average_that_slows_down,
+                                      enter_folder, leave_folder),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
