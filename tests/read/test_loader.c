@@ -1,5 +1,6 @@
 #include "support/test.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -377,6 +378,20 @@ static void a_sample_is_cropped_changed_and_masked_by_its_own_number(void **stat
   unmake(&f);
 }
 
+/* "picture 5 of 23" has one "picture", one "of" and two words that the vocabulary lacks. */
+static void a_token_weighs_as_the_root_of_its_rarity(void **state) {
+  (void)state;
+  fixture f = make(false);
+  double *weights;
+  assert_ok(text_mask_weigh(f.data, f.words, &weights));
+  assert_true(fabs(weights[4] - 1 / sqrt(SAMPLES)) < 1e-12);
+  assert_true(fabs(weights[5] - 1 / sqrt(SAMPLES)) < 1e-12);
+  assert_true(fabs(weights[1] - 1 / sqrt(2 * SAMPLES)) < 1e-12);
+  assert_true(weights[0] == 1); /* padding is not counted, and unseen as rare as seen once */
+  free(weights);
+  unmake(&f);
+}
+
 static void a_stream_is_one_for_any_number_of_workers_and_any_stop(void **state) {
   (void)state;
   static const int64_t buffers[] = {1, 7, SAMPLES, 1000};
@@ -566,6 +581,7 @@ int main(void) {
       cmocka_unit_test(neighbours_that_are_bad_are_replaced_by_different_samples),
       cmocka_unit_test(masked_captions_are_the_same_for_any_number_of_workers),
       cmocka_unit_test(a_sample_is_cropped_changed_and_masked_by_its_own_number),
+      cmocka_unit_test(a_token_weighs_as_the_root_of_its_rarity),
       cmocka_unit_test(a_stream_is_one_for_any_number_of_workers_and_any_stop),
       cmocka_unit_test(a_stream_gives_the_samples_of_the_exact_order),
       cmocka_unit_test(a_bad_sample_of_a_stream_is_replaced_and_named),
