@@ -25,6 +25,18 @@ static void the_shifted_set_is_the_first_other_with_the_metric(void **state) {
   assert_string_equal(set_of(0, "shifted_zero_shot_top1"), "imagenet");
 }
 
+static void the_last_evaluation_is_the_runs(void **state) {
+  (void)state;
+  const column *c = columns_find("zero_shot_top1");
+  data_measure m;
+  for (int k = 1; k <= 3; k++) add(0, "imagenet", "zeroshot", "top1", 10 * k, 0.1 * k);
+  add(0, "imagenet_v2", "zeroshot", "top1", 30, 0.9);
+  cells[1].is_finished = false;
+  assert_int_equal(data_find_evaluation(&d, 0, c)->step, 30);
+  assert_ok(measure_row(&d, 0, c, &m));
+  assert_near(m.value, 30, 1e-9);
+}
+
 static void a_number_is_divided_by_the_chance_of_its_own_set(void **state) {
   (void)state;
   add(0, "voc2007", "zeroshot", "map_11point", 10, 0.7);
@@ -339,6 +351,7 @@ static void rows_without_a_common_seed_are_said_to_have_none(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       ON_CELLS(the_shifted_set_is_the_first_other_with_the_metric),
+      ON_CELLS(the_last_evaluation_is_the_runs),
       ON_CELLS(a_number_is_divided_by_the_chance_of_its_own_set),
       ON_CELLS(a_classifiers_curve_begins_at_chance_too),
       ON_CELLS(a_curve_of_few_classes_begins_at_what_chance_reaches),

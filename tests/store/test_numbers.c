@@ -110,6 +110,31 @@ static void a_processes_readings_are_of_its_own_cpus(void **state) {
   store_close(s);
 }
 
+/* Its end is after its start all the same. */
+static void a_clock_that_was_set_back_leaves_no_wall_time(void **state) {
+  (void)state;
+  for (int is_back = 0; is_back < 2; is_back++) {
+    store *s;
+    int64_t run_id;
+    strbuf text = {0};
+    write_attempts(1);
+    add_start(&text, 0, 0, 2);
+    add_step(&text, 5, 1, 1, 0.5);
+    add_step(&text, is_back ? 3 : 6, 2, 1, 0.5);
+    add_end(&text, 7, "finished");
+    write_file("results/e/r/events.jsonl", &text);
+    assert_ok(store_open(is_back ? "back.db" : "s.db", &s));
+    assert_ok(store_ingest(s, "results", "e/r", &run_id));
+    if (is_back)
+      assert_true(isnan(summary(s, "wall_seconds")));
+    else
+      assert_near(summary(s, "wall_seconds"), 7 * 60 + 29);
+    assert_near(summary(s, "train_seconds"), 1);
+    strbuf_free(&text);
+    store_close(s);
+  }
+}
+
 /* All that was made of a run, for comparison. */
 static char *dump(store *s) {
   static const char *const queries[] = {
@@ -576,6 +601,7 @@ int main(void) {
       IN_FOLDER(numbers_of_an_interrupted_run_are_those_of_all_its_processes),
       IN_FOLDER(energy_is_of_the_samples_of_the_steps_that_have_it),
       IN_FOLDER(a_processes_readings_are_of_its_own_cpus),
+      IN_FOLDER(a_clock_that_was_set_back_leaves_no_wall_time),
       IN_FOLDER(read_line_by_line_or_at_once_the_record_is_the_same),
       IN_FOLDER(sums_of_a_long_run_are_exact),
       IN_FOLDER(numbers_of_a_long_run_are_of_its_steps),
