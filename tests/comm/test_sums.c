@@ -1,7 +1,8 @@
-/* The sums of what ranks have, as they cross the wire. */
+/* The sums of what ranks have, as they cross the wire, and their slices of them. */
 #include "support/test.h"
 
 #include "base/bf16.h"
+#include "comm/comm.h"
 #include "comm/sums.h"
 
 enum { RANKS = 3, COUNT = 1100 }; /* more than two strips */
@@ -45,10 +46,29 @@ static void what_is_sent_in_bf16_is_rounded_once(void **state) {
   }
 }
 
+/* Cut at the border between two kinds of parameters, each kind into buckets with a rest. */
+static void a_rank_owns_its_slice_of_every_bucket(void **state) {
+  (void)state;
+  enum { TOTAL = 100000, BORDER = 37000, MOST = 16384, SIZE = 3, BUCKETS = 16 };
+  comm_slice buckets[BUCKETS];
+  int64_t all = 0;
+  size_t count = comm_cut(TOTAL, BORDER, MOST, NULL);
+  assert_true(count <= BUCKETS);
+  assert_int_equal(comm_cut(TOTAL, BORDER, MOST, buckets), count);
+  for (int rank = 0; rank < SIZE; rank++) {
+    int64_t own = 0;
+    for (size_t i = 0; i < count; i++) own += comm_slice_of(buckets[i].count, SIZE, rank).count;
+    assert_int_equal(comm_own_elements(TOTAL, BORDER, MOST, SIZE, rank), own);
+    all += own;
+  }
+  assert_int_equal(all, TOTAL);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_element_is_the_sum_over_all_ranks),
       cmocka_unit_test(what_is_sent_in_bf16_is_rounded_once),
+      cmocka_unit_test(a_rank_owns_its_slice_of_every_bucket),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
