@@ -110,6 +110,32 @@ static void a_processes_readings_are_of_its_own_cpus(void **state) {
   store_close(s);
 }
 
+/* A line was lost: the time of the others is not the run's. */
+static void without_one_of_its_rows_a_run_has_no_time(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  strbuf text = {0}, rest = {0};
+  write_attempts(3);
+  write_interrupted_run(&text);
+  for (const char *at = text.data, *next; *at; at = next) {
+    next = strchr(at, '\n') + 1;
+    const char *lost = strstr(at, "\"step\":7,");
+    if (!lost || lost >= next) strbuf_append_bytes(&rest, at, (size_t)(next - at));
+  }
+  assert_true(rest.length < text.length);
+  write_file("results/e/r/events.jsonl", &rest);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_near(real(s, "SELECT sum(steps) FROM step"), 9);
+  assert_true(isnan(summary(s, "train_seconds")) && isnan(summary(s, "samples_per_second_run")));
+  assert_true(isnan(summary(s, "steady_seconds")) && isnan(summary(s, "samples_per_second")));
+  assert_near(summary(s, "samples"), 640);
+  strbuf_free(&text);
+  strbuf_free(&rest);
+  store_close(s);
+}
+
 /* Its end is after its start all the same. */
 static void a_clock_that_was_set_back_leaves_no_wall_time(void **state) {
   (void)state;
@@ -422,6 +448,7 @@ static void rows_of_the_old_stream_cover_the_steps_between_them(void **state) {
   assert_near(summary(s, "train_seconds"), 12);
   assert_near(summary(s, "steady_step_seconds"), 0.4);
   assert_near(summary(s, "samples_per_second_median"), 20);
+  assert_near(summary(s, "data_wait_share"), 3 * 10 * 0.01 / 12);
   assert_near(summary(s, "peak_bytes"), 5);
   assert_near(summary(s, "energy_per_sample"), 7.0 / 240);
   /* nothing tells whether it was disturbed */
@@ -602,6 +629,7 @@ int main(void) {
       IN_FOLDER(energy_is_of_the_samples_of_the_steps_that_have_it),
       IN_FOLDER(a_processes_readings_are_of_its_own_cpus),
       IN_FOLDER(a_clock_that_was_set_back_leaves_no_wall_time),
+      IN_FOLDER(without_one_of_its_rows_a_run_has_no_time),
       IN_FOLDER(read_line_by_line_or_at_once_the_record_is_the_same),
       IN_FOLDER(sums_of_a_long_run_are_exact),
       IN_FOLDER(numbers_of_a_long_run_are_of_its_steps),
