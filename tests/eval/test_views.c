@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/rng.h"
 #include "config/settings.h"
 #include "eval/views.h"
 #include "model/mask.h"
@@ -48,6 +49,30 @@ static void each_patch_is_in_exactly_one_view(void **state) {
         seen[patch]++;
       }
     for (int p = 0; p < PATCHES; p++) assert_int_equal(seen[p], 1);
+  }
+  /* the patches that the first view leaves out are shared out in an order of the image's own */
+  for (int i = 0; i < IMAGES; i++) {
+    int32_t rest[12];
+    int left = 0;
+    for (int32_t p = 0; p < PATCHES; p++) {
+      bool is_first = false;
+      for (int k = 0; k < 4; k++) is_first = is_first || index[i * 4 + k] == p;
+      if (!is_first) rest[left++] = p;
+    }
+    assert_int_equal(left, 12);
+    rng random = rng_at(3, RNG_MASK, 1, (uint64_t)(7 + i));
+    for (int64_t at = 11; at > 0; at--) {
+      int64_t other = rng_below(&random, (uint32_t)at + 1);
+      int32_t kept = rest[at];
+      rest[at] = rest[other];
+      rest[other] = kept;
+    }
+    for (int k = 0; k < 12; k++) {
+      const int32_t *view = index + ((1 + k / 4) * IMAGES + i) * 4;
+      bool is_there = false;
+      for (int j = 0; j < 4; j++) is_there = is_there || view[j] == rest[k];
+      assert_true(is_there);
+    }
   }
   /* the first view is what a single masked view shows */
   const mask_config mask = {MASK_RANDOM, 0.75, 4, false};
