@@ -142,6 +142,13 @@ for claim in sooner 'far sooner' best 'not far behind' alike; do
 done
 expect_line out.txt '^- tuned: .*; holds$'
 
+# Of a baseline with two data sets the seeds of the newest are what others are compared with.
+sed -i 's/"data_fingerprint":"[^"]*"/"data_fingerprint":"feedfacefeedface"/' results/two/mask_ratio=0_*seed=2-*/events.jsonl
+expect_status 0 bench db rebuild
+bench report two --format json > two.json
+[ "$(sqlite3 :memory: "SELECT count(*) FROM json_each(readfile('two.json'), '\$.rows') WHERE value -> 'row' ->> 'mask_ratio' = '0'")" = 2 ] || fail "not two baselines"
+awk -v v="$(table 0.75 iso_speedup value)" 'BEGIN { exit !(v > 0) }' || fail "not compared with the newest baseline"
+
 # A speed-up is of whole curves: while a tuning has not run, there is none to judge.
 cat > experiments/three.yaml <<'E'
 name: three
