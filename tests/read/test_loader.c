@@ -378,6 +378,48 @@ static void a_sample_is_cropped_changed_and_masked_by_its_own_number(void **stat
   unmake(&f);
 }
 
+/* Of crops from a tenth of 256 x 256 pixels on, three times as high as wide, the least side is 16 /
+ * sqrt(0.1 * 0.3) = 92.4: the picture may be decoded at half its size, 128, and no smaller. */
+static void a_jpeg_is_decoded_at_a_scale_that_no_crop_exceeds(void **state) {
+  (void)state;
+  enum { SIDE = 256, LEAST = 93 };
+  fixture f = make(false);
+  loader_config c = config_of(&f, 1, 0);
+  char folder[96], path[128], *name = folder;
+  image picture, decoded;
+  uint8_t *bytes, pixels[SIZE * SIZE * 3];
+  size_t size;
+  dataset *d;
+  assert_ok(image_allocate(SIDE, SIDE, &picture));
+  rng random = rng_at(1, RNG_TEST, 0, 0);
+  for (int p = 0; p < SIDE * SIDE * 3; p++) picture.pixels[p] = (uint8_t)rng_below(&random, 256);
+  assert_ok(shrink_encode_jpeg(&picture, &bytes, &size));
+  snprintf(folder, sizeof folder, "%s/pictures", f.folder);
+  assert_ok(fs_make_folders(folder));
+  snprintf(path, sizeof path, "%s/one.jpg", folder);
+  assert_ok(fs_write_atomic(path, bytes, size));
+  snprintf(path, sizeof path, "%s/one.txt", folder);
+  assert_ok(fs_write_atomic(path, "picture", 7));
+  assert_ok(dataset_open(&name, 1, &d));
+  c.data = d;
+  c.crop_min = 0.1, c.crop_max = 0.2, c.ratio_min = 0.3, c.ratio_max = 1;
+  const image_augmentation crop = {c.crop_min, c.crop_max, c.ratio_min, c.ratio_max, c.flip};
+  batches *s = read_from(&c, 0, NULL, NULL, NULL);
+  assert_ok(image_decode(bytes, size, LEAST, &decoded));
+  assert_int_equal(decoded.width, SIDE / 2);
+  for (int64_t g = 0; g < 80; g++) {
+    rng of_crop = rng_at(3, RNG_CROP, 0, (uint64_t)g);
+    assert_ok(image_train_transform(&decoded, &crop, &of_crop, SIZE, pixels));
+    assert_memory_equal(s->images[g], pixels, sizeof pixels);
+  }
+  image_free(&decoded);
+  image_free(&picture);
+  free(bytes);
+  free(s);
+  dataset_close(d);
+  unmake(&f);
+}
+
 /* "picture 5 of 23" has one "picture", one "of" and two words that the vocabulary lacks. */
 static void a_token_weighs_as_the_root_of_its_rarity(void **state) {
   (void)state;
@@ -581,6 +623,7 @@ int main(void) {
       cmocka_unit_test(neighbours_that_are_bad_are_replaced_by_different_samples),
       cmocka_unit_test(masked_captions_are_the_same_for_any_number_of_workers),
       cmocka_unit_test(a_sample_is_cropped_changed_and_masked_by_its_own_number),
+      cmocka_unit_test(a_jpeg_is_decoded_at_a_scale_that_no_crop_exceeds),
       cmocka_unit_test(a_token_weighs_as_the_root_of_its_rarity),
       cmocka_unit_test(a_stream_is_one_for_any_number_of_workers_and_any_stop),
       cmocka_unit_test(a_stream_gives_the_samples_of_the_exact_order),
