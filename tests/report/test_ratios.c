@@ -35,6 +35,11 @@ static void a_ratio_is_of_the_row_over_the_baseline(void **state) {
   assert_ok(measure_row(&d, 0, columns_find("time_ratio"), &m));
   assert_near(m.value, 1, 1e-12);
   assert_true(isnan(m.low) && isnan(m.high)); /* by definition */
+  d.baseline = 1;                             /* wherever it is in the table */
+  assert_ok(measure_row(&d, 0, columns_find("time_ratio"), &m));
+  assert_near(m.value, 2, 1e-12);
+  assert_ok(measure_row(&d, 1, columns_find("time_ratio"), &m));
+  assert_near(m.value, 1, 1e-12);
   d.baseline = -1;
   assert_ok(measure_row(&d, 1, columns_find("time_ratio"), &m));
   assert_true(isnan(m.value));
@@ -153,6 +158,13 @@ static void the_interval_of_steps_is_that_of_times_and_inverted_of_speeds(void *
   assert_ok(measure_row(&d, 0, columns_find("samples_per_second"), &m));
   assert_near(m.low, 64 / 1.25, 1e-9);
   assert_near(m.high, 64 / 0.9, 1e-9);
+  facts[0][3].value.real = 1e-9; /* few rows, which differ: no bound (base/pace.h) */
+  assert_ok(measure_row(&d, 0, columns_find("steady_seconds"), &m));
+  assert_near(m.low, 0, 0);
+  assert_near(m.high, 125, 1e-9);
+  assert_ok(measure_row(&d, 0, columns_find("samples_per_second"), &m));
+  assert_near(m.low, 64 / 1.25, 1e-9);
+  assert_true(isinf(m.high));
 }
 
 /* 1 and 3 s a step over 2 and 2 s. */
