@@ -165,6 +165,26 @@ static void tuned_and_untuned_on_two_sets_are_not_subtracted(void **state) {
   assert_near(x.value, -10, 1e-9);
 }
 
+/* 30 and 70 of 100 images: their mean has their outcomes where it is theirs. */
+static void a_mean_of_two_kinds_of_hits_has_the_images_of_both(void **state) {
+  (void)state;
+  data_measure m;
+  add(0, "a", "zeroshot", "top1", 10, 0.3);
+  add_hits(0, 100, 0);
+  add(0, "a", "zeroshot", "top5", 10, 0.7);
+  add_hits(0, 100, 0);
+  add(0, "a", "zeroshot", "mean_top1_top5", 10, 0.5);
+  cells[1].is_finished = false;
+  assert_ok(measure_row(&d, 0, columns_find("zero_shot_mean_top1_top5"), &m));
+  assert_near(m.value, 50, 1e-9);
+  assert_int_equal(m.items, 100);
+  assert_true(m.low < 50 && m.high > 50);
+  evaluations[0][2].value = 0.55; /* of something else */
+  assert_ok(measure_row(&d, 0, columns_find("zero_shot_mean_top1_top5"), &m));
+  assert_near(m.value, 55, 1e-9);
+  assert_true(isnan(m.low) && isnan(m.high) && !m.over);
+}
+
 static void multiples_of_unequal_chances_are_not_subtracted(void **state) {
   (void)state;
   const column *c = columns_find("zero_shot_x_chance");
@@ -360,6 +380,7 @@ int main(void) {
       ON_CELLS(a_difference_of_two_sets_has_the_variances_of_both),
       ON_CELLS(classes_of_one_set_are_not_those_of_another),
       ON_CELLS(tuned_and_untuned_on_two_sets_are_not_subtracted),
+      ON_CELLS(a_mean_of_two_kinds_of_hits_has_the_images_of_both),
       ON_CELLS(multiples_of_unequal_chances_are_not_subtracted),
       ON_CELLS(equal_differences_without_outcomes_have_no_interval),
       ON_CELLS(what_would_decide_is_counted_from_the_bound),
