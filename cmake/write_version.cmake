@@ -49,6 +49,12 @@ function(archived)
   endforeach()
 endfunction()
 
+# Of this checkout, whatever repository git's own variables name: those of an alias, a hook or a commit that is measured.
+foreach(variable IN ITEMS DIR WORK_TREE INDEX_FILE COMMON_DIR OBJECT_DIRECTORY ALTERNATE_OBJECT_DIRECTORIES
+                          GRAFT_FILE SHALLOW_FILE NO_REPLACE_OBJECTS REPLACE_REF_BASE PREFIX)
+  unset(ENV{GIT_${variable}})
+endforeach()
+
 # The user's configuration of git must not change the difference: it would give equal sources two digests, or none.
 file(REAL_PATH ${SOURCE} real)
 set(git git -c safe.directory=${real} -c core.quotePath=false -c core.attributesFile=/dev/null)

@@ -222,11 +222,11 @@ void machine_write_json(json_writer *w, const char *key, const machine_state *m)
   jsonw_object(w, key);
   jsonw_integer(w, "cpus", m->cpus);
   if (m->quota_cpus > 0) jsonw_number(w, "quota_cpus", m->quota_cpus);
-  jsonw_number(w, "load", m->load);
+  if (!isnan(m->load)) jsonw_number(w, "load", m->load);
   if (m->mhz > 0) jsonw_number(w, "mhz", m->mhz);
   if (*m->governor) jsonw_string(w, "governor", m->governor);
   if (*m->driver) jsonw_string(w, "clock_driver", m->driver);
-  jsonw_integer(w, "free_bytes", (int64_t)m->free_bytes);
+  if (m->free_bytes) jsonw_integer(w, "free_bytes", (int64_t)m->free_bytes);
   jsonw_end(w);
 }
 

@@ -43,7 +43,7 @@ void machine_gpu_driver(const char *root, char *version, size_t size);
 uint64_t machine_free_memory(const char *root, bool *is_group);
 
 /* {"cpus":2,"load":0.4,"governor":"performance",…}: the values that do not change with every
- * reading. */
+ * reading, and are known. */
 void machine_write_json(json_writer *w, const char *key, const machine_state *m);
 
 /* What in `m` makes timings with `threads` threads doubtful, one sentence per line; empty when

@@ -284,6 +284,8 @@ static void measure(const pace_row *rows, size_t count, const marks *m, timed *t
   for (size_t i = 0; i < count; i++) {
     if (!is_usable(&rows[i])) continue;
     usable++;
+    p->is_measured =
+        p->is_measured || !isnan(rows[i].delay_seconds) || !isnan(rows[i].other_cpu_seconds);
     steady += m->is_steady[i];
     held_up += m->is_held_up[i];
     p->steps += rows[i].steps;

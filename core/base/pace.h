@@ -41,8 +41,9 @@ typedef struct {
                                      when too few rows are undisturbed; NaN for one row */
   double lost_share;              /* of train_seconds, 0..1: lost to disturbance */
   double disturbed_share;         /* of rows with evidence of disturbance */
-  bool has_undisturbed;           /* enough undisturbed rows to estimate the steady pace */
-  bool is_disturbed;              /* lost_share > 0.05, and there is evidence */
+  bool is_measured;     /* some row has what would show a disturbance: delays or others' CPU time */
+  bool has_undisturbed; /* enough undisturbed rows to estimate the steady pace */
+  bool is_disturbed;    /* lost_share > 0.05, and there is evidence */
 } pace;
 
 /* Rows in step order. `threads`: from the run's settings; `cpus`: CPUs that the process may run on.

@@ -47,9 +47,25 @@ typedef struct {
   size_t missing;
 } listing;
 
-static int64_t size_of(const char *path) {
+enum { DEEPEST = 32 }; /* folders within one another: links may form a loop */
+
+/* Of a folder the sum of all files below it. */
+static int64_t size_of(const char *path, int depth) {
   struct stat status;
-  return path && stat(path, &status) == 0 && S_ISREG(status.st_mode) ? (int64_t)status.st_size : 0;
+  if (!path || stat(path, &status) != 0) return 0;
+  if (S_ISREG(status.st_mode)) return (int64_t)status.st_size;
+  if (!S_ISDIR(status.st_mode) || depth == DEEPEST) return 0;
+  char **names = NULL;
+  size_t count = 0;
+  int64_t bytes = 0;
+  err_free(fs_list(path, &names, &count));
+  for (size_t i = 0; i < count; i++) {
+    char *inside = fs_join(path, names[i]);
+    bytes += size_of(inside, depth + 1);
+    free(inside);
+  }
+  fs_free_names(names, count);
+  return bytes;
 }
 
 static err add_file(input *in, const char *written, const char *found) {
@@ -58,7 +74,7 @@ static err add_file(input *in, const char *written, const char *found) {
   in->files = grown;
   bool is_here = found && fs_exists(found);
   input_file f = {mem_copy_string(written), is_here ? mem_copy_string(found) : NULL,
-                  is_here ? size_of(found) : 0};
+                  is_here ? size_of(found, 0) : 0};
   grown[in->file_count++] = f;
   in->bytes += f.bytes;
   return f.written && (f.found || !is_here) ? NULL : mem_error(strlen(written), "a path");
@@ -125,8 +141,15 @@ static void write_text(strbuf *out, const input *in) {
   if (in->samples)
     strbuf_format(out, "%ld %s, ", (long)in->samples,
                   text_plural(in->samples, "sample", "samples"));
-  strbuf_format(out, "%zu file%s, %s", in->file_count, in->file_count == 1 ? "" : "s",
-                text_bytes((uint64_t)in->bytes, size));
+  size_t folders = 0;
+  for (size_t i = 0; i < in->file_count; i++)
+    folders += in->files[i].found && fs_is_folder(in->files[i].found);
+  size_t files = in->file_count - folders;
+  if (files || !folders)
+    strbuf_format(out, "%zu %s, ", files, text_plural((int64_t)files, "file", "files"));
+  if (folders)
+    strbuf_format(out, "%zu %s, ", folders, text_plural((int64_t)folders, "folder", "folders"));
+  strbuf_append(out, text_bytes((uint64_t)in->bytes, size));
   if (*in->fingerprint) strbuf_format(out, ", fingerprint %s", in->fingerprint);
   strbuf_append_char(out, '\n');
 }

@@ -305,6 +305,9 @@ static err report_disturbance(run *r, const pace *p) {
                   "disturbed: about %.0f %% of the training time was lost to other work (%.0f %% "
                   "of the rows show it)\n",
                   100 * p->lost_share, 100 * p->disturbed_share);
+  if (p->steps && !p->is_measured)
+    strbuf_append(&doubts, "disturbance was not measured: /proc tells neither how long threads "
+                           "waited for a CPU nor what other processes computed\n");
   err error = events_warn_lines(&r->events, "timing", &doubts);
   strbuf_free(&doubts);
   return error;

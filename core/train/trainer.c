@@ -443,6 +443,8 @@ static void finish_display(run *r, bool is_stopped) {
   if (p.is_disturbed)
     strbuf_format(&closing, " (disturbed: other work took about %.0f %% of the time)",
                   100 * p.lost_share);
+  if (p.steps && !p.is_measured)
+    strbuf_append(&closing, " (disturbance by other work was not measured)");
   progress_finish(&r->bar, strbuf_string(&closing));
   strbuf_free(&closing);
   if (is_writer(r)) say_replaced(r);

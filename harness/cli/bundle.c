@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,7 +118,10 @@ static err table_of_folders(const spec_experiment *e, store *s, const char *resu
   err error = NULL;
   snprintf(folder, sizeof folder, "%s/flipbench-XXXXXX",
            temporary && *temporary ? temporary : "/tmp");
-  if (!mkdtemp(folder)) FAIL(ERR_IO, "%s: cannot create a temporary folder", folder);
+  if (!mkdtemp(folder))
+    FAIL(ERR_IO,
+         "%s: cannot create a temporary folder (%s); set TMPDIR to a folder that you can write to",
+         folder, strerror(errno));
   inside = fs_join(folder, "results");
   db = fs_join(folder, "flipbench.db");
   if (!inside || !db) FAIL(ERR_MEMORY, "out of memory: a path");

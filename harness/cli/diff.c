@@ -5,6 +5,8 @@
 #include "cli/cli.h"
 #include "report/difference.h"
 
+enum { EXIT_DIFFERENT = 1, EXIT_FAILED = 2 };
+
 static const char details[] =
     "Prints only what differs: settings, code (commit, uncommitted changes, compiler, flags), "
     "machine\n"
@@ -14,7 +16,7 @@ static const char details[] =
     "  flipbench diff 1 2\n"
     "  flipbench diff 1a2b3c4d 5e6f7a8b --json\n"
     "\n"
-    "exit status: 0 no differences; 1 differences; 2 usage error";
+    "exit status: 0 no differences; 1 differences; 2 usage error, or a failure";
 
 int cli_diff(int argc, char **argv) {
   cli_place place = {.results = "results"};
@@ -47,5 +49,6 @@ cleanup:
   options_free_list(&rest);
   options_free(options);
   int status = options_exit_status(error);
-  return status ? status : count > 0;
+  if (status) return status == EXIT_DIFFERENT ? EXIT_FAILED : status;
+  return count ? EXIT_DIFFERENT : 0;
 }

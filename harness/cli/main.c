@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem_library.h"
 #include "cli/cli.h"
+#include "timing/git.h"
 
 int main(int argc, char **argv) {
   static const subcommand table[] = {
@@ -38,6 +39,7 @@ int main(int argc, char **argv) {
   signal(SIGXFSZ, SIG_IGN); /* exceeding a file-size limit is a failed write, not a fatal signal */
   signal(SIGPIPE, SIG_IGN); /* a reader of its messages that quits does not end a sweep */
   signal(SIGCHLD, SIG_DFL); /* whoever started this may ignore it: no child could be waited for */
+  git_forget_repository();
   log_setup("flipbench", LOG_INFO);
   json_set_alloc_funcs(mem_for_library, free);
   return options_dispatch("flipbench", "run, compare and report training experiments", table, argc,

@@ -45,6 +45,7 @@ typedef struct {
   bool is_higher_better;
   const char *against;
   char resolved[44];   /* of --against, where it is a name that git knows */
+  strbuf git_problem;  /* why git could not be asked for it */
   size_t series_count; /* of those judged */
   size_t all_count;    /* with those that --only leaves out */
 } regress_words;
@@ -253,7 +254,7 @@ static bool is_in_any(const sample_series *series, size_t count, const char *com
 /* HEAD~1 is a commit too, in a checkout. */
 static err resolve_reference(regress_words *words, const sample_series *series, size_t count) {
   if (!words->against || is_in_any(series, count, words->against)) return NULL;
-  err error = bisect_find_commit(words->against, words->resolved);
+  err error = bisect_find_commit(words->against, words->resolved, &words->git_problem);
   if (error || !*words->resolved) return error;
   if (!is_in_any(series, count, words->resolved))
     return err_new(ERR_INPUT, "--against: no series contains commit %s (%.10s)", words->against,
@@ -280,13 +281,14 @@ static err check_reference(const regress_words *words, const sample_series *seri
       found = commit;
     }
   if (found) return NULL;
-  return err_new(ERR_INPUT, "--against: no series contains commit %s (a prefix is enough)",
-                 words->against);
+  return err_new(ERR_INPUT, "--against: no series contains commit %s (a prefix is enough)%s%s",
+                 words->against, words->git_problem.length ? "; " : "",
+                 strbuf_string(&words->git_problem));
 }
 
 int cli_regress(int argc, char **argv) {
-  regress_words words = {
-      {{.results = "results"}, "samples_per_second", NULL, 0.03}, 2, false, false, NULL, "", 0, 0};
+  regress_words words = {.words = {{.results = "results"}, "samples_per_second", NULL, 0.03},
+                         .least_percent = 2};
   bool is_help_wanted = false;
   option options[] = {
       HISTORY_OPTIONS(words.words),
@@ -329,6 +331,7 @@ cleanup:
   store_free_samples(series, words.all_count);
   store_close(s);
   strbuf_free(&out);
+  strbuf_free(&words.git_problem);
   free(words.words.place.path);
   options_free_list(&rest);
   options_free(options);

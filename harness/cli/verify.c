@@ -5,6 +5,8 @@
 #include "cli/cli.h"
 #include "exchange/verify.h"
 
+enum { EXIT_DIFFERENT = 1, EXIT_UNVERIFIED = 2 };
+
 static const char details[] = "The same settings, seed, precision, thread count and program give "
                               "the same bits; this command\n"
                               "checks it. It trains the run again in RESULTS/verify-RUN-PID, which "
@@ -17,7 +19,8 @@ static const char details[] = "The same settings, seed, precision, thread count 
                               "\n"
                               "exit status: 0 identical bits; 1 different bits; 2 cannot be "
                               "verified (not finished, checkpoints\n"
-                              "gone or damaged, data missing)";
+                              "gone or damaged, data missing, a file that cannot be read or "
+                              "written)";
 
 /* The bits differ; prints the recorded differences that may explain it. */
 static void write_difference(const verify_result *r, int64_t run_id, strbuf *out) {
@@ -98,5 +101,6 @@ cleanup:;
   options_free_list(&rest);
   options_free(options);
   int status = options_exit_status(error);
-  return status ? status : !is_equal;
+  if (status) return status == EXIT_DIFFERENT ? EXIT_UNVERIFIED : status;
+  return is_equal ? 0 : EXIT_DIFFERENT;
 }

@@ -176,9 +176,17 @@ void pack_leave_utf8(locale_t before) {
   if (own && own != LC_GLOBAL_LOCALE) freelocale(own);
 }
 
-static err archive_error(struct archive *a, const char *path) {
+/* libarchive's text is what it was doing ("Write error"), the number why, such as a full disk; -1:
+ * the text says all. */
+err pack_archive_error(struct archive *a, const char *path, const char *otherwise) {
   const char *text = archive_error_string(a);
-  return err_new(ERR_IO, "%s: %s", path, text ? text : "cannot be written");
+  const int why = archive_errno(a);
+  if (text && why > 0 && !strstr(text, strerror(why))) return err_errno(why, "%s: %s", path, text);
+  return err_new(ERR_IO, "%s: %s", path, text ? text : otherwise);
+}
+
+static err archive_error(struct archive *a, const char *path) {
+  return pack_archive_error(a, path, "cannot be written");
 }
 
 static bool write_head(struct archive *a, const char *root, const char *name, uint64_t bytes) {

@@ -52,6 +52,10 @@ char *pack_name(const char *start, const char *place);
 locale_t pack_enter_utf8(void);
 void pack_leave_utf8(locale_t before);
 
+/* Why libarchive could not write the file; `otherwise`: where it does not say. */
+struct archive;
+err pack_archive_error(struct archive *a, const char *path, const char *otherwise) ERR_MUST_CHECK;
+
 json_t *pack_files_json(const pack *p);
 /* Writes the archive ROOT/… to `out`: texts first ("MANIFEST.json", …), then the files. A file that
  * has grown since it was added is packed at its earlier size; one that has changed is an ERR_IO. */

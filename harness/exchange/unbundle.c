@@ -57,12 +57,18 @@ static json_t *names_of(const json_t *document) {
   return names;
 }
 
+static bool is_manifest(const char *name, const char *root) {
+  const size_t length = strlen(root);
+  return strncmp(name, root, length) == 0 && strcmp(name + length, "/MANIFEST.json") == 0;
+}
+
 static err extract_entry(struct archive *in, struct archive *disk, struct archive_entry *entry,
                          const char *folder, const char *root, const json_t *names) {
   strbuf path = {0};
   err error = check_entry(entry);
   const char *name = archive_entry_pathname(entry);
   if (error || archive_entry_filetype(entry) == AE_IFDIR) return error;
+  if (is_manifest(name, root)) return NULL; /* write_manifest wrote it */
   if (strncmp(name, root, strlen(root)) != 0 || name[strlen(root)] != '/')
     return err_new(ERR_INPUT, "contains '%s', which is outside its folder '%s'", name, root);
   if (names && !json_object_get(names, name + strlen(root) + 1))
@@ -81,11 +87,10 @@ static err extract_entry(struct archive *in, struct archive *disk, struct archiv
     if (code == ARCHIVE_OK && archive_write_data_block(disk, block, size, offset) != ARCHIVE_OK)
       code = ARCHIVE_FATAL;
   }
-  if (code != ARCHIVE_EOF || archive_write_finish_entry(disk) != ARCHIVE_OK) {
-    const char *said =
-        archive_error_string(disk) ? archive_error_string(disk) : archive_error_string(in);
-    error = err_new(ERR_IO, "%s: %s", strbuf_string(&path), said ? said : "cannot be unpacked");
-  }
+  if (code != ARCHIVE_EOF || archive_write_finish_entry(disk) != ARCHIVE_OK)
+    error = archive_error_string(in) && !archive_error_string(disk)
+                ? err_new(ERR_IO, "%s: %s", strbuf_string(&path), archive_error_string(in))
+                : pack_archive_error(disk, strbuf_string(&path), "cannot be unpacked");
   strbuf_free(&path);
   return error;
 }
@@ -180,6 +185,27 @@ static void remove_links(const char *folder) {
   fs_free_names(names, count);
 }
 
+static bool is_empty(const char *folder) {
+  char **names = NULL;
+  size_t count = 0;
+  err error = fs_list(folder, &names, &count);
+  bool has_none = !error && count == 0;
+  err_free(error);
+  fs_free_names(names, count);
+  return has_none;
+}
+
+/* Before all other files, and whole or not at all: it tells the next call, after an interruption,
+ * that the folder is this bundle's. */
+static err write_manifest(const char *inside, const strbuf *manifest) {
+  char *path = fs_join(inside, "MANIFEST.json");
+  err error = path ? fs_make_folders(inside) : mem_error(0, "a path");
+  if (!error) error = fs_write_atomic(path, manifest->data, manifest->length);
+  if (error) rmdir(inside); /* if there is nothing else in it */
+  free(path);
+  return error;
+}
+
 /* A folder of this name with other contents would mix its runs with the bundle's. */
 static err check_folder(const char *inside, const strbuf *manifest) {
   char *path = fs_join(inside, "MANIFEST.json"), *text = NULL;
@@ -187,7 +213,7 @@ static err check_folder(const char *inside, const strbuf *manifest) {
   err error = path ? NULL : mem_error(0, "a path");
   if (!error && fs_exists(path)) error = fs_read(path, &text, &length);
   bool is_same = text && length == manifest->length && memcmp(text, manifest->data, length) == 0;
-  if (!error && fs_exists(inside) && !is_same)
+  if (!error && fs_exists(inside) && !is_same && !is_empty(inside))
     error =
         err_new(ERR_INPUT,
                 "%s: contains another bundle; choose another folder with --out, or remove this one",
@@ -316,6 +342,7 @@ err bundle_extract(const char *archive, const char *folder, bundle_manifest *m) 
   TRY(check_folder(inside, &text));
   TRY(fs_make_folders(folder));
   remove_links(inside);
+  TRY(write_manifest(inside, &text));
   names = names_of(document);
   TRY(unpack(archive, folder, name, names));
   TRY(check_files(json_object_get(document, "files"), inside));

@@ -100,6 +100,24 @@ static bool is_stopped(const void *nothing) {
   return interrupt_is_requested();
 }
 
+/* With the last line that it printed: on a full disk there is none. */
+static err describe_failure(const char *results, const char *folder, const char *log, int status) {
+  char *tail = directory_tail(results, fs_name(folder), fs_name(log));
+  size_t length = tail ? strlen(tail) : 0;
+  while (length && tail[length - 1] == '\n') tail[--length] = '\0';
+  const char *break_at = length ? strrchr(tail, '\n') : NULL;
+  err error = length
+                  ? err_new(ERR_INPUT,
+                            "the second training exited with status %d: %s (its output is in %s)",
+                            status, break_at ? break_at + 1 : tail, log)
+                  : err_new(ERR_INPUT,
+                            "the second training exited with status %d and its output, %s, is "
+                            "empty; the disk may be full",
+                            status, log);
+  free(tail);
+  return error;
+}
+
 /* Trains in `folder`; the trainer's output goes to log.txt there. */
 static err train_again(const verify_options *options, const recorded *r, const char *folder) {
   char precision[64], threads[64];
@@ -129,8 +147,7 @@ static err train_again(const verify_options *options, const recorded *r, const c
                        .dies_with_parent = true};
   TRY(command_run_until(&call, &(command_stop){is_stopped, NULL}, &status));
   if (command_exit_status(status) != 0)
-    error = err_new(ERR_INPUT, "the second training exited with status %d; its output is in %s",
-                    command_exit_status(status), log);
+    error = describe_failure(options->results, folder, log, command_exit_status(status));
 cleanup:
   if (log_fd >= 0) close(log_fd);
   ranks_free_words(words);

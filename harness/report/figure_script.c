@@ -95,14 +95,14 @@ static void write_script(const figure *f, const char *name, const char *formats,
 }
 
 /* Runs gnuplot in `folder` on NAME.gp, without the user's ~/.gnuplot, whose settings (another
- * separator of columns) would change the figure or leave it empty; anything it prints is treated as
- * an error. */
+ * separator of columns) would change the figure or leave it empty, and without GNUTERM, the name of
+ * a terminal that this gnuplot may lack; anything it prints is treated as an error. */
 static err run_gnuplot(const char *folder, const char *name) {
   strbuf script = {0}, said = {0};
   int status;
   strbuf_format(&script, "%s.gp", name);
   if (script.is_broken) return mem_error(0, "a figure");
-  char *words[] = {"gnuplot", "-d", script.data, NULL};
+  char *words[] = {"env", "-u", "GNUTERM", "gnuplot", "-d", script.data, NULL};
   err error = command_read(&(command_call){.words = words, .folder = folder}, true, &said, &status);
   int code = error ? 0 : command_exit_status(status);
   if (code == COMMAND_NOT_FOUND && access(folder, X_OK) != 0)

@@ -77,6 +77,31 @@ static bool is_without_pace(const report_data *d, size_t row) {
   return false;
 }
 
+/* Is there a run with a pace of which nothing was read that would show a disturbance? */
+static bool is_unmeasured(const report_data *d, size_t row) {
+  for (size_t i = 0; i < d->rows[row].count; i++) {
+    const data_cell *c = &d->cells[d->rows[row].cells[i]];
+    if (c->is_finished && !isnan(data_number_of(c, "steady_step_seconds")) &&
+        isnan(data_number_of(c, "disturbed")))
+      return true;
+  }
+  return false;
+}
+
+/* A row without † is not for that reason one that nothing disturbed. */
+static void describe_unmeasured(const report_data *d, const report_table *t, strbuf *text) {
+  size_t named = 0;
+  for (size_t r = 0; r < t->row_count; r++) {
+    if (!is_unmeasured(d, r)) continue;
+    if (named++)
+      strbuf_append(text, "; ");
+    else
+      strbuf_format(text,
+                    "%sdisturbance by other work was not measured: ", text->length ? ". " : "");
+    data_name_row(d, r, text);
+  }
+}
+
 static err describe_disturbed(report_data *d, report_table *t) {
   strbuf text = {0};
   bool has_time = false;
@@ -97,6 +122,7 @@ static err describe_disturbed(report_data *d, report_table *t) {
     strbuf_append(&text,
                   ". Speeds, times and their ratios are at the steady pace (median undisturbed "
                   "step), not elapsed time");
+  if (has_time) describe_unmeasured(d, t, &text);
   return findings_keep(&text, &t->notes.disturbed);
 }
 

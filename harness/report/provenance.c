@@ -112,7 +112,8 @@ static void append_condition(const char *key, const json_t *value, strbuf *out) 
 void provenance_conditions(const char *json, strbuf *out) {
   json_t *conditions = json_loads(json, 0, NULL), *value;
   const char *key;
-  json_object_foreach(conditions, key, value) append_condition(key, value, out);
+  json_object_foreach(conditions, key, value) if (!json_is_null(value))
+      append_condition(key, value, out);
   if (!json_is_object(conditions)) strbuf_append(out, json);
   json_decref(conditions);
 }

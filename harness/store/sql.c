@@ -66,6 +66,16 @@ static err cannot_write(const char *path, const char *why) {
   return error;
 }
 
+/* SQLite's own limit on the whole path, from which it needs 8 bytes for "-journal". */
+static bool is_too_long(const char *path) {
+  const sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+  char *copy = mem_copy_string(path), *folder = copy ? realpath(dirname(copy), NULL) : NULL;
+  size_t length = folder ? strlen(folder) + 1 + strlen(fs_name(path)) : strlen(path);
+  free(folder);
+  free(copy);
+  return vfs && length + 8 > (size_t)vfs->mxPathname;
+}
+
 static err sql_error(const store *s, int code) {
   const char *text = s->database ? sqlite3_errmsg(s->database) : sqlite3_errstr(code);
   switch (code & 0xff) {
@@ -77,6 +87,11 @@ static err sql_error(const store *s, int code) {
   case SQLITE_READONLY:
   case SQLITE_CANTOPEN:
   case SQLITE_PERM:
+    if (is_too_long(s->path))
+      return err_new(ERR_IO,
+                     "%s: with its folder, this name is longer than SQLite opens (about 500 "
+                     "bytes); choose a shorter one for the database with --db",
+                     s->path);
     return cannot_write(s->path, text);
   case SQLITE_BUSY:
     return err_new(ERR_IO, "%s: locked by another process for %d s; try again", s->path,

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/json_read.h"
 #include "base/mem.h"
 #include "base/shipped.h"
 #include "sweep/directory.h"
@@ -65,6 +66,36 @@ const char *run_state_name(run_state state) {
   return names[state];
 }
 
+/* A file system that does not distinguish upper and lower case has one folder for 'e' and 'E': the
+ * record of one would replace the other's. `text` may be NULL: there is none. */
+static err check_folder(const spec_experiment *e, const char *folder, const char *text) {
+  json_t *recorded = text ? json_loads(text, 0, NULL) : NULL;
+  const char *name = json_text_of(recorded, "name");
+  err error = NULL;
+  if (*name && strcmp(name, e->name) != 0)
+    error = err_new(ERR_INPUT,
+                    "%s is the folder of experiment '%s', not of '%s' (does this file system not "
+                    "distinguish upper and lower case?); choose another name, or another folder "
+                    "with --results",
+                    folder, name, e->name);
+  json_decref(recorded);
+  return error;
+}
+
+/* The record has no other bytes: its path would lead nowhere. */
+static err check_path(const spec_experiment *e) {
+  if (!e->path || text_is_utf8(e->path)) return NULL;
+  strbuf shown = {0};
+  text_escape(e->path, &shown);
+  err error =
+      err_new(ERR_INPUT,
+              "'%s' is not UTF-8, in which experiments are recorded: rename the file or its "
+              "folder",
+              strbuf_string(&shown));
+  strbuf_free(&shown);
+  return error;
+}
+
 /* results/NAME/experiment.json and the store's copy of it. */
 static err record_experiment(const spec_experiment *e, store *s, const char *results, bool is_dry) {
   err error = NULL;
@@ -74,6 +105,9 @@ static err record_experiment(const spec_experiment *e, store *s, const char *res
   if (!folder) FAIL(ERR_MEMORY, "out of memory: a path");
   path = fs_join(folder, "experiment.json");
   if (!path) FAIL(ERR_MEMORY, "out of memory: a path");
+  TRY(check_path(e));
+  if (fs_exists(path)) TRY(fs_read(path, &before, &length));
+  TRY(check_folder(e, folder, before));
   spec_write_json(e, &text);
   if (text.is_broken) FAIL(ERR_MEMORY, "out of memory: the experiment's record");
   if (is_dry) {
@@ -81,7 +115,6 @@ static err record_experiment(const spec_experiment *e, store *s, const char *res
     goto cleanup;
   }
   TRY(fs_make_folders(folder));
-  if (fs_exists(path)) TRY(fs_read(path, &before, &length));
   if (!before || length != text.length || memcmp(before, text.data, length) != 0)
     TRY(fs_write_atomic(path, text.data, text.length));
   TRY(store_put_experiment(s, text.data, text.length));

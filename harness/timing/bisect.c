@@ -1,5 +1,6 @@
 #include "timing/bisect.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/command.h"
+#include "timing/git.h"
 
 /* line: "ID SECONDS SUBJECT". */
 static err add_commit(bisect_commit **commits, size_t *count, const char *line) {
@@ -64,17 +66,27 @@ static err check_commit(const char *repository, const char *name) {
   return error;
 }
 
-err bisect_find_commit(const char *name, char id[44]) {
+/* Only what git prints on stdout is the id: with GIT_TRACE, for example, it prints more on stderr.
+ */
+err bisect_find_commit(const char *name, char id[44], strbuf *problem) {
+  enum { UNKNOWN_NAME = 1 };
   strbuf revision = {0}, said = {0};
-  int status = 0;
+  int status = 0, null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
   *id = '\0';
   strbuf_format(&revision, "%s^{commit}", name);
   char *const words[] = {"git", "rev-parse", "--verify", "--quiet", revision.data, NULL};
-  err error = revision.is_broken
-                  ? mem_error(0, "a commit's name")
-                  : command_read(&(command_call){.words = words}, true, &said, &status);
-  if (!error && command_exit_status(status) == 0)
+  command_call call = {.words = words, .err = null_fd < 0 ? 0 : null_fd};
+  err error = revision.is_broken ? mem_error(0, "a commit's name")
+                                 : command_read(&call, false, &said, &status);
+  int code = error ? 0 : command_exit_status(status);
+  if (!error && code == 0)
     snprintf(id, 44, "%.*s", (int)strcspn(strbuf_string(&said), "\n"), strbuf_string(&said));
+  else if (code == COMMAND_NOT_FOUND)
+    strbuf_append(problem, "git: command not found");
+  else if (code && code != UNKNOWN_NAME)
+    strbuf_format(problem, "git rev-parse exited with status %d; is this folder in a checkout?",
+                  code);
+  if (null_fd >= 0) close(null_fd);
   strbuf_free(&revision);
   strbuf_free(&said);
   return error;
@@ -86,11 +98,12 @@ err bisect_list_commits(const char *repository, const char *good, const char *ba
   *commits = NULL;
   *count = 0;
   strbuf_format(&range, "%s..%s", good, bad);
-  char *const first[] = {
-      "git", "-C", (char *)repository, "log", "-1", "--format=%H %ct %s", (char *)good, "--", NULL};
+  char *const first[] = {GIT_PRINTING, "-C", (char *)repository,
+                         "log",        "-1", "--format=%H %ct %s",
+                         (char *)good, "--", NULL};
   char *const ancestor[] = {"git",           "-C",         (char *)repository, "merge-base",
                             "--is-ancestor", (char *)good, (char *)bad,        NULL};
-  char *const others[] = {"git",
+  char *const others[] = {GIT_PRINTING,
                           "-C",
                           (char *)repository,
                           "log",

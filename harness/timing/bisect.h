@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/text.h"
 
 typedef struct {
   char id[44], *subject;
@@ -19,8 +20,8 @@ typedef struct {
 err bisect_list_commits(const char *repository, const char *good, const char *bad,
                         bisect_commit **commits, size_t *count) ERR_MUST_CHECK;
 /* The full id of a commit that git knows by `name` (HEAD~1, a tag) in this folder's checkout; "":
- * none. */
-err bisect_find_commit(const char *name, char id[44]) ERR_MUST_CHECK;
+ * none, and then why git could not be asked is appended to `problem`. */
+err bisect_find_commit(const char *name, char id[44], strbuf *problem) ERR_MUST_CHECK;
 void bisect_free_commits(bisect_commit *commits, size_t count);
 
 /* How to build a commit. */

@@ -1,5 +1,6 @@
 #include "timing/checkouts.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,10 @@ err checkouts_begin(checkouts_folder *f) {
   snprintf(f->path, sizeof f->path, "%s/" NAME_BEGINS "XXXXXX",
            temporary && *temporary ? temporary : "/tmp");
   if (!mkdtemp(f->path)) {
-    err error = err_new(ERR_IO, "%s: cannot be created; set TMPDIR", f->path);
+    err error = err_new(ERR_IO,
+                        "%s: cannot create a temporary folder (%s); set TMPDIR to a folder that "
+                        "you can write to",
+                        f->path, strerror(errno));
     *f->path = '\0';
     return error;
   }

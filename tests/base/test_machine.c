@@ -63,6 +63,19 @@ static void a_machine_is_read_from_proc_and_sys(void **state) {
   remove_machine(root);
 }
 
+static void what_is_not_known_is_left_out(void **state) {
+  (void)state;
+  machine_state m = machine_look("/nowhere");
+  strbuf out = {0};
+  json_writer w = jsonw_start(&out);
+  jsonw_object(&w, NULL);
+  m.cpus = 2;
+  machine_write_json(&w, "machine", &m);
+  jsonw_end(&w);
+  assert_string_equal(strbuf_string(&out), "{\"machine\":{\"cpus\":2}}");
+  strbuf_free(&out);
+}
+
 static void the_running_kernel_has_an_id(void **state) {
   (void)state;
   char *root = make_machine("performance\n", "acpi-cpufreq\n", "max 100000\n"), id[40];
@@ -181,6 +194,7 @@ static void free_memory_ends_where_a_control_group_does(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_machine_is_read_from_proc_and_sys),
+      cmocka_unit_test(what_is_not_known_is_left_out),
       cmocka_unit_test(the_running_kernel_has_an_id),
       cmocka_unit_test(the_gpus_driver_is_read),
       cmocka_unit_test(free_memory_ends_where_a_control_group_does),

@@ -325,7 +325,13 @@ static void unknown_values_are_not_evidence(void **state) {
   pace p = measured(rows, 3);
   assert_int_equal(p.steps, 1);
   assert_near(p.steady_step_seconds, 1);
-  assert_false(p.is_disturbed);
+  assert_false(p.is_disturbed || p.is_measured);
+  /* one of the two in one row shows that there was something to read */
+  rows[0].other_cpu_seconds = 0;
+  assert_true(measured(rows, 3).is_measured);
+  rows[0].other_cpu_seconds = none;
+  rows[0].delay_seconds = 0;
+  assert_true(measured(rows, 3).is_measured);
 }
 
 static void a_pace_is_never_zero(void **state) {

@@ -47,6 +47,13 @@ experiment experiments/beside.yaml 'base: ../presets/above.yaml' 'matrix: {mask_
 expect_status 0 "$FLIP" inputs -c presets/below.yaml
 for line in '^train +data/train-\*\.tar$' '160 samples, 1 file, [0-9.]+ KiB, fingerprint [0-9a-f]{32}$' '^classes +data/classes.txt$' \
   '^templates +data/templates.txt$' '^vocabulary +data/vocab.txt$' '^evaluation +data/heldout'; do expect_line out.txt "$line"; done
+# A folder has the bytes of the files in it.
+mkdir -p images/shape && tar xf data/train-*.tar -C images/shape
+expect_status 0 "$FLIP" inputs -c presets/below.yaml -s 'data.train=[folder:images]'
+expect_line out.txt '^ +160 samples, 1 folder, [1-9][0-9.]* KiB, fingerprint'
+"$FLIP" inputs -c presets/below.yaml -s 'data.train=[folder:images]' --json > out.txt
+expect_line out.txt "\"path\":\"images\",\"found\":\"images\",\"bytes\":$(find images -type f -printf '%s\n' | awk "{ sum += \$1 } END { print sum }")\}"
+rm -r images
 expect_status 1 "$FLIP" inputs -c presets/below.yaml -s 'data.train=[list:no/list.csv#images=pictures]'
 expect_line out.txt 'missing: .*no/list.csv'
 "$FLIP" inputs -c presets/below.yaml -s 'data.train=list:no/list.csv#images=pictures' --json > out.txt

@@ -91,6 +91,23 @@ rm -r results/tiny/*0_seed=1*/checkpoints
 expect_status 2 bench verify 2
 expect_line err.txt 'its checkpoints are gone'
 sed -i 's/^seed: .*/seed: 0/' results/tiny/*0.5*seed=0*/config.yaml
+# 1 is said of other bits alone, and of differences alone: any failure is 2.
+head -c 5000 results/flipbench.db > damaged.db
+expect_status 2 bench verify 1 --db damaged.db
+expect_status 2 bench diff 1 2 --db damaged.db
+for words in 'verify 4' 'diff 1 1'; do
+  status=0; bench $words > /dev/full 2> err.txt || status=$?
+  [ $status = 2 ] || { cat err.txt; fail "$words: status $status on a full device"; }
+  expect_line err.txt 'standard output: cannot write: No space left on device'
+done
+# A trainer that fails is quoted; one that left no word may have found the disk full.
+printf '#!/bin/sh\necho first\necho "no such data"\nexit 3\n' > failing && chmod +x failing
+expect_status 2 env FLIP="$PWD/failing" "$FLIPBENCH" verify 4
+expect_line err.txt 'the second training exited with status 3: no such data \(its output is in results/verify-4-[0-9]+/log.txt\)'
+printf '#!/bin/sh\nexit 1\n' > failing
+expect_status 2 env FLIP="$PWD/failing" "$FLIPBENCH" verify 4
+expect_line err.txt 'exited with status 1 and its output, results/verify-4-[0-9]+/log.txt, is empty; the disk may be full'
+rm -r results/verify-4-*
 
 # One archive, from which another machine makes the table again.
 expect_status 0 bench bundle tiny --out tiny.tar.gz
@@ -99,6 +116,24 @@ tar tzf tiny.tar.gz > list.txt
 for name in MANIFEST.json table.json files/files/tiny.yaml files/files/presets/tiny.yaml files/evals/held.yaml \
   results/tiny/experiment.json events.jsonl attempts.jsonl; do expect_line list.txt "$name"; done
 ! grep -q safetensors list.txt || fail "weights were packed without being asked for"
+# What cannot be written is named with the reason, and what to do about it.
+expect_status 1 env TMPDIR=/nowhere "$FLIPBENCH" bundle tiny --out none.tar.gz
+expect_line err.txt '/nowhere/flipbench-.*: cannot create a temporary folder \(No such file or directory\); set TMPDIR to a folder'
+small() { # KiB that a file may have, arguments
+  status=0
+  (ulimit -f "$1"; shift; exec "$FLIPBENCH" "$@" 2>&1) | cat > small.txt || status=$?
+}
+small 8 reproduce tiny.tar.gz --no-run --out limited
+[ $status = 1 ] || { cat small.txt; fail "status $status where a file is too large"; }
+expect_line small.txt 'limited/tiny/.*: .*File too large'
+# A bundle that was unpacked in part is the same bundle.
+small 0 reproduce tiny.tar.gz --no-run --out cut
+[ $status = 1 ] || { cat small.txt; fail "status $status where every file is too large"; }
+expect_line small.txt 'cut/tiny/MANIFEST.json.*: File too large'
+for out in limited cut; do
+  expect_status 0 bench reproduce tiny.tar.gz --no-run --out $out
+  expect_line err.txt 'records reproduce its table'
+done
 mkdir elsewhere && mv data elsewhere/data && mv tiny.tar.gz elsewhere/ && cd elsewhere
 expect_status 0 bench reproduce tiny.tar.gz --no-run
 expect_line err.txt 'records reproduce its table'

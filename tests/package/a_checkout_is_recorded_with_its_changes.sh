@@ -30,6 +30,11 @@ G
 write HOME="$SCRATCH/configured"
 cmp version.h plain.h || fail "the digest depends on the user's configuration of git"
 
+# Of this checkout also where git's variables name another one, as in a hook or under an alias.
+git init -q elsewhere && git -C elsewhere commit -q --allow-empty -m other
+write HOME="$SCRATCH" GIT_DIR="$SCRATCH/elsewhere/.git" GIT_WORK_TREE="$SCRATCH/elsewhere" GIT_INDEX_FILE="$SCRATCH/elsewhere/.git/index"
+cmp version.h plain.h || fail "another repository's commit is recorded"
+
 # Another user's checkout: read all the same. GIT_TEST_… is git's own switch for it.
 other=GIT_TEST_ASSUME_DIFFERENT_OWNER=1
 [ "$(env $other git -C checkout rev-parse HEAD 2> refused.txt)" = "" ] || fail "git reads another user's checkout"

@@ -52,6 +52,7 @@ v="'\$[1].values"
 says one.json "abs((r ->> $v.speedup.value') * (r ->> $v.time_ratio.value') - 1) < 0.02 AND (r ->> $v.wall_time_ratio.value') > 0.9" "two measures of time"
 says one.json "(r ->> '\$[1].disturbed') = 1 AND (r ->> '\$[1].lost_share') > 0.2 AND (r ->> '\$[0].disturbed') = 0" "not marked in JSON"
 bench report one > out.txt
+! grep -q 'was not measured' out.txt || { cat out.txt; fail "what was measured is said not to be"; }
 expect_line out.txt '^50 % † '
 expect_line out.txt '^† disturbed by other work on the machine: mask 50 %, 3[0-9] % of its time lost'
 for format in markdown latex html; do bench report one --format $format > $format.txt; done
@@ -59,6 +60,12 @@ grep -q '| 50 % † |' markdown.txt || fail "not marked in Markdown"
 grep -q 'dagger' latex.txt || fail "not marked in LaTeX"
 grep -q '"warnings":\["† disturbed' results/one/report.html || fail "the page's top does not say it"
 grep -q '50 % †' results/one/plots/accuracy_vs_time.gp || fail "not marked in the figure"
+# Where the machine tells nothing that would show a disturbance, a row without † is not an undisturbed one.
+sqlite3 results/flipbench.db "VACUUM INTO 'unmeasured.db'"
+sqlite3 unmeasured.db "DELETE FROM summary WHERE name IN ('disturbed', 'disturbed_share', 'lost_share')
+  AND run_id IN (SELECT run_id FROM v_cell_latest WHERE experiment = 'one' AND label LIKE '%mask_ratio=0 %' OR label LIKE '%mask_ratio=0')"
+bench report one --db unmeasured.db > out.txt
+expect_line out.txt '^† disturbed by other work on the machine: .*\. disturbance by other work was not measured: mask 0 %$'
 bench report one --format csv > one.csv
 head -1 one.csv | grep -q 'iso_speedup_low,iso_speedup_high' || fail "the ends of an interval are not in the CSV"
 head -1 one.csv | grep -q 'retrieval_i2t_r1_from_baseline_low' || fail "no difference in the CSV"

@@ -50,6 +50,15 @@ FLIPBENCH_DB=$PWD/second.db expect_status 0 run --results moved
 id() { sqlite3 "$1" 'SELECT id FROM results_folder'; }
 [ "$(id local.db)" = "$(id second.db)" ] && [ "$(id local.db)" = "$(cat moved/.flipbench-id)" ] || fail "two ids of one folder"
 
+# SQLite opens no path of more than about 500 bytes: that is said, and --db is the way out.
+long=$(printf 'd%.0s' $(seq 120))
+long=$PWD/$long/$long/$long/$long
+(unset FLIPBENCH_DB
+  expect_status 1 run --results "$long"
+  expect_line err.txt 'flipbench.db: with its folder, this name is longer than SQLite opens .*; choose a shorter one for the database with --db$'
+  expect_status 0 run --results "$long" --db short.db
+  DB=short.db expect_answer "SELECT count(*) FROM run" 2)
+
 # A database in its results folder is moved and copied with it, and named for no other.
 unset FLIPBENCH_DB
 expect_status 0 run --results own

@@ -48,3 +48,22 @@ ask "SELECT directory FROM run ORDER BY 1" > before.txt
 [ "$(wc -l < before.txt)" = 8 ] || fail "not 2 runs of study, 4 of study.failed-1, 2 of study.archived-2"
 expect_status 0 bench db rebuild
 ask "SELECT directory FROM run ORDER BY 1" | cmp - before.txt || fail "runs were lost"
+
+# A folder that another experiment's record is in is not taken over: on a file system that does not
+# distinguish upper and lower case, 'Study' and 'study' have one.
+write Upper 4
+mkdir -p results/Upper && cp results/study/experiment.json results/Upper/
+for options in '' --dry-run; do
+  expect_status 2 bench run experiments/Upper.yaml $options
+  expect_line err.txt "results/Upper is the folder of experiment 'study', not of 'Upper' .*; choose another name, or another folder with --results"
+done
+cmp results/study/experiment.json results/Upper/experiment.json || fail "the record of the other experiment was replaced"
+rm -r results/Upper
+expect_status 0 bench run experiments/Upper.yaml
+
+# A file name that the record cannot hold is refused before anything is written.
+latin=$(printf 'caf\351.yaml')
+sed 's/^name: .*/name: cafe/' experiments/study.yaml > "$latin"
+expect_status 2 bench run "$latin"
+expect_line err.txt "'caf.*yaml' is not UTF-8, in which experiments are recorded: rename the file or its folder"
+[ ! -e results/cafe ] || fail "something was recorded for a file whose name is not UTF-8"

@@ -168,6 +168,32 @@ expect_line err.txt '4 commits: 4 measured now, 0 measured before'
   { cat out.txt; git -C burst log --oneline; fail "commits of one second are not in git's order"; }
 ! grep -q '‡' out.txt || { cat out.txt; fail "something was measured alone"; }
 
+# Signatures that the user has git show are in no commit's date or subject.
+git init -q signed
+cat > gpg <<'G'
+#!/bin/sh
+cat > /dev/null
+case "$*" in
+*--verify*) echo 'Good signature from t' >&2; echo '[GNUPG:] GOODSIG 1 t' ;;
+*) printf '%s\n' '-----BEGIN PGP SIGNATURE-----' '' AAAA '-----END PGP SIGNATURE-----'; printf '\n[GNUPG:] SIG_CREATED D\n' >&2 ;;
+esac
+G
+chmod +x gpg
+git -C signed config gpg.program "$PWD/gpg"
+git -C signed config log.showSignature true
+for i in 1 2 3; do
+  printf 'RATE=%d\n' $((10000 * i)) > signed/rate
+  git -C signed add rate
+  GIT_COMMITTER_DATE=2026-03-0${i}T00:00:00Z git -C signed -c user.name=t -c user.email=t@t commit -q -S -m "change $i"
+done
+git -C signed log -1 --format=%cI | grep -q 'Good signature' || fail "git shows no signature"
+# the newest alone, then the others: in order of measurement, the history would begin with it
+REPOSITORY=signed expect_status 0 measure --measure HEAD^..HEAD --results signed-results
+REPOSITORY=signed expect_status 0 measure --measure HEAD~2..HEAD^ --results signed-results
+! grep -h '"committed"' signed-results/benchmarks/*.jsonl | grep -v '"committed":"2026-03-0' || fail "a signature is taken for a date"
+[ "$(grep -oE '^  [0-9a-f]{10} ' out.txt | tr -d ' ')" = "$(git -C signed -c log.showSignature=false log --reverse --format=%H | cut -c1-10)" ] ||
+  { cat out.txt; fail "signed commits are not in git's order"; }
+
 # Drawn: a figure a machine, build and words, with the change in it; a page with all inside.
 expect_status 0 bench history --format svg,pdf
 expect_line out.txt '^results/benchmarks/plots/history-samples_per_second-1.svg$'

@@ -163,8 +163,15 @@ expect_line out.txt '^fine +s: 6 commits'
 expect_status 3 bench regress --results named --against HEAD
 expect_line err.txt "no series contains commit HEAD \($(git rev-parse HEAD | cut -c1-10)\)"
 expect_status 3 bench regress --results named --against HEAD~7
-expect_line err.txt 'no series contains commit HEAD~7'
+expect_line err.txt 'no series contains commit HEAD~7 \(a prefix is enough\)$'
+# What git says on stderr is no commit; and where it cannot be asked, that is said.
+GIT_TRACE=1 expect_status 0 bench regress --results named --against HEAD~1
+expect_line out.txt '^fine +s: 6 commits'
+PATH=$PWD/nowhere expect_status 3 bench regress --results named --against HEAD~1
+expect_line err.txt 'no series contains commit HEAD~1 \(a prefix is enough\); git: command not found$'
 rm -rf .git
+expect_status 3 bench regress --results named --against HEAD~1
+expect_line err.txt 'no series contains commit HEAD~1 \(a prefix is enough\); git rev-parse exited with status 128; is this folder in a checkout\?$'
 
 expect_status 3 bench regress --against ""
 expect_line err.txt 'too short; give at least 4 digits'

@@ -60,6 +60,28 @@ expect_line out.txt ' change 20$'
 expect_status 0 bench history
 expect_line out.txt 'mask_ratio=0.75'
 
+# Under a git alias or in a hook, git's own variables name the user's repository, work tree and index:
+# what lies there untracked, and what is staged, stays, and the commits are those of the checkouts.
+echo precious > repo/untracked
+echo staged > repo/staged && git -C repo add staged
+git -C repo status --porcelain > status-before.txt
+for names in "GIT_DIR=$PWD/repo/.git GIT_WORK_TREE=$PWD/repo" "GIT_INDEX_FILE=$PWD/repo/.git/index" \
+  "GIT_DIR=$PWD/repo/.git GIT_WORK_TREE=$PWD/repo GIT_INDEX_FILE=$PWD/repo/.git/index"; do
+  rm -rf results
+  # built twice: the second command line cleans what the first one left
+  export $names # two words or three
+  expect_status 0 bisect c18 c21 --keep
+  expect_status 0 bisect c18 c21 --build "$build; true" --keep
+  unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+  expect_line out.txt ' change 20$'
+  git -C repo status --porcelain | cmp - status-before.txt || fail "$names: the user's files were changed"
+  grep -qx precious repo/untracked || fail "$names: an untracked file was removed"
+  expect_line results/builds/"$(git -C repo rev-parse c20)"/out/flip "$(git -C repo rev-parse c20)"
+  rm -rf results && git -C repo worktree prune
+done
+git -C repo rm -q --cached staged
+rm repo/staged repo/untracked
+
 # Usage errors.
 expect_status 2 bench bisect c1 c2
 expect_line err.txt 'error: this folder is not in a git checkout, .*: name one with --repository DIR'
