@@ -1,10 +1,10 @@
 #include "timing/range.h"
 
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -17,6 +17,7 @@
 #include "base/progress.h"
 #include "store/json_lines.h"
 #include "store/samples.h"
+#include "timing/builds.h"
 #include "timing/checkouts.h"
 #include "timing/identity.h"
 #include "timing/words.h"
@@ -31,7 +32,7 @@ typedef struct {
   size_t *order;          /* [count]: the commits as they are measured */
   bool *has_failed;       /* already recorded */
   char machine[160];
-  strbuf words, failures, logs; /* failures: the file's path */
+  strbuf words, failures, ranges, logs; /* failures, ranges: paths of files */
   progress bar;
   double done;  /* rounds in the progress bar's total; a build counts as BUILD_ROUNDS */
   double spent; /* seconds spent on commits so far */
@@ -46,18 +47,6 @@ enum { BUILD_ROUNDS = 2 };
 
 static bool is_stopped(const range *r) {
   return r->options->stop && *r->options->stop;
-}
-
-/* Adds a line to one of the files in RESULTS/benchmarks/, and frees it. */
-static err append_line(const char *path, strbuf *line) {
-  strbuf_append_char(line, '\n');
-  int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  err error = fd < 0            ? err_new(ERR_IO, "%s: cannot be written", path)
-              : line->is_broken ? mem_error(0, "a line")
-                                : fs_write_all(fd, line->data, line->length, path);
-  if (fd >= 0) close(fd);
-  strbuf_free(line);
-  return error;
 }
 
 /* ---- failures ---- */
@@ -76,7 +65,7 @@ static err record_failure(range *r, const bisect_commit *c, const char *kind, co
   jsonw_string(&w, "message", message);
   jsonw_string(&w, "time", clock_stamp(now));
   jsonw_end(&w);
-  return append_line(strbuf_string(&r->failures), &line);
+  return json_lines_append(strbuf_string(&r->failures), &line);
 }
 
 static bool is_text(const json_t *object, const char *key, const char *wanted) {
@@ -104,87 +93,29 @@ static err read_failures(range *r) {
   return json_lines_each(strbuf_string(&r->failures), 0, take_failure, r);
 }
 
-/* ---- builds ---- */
-
-/* BENCHMARKS/builds.jsonl: which compiler and flags each build command gave on a machine. */
-static err name_builds(const range *r, strbuf *path) {
-  strbuf_format(path, "%s/benchmarks/builds.jsonl", r->options->how.results);
-  return path->is_broken ? mem_error(0, "a path") : NULL;
-}
-
-static bool has_value(const json_t *list, const char *text) {
-  for (size_t i = 0; i < json_array_size(list); i++)
-    if (strcmp(json_string_value(json_array_get(list, i)), text) == 0) return true;
-  return false;
-}
-
-/* Those of this build command on this machine, and of others. */
-typedef struct {
-  const range *r;
-  json_t *own, *others; /* free both with json_decref */
-} known_builds;
-
-static void take_build(const json_t *line, void *context) {
-  const known_builds *known = context;
-  const range *r = known->r;
-  json_t *build = json_object_get(line, "build");
-  if (!json_is_string(build) || !is_text(line, "machine", r->machine)) return;
-  bool is_own = is_text(line, "build_command", r->options->builds.build);
-  json_array_append(is_own ? known->own : known->others, build);
-}
-
-static err read_builds(const range *r, known_builds *known) {
-  strbuf path = {0};
-  *known = (known_builds){r, json_array(), json_array()};
-  err error = name_builds(r, &path);
-  if (!error) error = json_lines_each(strbuf_string(&path), 0, take_build, known);
-  strbuf_free(&path);
-  return error;
-}
-
-static err append_build(const range *r, const char *build) {
-  strbuf line = {0}, path = {0};
+/* Which commits at the end of the range failed, and which of those before them: their dates do not
+ * tell where a clock was behind, or where a rebase made several within a second. */
+static err record_range(const range *r) {
+  strbuf line = {0};
+  size_t end = r->count;
+  while (end > 0 && r->missing[end - 1]) end--;
   json_writer w = jsonw_start(&line);
   jsonw_object(&w, NULL);
-  jsonw_string(&w, "event", "built"); /* no sample (store_ingest_samples) */
-  jsonw_string(&w, "build_command", r->options->builds.build);
+  jsonw_string(&w, "event", "range");
   jsonw_string(&w, "machine", r->machine);
-  jsonw_string(&w, "build", build);
+  jsonw_string(&w, "words", strbuf_string(&r->words));
+  jsonw_string(&w, "build_command", r->options->builds.build);
+  jsonw_integer(&w, "seconds", (int64_t)time(NULL));
+  jsonw_array(&w, "passed");
+  for (size_t i = 0; i < end; i++)
+    if (r->missing[i] && r->has_failed[i]) jsonw_string(&w, NULL, r->commits[i].id);
   jsonw_end(&w);
-  err error = name_builds(r, &path);
-  if (!error) error = append_line(strbuf_string(&path), &line);
-  strbuf_free(&line);
-  strbuf_free(&path);
-  return error;
-}
-
-/* Remembers what the build command gave, so that a later call with another does not take its rounds
- * for that one's. */
-static err record_build(const range *r, const char *program) {
-  program_identity identity;
-  known_builds known = {0};
-  err error = identity_of_program(program, r->options->builds.repository, &identity);
-  if (!error) error = read_builds(r, &known);
-  if (!error && *identity.build && !has_value(known.own, identity.build))
-    error = append_build(r, identity.build);
-  json_decref(known.own);
-  json_decref(known.others);
-  return error;
-}
-
-/* A JSON array of the builds that only other commands gave. */
-static err list_other_builds(const range *r, char **text) {
-  known_builds known;
-  json_t *list = json_array();
-  err error = read_builds(r, &known);
-  for (size_t i = 0; i < json_array_size(known.others); i++)
-    if (!has_value(known.own, json_string_value(json_array_get(known.others, i))))
-      json_array_append(list, json_array_get(known.others, i));
-  *text = error ? NULL : json_dumps(list, 0);
-  json_decref(known.own);
-  json_decref(known.others);
-  json_decref(list);
-  return error || *text ? error : mem_error(0, "builds");
+  jsonw_array(&w, "newest");
+  for (size_t i = end; i < r->count; i++)
+    if (r->has_failed[i]) jsonw_string(&w, NULL, r->commits[i].id);
+  jsonw_end(&w);
+  jsonw_end(&w);
+  return json_lines_append(strbuf_string(&r->ranges), &line);
 }
 
 /* ---- one commit ---- */
@@ -242,6 +173,16 @@ static err build(range *r, const bisect_commit *c, char **program) {
   return NULL;
 }
 
+/* Remembers which compiler and flags the build command gave, so that a later call with another does
+ * not take its rounds for that one's, and that two of one command continue each other. */
+static err identify(const range *r, const bisect_commit *c, const char *program) {
+  program_identity identity;
+  const builds_place place = {r->options->how.results, r->machine, r->options->builds.build};
+  err error = identity_of_program(program, r->options->builds.repository, &identity);
+  (void)c;
+  return error ? error : builds_record(&place, identity.build);
+}
+
 /* `rounds` of a program, in turns with the reference if there is one. */
 static err measure(range *r, const char *program, size_t rounds) {
   timing_options how = r->options->how;
@@ -260,16 +201,21 @@ static err measure(range *r, const char *program, size_t rounds) {
 
 static err measure_commit(range *r, size_t at) {
   const bisect_commit *c = &r->commits[at];
+  const char *failure = "not_built";
   char *program = NULL;
   err error = build(r, c, &program);
+  if (!error) {
+    failure = "not_measured";
+    error = identify(r, c, program);
+  }
+  if (!error) error = measure(r, program, r->missing[at]);
+  r->done += (double)(BUILD_ROUNDS + r->missing[at]);
   if (error) {
-    error = pass_over(r, c, "not_built", error);
+    error = pass_over(r, c, failure, error);
+    r->has_failed[at] = !error;
   } else {
-    error = measure(r, program, r->missing[at]);
-    if (error)
-      error = pass_over(r, c, "not_measured", error);
-    else
-      r->result->measured++;
+    r->result->measured++;
+    r->missing[at] = 0;
   }
   free(program);
   if (!r->options->builds.folder) bisect_remove_build(&r->builds, c->id);
@@ -290,8 +236,8 @@ static err try_reference(range *r, const bisect_commit *c, const char **failure)
   char *program = NULL;
   err error = build(r, c, &program);
   *failure = error ? "not_built" : "not_measured";
+  if (!error) error = identify(r, c, program);
   if (!error) error = measure(r, program, 1);
-  if (!error) error = record_build(r, program);
   if (error) {
     if (!r->options->builds.folder) bisect_remove_build(&r->builds, c->id);
     free(program);
@@ -382,7 +328,8 @@ static err plan(range *r) {
   char *other_builds = NULL;
   if (!r->missing || !r->has_failed) return mem_error(r->count, "commits");
   err error = read_failures(r);
-  if (!error) error = list_other_builds(r, &other_builds);
+  const builds_place place = {r->options->how.results, r->machine, r->options->builds.build};
+  if (!error) error = builds_list_others(&place, &other_builds);
   for (size_t i = 0; i < r->count && !error; i++) {
     size_t known = 0, wanted = r->options->how.rounds;
     error = store_count_rounds(r->s, r->options->how.metric, strbuf_string(&r->words), r->machine,
@@ -429,7 +376,6 @@ static err measure_all(range *r) {
     error = measure_commit(r, i);
     r->spent += clock_seconds() - before;
     r->begun++;
-    r->done += (double)(BUILD_ROUNDS + r->missing[i]);
   }
   if (!error && r->is_reference_new) error = finish_reference(r);
   if (r->reference && !r->options->builds.folder) bisect_remove_build(&r->builds, r->reference_id);
@@ -443,14 +389,15 @@ err range_measure(const range_options *options, store *s, range_result *result) 
   *result = (range_result){0};
   identity_of_machine(r.machine, sizeof r.machine);
   words_write(options->how.words, &r.words);
-  strbuf_format(&r.failures, "%s/benchmarks", options->how.results);
-  TRY(fs_make_folders(strbuf_string(&r.failures)));
-  strbuf_append(&r.failures, "/failures.jsonl");
+  strbuf_format(&r.logs, "%s/benchmarks", options->how.results);
+  TRY(fs_make_folders(strbuf_string(&r.logs)));
+  strbuf_format(&r.failures, "%s/failures.jsonl", strbuf_string(&r.logs));
+  strbuf_format(&r.ranges, "%s/ranges.jsonl", strbuf_string(&r.logs));
+  strbuf_append(&r.logs, "/logs");
   TRY(bisect_list_commits(options->builds.repository, options->first, options->last, &r.commits,
                           &r.count));
   result->commits = r.count;
   r.builds.stop = options->stop;
-  strbuf_format(&r.logs, "%s/benchmarks/logs", options->how.results);
   r.builds.logs = strbuf_string(&r.logs);
   if (!options->builds.folder) {
     checkouts_remove_left(options->builds.repository);
@@ -461,6 +408,11 @@ err range_measure(const range_options *options, store *s, range_result *result) 
   TRY(plan(&r));
   error = measure_all(&r);
   progress_finish(&r.bar, NULL);
+  err unrecorded = record_range(&r);
+  if (error)
+    err_free(unrecorded);
+  else
+    error = unrecorded;
 cleanup:
   checkouts_end(&folder);
   bisect_free_commits(r.commits, r.count);
@@ -470,6 +422,7 @@ cleanup:
   free(r.has_failed);
   strbuf_free(&r.words);
   strbuf_free(&r.failures);
+  strbuf_free(&r.ranges);
   strbuf_free(&r.logs);
   return error;
 }

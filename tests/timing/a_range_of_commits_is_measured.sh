@@ -115,6 +115,30 @@ git -C repo tag c14
 expect_status 0 measure --measure c12..c14 --results failing
 expect_status 0 bench regress --results failing --least 5
 git -C repo checkout -q c09
+# Nor where its date does not say that it is the newest: a clock behind, commits rebased within a second.
+git init -q order
+ordered() { # ordered NUMBER DATE [RATE]
+  echo "${3:+RATE=$3}" > order/rate
+  git -C order add rate
+  GIT_COMMITTER_DATE=$2 git -C order -c user.name=t -c user.email=t@t commit -q --allow-empty -m "change $1"
+  git -C order tag "c$1"
+}
+for i in 1 2 3 4 5 6 7; do ordered $i "2026-03-0${i}T00:00:00Z" 10000; done
+ordered 8 2026-03-05T00:00:00Z
+REPOSITORY=order expect_status 0 measure --measure c1..c8 --results behind
+expect_status 2 bench regress --results behind --least 5
+expect_line out.txt "^cannot tell  mask_ratio=0.5: the newest commit could not be built or measured .* $(git -C order rev-parse c7 | cut -c1-10) is its last"
+ordered 9 2026-03-05T00:00:00Z 10000 # measured, behind too: the failure is passed
+REPOSITORY=order expect_status 0 measure --measure c1..c9 --results behind
+expect_status 0 bench regress --results behind --least 5
+git -C order checkout -q c7
+ordered 10 2026-03-07T00:00:00Z
+REPOSITORY=order expect_status 0 measure --measure c1..c10 --results burst
+expect_status 2 bench regress --results burst --least 5
+expect_line out.txt "^cannot tell  mask_ratio=0.5: the newest commit could not"
+ordered 11 2026-03-07T00:00:00Z 10000
+REPOSITORY=order expect_status 0 measure --measure c1..c11 --results burst
+expect_status 0 bench regress --results burst --least 5
 # Another build command is measured too, and its builds are its own where the checkouts are kept.
 other=${build/sed \"/sed \"s\/-O3\/-O1\/; }
 [ "$other" != "$build" ] || fail "the same command"
