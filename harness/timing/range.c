@@ -173,14 +173,18 @@ static err build(range *r, const bisect_commit *c, char **program) {
   return NULL;
 }
 
-/* Remembers which compiler and flags the build command gave, so that a later call with another does
+/* Samples are recorded for the commit that the program names: of any other, or of none, they would
+ * be taken for another commit's.
+ * Remembers which compiler and flags the build command gave, so that a later call with another does
  * not take its rounds for that one's, and that two of one command continue each other. */
 static err identify(const range *r, const bisect_commit *c, const char *program) {
   program_identity identity;
   const builds_place place = {r->options->how.results, r->machine, r->options->builds.build};
   err error = identity_of_program(program, r->options->builds.repository, &identity);
-  (void)c;
-  return error ? error : builds_record(&place, identity.build);
+  if (error) return error;
+  if (strcmp(identity.commit, c->id) != 0)
+    return err_new(ERR_INPUT, "its program's --version names commit '%s'", identity.commit);
+  return builds_record(&place, identity.build);
 }
 
 /* `rounds` of a program, in turns with the reference if there is one. */

@@ -156,6 +156,25 @@ for command in "$build" "$other"; do
   ! grep -q 'not a sample' err.txt || { cat err.txt; fail "a record of builds is taken for samples"; }
 done
 for c in c08 c09; do git -C repo worktree remove --force "$PWD/kept/$(git -C repo rev-parse $c)"; done
+# A kept checkout whose repository is gone is made again: its program would name no commit.
+git clone -q repo first; git clone -q repo second
+naming='c=$(git rev-parse HEAD) || c=unknown; grep -q RATE rate && . ./rate && mkdir -p out &&
+  sed "s/RATE/$RATE/; s/COMMIT/$c/" "$TEMPLATE" > out/flip && chmod +x out/flip'
+for clone in first second; do
+  expect_status 0 bench history --repository $clone --build "$naming" --program out/flip --rounds 3 --no-progress \
+    --measure c08..c09 --builds cached --results cached_results --again
+  mv $clone $clone.gone
+done
+expect_status 0 bench history --repository second.gone --build "$naming" --program out/flip --rounds 4 --no-progress \
+  --measure c08..c09 --builds cached --results cached_results --again
+expect_line err.txt '2 commits: 2 measured now, 0 measured before'
+[ "$(grep -c '^  [0-9a-f]\{10\} ' out.txt)" = 2 ] || { cat out.txt; fail "not a point of each commit"; }
+rm -rf first.gone second.gone cached
+# A program that names another commit would be measured as that one: it is not.
+expect_status 2 bench history --repository repo --build "${build/rev-parse HEAD/rev-parse c07}" --program out/flip \
+  --rounds 3 --no-progress --measure c08..c09 --results named_wrongly
+expect_line err.txt "is skipped: its program's --version names commit '$(git -C repo rev-parse c07)'"
+expect_line named_wrongly/benchmarks/failures.jsonl '"event":"not_measured"'
 # Other words are another measurement; more rounds are added to what is there.
 expect_status 0 measure --measure c08..c09 -- bench step -s threads=1
 expect_line err.txt '2 commits: 2 measured now, 0 measured before'
