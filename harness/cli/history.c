@@ -153,7 +153,7 @@ static void write_notes(const sample_series *series, size_t count, strbuf *out) 
   }
   if (alone)
     strbuf_format(out,
-                  "‡ %zu of these points %s measured alone, not in turns with another commit: the "
+                  "‡ %zu of these points %s not measured in turns with the others: the "
                   "machine's drift, often several percent within minutes, is in %s "
                   "(flipbench history --measure measures in turns)\n",
                   alone, text_plural((int64_t)alone, "was", "were"),

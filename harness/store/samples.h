@@ -11,15 +11,15 @@
 err store_ingest_samples(store *s, const char *results) ERR_MUST_CHECK;
 
 /* A commit in a series: the median of its samples. Samples measured in turns with another commit's
- * are without the machine's drift (stats/linked.h); a commit that has such samples is known by
- * them alone. */
+ * are without the machine's drift (stats/linked.h), also where that one is of another build, if this
+ * connects more of them; a commit that has such samples is known by them alone. */
 typedef struct {
   char commit[48], label[24]; /* label: first 10 digits, "+" for a build with uncommitted changes */
   char day[16];
   double value, least, most; /* median and range of its samples */
   size_t samples;            /* that are positive numbers, and used */
   size_t disturbed;          /* of those: measured while the machine was disturbed */
-  bool is_alone;             /* not in turns with others: the machine's drift is in its value */
+  bool is_alone;             /* not in turns with the others: the machine's drift is in its value */
   double measured;           /* Julian day of its first sample; NaN: not recorded */
   double committed;          /* the same of the commit, or else of its first sample */
 } sample_point;

@@ -196,7 +196,7 @@ expect_line out.txt "regression +mask_ratio=0.5: -(9\.[89]|10\.[01]) % since $(g
 expect_status 0 measure --measure c07^..c07 --results one
 expect_line err.txt '2 commits: 1 measured now, 0 measured before, 1 skipped'
 expect_line out.txt ' [34] samples ‡'
-expect_line out.txt "‡ 1 of these points was measured alone"
+expect_line out.txt "‡ 1 of these points was not measured in turns with the others"
 
 # Commits of one second, as a rebase makes them, stay in git's order.
 git init -q burst
@@ -210,6 +210,23 @@ expect_line err.txt '4 commits: 4 measured now, 0 measured before'
 [ "$(grep -oE '^  [0-9a-f]{10} ' out.txt | tr -d ' ')" = "$(git -C burst log --reverse --format=%H | cut -c1-10)" ] ||
   { cat out.txt; git -C burst log --oneline; fail "commits of one second are not in git's order"; }
 ! grep -q '‡' out.txt || { cat out.txt; fail "something was measured alone"; }
+
+# A commit that changes the flags too begins a series; the one before it is not of today.
+git init -q flagged
+flagged='. ./rate && mkdir -p out && sed "s/RATE/$RATE/; s/COMMIT/$(git rev-parse HEAD)/; s/-O3/-O3$FLAGS/" "$TEMPLATE" > out/flip && chmod +x out/flip'
+for i in 01 02 03 04 05 06 07 08 09 10 11 12; do
+  [ $i -le 06 ] 2> /dev/null && echo 'RATE=10000 FLAGS=' > flagged/rate || echo 'RATE=7000 FLAGS=" -g"' > flagged/rate
+  git -C flagged add rate
+  GIT_COMMITTER_DATE=2026-01-${i}T00:00:00Z git -C flagged -c user.name=t -c user.email=t@t commit -q --allow-empty -m "change $i"
+  git -C flagged tag "c$i"
+done
+expect_status 0 bench history --repository flagged --build "$flagged" --program out/flip --rounds 3 --no-progress \
+  --measure c01..c12 --results flags
+! grep -q '‡' out.txt || { cat out.txt; fail "what was measured in turns with another build is said to have been alone"; }
+expect_status 2 bench regress --results flags --least 5
+expect_line out.txt "^cannot tell  mask_ratio=0.5: not measured at the newest 6 commits, which were built otherwise: gcc 12.2.0, -O3 -g instead of gcc 12.2.0, -O3 \($(git -C flagged rev-parse c06 | cut -c1-10) is its last"
+expect_line out.txt '^fine +mask_ratio=0.5: 6 commits'
+expect_status 0 bench regress --results flags --least 5 --only=-g # the change of flags is accepted
 
 # Drawn: a figure a machine, build and words, with the change in it; a page with all inside.
 expect_status 0 bench history --format svg,pdf
