@@ -66,8 +66,16 @@ static bool find_last(const sample_series *series, const char *commit, size_t *a
   return false;
 }
 
-/* The point of --against in a series; ERR_INPUT is left to the caller: other series may have it. */
+/* The point of --against in a series: the commit's own, or, where there is none, that of a build
+ * with uncommitted changes. ERR_INPUT is left to the caller: other series may have it. */
 static bool find_reference(const sample_series *series, const char *commit, size_t *at) {
+  size_t length = strlen(commit);
+  for (size_t i = series->count; i-- > 0;)
+    if (strncmp(series->points[i].commit, commit, length) == 0 &&
+        !strchr(series->points[i].label, '+')) {
+      *at = i;
+      return true;
+    }
   return find_last(series, commit, at);
 }
 

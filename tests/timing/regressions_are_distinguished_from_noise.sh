@@ -242,6 +242,15 @@ sample silent 9 10001 20001 # one in between hides nothing of today
 expect_status 0 bench regress --results silent
 expect_line out.txt '^fine +row 1: 8 commits'
 
+# The level of a commit is that of its own build, not of those with uncommitted changes.
+for commit in 1 2 3 4 5 6 7; do sample dirty $commit $((1000 + commit % 3)); done
+for change in aaaa bbbb cccc; do
+  sed "s/\"dirty\":\"\"/\"dirty\":\"$change\"/; s/\"value\":.*/\"value\":800}/" dirty/benchmarks/7.jsonl > dirty/benchmarks/7$change.jsonl
+done
+for commit in 8 9 10; do sample dirty $commit $((800 + commit % 3)); done
+expect_status 1 bench regress --results dirty --against "$(printf '%040d' 7)"
+expect_line out.txt '^regression   row 1: -(19|20)\.[0-9] %'
+
 # Less of a time or a size is better, by the table of columns or by the name of the metric; more of a
 # rate. Of what is not known there is no guess: a slow-down that is called fine passes a CI.
 grow() { # grow METRIC: the newest four of twelve commits have a fifth more of it
