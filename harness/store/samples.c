@@ -153,7 +153,7 @@ size_t store_select_samples(const char *text, sample_series *series, size_t coun
  * '+': found among those of the session, not of the series. */
 #define OTHER_BUILD                                                                                \
   " FROM benchmark_sample AS other WHERE other.session = own.session AND other.round = own.round"  \
-  " AND +other.series = own.series AND other.metric = own.metric AND other.words = own.words"       \
+  " AND +other.series = own.series AND other.metric = own.metric AND other.words = own.words"      \
   " AND other.machine = own.machine AND other.build <> own.build AND own.side <> ''"               \
   " AND other.side <> '' AND other.side <> own.side"                                               \
   " AND other.value > 0 AND other.value < 9e999 LIMIT 1"
@@ -395,6 +395,30 @@ err store_count_rounds(store *s, const char *metric, const char *words, const ch
                           " AND a.build NOT IN (SELECT value FROM json_each(?))",
                           "ttttt", metric, words, machine, commit, other_builds);
   *count = (size_t)found;
+  return error;
+}
+
+err store_list_linked(store *s, const char *metric, const char *words, const char *machine,
+                      const char *commit, const char *other_builds, char **commits) {
+  sqlite3_stmt *rows;
+  bool more = false;
+  *commits = NULL;
+  err error = sql_query(s, &rows,
+                        "WITH RECURSIVE usable AS (SELECT * FROM benchmark_sample WHERE metric = ?1"
+                        " AND words = ?2 AND machine = ?3 AND dirty = '' AND side <> ''"
+                        " AND value > 0 AND build NOT IN (SELECT value FROM json_each(?5))),"
+                        " pair(one, other) AS (SELECT DISTINCT a.commit_id, b.commit_id"
+                        " FROM usable AS a JOIN usable AS b USING (session, round, series)"
+                        " WHERE a.commit_id <> b.commit_id),"
+                        " linked(id) AS (VALUES (?4) UNION"
+                        " SELECT other FROM pair JOIN linked ON one = id)"
+                        " SELECT json_group_array(id) FROM linked",
+                        "ttttt", metric, words, machine, commit, other_builds);
+  while (!error && !(error = sql_next(s, rows, &more)) && more)
+    if (!(*commits = mem_copy_string(sql_text(rows, 0)))) {
+      sql_stop(rows);
+      return mem_error(0, "commits");
+    }
   return error;
 }
 

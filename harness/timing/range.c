@@ -31,6 +31,7 @@ typedef struct {
   size_t count, *missing; /* [count]: rounds still missing for each commit */
   size_t *order;          /* [count]: the commits as they are measured */
   bool *has_failed;       /* already recorded */
+  char *other_builds;     /* a JSON array: those that only other build commands gave */
   char machine[160];
   strbuf words, failures, ranges, logs; /* failures, ranges: paths of files */
   progress bar;
@@ -273,7 +274,7 @@ static err open_reference(range *r) {
   }
   for (size_t k = 0; k < r->count && !r->reference; k++) {
     size_t i = r->order[k];
-    if (r->has_failed[i]) continue;
+    if (r->missing[i] && r->has_failed[i]) continue;
     error = try_reference(r, &r->commits[i], &failure);
     if (error) error = pass_over(r, &r->commits[i], failure, error);
     if (error) return error;
@@ -308,6 +309,60 @@ static err finish_reference(range *r) {
   return error;
 }
 
+/* ---- links ---- */
+
+static bool is_known(const range *r, size_t i) {
+  return !r->missing[i] && !r->has_failed[i];
+}
+
+/* The newest known commits, one of each group of them, that no chain of rounds connects with a
+ * commit or with each other: at[0..count). */
+static err find_unlinked(const range *r, const char *from, size_t *at, size_t *count) {
+  bool *is_linked = mem_zeroed(r->count, sizeof *is_linked);
+  err error = is_linked ? NULL : mem_error(r->count, "commits");
+  *count = 0;
+  for (size_t next = 0; !error && next < r->count;) {
+    char *linked = NULL;
+    error = store_list_linked(r->s, r->options->how.metric, strbuf_string(&r->words), r->machine,
+                              from, r->other_builds, &linked);
+    next = r->count;
+    for (size_t i = 0; i < r->count && !error; i++) {
+      is_linked[i] = is_linked[i] || strstr(linked, r->commits[i].id);
+      if (is_known(r, i) && !is_linked[i]) next = i;
+    }
+    free(linked);
+    if (error || next == r->count) break;
+    at[(*count)++] = next;
+    from = r->commits[next].id;
+  }
+  free(is_linked);
+  return error;
+}
+
+/* Known commits that nothing connects with the reference are measured with it too, one of each
+ * group: where an earlier reference is gone, they could be compared with no newer commit. */
+static err add_links(range *r) {
+  size_t count = 0, *at = mem_zeroed(r->count, sizeof *at);
+  err error = at ? find_unlinked(r, r->reference_id, at, &count) : mem_error(r->count, "commits");
+  for (size_t i = 0; i < count && !error; i++) {
+    r->missing[at[i]] = r->options->how.rounds;
+    r->bar.total += (double)(BUILD_ROUNDS + r->missing[at[i]]);
+    r->result->known--;
+  }
+  free(at);
+  return error;
+}
+
+static err are_linked(const range *r, bool *are) {
+  size_t count = 0, newest = r->count, *at = mem_zeroed(r->count, sizeof *at);
+  err error = at ? NULL : mem_error(r->count, "commits");
+  while (newest > 0 && !is_known(r, newest - 1)) newest--;
+  if (!error && newest) error = find_unlinked(r, r->commits[newest - 1].id, at, &count);
+  *are = count == 0;
+  free(at);
+  return error;
+}
+
 /* ---- the range ---- */
 
 /* Newest first, but commits of the same second oldest first: the record has their dates in seconds
@@ -329,25 +384,22 @@ static err plan(range *r) {
   double total = 0;
   r->missing = mem_zeroed(r->count, sizeof *r->missing);
   r->has_failed = mem_zeroed(r->count, sizeof *r->has_failed);
-  char *other_builds = NULL;
   if (!r->missing || !r->has_failed) return mem_error(r->count, "commits");
   err error = read_failures(r);
   const builds_place place = {r->options->how.results, r->machine, r->options->builds.build};
-  if (!error) error = builds_list_others(&place, &other_builds);
+  if (!error) error = builds_list_others(&place, &r->other_builds);
   for (size_t i = 0; i < r->count && !error; i++) {
     size_t known = 0, wanted = r->options->how.rounds;
     error = store_count_rounds(r->s, r->options->how.metric, strbuf_string(&r->words), r->machine,
-                               r->commits[i].id, other_builds, &known);
+                               r->commits[i].id, r->other_builds, &known);
     r->missing[i] = known < wanted ? wanted - known : 0;
     if (r->missing[i] == 0)
       r->result->known++;
     else if (r->has_failed[i])
       r->result->failed++;
-    else
-      total += (double)(BUILD_ROUNDS + r->missing[i]);
-    if (r->missing[i] == 0) r->has_failed[i] = false;
   }
-  free(other_builds);
+  for (size_t i = 0; i < r->count && !error; i++)
+    total += r->missing[i] && !r->has_failed[i] ? (double)(BUILD_ROUNDS + r->missing[i]) : 0;
   r->bar = progress_start("measuring", total, 0, r->options->shows_progress);
   return error;
 }
@@ -357,16 +409,20 @@ static bool is_over_budget(const range *r, double started) {
   return budget > 0 && clock_seconds() - started + one > budget;
 }
 
-static bool is_complete(const range *r) {
+static err look_whether_complete(const range *r, bool *is_complete) {
+  *is_complete = false;
   for (size_t i = 0; i < r->count; i++)
-    if (r->missing[i] && !r->has_failed[i]) return false;
-  return true;
+    if (r->missing[i] && !r->has_failed[i]) return NULL;
+  return are_linked(r, is_complete);
 }
 
 static err measure_all(range *r) {
   double started = clock_seconds();
-  if (is_complete(r)) return NULL;
-  err error = is_stopped(r) ? err_new(ERR_INTERRUPTED, "stopped") : open_reference(r);
+  bool is_complete;
+  err error = look_whether_complete(r, &is_complete);
+  if (error || is_complete) return error;
+  error = is_stopped(r) ? err_new(ERR_INTERRUPTED, "stopped") : open_reference(r);
+  if (!error && r->reference) error = add_links(r);
   if (!error) count_reference(r);
   for (size_t k = 0; k < r->count && !error; k++) {
     size_t i = r->order[k];
@@ -424,6 +480,7 @@ cleanup:
   free(r.missing);
   free(r.order);
   free(r.has_failed);
+  free(r.other_builds);
   strbuf_free(&r.words);
   strbuf_free(&r.failures);
   strbuf_free(&r.ranges);

@@ -211,6 +211,34 @@ expect_line err.txt '4 commits: 4 measured now, 0 measured before'
   { cat out.txt; git -C burst log --oneline; fail "commits of one second are not in git's order"; }
 ! grep -q '‡' out.txt || { cat out.txt; fail "something was measured alone"; }
 
+# When the reference is gone, one of the commits measured with it links them with the new ones.
+git init -q gone
+for i in 1 2 3 4 5 6; do
+  echo RATE=10000 > gone/rate
+  git -C gone add rate
+  GIT_COMMITTER_DATE=2026-01-0${i}T00:00:00Z git -C gone -c user.name=t -c user.email=t@t commit -q --allow-empty -m "change $i"
+  git -C gone tag "c$i"
+done
+REPOSITORY=gone expect_status 0 measure --measure c1..c6 --results relinked
+git -C gone reset -q --hard c5
+git -C gone tag -d c6 > /dev/null
+git -C gone reflog expire --expire=now --all
+git -C gone gc -q --prune=now
+for i in 7 8 9; do
+  echo RATE=9000 > gone/rate
+  git -C gone add rate
+  GIT_COMMITTER_DATE=2026-01-0${i}T00:00:00Z git -C gone -c user.name=t -c user.email=t@t commit -q --allow-empty -m "change $i"
+  git -C gone tag "c$i"
+done
+REPOSITORY=gone expect_status 0 measure --measure c4..c9 --results relinked
+expect_line err.txt 'the reference of earlier measurements, cannot be measured'
+expect_line err.txt '5 commits: 4 measured now, 1 measured before'
+! grep -q '‡' out.txt || { cat out.txt; fail "the commits of two references are not linked"; }
+expect_status 1 bench regress --results relinked
+expect_line out.txt "^regression +mask_ratio=0.5: -(9\.[5-9]|10\.[0-5]) % since $(git -C gone rev-parse c7 | cut -c1-10)"
+REPOSITORY=gone expect_status 0 measure --measure c4..c9 --results relinked
+expect_line err.txt '5 commits: 0 measured now, 5 measured before'
+
 # A commit that changes the flags too begins a series; the one before it is not of today.
 git init -q flagged
 flagged='. ./rate && mkdir -p out && sed "s/RATE/$RATE/; s/COMMIT/$(git rev-parse HEAD)/; s/-O3/-O3$FLAGS/" "$TEMPLATE" > out/flip && chmod +x out/flip'
