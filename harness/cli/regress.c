@@ -5,6 +5,7 @@
 
 #include "cli/history.h"
 #include "experiment/columns.h"
+#include "report/history.h"
 #include "timing/bisect.h"
 #include "timing/builds.h"
 #include "timing/failures.h"
@@ -21,10 +22,10 @@ static const char details[] =
     "newest level it might have begun but in its newest two commits; from which loss on these\n"
     "would have been seen is told. Everything else is 'cannot tell': fewer than six commits,\n"
     "noise that would hide such a change, one or two worse commits at the end (three make a\n"
-    "level), a change among commits that were measured alone within hours, which may be the "
-    "machine's\n"
-    "drift, a series without the commit of --against, or without a number at the newest commits,\n"
-    "which may have failed to build, or been built by the same command with other flags.\n"
+    "level), a change where commits, or those of the newest level, were measured alone within\n"
+    "hours, which may be the machine's drift, a series without the commit of --against, or without\n"
+    "a number at the newest commits, which may have failed to build, or been built by the same\n"
+    "command with other flags.\n"
     "\n"
     "Less is better where --metric is a time, a size, an energy or a loss (step_seconds,\n"
     "peak_bytes, joules_per_sample), more where it is a rate or an accuracy\n"
@@ -138,9 +139,9 @@ static void write_drift(const sample_series *series, const series_levels *l,
                         const series_verdict *v, strbuf *out) {
   strbuf_format(
       out,
-      "cannot tell  %s: %+.1f %% since %s, but %zu of %zu commits were measured alone, one "
-      "after another, and the machine's drift looks the same: 'flipbench history "
-      "--measure' measures in turns (",
+      "cannot tell  %s: %+.1f %% since %s, but %zu of %zu commits were measured alone, all or "
+      "the newest level one after another, and the "
+      "machine's drift looks the same: 'flipbench history --measure' measures in turns (",
       series->series, 100 * v->change, series->points[v->since].label, series->alone,
       series->count);
   write_evidence(series, l, out);

@@ -5,6 +5,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/numbers.h"
 #include "report/figure.h"
 #include "report/history.h"
 #include "stats/student.h"
@@ -42,6 +43,27 @@ void history_name_group(const sample_series *series, strbuf *out) {
   if (*series->words) strbuf_format(out, " · %s", series->words);
 }
 
+/* Most of the points from `first` on that were measured alone: less than an hour from each to the
+ * next? */
+static bool are_in_a_row(const sample_series *series, size_t first) {
+  const double hour = 1.0 / 24;
+  double *times = mem_zeroed(series->count - first + 1, sizeof *times);
+  size_t known = 0, close = 0;
+  if (!times) return true;
+  for (size_t i = first; i < series->count; i++)
+    if (series->points[i].is_alone && !isnan(series->points[i].measured))
+      times[known++] = series->points[i].measured;
+  numbers_sort(times, known);
+  for (size_t i = 1; i < known; i++) close += times[i] - times[i - 1] < hour;
+  free(times);
+  return known > 1 && 2 * close >= known - 1;
+}
+
+bool history_may_drift(const sample_series *series, const series_levels *l, size_t level) {
+  return are_in_a_row(series, l->levels[level].first) ||
+         are_in_a_row(series, l->levels[l->level_count - 1].first);
+}
+
 void history_title(const history_view *v, const size_t *members, size_t count, strbuf *out) {
   double most = 0;
   size_t at = 0, changed = 0;
@@ -59,9 +81,12 @@ void history_title(const history_view *v, const size_t *members, size_t count, s
     strbuf_format(out, "%s: no change detected", v->metric);
     return;
   }
+  const sample_series *s = &v->series[at];
   const series_levels *l = &v->levels[at];
-  strbuf_format(out, "%s: %+.1f %% since %.8s", v->series[at].series, 100 * most,
-                v->series[at].points[l->levels[l->level_count - 1].first].commit);
+  const sample_point *since = &s->points[l->levels[l->level_count - 1].first];
+  strbuf_format(out, "%s: %+.1f %% since %.8s%s%s", s->series, 100 * most, since->commit,
+                strchr(since->label, '+') ? "+" : "",
+                history_may_drift(s, l, l->level_count - 2) ? ", or the machine's drift" : "");
   if (count > 1) strbuf_format(out, " (%zu of %zu series changed)", changed, count);
 }
 
@@ -109,7 +134,7 @@ static void add_points(const sample_series *s, const series_levels *l, size_t k,
   strbuf_format(&f->variables, "$points%zu << EOD\n", k);
   for (size_t i = 0; i < s->count; i++) {
     const sample_point *p = &s->points[i];
-    int kind = l->is_aside[i] ? 2 : p->disturbed ? 1 : 0;
+    int kind = l->is_aside[i] ? 2 : (p->disturbed ? 1 : 0) + (p->is_alone ? 3 : 0);
     strbuf_format(&f->variables, "%zu %.10g %.10g %.10g %d\n", i, p->value, p->least, p->most,
                   kind);
   }
@@ -184,7 +209,7 @@ static void name_panel(figure *f, size_t k, const char *series, const char *metr
 
 static void fill_figure(const history_view *v, const size_t *members, size_t count, figure *f) {
   strbuf text = {0};
-  size_t most = 0;
+  size_t most = 0, alone = 0;
   f->panels = (int)count;
   for (size_t k = 0; k < count; k++) {
     const sample_series *s = &v->series[members[k]];
@@ -193,15 +218,20 @@ static void fill_figure(const history_view *v, const size_t *members, size_t cou
     add_levels(s, &v->levels[members[k]], k + 1, f);
     add_commits(s, &v->levels[members[k]], k + 1, f->is_column, f);
     if (s->count > most) most = s->count;
+    alone += s->alone;
   }
   history_title(v, members, count, &text);
   figure_set_title(f, strbuf_string(&text), NULL);
   strbuf_clear(&text);
   history_name_group(&v->series[members[0]], &text);
   figure_set_subtitle(f, strbuf_string(&text));
-  figure_set_source(f,
-                    "point: a commit's median, bar: its samples · line and band: a level's mean, "
-                    "95 % interval · open: disturbed · ×: set aside");
+  strbuf_clear(&text);
+  strbuf_format(&text,
+                "point: a commit's median, bar: its samples · line%s band: a level's mean, "
+                "95 %% interval · open: disturbed · ×: set aside%s",
+                alone ? "," : " and", alone ? " · diamond: with drift" : "");
+  figure_set_source(f, strbuf_string(&text));
+  if (alone && f->is_column) figure_set_note(f, "diamonds: with the machine's drift");
   figure_set_text(f, "x_label", "%s", "");
   figure_set_text(f, "y_label", "%s", v->metric);
   f->right_edge = f->is_column ? 0.93 : 0.97;
