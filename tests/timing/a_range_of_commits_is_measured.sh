@@ -175,6 +175,10 @@ expect_status 2 bench history --repository repo --build "${build/rev-parse HEAD/
   --rounds 3 --no-progress --measure c08..c09 --results named_wrongly
 expect_line err.txt "is skipped: its program's --version names commit '$(git -C repo rev-parse c07)'"
 expect_line named_wrongly/benchmarks/failures.jsonl '"event":"not_measured"'
+# The page names no failure of a commit that was measured since.
+expect_status 0 measure --measure c08..c09 --results named_wrongly --again
+expect_status 0 bench history --results named_wrongly --format html
+expect_line named_wrongly/benchmarks/history.html '"failures":\[\]'
 # Other words are another measurement; more rounds are added to what is there.
 expect_status 0 measure --measure c08..c09 -- bench step -s threads=1
 expect_line err.txt '2 commits: 2 measured now, 0 measured before'
