@@ -267,6 +267,14 @@ rm -f nights/flipbench.db*
 expect_status 2 bench regress --results nights
 expect_line out.txt '^cannot tell  row 1: -[0-9.]+ % since 0000000000, but 12 of 12 commits were measured alone, all or the newest level one after another'
 
+# The panels of a figure share their axis: the newest commit is at one place in both.
+for commit in 1 2; do sample shared $commit null $((2000 + commit)); done
+for commit in 3 4 5 6; do sample shared $commit $((1000 + commit)) $((2000 + commit)); done
+expect_status 0 bench history --results shared --format svg
+places=$(sed -nE "s/.*xlink:href='#gpPt12' transform='translate\(([0-9.]+),.*/\1/p" shared/benchmarks/plots/history-samples_per_second-1.svg | sort -n)
+[ "$(tail -2 <<< "$places" | uniq | wc -l)" = 1 ] && [ "$(uniq -d <<< "$places" | wc -l)" = 4 ] ||
+  fail "the panels do not share an axis: "$places
+
 # Less of a time or a size is better, by the table of columns or by the name of the metric; more of a
 # rate. Of what is not known there is no guess: a slow-down that is called fine passes a CI.
 grow() { # grow METRIC: the newest four of twelve commits have a fifth more of it
