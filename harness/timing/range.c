@@ -35,7 +35,9 @@ typedef struct {
   char machine[160];
   strbuf words, failures, ranges, logs; /* failures, ranges: paths of files */
   progress bar;
-  double done;  /* rounds in the progress bar's total; a build counts as BUILD_ROUNDS */
+  double done;     /* rounds in the progress bar's total; a build counts as BUILD_ROUNDS */
+  double deadline; /* of the budget, on clock_seconds; 0: none */
+  double longest_run;
   double spent; /* seconds spent on commits so far */
   size_t begun;
   const bisect_commit *now;
@@ -48,6 +50,12 @@ enum { BUILD_ROUNDS = 2 };
 
 static bool is_stopped(const range *r) {
   return r->options->stop && *r->options->stop;
+}
+
+/* Would another commit take longer than the budget? */
+static bool is_over_budget(const range *r) {
+  double one = r->begun ? r->spent / (double)r->begun : 0;
+  return r->deadline > 0 && clock_seconds() + one > r->deadline;
 }
 
 /* ---- failures ---- */
@@ -137,7 +145,7 @@ static void name_log(const range *r, const char *commit, strbuf *path) {
 static err pass_over(range *r, const bisect_commit *c, const char *kind, err why) {
   if (is_stopped(r)) {
     err_free(why);
-    return err_new(ERR_INTERRUPTED, "stopped");
+    return err_new(ERR_INTERRUPTED, "stopped at %.10s %s", c->id, c->subject);
   }
   if (err_kind_of(why) != ERR_INPUT) return why;
   progress_clear(&r->bar);
@@ -196,6 +204,8 @@ static err measure(range *r, const char *program, size_t rounds) {
   how.other = r->reference ? program : NULL;
   how.rounds = rounds;
   how.repository = r->options->builds.repository;
+  how.deadline = r->deadline;
+  how.longest_run = &r->longest_run;
   how.on_round = show;
   how.context = r;
   err error = timing_measure(&how, r->options->stop, &result);
@@ -266,13 +276,15 @@ static err open_reference(range *r) {
     bisect_commit c = {.subject = "the reference of earlier measurements"};
     snprintf(c.id, sizeof c.id, "%.40s", id);
     error = try_reference(r, &c, &failure);
-    if (!error || err_kind_of(error) != ERR_INPUT || is_stopped(r)) return error;
+    if (!error) return NULL;
+    if (is_stopped(r)) return pass_over(r, &c, failure, error);
+    if (err_kind_of(error) != ERR_INPUT) return error;
     progress_clear(&r->bar);
     log_warning("%.10s, the reference of earlier measurements, cannot be measured: %s", id,
                 err_message(error));
     err_free(error);
   }
-  for (size_t k = 0; k < r->count && !r->reference; k++) {
+  for (size_t k = 0; k < r->count && !r->reference && !is_over_budget(r); k++) {
     size_t i = r->order[k];
     if (r->missing[i] && r->has_failed[i]) continue;
     error = try_reference(r, &r->commits[i], &failure);
@@ -404,11 +416,6 @@ static err plan(range *r) {
   return error;
 }
 
-static bool is_over_budget(const range *r, double started) {
-  double budget = r->options->budget_seconds, one = r->begun ? r->spent / (double)r->begun : 0;
-  return budget > 0 && clock_seconds() - started + one > budget;
-}
-
 static err look_whether_complete(const range *r, bool *is_complete) {
   *is_complete = false;
   for (size_t i = 0; i < r->count; i++)
@@ -417,10 +424,10 @@ static err look_whether_complete(const range *r, bool *is_complete) {
 }
 
 static err measure_all(range *r) {
-  double started = clock_seconds();
   bool is_complete;
   err error = look_whether_complete(r, &is_complete);
   if (error || is_complete) return error;
+  if (r->options->budget_seconds > 0) r->deadline = clock_seconds() + r->options->budget_seconds;
   error = is_stopped(r) ? err_new(ERR_INTERRUPTED, "stopped") : open_reference(r);
   if (!error && r->reference) error = add_links(r);
   if (!error) count_reference(r);
@@ -428,7 +435,7 @@ static err measure_all(range *r) {
     size_t i = r->order[k];
     if (!r->missing[i] || r->has_failed[i]) continue;
     if (is_stopped(r)) error = err_new(ERR_INTERRUPTED, "stopped");
-    if (error || is_over_budget(r, started)) {
+    if (error || is_over_budget(r)) {
       r->result->left++;
       continue;
     }

@@ -243,6 +243,31 @@ expect_line out.txt "^regression +mask_ratio=0.5: -(9\.[5-9]|10\.[0-5]) % since 
 REPOSITORY=gone expect_status 0 measure --measure c4..c9 --results relinked
 expect_line err.txt '5 commits: 0 measured now, 5 measured before'
 
+# A program that hangs is ended with the budget and recorded, and a stop names its commit.
+git init -q hanging
+sed 's/^n=/[ RATE != 1 ] || sleep 100\nn=/' template > hanging.template
+for i in 1 2 3; do
+  [ $i = 3 ] && echo RATE=1 > hanging/rate || echo RATE=10000 > hanging/rate
+  git -C hanging add rate
+  GIT_COMMITTER_DATE=2026-01-0${i}T00:00:00Z git -C hanging -c user.name=t -c user.email=t@t commit -q --allow-empty -m "change $i"
+  git -C hanging tag "c$i"
+done
+hung=$(git -C hanging rev-parse c3)
+SECONDS=0
+REPOSITORY=hanging TEMPLATE=$PWD/hanging.template expect_status 2 measure --measure c1..c3 --results hung --budget 2s
+[ $SECONDS -lt 20 ] || fail "a program that hangs was waited for, $SECONDS s"
+expect_line err.txt "${hung:0:10} is skipped: .* was ended after [0-9.]+ s, when the budget was used up"
+expect_line err.txt '3 commits: 0 measured now, 0 measured before, 1 skipped .*, 2 left'
+expect_line hung/benchmarks/failures.jsonl "\"event\":\"not_measured\",\"commit\":\"$hung\""
+REPOSITORY=hanging TEMPLATE=$PWD/hanging.template expect_status 0 measure --measure c1..c3 --results hung --budget 60s
+expect_line err.txt '3 commits: 2 measured now, 0 measured before, 1 skipped'
+(TEMPLATE=$PWD/hanging.template exec "$FLIPBENCH" history --repository hanging --build "$build" --program out/flip --rounds 3 \
+  --no-progress --measure c1..c3 --results hung --again > stopped.txt 2>&1) & pid=$!
+for _ in $(seq 200); do ls tmp/flipbench-*/"$hung"/out/flip > /dev/null 2>&1 && break; sleep 0.05; done
+sleep 1; kill -TERM $pid; status=0; SECONDS=0; wait $pid || status=$?
+[ $status = 130 ] && [ $SECONDS -lt 10 ] || { cat stopped.txt; fail "status $status after $SECONDS s"; }
+expect_line stopped.txt "stopped at ${hung:0:10} change 3"
+
 # A commit that changes the flags too begins a series; the one before it is not of today.
 git init -q flagged
 flagged='. ./rate && mkdir -p out && sed "s/RATE/$RATE/; s/COMMIT/$(git rev-parse HEAD)/; s/-O3/-O3$FLAGS/" "$TEMPLATE" > out/flip && chmod +x out/flip'
