@@ -154,8 +154,7 @@ static bool is_sibling(const sample_series *a, const sample_series *b) {
   return strcmp(a->machine, b->machine) == 0 && strcmp(a->words, b->words) == 0;
 }
 
-/* Points of a series after a commit, in the order of store_read_samples, and the commits that have
- * no number there. */
+/* Points of a series after a commit, in the order of store_read_samples. */
 static size_t count_after(const sample_series *series, const sample_point *last) {
   const double half_second = 0.5 / 86400; /* days are not exact */
   size_t later = 0;
@@ -165,7 +164,7 @@ static size_t count_after(const sample_series *series, const sample_point *last)
     bool is_of_second = fabs(since) <= half_second;
     later += is_of_second ? p->measured > last->measured : since > 0;
   }
-  return later + series->empty_newest;
+  return later;
 }
 
 /* Commits after the last point of this series at which the same command measured another row, no
