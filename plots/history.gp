@@ -1,5 +1,6 @@
 # Measurements over commits, one panel per series, the oldest commit on the left.
-# $pointsK: place, median, least, greatest of the samples, kind (0 plain, 1 disturbed, 2 set aside);
+# $pointsK: place, median, least, greatest of the samples, kind (0 plain, 1 disturbed, 2 set aside, 3 alone,
+# 4 both);
 # $levelsK: first and last place, mean, low, high of its 95 % interval; $changesK: place, low and high of
 # the panel, text;
 # $commitsK: place, name of the commits named at the
@@ -21,6 +22,7 @@ do for [k=1:panels] {
     unset label 101
     unset label 102
     unset label 103
+    unset label 107
   }
   hue = k
   panel_top = top - (k - 1) * (tall + gap)
@@ -41,6 +43,8 @@ do for [k=1:panels] {
        sprintf('$points%d', k) using 1:($5 == 0 ? $2 : NaN):xtic('') with points pointtype 7 pointsize 0.62 linecolor rgb colour(hue), \
        sprintf('$points%d', k) using 1:($5 == 1 ? $2 : NaN) with points pointtype 6 pointsize 0.7 linewidth 1.4 linecolor rgb colour(hue), \
        sprintf('$points%d', k) using 1:($5 == 2 ? $2 : NaN) with points pointtype 2 pointsize 0.7 linewidth 1.2 linecolor rgb faint, \
+       sprintf('$points%d', k) using 1:($5 == 3 ? $2 : NaN) with points pointtype 13 pointsize 0.85 linecolor rgb colour(hue), \
+       sprintf('$points%d', k) using 1:($5 == 4 ? $2 : NaN) with points pointtype 12 pointsize 0.85 linewidth 1.4 linecolor rgb colour(hue), \
        sprintf('$commits%d', k) using 1:(NaN):xtic(2) with points, \
        sprintf('$changes%d', k) using 1:3:4 with labels noenhanced left offset 0.4,-0.6 font ',9' textcolor rgb ink
 }

@@ -130,9 +130,11 @@ err command_read(const command_call *call, bool takes_both, strbuf *out, int *st
   return error;
 }
 
+/* How often a stop is looked for, and how many looks later SIGKILL follows SIGTERM. */
+enum { LOOK_MS = 50, PATIENCE = 100 };
+
 /* Waits for a child that leads a group of its own, which is ended when that is asked for. */
 static err wait_or_stop(pid_t pid, const char *what, const command_stop *stop, int *status) {
-  enum { LOOK_MS = 50, PATIENCE = 100 };
   if (!stop || !pid) return wait_for(pid, what, status);
   err error = NULL;
   /* readable when the child has ended; -1, where the kernel has none: every look takes its time */
@@ -156,12 +158,44 @@ err command_run_until(const command_call *call, const command_stop *stop, int *s
   return error ? error : wait_or_stop(pid, call->words[0], stop, status);
 }
 
+/* Reads until the end of the output, or until a stop is asked for. */
+static void read_or_stop(int fd, const command_stop *stop, strbuf *out) {
+  char block[4096];
+  struct pollfd end = {.fd = fd, .events = POLLIN};
+  for (bool is_open = true; is_open && !stop->is_asked(stop->context);) {
+    ssize_t got = 1;
+    if (poll(&end, 1, LOOK_MS) > 0) {
+      got = read(fd, block, sizeof block);
+      if (got > 0) strbuf_append_bytes(out, block, (size_t)got);
+    }
+    is_open = got > 0 || (got < 0 && errno == EINTR);
+  }
+}
+
+err command_read_until(const command_call *call, const command_stop *stop, strbuf *out,
+                       int *status) {
+  int ends[2];
+  pid_t pid = 0;
+  command_call own = *call;
+  if (pipe2(ends, O_CLOEXEC) != 0) return err_errno(errno, "cannot start %s", call->words[0]);
+  own.out = ends[1];
+  err error = command_start(&own, &pid);
+  close(ends[1]);
+  if (pid > 0) read_or_stop(ends[0], stop, out);
+  if (!error) error = wait_or_stop(pid, call->words[0], stop, status);
+  close(ends[0]);
+  if (!error && out->is_broken)
+    error = err_new(ERR_MEMORY, "out of memory: the output of %s", call->words[0]);
+  return error;
+}
+
 /* ---- convenience functions ---- */
 
-static err capture(const command_call *call, strbuf *out) {
+static err capture(const command_call *call, const command_stop *stop, strbuf *out) {
   char *const *words = call->words;
   int status;
-  err error = command_read(call, false, out, &status);
+  err error =
+      stop ? command_read_until(call, stop, out, &status) : command_read(call, false, out, &status);
   if (error) return error;
   int code = command_exit_status(status);
   if (code == COMMAND_NOT_FOUND) return err_new(ERR_INPUT, "%s: command not found", words[0]);
@@ -172,12 +206,17 @@ static err capture(const command_call *call, strbuf *out) {
 }
 
 err command_capture(char *const *words, strbuf *out) {
-  return capture(&(command_call){.words = words}, out);
+  return capture(&(command_call){.words = words}, NULL, out);
+}
+
+err command_capture_until(char *const *words, const command_stop *stop, strbuf *out) {
+  return capture(&(command_call){.words = words, .leads_group = true, .dies_with_parent = true},
+                 stop, out);
 }
 
 err command_capture_quietly(char *const *words, strbuf *out) {
   int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-  err error = capture(&(command_call){.words = words, .err = null_fd < 0 ? 0 : null_fd}, out);
+  err error = capture(&(command_call){.words = words, .err = null_fd < 0 ? 0 : null_fd}, NULL, out);
   if (null_fd >= 0) close(null_fd);
   return error;
 }

@@ -44,6 +44,9 @@ err command_run_until(const command_call *call, const command_stop *stop,
 /* As command_run; appends its stdout and, with `takes_both`, its stderr to `out`. */
 err command_read(const command_call *call, bool takes_both, strbuf *out,
                  int *status) ERR_MUST_CHECK;
+/* As command_read, for its stdout, and command_run_until. */
+err command_read_until(const command_call *call, const command_stop *stop, strbuf *out,
+                       int *status) ERR_MUST_CHECK;
 /* The exit status; for a process killed by a signal, the negated signal number. */
 int command_exit_status(int status);
 
@@ -52,6 +55,9 @@ enum { COMMAND_NOT_FOUND = 127 };
 /* Runs words[0] with its arguments and appends its stdout to `out`. ERR_INPUT with the status when
  * it does not exit with 0. */
 err command_capture(char *const *words, strbuf *out) ERR_MUST_CHECK;
+/* The same, but ended with all that it started when `stop` asks for it, or when this process ends:
+ * ERR_INTERRUPTED. */
+err command_capture_until(char *const *words, const command_stop *stop, strbuf *out) ERR_MUST_CHECK;
 /* The same for commands that may fail: stderr is discarded. */
 err command_capture_quietly(char *const *words, strbuf *out) ERR_MUST_CHECK;
 /* Runs a shell command line in `folder` with its output in the file `log`. ERR_INPUT, naming the

@@ -29,7 +29,8 @@ typedef struct {
   int precision;
   int64_t batch, text_batch;
   eval_views views; /* of each image */
-  uint64_t peak_bytes;
+  uint64_t peak_bytes,
+      planned_bytes; /* so far: of the device where it has memory, else of the process */
   double images_per_second;
 } eval_rig;
 
@@ -207,6 +208,7 @@ static err print_json(const eval_rig *r, const eval_row *row, double fp32, doubl
   jsonw_number(&w, "gemm_fp32_flops_per_second", fp32);
   jsonw_number(&w, "gemm_bf16_flops_per_second", bf16);
   jsonw_integer(&w, "peak_bytes", (int64_t)r->peak_bytes);
+  jsonw_integer(&w, "planned_bytes", (int64_t)r->planned_bytes);
   jsonw_end(&w);
   strbuf_append_char(&out, '\n');
   return options_print(&out);
@@ -217,7 +219,8 @@ static void print_header(const eval_rig *r, double fp32, double bf16) {
   char memory[TEXT_NUMBER_SIZE];
   printf("matrix products on this machine, measured now: fp32 %.0f GFLOP/s, bf16 %.0f GFLOP/s; the "
          "model computes in %s, %s of memory\n\n",
-         fp32 / 1e9, bf16 / 1e9, precision_name(r->precision), text_bytes(r->peak_bytes, memory));
+         fp32 / 1e9, bf16 / 1e9, precision_name(r->precision),
+         text_bytes(r->o->call->memory ? r->peak_bytes : r->planned_bytes, memory));
   printf("images/s %.1f in batches of %ld", r->images_per_second, (long)r->batch);
   if (r->views.count > 1) printf(", %ld views of each", (long)r->views.count);
   printf(" (%.1f %% of the rate)\n\n", 100 * r->images_per_second * flops_of_image(r) / rate);
@@ -240,9 +243,10 @@ static err measure_and_print(eval_rig *r, double fp32, double bf16) {
   ops_memory memory = {0};
   eval_row row;
   err error = measure_images(r);
-  r->peak_bytes = clip_planned_bytes(r->model);
+  r->planned_bytes = clip_planned_bytes(r->model);
   for (int i = 0; i < q->template_count && !error; i++) {
     TRY(measure_row(r, q->templates[i], &row));
+    r->peak_bytes = mem_peak_bytes();
     if (r->o->call->memory) {
       TRY(r->o->call->memory(r->o, &memory));
       r->peak_bytes = memory.peak;

@@ -23,7 +23,8 @@ typedef struct {
   double time_ratio;   /* time per sample relative to the first row's: when alternating, the median
                         * over the rounds */
   double joules_per_sample;   /* negative: the device has no meter */
-  uint64_t peak_bytes;        /* of the device, or as planned */
+  uint64_t peak_bytes;        /* so far: of the device where it has memory, else of the process */
+  uint64_t planned_bytes;     /* of this model */
   int64_t batch, micro_batch; /* micro_batch 0: the whole batch at once */
   int precision;
   bool delays_scales; /* of 8-bit products */

@@ -58,6 +58,7 @@ static err print_json(void *context, int i, bool is_in_turns) {
   jsonw_number(&w, "gemm_bf16_flops_per_second", t->bf16);
   jsonw_number(&w, "mfu", row->flops_per_second / bench_rate_of(row->precision, t->fp32, t->bf16));
   jsonw_integer(&w, "peak_bytes", (int64_t)row->peak_bytes);
+  jsonw_integer(&w, "planned_bytes", (int64_t)row->planned_bytes);
   if (row->joules_per_sample >= 0) jsonw_number(&w, "joules_per_sample", row->joules_per_sample);
   jsonw_number(&w, "image_speedup",
                whole->image / (double)whole->batch * (double)row->batch / row->image);
@@ -99,7 +100,7 @@ static void print_row(const bench_row *row, const bench_row *whole, table_parts 
   else
     printf("  %9s", "-");
   printf("  %6.2f of %4.2f  %9s", per_sample / row->image, flops / row->image_flops,
-         text_bytes(row->peak_bytes, memory));
+         text_bytes(*row->device ? row->peak_bytes : row->planned_bytes, memory));
   if (has.energy) printf("  %8.3f", row->joules_per_sample);
   putchar('\n');
 }

@@ -253,8 +253,10 @@ static err find(search *s, bool is_json, bool *is_found) {
     error = cli_print(&out);
   }
   strbuf_free(&out);
-  for (size_t i = 0; !s->keeps_builds && i < s->count; i++)
-    if (i == 0 || s->findings[i].is_tried) bisect_remove_build(&s->builds, s->commits[i].id);
+  for (size_t i = 0; !s->keeps_builds && i < s->count; i++) {
+    bool is_end = i == 0 || i + 1 == s->count; /* tried in any case, also if it failed */
+    if (is_end || s->findings[i].is_tried) bisect_remove_build(&s->builds, s->commits[i].id);
+  }
   return error;
 }
 

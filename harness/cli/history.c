@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/numbers.h"
 
 static const char details[] =
     "Samples come from --measure and 'flipbench compare'. A point is the median of a commit's "
@@ -76,22 +75,6 @@ err history_levels(const sample_series *series, double level, series_levels *l) 
   return error;
 }
 
-/* Points measured alone with less than an hour from each to the next, as a rule. */
-bool history_may_drift(const sample_series *series, const series_levels *l, size_t level) {
-  const double hour = 1.0 / 24;
-  const size_t first = l->levels[level].first, count = series->count - first;
-  double *times = mem_zeroed(count + 1, sizeof *times);
-  size_t known = 0, close = 0;
-  if (!times) return true;
-  for (size_t i = first; i < series->count; i++)
-    if (series->points[i].is_alone && !isnan(series->points[i].measured))
-      times[known++] = series->points[i].measured;
-  numbers_sort(times, known);
-  for (size_t i = 1; i < known; i++) close += times[i] - times[i - 1] < hour;
-  free(times);
-  return known > 1 && 2 * close >= known - 1;
-}
-
 void history_write_head(const sample_series *series, strbuf *out) {
   strbuf_format(out, "%s %s · %s\n", series->series, series->metric, series->machine);
   strbuf_format(out, "  args   %s\n", *series->words ? series->words : "(not recorded)");
@@ -153,7 +136,7 @@ static void write_notes(const sample_series *series, size_t count, strbuf *out) 
   }
   if (alone)
     strbuf_format(out,
-                  "‡ %zu of these points %s measured alone, not in turns with another commit: the "
+                  "‡ %zu of these points %s not measured in turns with the others: the "
                   "machine's drift, often several percent within minutes, is in %s "
                   "(flipbench history --measure measures in turns)\n",
                   alone, text_plural((int64_t)alone, "was", "were"),

@@ -36,9 +36,6 @@ err history_read(const history_words *words, store *s, sample_series **series, s
                  size_t *all) ERR_MUST_CHECK;
 /* Levels of one series; `share`: of the false-alarm probability, 1 / number of series. */
 err history_levels(const sample_series *series, double level, series_levels *l) ERR_MUST_CHECK;
-/* Were points since the beginning of this level measured alone, one after another, so that the
- * machine's drift may be what differs? */
-bool history_may_drift(const sample_series *series, const series_levels *l, size_t level);
 /* The identity of the series, and the number of omitted samples. */
 void history_write_head(const sample_series *series, strbuf *out);
 /* "p = 0.012", "p < 0.001" */

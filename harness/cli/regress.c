@@ -5,7 +5,9 @@
 
 #include "cli/history.h"
 #include "experiment/columns.h"
+#include "report/history.h"
 #include "timing/bisect.h"
+#include "timing/builds.h"
 #include "timing/failures.h"
 
 enum { EXIT_REGRESSION = 1, EXIT_UNSURE = 2, EXIT_USAGE = 3 };
@@ -20,10 +22,12 @@ static const char details[] =
     "newest level it might have begun but in its newest two commits; from which loss on these\n"
     "would have been seen is told. Everything else is 'cannot tell': fewer than six commits,\n"
     "noise that would hide such a change, one or two worse commits at the end (three make a\n"
-    "level), a change among commits that were measured alone within hours, which may be the "
-    "machine's\n"
-    "drift, a series without the commit of --against, or without a number at the newest commits,\n"
-    "which may have failed to build.\n"
+    "level), a change where commits, or those of the newest level, were measured alone within\n"
+    "hours, which may be the machine's drift, a series without the commit of --against, or\n"
+    "without a number at the newest commits, which may have failed to build, or been built by\n"
+    "the same command with other flags.\n"
+    "Every commit measured in a series counts, by its date, also those of other branches and of\n"
+    "rewritten history: measure branches into folders of their own (--results).\n"
     "\n"
     "Less is better where --metric is a time, a size, an energy or a loss (step_seconds,\n"
     "peak_bytes, joules_per_sample), more where it is a rate or an accuracy\n"
@@ -50,8 +54,13 @@ typedef struct {
   size_t all_count;    /* with those that --only leaves out */
 } regress_words;
 
-/* The point of --against in a series; ERR_INPUT is left to the caller: other series may have it. */
-static bool find_reference(const sample_series *series, const char *commit, size_t *at) {
+/* After the last commit of a series. */
+typedef struct {
+  size_t count;
+  const char *build; /* theirs, if they were built otherwise; else NULL */
+} unmeasured_commits;
+
+static bool find_last(const sample_series *series, const char *commit, size_t *at) {
   size_t length = strlen(commit);
   for (size_t i = series->count; i-- > 0;)
     if (strncmp(series->points[i].commit, commit, length) == 0) {
@@ -59,6 +68,19 @@ static bool find_reference(const sample_series *series, const char *commit, size
       return true;
     }
   return false;
+}
+
+/* The point of --against in a series: the commit's own, or, where there is none, that of a build
+ * with uncommitted changes. ERR_INPUT is left to the caller: other series may have it. */
+static bool find_reference(const sample_series *series, const char *commit, size_t *at) {
+  size_t length = strlen(commit);
+  for (size_t i = series->count; i-- > 0;)
+    if (strncmp(series->points[i].commit, commit, length) == 0 &&
+        !strchr(series->points[i].label, '+')) {
+      *at = i;
+      return true;
+    }
+  return find_last(series, commit, at);
 }
 
 static void write_evidence(const sample_series *series, const series_levels *l, strbuf *out) {
@@ -120,9 +142,9 @@ static void write_drift(const sample_series *series, const series_levels *l,
                         const series_verdict *v, strbuf *out) {
   strbuf_format(
       out,
-      "cannot tell  %s: %+.1f %% since %s, but %zu of %zu commits were measured alone, one "
-      "after another, and the machine's drift looks the same: 'flipbench history "
-      "--measure' measures in turns (",
+      "cannot tell  %s: %+.1f %% since %s, but %zu of %zu commits were measured alone, all or "
+      "the newest level one after another, and the "
+      "machine's drift looks the same: 'flipbench history --measure' measures in turns (",
       series->series, 100 * v->change, series->points[v->since].label, series->alone,
       series->count);
   write_evidence(series, l, out);
@@ -130,31 +152,61 @@ static void write_drift(const sample_series *series, const series_levels *l,
 }
 
 static bool is_sibling(const sample_series *a, const sample_series *b) {
-  return strcmp(a->machine, b->machine) == 0 && strcmp(a->words, b->words) == 0 &&
-         strcmp(a->build, b->build) == 0;
+  return strcmp(a->machine, b->machine) == 0 && strcmp(a->words, b->words) == 0;
 }
 
-/* Commits after the last point of this series at which the same command measured another row, or no
- * number: the level of the series is not that of today. */
-static size_t count_unmeasured(const sample_series *series, const sample_series *all,
-                               size_t count) {
-  size_t most = 0, at;
-  if (!series->count) return 0;
-  const char *last = series->points[series->count - 1].commit;
-  for (size_t i = 0; i < count; i++)
-    if (is_sibling(series, &all[i]) && find_reference(&all[i], last, &at)) {
-      size_t later = all[i].count - 1 - at + all[i].empty_newest;
-      most = later > most ? later : most;
+/* Points of a series after a commit, in the order of store_read_samples. */
+static size_t count_after(const sample_series *series, const sample_point *last) {
+  const double half_second = 0.5 / 86400; /* days are not exact */
+  size_t later = 0;
+  for (size_t i = 0; i < series->count; i++) {
+    const sample_point *p = &series->points[i];
+    double since = p->committed - last->committed;
+    bool is_of_second = fabs(since) <= half_second;
+    later += is_of_second ? p->measured > last->measured : since > 0;
+  }
+  return later;
+}
+
+/* Commits after the last point of this series at which the same command measured another row, no
+ * number, or a program that it built with other flags: the level of the series is not that of
+ * today. */
+static err count_unmeasured(const sample_series *series, const sample_series *all, size_t count,
+                            const char *results, unmeasured_commits *found) {
+  size_t at;
+  bool is_of_command;
+  *found = (unmeasured_commits){0};
+  if (!series->count) return NULL;
+  const sample_point *last = &series->points[series->count - 1];
+  for (size_t i = 0; i < count; i++) {
+    size_t later = 0;
+    const char *build = all[i].build;
+    if (!is_sibling(series, &all[i])) continue;
+    if (strcmp(series->build, build) != 0) {
+      later = count_after(&all[i], last);
+      if (later <= found->count) continue;
+      err error =
+          builds_have_one_command(results, series->machine, series->build, build, &is_of_command);
+      if (error) return error;
+      if (is_of_command) *found = (unmeasured_commits){later, build};
+    } else if (find_last(&all[i], last->commit, &at)) {
+      later = all[i].count - 1 - at + all[i].empty_newest;
+      if (later > found->count) *found = (unmeasured_commits){later, NULL};
     }
-  return most;
+  }
+  return NULL;
 }
 
-static void write_unmeasured(const sample_series *series, size_t unmeasured, strbuf *out) {
+static void write_unmeasured(const sample_series *series, const unmeasured_commits *unmeasured,
+                             strbuf *out) {
   strbuf_format(out, "cannot tell  %s: %s at the newest ", series->series,
                 series->empty_newest ? "no number" : "not measured");
-  if (unmeasured > 1) strbuf_format(out, "%zu ", unmeasured);
-  strbuf_format(out, "%s (%s is its last", text_plural((int64_t)unmeasured, "commit", "commits"),
-                series->points[series->count - 1].label);
+  if (unmeasured->count > 1) strbuf_format(out, "%zu ", unmeasured->count);
+  strbuf_append(out, text_plural((int64_t)unmeasured->count, "commit", "commits"));
+  if (unmeasured->build)
+    strbuf_format(out, ", which were built otherwise: %s instead of %s", unmeasured->build,
+                  *series->build ? series->build : "(not recorded)");
+  strbuf_format(out, " (%s is its last", series->points[series->count - 1].label);
   if (series->left_out) strbuf_append(out, "; ");
   history_write_left_out(series, out);
   strbuf_append(out, ")\n");
@@ -185,14 +237,17 @@ static err judge(const sample_series *series, const sample_series *all, const re
                   words->against);
     return NULL;
   }
-  size_t unmeasured = count_unmeasured(series, all, words->all_count);
-  if (unmeasured) {
+  unmeasured_commits unmeasured;
+  err error =
+      count_unmeasured(series, all, words->all_count, words->words.place.results, &unmeasured);
+  if (error) return error;
+  if (unmeasured.count) {
     *kind = VERDICT_UNSURE;
-    write_unmeasured(series, unmeasured, out);
+    write_unmeasured(series, &unmeasured, out);
     return NULL;
   }
   size_t failed;
-  err error = failures_count_newer(words->words.place.results, series, &failed);
+  error = failures_count_newer(words->words.place.results, series, &failed);
   if (!error) error = history_levels(series, how.level, &l);
   if (error) return error;
   series_verdict v = levels_judge(&l, &how);

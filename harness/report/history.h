@@ -20,8 +20,11 @@ enum { HISTORY_PANELS = 4 }; /* series per figure; the rest go into the next fig
 size_t history_panels(const history_view *v, size_t number, size_t members[HISTORY_PANELS]);
 /* The name of a group: "AMD EPYC, 2 CPUs · gcc 12.2.0, -O3 · bench step". */
 void history_name_group(const sample_series *series, strbuf *out);
-/* The newest level of a figure's series: "mask_ratio=0: -5.0 % since 1a2b3c4", or that no change
- * was detected. */
+/* Were points since the beginning of this level, or those of the newest level, measured alone, one
+ * after another, so that the machine's drift may be what differs? */
+bool history_may_drift(const sample_series *series, const series_levels *l, size_t level);
+/* The newest level of a figure's series: "mask_ratio=0: -5.0 % since 1a2b3c4", followed by ", or
+ * the machine's drift" where that may be what differs, or that no change was detected. */
 void history_title(const history_view *v, const size_t *members, size_t count, strbuf *out);
 
 /* The file of figure `number`, without folder and extension. */
@@ -32,7 +35,7 @@ err history_draw(const history_view *v, const char *folder, const char *formats,
                  strbuf *drawn) ERR_MUST_CHECK;
 
 /* The self-contained page: figures (drawn in `folder`), every commit, and `failures`, the text of
- * failures.jsonl or NULL. */
+ * failures.jsonl or NULL: those of commits that have no point. */
 err history_page(const history_view *v, const char *folder, const char *failures,
                  strbuf *out) ERR_MUST_CHECK;
 

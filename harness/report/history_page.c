@@ -1,6 +1,7 @@
 /* The page of measurements over commits: groups of series, each with a figure and all its
  * commits. */
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -109,9 +110,30 @@ static err write_group(json_writer *w, const history_view *v, const char *folder
   return page_figure(folder, file, number, figures);
 }
 
-/* A line of failures.jsonl; invalid JSON is shown as it is. */
-static void write_failure(json_writer *w, const char *line, size_t length, strbuf *text) {
-  json_t *failure = json_loadb(line, length, 0, NULL);
+static const char *text_of(const json_t *object, const char *key) {
+  const char *text = json_string_value(json_object_get(object, key));
+  return text ? text : "";
+}
+
+/* Was the commit measured since? With the same arguments, unless it had not been built at all. */
+static bool has_point(const history_view *v, const json_t *failure) {
+  bool is_built = strcmp(text_of(failure, "event"), "not_measured") == 0;
+  for (size_t i = 0; i < v->count; i++) {
+    const sample_series *s = &v->series[i];
+    if (strcmp(s->machine, text_of(failure, "machine")) != 0 ||
+        (is_built && strcmp(s->words, text_of(failure, "words")) != 0))
+      continue;
+    for (size_t k = 0; k < s->count; k++)
+      if (strcmp(s->points[k].commit, text_of(failure, "commit")) == 0 &&
+          !strchr(s->points[k].label, '+'))
+        return true;
+  }
+  return false;
+}
+
+/* A failure, or a line that is none as it is. */
+static void write_failure(json_writer *w, const json_t *failure, const char *line, size_t length,
+                          strbuf *text) {
   const char *commit = json_string_value(json_object_get(failure, "commit"));
   const char *time = json_string_value(json_object_get(failure, "time"));
   const char *said = json_string_value(json_object_get(failure, "message"));
@@ -128,15 +150,21 @@ static void write_failure(json_writer *w, const char *line, size_t length, strbu
   jsonw_end(w);
   strbuf_free(&heading);
   strbuf_free(&message);
-  json_decref(failure);
 }
 
-static void write_failures(json_writer *w, const char *lines, strbuf *text) {
+/* lines: of failures.jsonl, or NULL. */
+static void write_failures(json_writer *w, const history_view *v, const char *lines, strbuf *text) {
+  bool has_any = false;
   jsonw_array(w, "failures");
-  if (lines) strbuf_append(text, "\nCommits that could not be measured\n");
   for (const char *at = lines ? lines : ""; *at;) {
     size_t length = strcspn(at, "\n");
-    if (length) write_failure(w, at, length, text);
+    json_t *failure = json_loadb(at, length, 0, NULL);
+    if (length && !has_point(v, failure)) {
+      if (!has_any) strbuf_append(text, "\nCommits that could not be measured\n");
+      write_failure(w, failure, at, length, text);
+      has_any = true;
+    }
+    json_decref(failure);
     at += length + (at[length] == '\n');
   }
   jsonw_end(w);
@@ -154,7 +182,7 @@ err history_page(const history_view *v, const char *folder, const char *failures
   for (size_t number = 0; !error && history_panels(v, number, members) > 0; number++)
     error = write_group(&w, v, folder, number, &text, &figures);
   jsonw_end(&w);
-  write_failures(&w, failures, &text);
+  write_failures(&w, v, failures, &text);
   jsonw_end(&w);
   page_write(&(page_content){strbuf_string(&title), strbuf_string(&text), strbuf_string(&figures),
                              strbuf_string(&json)},

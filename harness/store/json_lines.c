@@ -1,9 +1,14 @@
 #include "store/json_lines.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/types.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
 
 err json_lines_each(const char *path, int64_t from,
                     void (*take)(const json_t *object, void *context), void *context) {
@@ -21,5 +26,16 @@ err json_lines_each(const char *path, int64_t from,
   if (!error && stream && ferror(stream)) error = err_errno(errno, "%s: cannot read", path);
   if (stream) fclose(stream);
   free(line);
+  return error;
+}
+
+err json_lines_append(const char *path, strbuf *line) {
+  strbuf_append_char(line, '\n');
+  int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  err error = fd < 0            ? err_new(ERR_IO, "%s: cannot be written", path)
+              : line->is_broken ? mem_error(0, "a line")
+                                : fs_write_all(fd, line->data, line->length, path);
+  if (fd >= 0) close(fd);
+  strbuf_free(line);
   return error;
 }

@@ -149,6 +149,15 @@ size_t store_select_samples(const char *text, sample_series *series, size_t coun
   return selected;
 }
 
+/* The sample that one was measured in turns with, if its program had another compiler or flags. The
+ * '+': found among those of the session, not of the series. */
+#define OTHER_BUILD                                                                                \
+  " FROM benchmark_sample AS other WHERE other.session = own.session AND other.round = own.round"  \
+  " AND +other.series = own.series AND other.metric = own.metric AND other.words = own.words"      \
+  " AND other.machine = own.machine AND other.build <> own.build AND own.side <> ''"               \
+  " AND other.side <> '' AND other.side <> own.side"                                               \
+  " AND other.value > 0 AND other.value < 9e999 LIMIT 1"
+
 /* All samples, series by series and commit by commit: in order of commit date (with time zones; of
  * an unknown one, the first measurement), then of their first measurement. Commit dates are whole
  * seconds: range.c measures commits of the same second oldest first, so that the latter is git's
@@ -159,8 +168,10 @@ static const char samples_sql[] =
     " value, is_disturbed, value > 0 AND value < 9e999 AS is_number,"
     " coalesce(max(julianday(committed)) OVER one, julianday(min(time) OVER one)) AS day,"
     " min(time) OVER one AS first, julianday(min(time) OVER one),"
-    " CASE WHEN side = '' THEN 0 ELSE dense_rank() OVER (ORDER BY session, round) END"
-    " FROM benchmark_sample WHERE metric = ?1"
+    " CASE WHEN side = '' THEN 0 ELSE dense_rank() OVER (ORDER BY session, round) END,"
+    " (SELECT other.value" OTHER_BUILD
+    "), (SELECT other.commit_id || other.dirty || other.build" OTHER_BUILD ")"
+    " FROM benchmark_sample AS own WHERE metric = ?1"
     " WINDOW one AS (PARTITION BY series, metric, words, build, machine, commit_id, dirty)"
     " ORDER BY series, metric, machine, words, build, day, first, commit_id, dirty, session,"
     "  ordinal";
@@ -172,6 +183,10 @@ typedef struct {
   linked_sample *samples;
   bool *is_disturbed;
   size_t sample_count, alone; /* alone: samples without a round, which get numbers of their own */
+  linked_sample *others;      /* of other builds, measured in turns with these; items: of `names` */
+  size_t other_count;
+  char (*names)[512]; /* the commits of those */
+  size_t name_count;
   char dirty[32];
 } reader;
 
@@ -225,6 +240,32 @@ static err add_sample(reader *r, size_t point, sqlite3_stmt *rows) {
   return NULL;
 }
 
+/* The number of another build's commit. */
+static err find_name(reader *r, const char *name, size_t *at) {
+  for (*at = 0; *at < r->name_count; ++*at)
+    if (strcmp(r->names[*at], name) == 0) return NULL;
+  char(*grown)[512] = mem_resize(r->names, r->name_count + 1, sizeof *grown);
+  if (!grown) return mem_error(sizeof *grown, "a series");
+  r->names = grown;
+  snprintf(grown[r->name_count++], sizeof *grown, "%s", name);
+  return NULL;
+}
+
+/* The sample of another build in the round of the one added last, if there is one. */
+static err add_other(reader *r, sqlite3_stmt *rows) {
+  double value = sql_real(rows, 15);
+  size_t at;
+  if (isnan(value)) return NULL;
+  err error = find_name(r, sql_text(rows, 16), &at);
+  if (error) return error;
+  linked_sample *grown = mem_resize(r->others, r->other_count + 1, sizeof *grown);
+  if (!grown) return mem_error(sizeof *grown, "a series");
+  r->others = grown;
+  grown[r->other_count++] =
+      (linked_sample){.item = at, .round = r->samples[r->sample_count - 1].round, .value = value};
+  return NULL;
+}
+
 /* The values of a point's samples: those without drift, or all as measured; returns how many. */
 static size_t values_of(const reader *r, size_t point, const double *corrected, bool is_corrected,
                         double *values, size_t *disturbed) {
@@ -239,6 +280,41 @@ static size_t values_of(const reader *r, size_t point, const double *corrected, 
   return count;
 }
 
+/* How many of the items have a sample without the machine's drift. */
+static size_t count_linked(const reader *r, size_t items, const double *corrected) {
+  size_t linked = 0;
+  for (size_t item = 0; item < items; item++)
+    for (size_t i = 0; i < r->sample_count; i++)
+      if (r->samples[i].item == item && !isnan(corrected[i])) {
+        linked++;
+        break;
+      }
+  return linked;
+}
+
+/* Where a commit changed the flags, those before it were measured in turns with a reference of the
+ * other build: along pairs with such commits, if they connect more of the series than its own. */
+static err link_by_others(const reader *r, size_t items, double *corrected) {
+  const size_t own = r->sample_count, count = own + r->other_count;
+  if (!r->other_count) return NULL;
+  linked_sample *all = mem_zeroed(count, sizeof *all);
+  double *values = mem_zeroed(count, sizeof *values);
+  err error = all && values ? NULL : mem_error(count, "a series");
+  if (!error) {
+    memcpy(all, r->samples, own * sizeof *all);
+    memcpy(all + own, r->others, r->other_count * sizeof *all);
+    for (size_t i = own; i < count; i++) all[i].item += items;
+    error = stats_linked(all, count, items + r->name_count, values);
+  }
+  const size_t least = items > 1 ? 2 : 1; /* one alone is connected with none of the series */
+  const size_t linked = error ? 0 : count_linked(r, items, values);
+  if (linked >= least && linked > count_linked(r, items, corrected))
+    memcpy(corrected, values, own * sizeof *corrected);
+  free(all);
+  free(values);
+  return error;
+}
+
 /* Points from the series' samples; a commit without a number has none. */
 static err close_series(reader *r) {
   if (!*r->count) return NULL;
@@ -248,6 +324,7 @@ static err close_series(reader *r) {
   double *values = mem_zeroed(r->sample_count + 1, sizeof *values);
   err error = corrected && values ? stats_linked(r->samples, r->sample_count, one->count, corrected)
                                   : mem_error(r->sample_count, "a series");
+  if (!error) error = link_by_others(r, one->count, corrected);
   for (size_t i = 0; i < one->count && !error; i++) {
     sample_point *p = &one->points[i];
     size_t n = values_of(r, i, corrected, true, values, &p->disturbed);
@@ -264,7 +341,7 @@ static err close_series(reader *r) {
     one->points[kept++] = *p;
   }
   one->count = kept;
-  r->sample_count = r->alone = 0;
+  r->sample_count = r->alone = r->other_count = r->name_count = 0;
   free(corrected);
   free(values);
   return error;
@@ -281,7 +358,10 @@ static err take_row(reader *r, sqlite3_stmt *rows) {
       strcmp(r->dirty, sql_text(rows, 6)) != 0)
     error = add_point(r, one, rows);
   if (error) return error;
-  if (sqlite3_column_int64(rows, 10) == 1) return add_sample(r, one->count - 1, rows);
+  if (sqlite3_column_int64(rows, 10) == 1) {
+    error = add_sample(r, one->count - 1, rows);
+    return error ? error : add_other(r, rows);
+  }
   one->left_out++;
   return NULL;
 }
@@ -296,6 +376,8 @@ err store_read_samples(store *s, const char *metric, sample_series **series, siz
   while (!error && !(error = sql_next(s, rows, &more)) && more) error = take_row(&r, rows);
   if (!error) error = close_series(&r);
   free(r.samples);
+  free(r.others);
+  free(r.names);
   free(r.is_disturbed);
   return error;
 }
@@ -313,6 +395,30 @@ err store_count_rounds(store *s, const char *metric, const char *words, const ch
                           " AND a.build NOT IN (SELECT value FROM json_each(?))",
                           "ttttt", metric, words, machine, commit, other_builds);
   *count = (size_t)found;
+  return error;
+}
+
+err store_list_linked(store *s, const char *metric, const char *words, const char *machine,
+                      const char *commit, const char *other_builds, char **commits) {
+  sqlite3_stmt *rows;
+  bool more = false;
+  *commits = NULL;
+  err error = sql_query(s, &rows,
+                        "WITH RECURSIVE usable AS (SELECT * FROM benchmark_sample WHERE metric = ?1"
+                        " AND words = ?2 AND machine = ?3 AND dirty = '' AND side <> ''"
+                        " AND value > 0 AND build NOT IN (SELECT value FROM json_each(?5))),"
+                        " pair(one, other) AS (SELECT DISTINCT a.commit_id, b.commit_id"
+                        " FROM usable AS a JOIN usable AS b USING (session, round, series)"
+                        " WHERE a.commit_id <> b.commit_id),"
+                        " linked(id) AS (VALUES (?4) UNION"
+                        " SELECT other FROM pair JOIN linked ON one = id)"
+                        " SELECT json_group_array(id) FROM linked",
+                        "ttttt", metric, words, machine, commit, other_builds);
+  while (!error && !(error = sql_next(s, rows, &more)) && more)
+    if (!(*commits = mem_copy_string(sql_text(rows, 0)))) {
+      sql_stop(rows);
+      return mem_error(0, "commits");
+    }
   return error;
 }
 

@@ -11,15 +11,15 @@
 err store_ingest_samples(store *s, const char *results) ERR_MUST_CHECK;
 
 /* A commit in a series: the median of its samples. Samples measured in turns with another commit's
- * are without the machine's drift (stats/linked.h); a commit that has such samples is known by
- * them alone. */
+ * are without the machine's drift (stats/linked.h), also where that one is of another build, if
+ * this connects more of them; a commit that has such samples is known by them alone. */
 typedef struct {
   char commit[48], label[24]; /* label: first 10 digits, "+" for a build with uncommitted changes */
   char day[16];
   double value, least, most; /* median and range of its samples */
   size_t samples;            /* that are positive numbers, and used */
   size_t disturbed;          /* of those: measured while the machine was disturbed */
-  bool is_alone;             /* not in turns with others: the machine's drift is in its value */
+  bool is_alone;             /* not in turns with the others: the machine's drift is in its value */
   double measured;           /* Julian day of its first sample; NaN: not recorded */
   double committed;          /* the same of the commit, or else of its first sample */
 } sample_point;
@@ -48,6 +48,10 @@ size_t store_select_samples(const char *text, sample_series *series, size_t coun
  * JSON array of compilers and flags. */
 err store_count_rounds(store *s, const char *metric, const char *words, const char *machine,
                        const char *commit, const char *other_builds, size_t *count) ERR_MUST_CHECK;
+/* A JSON array of the commits that chains of such rounds connect with a commit, itself included;
+ * the caller frees it. */
+err store_list_linked(store *s, const char *metric, const char *words, const char *machine,
+                      const char *commit, const char *other_builds, char **commits) ERR_MUST_CHECK;
 /* The commit that others were most often measured in turns with; "" if none was. */
 err store_find_reference(store *s, const char *metric, const char *words, const char *machine,
                          char commit[48]) ERR_MUST_CHECK;

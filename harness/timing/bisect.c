@@ -144,6 +144,20 @@ void bisect_free_commits(bisect_commit *commits, size_t count) {
   free(commits);
 }
 
+/* Is the folder a checkout of the commit? Not if the repository that made it is gone: git, and so
+ * the program's --version, would know no commit, or that of a repository around it. */
+static bool is_checkout_of(const char *folder, const char *commit) {
+  char *const words[] = {"git", "-C", (char *)folder, "rev-parse", "--show-prefix", "HEAD", NULL};
+  strbuf said = {0}, wanted = {0};
+  err error = command_capture_quietly(words, &said);
+  strbuf_format(&wanted, "\n%s\n", commit); /* the empty line: it is the checkout's own folder */
+  bool is_same = !error && !wanted.is_broken && strcmp(strbuf_string(&said), wanted.data) == 0;
+  err_free(error);
+  strbuf_free(&said);
+  strbuf_free(&wanted);
+  return is_same;
+}
+
 /* Creates the commit's checkout in its folder, unless it exists. */
 static err check_out(const bisect_builds *builds, const char *commit, const char *folder) {
   strbuf said = {0};
@@ -152,9 +166,11 @@ static err check_out(const bisect_builds *builds, const char *commit, const char
                        "worktree", "add",          "--quiet",
                        "--detach", (char *)folder, (char *)commit,
                        NULL};
+  char *const remove[] = {"rm", "-rf", "--", (char *)folder, NULL};
   err error = fs_make_folders(builds->folder);
-  if (!error && !fs_is_folder(folder)) {
-    error = command_capture(prune, &said);
+  if (!error && !is_checkout_of(folder, commit)) {
+    error = fs_exists(folder) ? command_capture(remove, &said) : NULL;
+    if (!error) error = command_capture(prune, &said);
     if (!error) error = command_capture(add, &said);
   }
   strbuf_free(&said);

@@ -1,10 +1,10 @@
 #include "timing/range.h"
 
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -17,6 +17,7 @@
 #include "base/progress.h"
 #include "store/json_lines.h"
 #include "store/samples.h"
+#include "timing/builds.h"
 #include "timing/checkouts.h"
 #include "timing/identity.h"
 #include "timing/words.h"
@@ -30,10 +31,13 @@ typedef struct {
   size_t count, *missing; /* [count]: rounds still missing for each commit */
   size_t *order;          /* [count]: the commits as they are measured */
   bool *has_failed;       /* already recorded */
+  char *other_builds;     /* a JSON array: those that only other build commands gave */
   char machine[160];
-  strbuf words, failures, logs; /* failures: the file's path */
+  strbuf words, failures, ranges, logs; /* failures, ranges: paths of files */
   progress bar;
-  double done;  /* rounds in the progress bar's total; a build counts as BUILD_ROUNDS */
+  double done;     /* rounds in the progress bar's total; a build counts as BUILD_ROUNDS */
+  double deadline; /* of the budget, on clock_seconds; 0: none */
+  double longest_run;
   double spent; /* seconds spent on commits so far */
   size_t begun;
   const bisect_commit *now;
@@ -48,16 +52,10 @@ static bool is_stopped(const range *r) {
   return r->options->stop && *r->options->stop;
 }
 
-/* Adds a line to one of the files in RESULTS/benchmarks/, and frees it. */
-static err append_line(const char *path, strbuf *line) {
-  strbuf_append_char(line, '\n');
-  int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  err error = fd < 0            ? err_new(ERR_IO, "%s: cannot be written", path)
-              : line->is_broken ? mem_error(0, "a line")
-                                : fs_write_all(fd, line->data, line->length, path);
-  if (fd >= 0) close(fd);
-  strbuf_free(line);
-  return error;
+/* Would another commit take longer than the budget? */
+static bool is_over_budget(const range *r) {
+  double one = r->begun ? r->spent / (double)r->begun : 0;
+  return r->deadline > 0 && clock_seconds() + one > r->deadline;
 }
 
 /* ---- failures ---- */
@@ -76,7 +74,7 @@ static err record_failure(range *r, const bisect_commit *c, const char *kind, co
   jsonw_string(&w, "message", message);
   jsonw_string(&w, "time", clock_stamp(now));
   jsonw_end(&w);
-  return append_line(strbuf_string(&r->failures), &line);
+  return json_lines_append(strbuf_string(&r->failures), &line);
 }
 
 static bool is_text(const json_t *object, const char *key, const char *wanted) {
@@ -104,87 +102,29 @@ static err read_failures(range *r) {
   return json_lines_each(strbuf_string(&r->failures), 0, take_failure, r);
 }
 
-/* ---- builds ---- */
-
-/* BENCHMARKS/builds.jsonl: which compiler and flags each build command gave on a machine. */
-static err name_builds(const range *r, strbuf *path) {
-  strbuf_format(path, "%s/benchmarks/builds.jsonl", r->options->how.results);
-  return path->is_broken ? mem_error(0, "a path") : NULL;
-}
-
-static bool has_value(const json_t *list, const char *text) {
-  for (size_t i = 0; i < json_array_size(list); i++)
-    if (strcmp(json_string_value(json_array_get(list, i)), text) == 0) return true;
-  return false;
-}
-
-/* Those of this build command on this machine, and of others. */
-typedef struct {
-  const range *r;
-  json_t *own, *others; /* free both with json_decref */
-} known_builds;
-
-static void take_build(const json_t *line, void *context) {
-  const known_builds *known = context;
-  const range *r = known->r;
-  json_t *build = json_object_get(line, "build");
-  if (!json_is_string(build) || !is_text(line, "machine", r->machine)) return;
-  bool is_own = is_text(line, "build_command", r->options->builds.build);
-  json_array_append(is_own ? known->own : known->others, build);
-}
-
-static err read_builds(const range *r, known_builds *known) {
-  strbuf path = {0};
-  *known = (known_builds){r, json_array(), json_array()};
-  err error = name_builds(r, &path);
-  if (!error) error = json_lines_each(strbuf_string(&path), 0, take_build, known);
-  strbuf_free(&path);
-  return error;
-}
-
-static err append_build(const range *r, const char *build) {
-  strbuf line = {0}, path = {0};
+/* Which commits at the end of the range failed, and which of those before them: their dates do not
+ * tell where a clock was behind, or where a rebase made several within a second. */
+static err record_range(const range *r) {
+  strbuf line = {0};
+  size_t end = r->count;
+  while (end > 0 && r->missing[end - 1]) end--;
   json_writer w = jsonw_start(&line);
   jsonw_object(&w, NULL);
-  jsonw_string(&w, "event", "built"); /* no sample (store_ingest_samples) */
-  jsonw_string(&w, "build_command", r->options->builds.build);
+  jsonw_string(&w, "event", "range");
   jsonw_string(&w, "machine", r->machine);
-  jsonw_string(&w, "build", build);
+  jsonw_string(&w, "words", strbuf_string(&r->words));
+  jsonw_string(&w, "build_command", r->options->builds.build);
+  jsonw_integer(&w, "seconds", (int64_t)time(NULL));
+  jsonw_array(&w, "passed");
+  for (size_t i = 0; i < end; i++)
+    if (r->missing[i] && r->has_failed[i]) jsonw_string(&w, NULL, r->commits[i].id);
   jsonw_end(&w);
-  err error = name_builds(r, &path);
-  if (!error) error = append_line(strbuf_string(&path), &line);
-  strbuf_free(&line);
-  strbuf_free(&path);
-  return error;
-}
-
-/* Remembers what the build command gave, so that a later call with another does not take its rounds
- * for that one's. */
-static err record_build(const range *r, const char *program) {
-  program_identity identity;
-  known_builds known = {0};
-  err error = identity_of_program(program, r->options->builds.repository, &identity);
-  if (!error) error = read_builds(r, &known);
-  if (!error && *identity.build && !has_value(known.own, identity.build))
-    error = append_build(r, identity.build);
-  json_decref(known.own);
-  json_decref(known.others);
-  return error;
-}
-
-/* A JSON array of the builds that only other commands gave. */
-static err list_other_builds(const range *r, char **text) {
-  known_builds known;
-  json_t *list = json_array();
-  err error = read_builds(r, &known);
-  for (size_t i = 0; i < json_array_size(known.others); i++)
-    if (!has_value(known.own, json_string_value(json_array_get(known.others, i))))
-      json_array_append(list, json_array_get(known.others, i));
-  *text = error ? NULL : json_dumps(list, 0);
-  json_decref(known.own);
-  json_decref(known.others);
-  json_decref(list);
-  return error || *text ? error : mem_error(0, "builds");
+  jsonw_array(&w, "newest");
+  for (size_t i = end; i < r->count; i++)
+    if (r->has_failed[i]) jsonw_string(&w, NULL, r->commits[i].id);
+  jsonw_end(&w);
+  jsonw_end(&w);
+  return json_lines_append(strbuf_string(&r->ranges), &line);
 }
 
 /* ---- one commit ---- */
@@ -205,7 +145,7 @@ static void name_log(const range *r, const char *commit, strbuf *path) {
 static err pass_over(range *r, const bisect_commit *c, const char *kind, err why) {
   if (is_stopped(r)) {
     err_free(why);
-    return err_new(ERR_INTERRUPTED, "stopped");
+    return err_new(ERR_INTERRUPTED, "stopped at %.10s %s", c->id, c->subject);
   }
   if (err_kind_of(why) != ERR_INPUT) return why;
   progress_clear(&r->bar);
@@ -242,6 +182,20 @@ static err build(range *r, const bisect_commit *c, char **program) {
   return NULL;
 }
 
+/* Samples are recorded for the commit that the program names: of any other, or of none, they would
+ * be taken for another commit's.
+ * Remembers which compiler and flags the build command gave, so that a later call with another does
+ * not take its rounds for that one's, and that two of one command continue each other. */
+static err identify(const range *r, const bisect_commit *c, const char *program) {
+  program_identity identity;
+  const builds_place place = {r->options->how.results, r->machine, r->options->builds.build};
+  err error = identity_of_program(program, r->options->builds.repository, &identity);
+  if (error) return error;
+  if (strcmp(identity.commit, c->id) != 0)
+    return err_new(ERR_INPUT, "its program's --version names commit '%s'", identity.commit);
+  return builds_record(&place, identity.build);
+}
+
 /* `rounds` of a program, in turns with the reference if there is one. */
 static err measure(range *r, const char *program, size_t rounds) {
   timing_options how = r->options->how;
@@ -250,6 +204,8 @@ static err measure(range *r, const char *program, size_t rounds) {
   how.other = r->reference ? program : NULL;
   how.rounds = rounds;
   how.repository = r->options->builds.repository;
+  how.deadline = r->deadline;
+  how.longest_run = &r->longest_run;
   how.on_round = show;
   how.context = r;
   err error = timing_measure(&how, r->options->stop, &result);
@@ -260,16 +216,21 @@ static err measure(range *r, const char *program, size_t rounds) {
 
 static err measure_commit(range *r, size_t at) {
   const bisect_commit *c = &r->commits[at];
+  const char *failure = "not_built";
   char *program = NULL;
   err error = build(r, c, &program);
+  if (!error) {
+    failure = "not_measured";
+    error = identify(r, c, program);
+  }
+  if (!error) error = measure(r, program, r->missing[at]);
+  r->done += (double)(BUILD_ROUNDS + r->missing[at]);
   if (error) {
-    error = pass_over(r, c, "not_built", error);
+    error = pass_over(r, c, failure, error);
+    r->has_failed[at] = !error;
   } else {
-    error = measure(r, program, r->missing[at]);
-    if (error)
-      error = pass_over(r, c, "not_measured", error);
-    else
-      r->result->measured++;
+    r->result->measured++;
+    r->missing[at] = 0;
   }
   free(program);
   if (!r->options->builds.folder) bisect_remove_build(&r->builds, c->id);
@@ -290,8 +251,8 @@ static err try_reference(range *r, const bisect_commit *c, const char **failure)
   char *program = NULL;
   err error = build(r, c, &program);
   *failure = error ? "not_built" : "not_measured";
+  if (!error) error = identify(r, c, program);
   if (!error) error = measure(r, program, 1);
-  if (!error) error = record_build(r, program);
   if (error) {
     if (!r->options->builds.folder) bisect_remove_build(&r->builds, c->id);
     free(program);
@@ -315,15 +276,17 @@ static err open_reference(range *r) {
     bisect_commit c = {.subject = "the reference of earlier measurements"};
     snprintf(c.id, sizeof c.id, "%.40s", id);
     error = try_reference(r, &c, &failure);
-    if (!error || err_kind_of(error) != ERR_INPUT || is_stopped(r)) return error;
+    if (!error) return NULL;
+    if (is_stopped(r)) return pass_over(r, &c, failure, error);
+    if (err_kind_of(error) != ERR_INPUT) return error;
     progress_clear(&r->bar);
     log_warning("%.10s, the reference of earlier measurements, cannot be measured: %s", id,
                 err_message(error));
     err_free(error);
   }
-  for (size_t k = 0; k < r->count && !r->reference; k++) {
+  for (size_t k = 0; k < r->count && !r->reference && !is_over_budget(r); k++) {
     size_t i = r->order[k];
-    if (r->has_failed[i]) continue;
+    if (r->missing[i] && r->has_failed[i]) continue;
     error = try_reference(r, &r->commits[i], &failure);
     if (error) error = pass_over(r, &r->commits[i], failure, error);
     if (error) return error;
@@ -358,6 +321,60 @@ static err finish_reference(range *r) {
   return error;
 }
 
+/* ---- links ---- */
+
+static bool is_known(const range *r, size_t i) {
+  return !r->missing[i] && !r->has_failed[i];
+}
+
+/* The newest known commits, one of each group of them, that no chain of rounds connects with a
+ * commit or with each other: at[0..count). */
+static err find_unlinked(const range *r, const char *from, size_t *at, size_t *count) {
+  bool *is_linked = mem_zeroed(r->count, sizeof *is_linked);
+  err error = is_linked ? NULL : mem_error(r->count, "commits");
+  *count = 0;
+  for (size_t next = 0; !error && next < r->count;) {
+    char *linked = NULL;
+    error = store_list_linked(r->s, r->options->how.metric, strbuf_string(&r->words), r->machine,
+                              from, r->other_builds, &linked);
+    next = r->count;
+    for (size_t i = 0; i < r->count && !error; i++) {
+      is_linked[i] = is_linked[i] || strstr(linked, r->commits[i].id);
+      if (is_known(r, i) && !is_linked[i]) next = i;
+    }
+    free(linked);
+    if (error || next == r->count) break;
+    at[(*count)++] = next;
+    from = r->commits[next].id;
+  }
+  free(is_linked);
+  return error;
+}
+
+/* Known commits that nothing connects with the reference are measured with it too, one of each
+ * group: where an earlier reference is gone, they could be compared with no newer commit. */
+static err add_links(range *r) {
+  size_t count = 0, *at = mem_zeroed(r->count, sizeof *at);
+  err error = at ? find_unlinked(r, r->reference_id, at, &count) : mem_error(r->count, "commits");
+  for (size_t i = 0; i < count && !error; i++) {
+    r->missing[at[i]] = r->options->how.rounds;
+    r->bar.total += (double)(BUILD_ROUNDS + r->missing[at[i]]);
+    r->result->known--;
+  }
+  free(at);
+  return error;
+}
+
+static err are_linked(const range *r, bool *are) {
+  size_t count = 0, newest = r->count, *at = mem_zeroed(r->count, sizeof *at);
+  err error = at ? NULL : mem_error(r->count, "commits");
+  while (newest > 0 && !is_known(r, newest - 1)) newest--;
+  if (!error && newest) error = find_unlinked(r, r->commits[newest - 1].id, at, &count);
+  *are = count == 0;
+  free(at);
+  return error;
+}
+
 /* ---- the range ---- */
 
 /* Newest first, but commits of the same second oldest first: the record has their dates in seconds
@@ -379,49 +396,46 @@ static err plan(range *r) {
   double total = 0;
   r->missing = mem_zeroed(r->count, sizeof *r->missing);
   r->has_failed = mem_zeroed(r->count, sizeof *r->has_failed);
-  char *other_builds = NULL;
   if (!r->missing || !r->has_failed) return mem_error(r->count, "commits");
   err error = read_failures(r);
-  if (!error) error = list_other_builds(r, &other_builds);
+  const builds_place place = {r->options->how.results, r->machine, r->options->builds.build};
+  if (!error) error = builds_list_others(&place, &r->other_builds);
   for (size_t i = 0; i < r->count && !error; i++) {
     size_t known = 0, wanted = r->options->how.rounds;
     error = store_count_rounds(r->s, r->options->how.metric, strbuf_string(&r->words), r->machine,
-                               r->commits[i].id, other_builds, &known);
+                               r->commits[i].id, r->other_builds, &known);
     r->missing[i] = known < wanted ? wanted - known : 0;
     if (r->missing[i] == 0)
       r->result->known++;
     else if (r->has_failed[i])
       r->result->failed++;
-    else
-      total += (double)(BUILD_ROUNDS + r->missing[i]);
-    if (r->missing[i] == 0) r->has_failed[i] = false;
   }
-  free(other_builds);
+  for (size_t i = 0; i < r->count && !error; i++)
+    total += r->missing[i] && !r->has_failed[i] ? (double)(BUILD_ROUNDS + r->missing[i]) : 0;
   r->bar = progress_start("measuring", total, 0, r->options->shows_progress);
   return error;
 }
 
-static bool is_over_budget(const range *r, double started) {
-  double budget = r->options->budget_seconds, one = r->begun ? r->spent / (double)r->begun : 0;
-  return budget > 0 && clock_seconds() - started + one > budget;
-}
-
-static bool is_complete(const range *r) {
+static err look_whether_complete(const range *r, bool *is_complete) {
+  *is_complete = false;
   for (size_t i = 0; i < r->count; i++)
-    if (r->missing[i] && !r->has_failed[i]) return false;
-  return true;
+    if (r->missing[i] && !r->has_failed[i]) return NULL;
+  return are_linked(r, is_complete);
 }
 
 static err measure_all(range *r) {
-  double started = clock_seconds();
-  if (is_complete(r)) return NULL;
-  err error = is_stopped(r) ? err_new(ERR_INTERRUPTED, "stopped") : open_reference(r);
+  bool is_complete;
+  err error = look_whether_complete(r, &is_complete);
+  if (error || is_complete) return error;
+  if (r->options->budget_seconds > 0) r->deadline = clock_seconds() + r->options->budget_seconds;
+  error = is_stopped(r) ? err_new(ERR_INTERRUPTED, "stopped") : open_reference(r);
+  if (!error && r->reference) error = add_links(r);
   if (!error) count_reference(r);
   for (size_t k = 0; k < r->count && !error; k++) {
     size_t i = r->order[k];
     if (!r->missing[i] || r->has_failed[i]) continue;
     if (is_stopped(r)) error = err_new(ERR_INTERRUPTED, "stopped");
-    if (error || is_over_budget(r, started)) {
+    if (error || is_over_budget(r)) {
       r->result->left++;
       continue;
     }
@@ -429,7 +443,6 @@ static err measure_all(range *r) {
     error = measure_commit(r, i);
     r->spent += clock_seconds() - before;
     r->begun++;
-    r->done += (double)(BUILD_ROUNDS + r->missing[i]);
   }
   if (!error && r->is_reference_new) error = finish_reference(r);
   if (r->reference && !r->options->builds.folder) bisect_remove_build(&r->builds, r->reference_id);
@@ -443,14 +456,15 @@ err range_measure(const range_options *options, store *s, range_result *result) 
   *result = (range_result){0};
   identity_of_machine(r.machine, sizeof r.machine);
   words_write(options->how.words, &r.words);
-  strbuf_format(&r.failures, "%s/benchmarks", options->how.results);
-  TRY(fs_make_folders(strbuf_string(&r.failures)));
-  strbuf_append(&r.failures, "/failures.jsonl");
+  strbuf_format(&r.logs, "%s/benchmarks", options->how.results);
+  TRY(fs_make_folders(strbuf_string(&r.logs)));
+  strbuf_format(&r.failures, "%s/failures.jsonl", strbuf_string(&r.logs));
+  strbuf_format(&r.ranges, "%s/ranges.jsonl", strbuf_string(&r.logs));
+  strbuf_append(&r.logs, "/logs");
   TRY(bisect_list_commits(options->builds.repository, options->first, options->last, &r.commits,
                           &r.count));
   result->commits = r.count;
   r.builds.stop = options->stop;
-  strbuf_format(&r.logs, "%s/benchmarks/logs", options->how.results);
   r.builds.logs = strbuf_string(&r.logs);
   if (!options->builds.folder) {
     checkouts_remove_left(options->builds.repository);
@@ -461,6 +475,11 @@ err range_measure(const range_options *options, store *s, range_result *result) 
   TRY(plan(&r));
   error = measure_all(&r);
   progress_finish(&r.bar, NULL);
+  err unrecorded = record_range(&r);
+  if (error)
+    err_free(unrecorded);
+  else
+    error = unrecorded;
 cleanup:
   checkouts_end(&folder);
   bisect_free_commits(r.commits, r.count);
@@ -468,8 +487,10 @@ cleanup:
   free(r.missing);
   free(r.order);
   free(r.has_failed);
+  free(r.other_builds);
   strbuf_free(&r.words);
   strbuf_free(&r.failures);
+  strbuf_free(&r.ranges);
   strbuf_free(&r.logs);
   return error;
 }

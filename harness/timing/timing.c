@@ -37,6 +37,7 @@ typedef struct {
   int fd; /* of the session's file */
   int64_t ordinal;
   size_t round;
+  const volatile bool *stop; /* may be NULL */
   strbuf path;
 } timing;
 
@@ -240,6 +241,35 @@ static err take_rows(timing *t, int side, char *text, const reading *r) {
   return error;
 }
 
+/* ---- runs ---- */
+
+/* A run of a program: when it is to be ended. */
+typedef struct {
+  const volatile bool *stop; /* may be NULL */
+  double start, limit;       /* limit: seconds; 0: none */
+} timed_run;
+
+static bool is_to_end(const void *context) {
+  const timed_run *run = context;
+  return (run->stop && *run->stop) || (run->limit > 0 && clock_seconds() - run->start > run->limit);
+}
+
+/* The output of a program. One that hangs must not keep the others from being measured. */
+static err read_output(const timing *t, char *const *words, strbuf *out) {
+  const timing_options *options = t->options;
+  timed_run run = {.stop = t->stop, .start = clock_seconds()};
+  if (!t->stop && options->deadline <= 0) return command_capture(words, out);
+  if (options->deadline > 0)
+    run.limit = fmax(fmax(options->deadline - run.start, 10 * *options->longest_run), 1e-3);
+  err error = command_capture_until(words, &(command_stop){is_to_end, &run}, out);
+  double seconds = clock_seconds() - run.start;
+  if (!error && options->longest_run) *options->longest_run = fmax(*options->longest_run, seconds);
+  if (!error || err_kind_of(error) != ERR_INTERRUPTED || (t->stop && *t->stop)) return error;
+  err_free(error);
+  return err_new(ERR_INPUT, "%s was ended after %.1f s, when the budget was used up", words[0],
+                 seconds);
+}
+
 static err measure_side(timing *t, int side) {
   char *words[64] = {(char *)(side ? t->options->other : t->options->base)};
   strbuf out = {0};
@@ -248,7 +278,7 @@ static err measure_side(timing *t, int side) {
   for (size_t i = 0; i < t->options->words->count; i++)
     words[i + 1] = (char *)t->options->words->items[i];
   machine_state before = look();
-  err error = command_capture(words, &out);
+  err error = read_output(t, words, &out);
   machine_state after = look();
   reading r = read_between(&before, &after);
   count_reading(&t->result->disturbance, &r, after.cpus);
@@ -280,12 +310,12 @@ static err open_session(timing *t) {
   return error;
 }
 
-static err measure_rounds(timing *t, const volatile bool *stop) {
+static err measure_rounds(timing *t) {
   const timing_options *options = t->options;
   err error = NULL;
   for (t->round = 0; t->round < options->rounds && !error; t->round++) {
     int first = t->round % 2 && options->other ? 1 : 0;
-    if (stop && *stop)
+    if (t->stop && *t->stop)
       return err_new(ERR_INTERRUPTED, "stopped after %zu %s", t->round,
                      text_plural((int64_t)t->round, "round", "rounds"));
     if (options->on_round)
@@ -300,7 +330,7 @@ static err measure_rounds(timing *t, const volatile bool *stop) {
 
 err timing_measure(const timing_options *options, const volatile bool *stop,
                    timing_result *result) {
-  timing t = {.options = options, .result = result, .fd = -1};
+  timing t = {.options = options, .result = result, .stop = stop, .fd = -1};
   strbuf doubts = {0};
   err error = NULL;
   *result = (timing_result){0};
@@ -311,7 +341,7 @@ err timing_measure(const timing_options *options, const volatile bool *stop,
   if (!(result->words = mem_copy_string(strbuf_string(&t.words))) || t.words.is_broken)
     FAIL(ERR_MEMORY, "out of memory: a comparison");
   TRY(open_session(&t));
-  TRY(measure_rounds(&t, stop));
+  TRY(measure_rounds(&t));
   machine_state after = machine_look("");
   machine_doubts(&after, 1, &doubts);
   if (doubts.length) log_warning("%.*s", (int)doubts.length - 1, strbuf_string(&doubts));

@@ -16,6 +16,9 @@ typedef struct {
   const char *results;
   const char *repository; /* git repository for the commit dates; NULL: "." */
   size_t rounds;
+  /* When a run is ended, on clock_seconds, unless it takes no more than ten times as long as the
+   * slowest one of `longest_run`, which the runs update; 0: never. */
+  double deadline, *longest_run;
   /* Called before each round instead of printing progress on stderr; NULL: prints. */
   void (*on_round)(void *context, size_t round, size_t rounds);
   void *context;
@@ -47,7 +50,8 @@ typedef struct {
   timing_disturbance disturbance;
 } timing_result;
 
-/* ERR_INTERRUPTED, with all samples so far recorded, when *stop becomes true (stop may be NULL). */
+/* ERR_INPUT when a run was ended at its deadline. ERR_INTERRUPTED, with all samples so far
+ * recorded, when *stop becomes true (stop may be NULL). */
 err timing_measure(const timing_options *options, const volatile bool *stop,
                    timing_result *result) ERR_MUST_CHECK;
 void timing_free(timing_result *result);

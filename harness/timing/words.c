@@ -89,9 +89,9 @@ static void append_word(const char *word, strbuf *out) {
 /* Those of the environment that change what is measured, as in a shell's command line. */
 static void append_environment(strbuf *out) {
   static const char *const names[] = {
-      "FLIP_COMM",         "FLIP_CPU_KERNELS", "FLIP_PRODUCT_SEARCH_MS",
-      "GOMP_CPU_AFFINITY", "GOMP_SPINCOUNT",   "OMP_NUM_THREADS",
-      "OMP_PLACES",        "OMP_PROC_BIND",    "OMP_WAIT_POLICY",
+      "DNNL_MAX_CPU_ISA",  "FLIP_COMM",      "FLIP_CPU_KERNELS", "FLIP_PRODUCT_SEARCH_MS",
+      "GOMP_CPU_AFFINITY", "GOMP_SPINCOUNT", "OMP_DYNAMIC",      "OMP_NUM_THREADS",
+      "OMP_PLACES",        "OMP_PROC_BIND",  "OMP_THREAD_LIMIT", "OMP_WAIT_POLICY",
       "ONEDNN_MAX_CPU_ISA"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (getenv(names[i]) && *getenv(names[i]))

@@ -86,6 +86,20 @@ static void a_command_ends_when_that_is_asked_for(void **state) {
   assert_int_equal(status, 0);
 }
 
+static void output_is_read_until_a_stop(void **state) {
+  (void)state;
+  char *words[] = {"sh", "-c", "echo begun; sleep 60 & wait", NULL};
+  char *brief[] = {"sh", "-c", "echo done", NULL};
+  int looks = 0, never = -1000;
+  const command_stop soon = {is_third_look, &looks}, late = {is_third_look, &never};
+  strbuf out = {0};
+  assert_fails_with(command_capture_until(words, &soon, &out), "stopped");
+  strbuf_clear(&out);
+  assert_ok(command_capture_until(brief, &late, &out));
+  assert_string_equal(strbuf_string(&out), "done\n");
+  strbuf_free(&out);
+}
+
 static void a_session_is_its_own(void **state) {
   (void)state;
   char *words[] = {"sh", "-c", "ps -o sid= -p $$; echo $$", NULL};
@@ -147,6 +161,7 @@ int main(void) {
       cmocka_unit_test(a_missing_program_exits_with_127),
       cmocka_unit_test(a_child_gets_its_environment_and_streams),
       cmocka_unit_test(a_command_ends_when_that_is_asked_for),
+      cmocka_unit_test(output_is_read_until_a_stop),
       cmocka_unit_test(a_session_is_its_own),
       cmocka_unit_test(a_signal_is_a_status_below_zero),
       cmocka_unit_test(a_child_has_the_default_for_sigpipe),

@@ -41,6 +41,8 @@ expect_line err.txt 'nowhere.yaml'
 small=(--set image.size=16 --set image.width=32 --set image.heads=2 --set text.width=32 --set text.heads=2
        --set text.layers=1 --set image.layers=1 --set batch_size=16 --set embed_dim=16 --set samples=100)
 expect_status 0 "$FLIP" bench step "${small[@]}" --steps 1 --json
+read -r peak planned < <(sed -nE '1s/.*"peak_bytes":([0-9]+),"planned_bytes":([0-9]+).*/\1 \2/p' out.txt)
+[ "${peak:-0}" -gt "${planned:-0}" ] || { cat out.txt; fail "the peak is not that of the process"; }
 [ "$(grep -c '"samples_per_second":[0-9.]*[1-9]' out.txt)" -ge 3 ] || { cat out.txt; fail "three mask ratios were expected"; }
 [ "$(grep -c '"in_turns":true' out.txt)" = 3 ] || { cat out.txt; fail "small models take turns"; }
 expect_status 1 "$FLIP" bench step "${small[@]}" --device cpu --fit

@@ -115,6 +115,30 @@ git -C repo tag c14
 expect_status 0 measure --measure c12..c14 --results failing
 expect_status 0 bench regress --results failing --least 5
 git -C repo checkout -q c09
+# Nor where its date does not say that it is the newest: a clock behind, commits rebased within a second.
+git init -q order
+ordered() { # ordered NUMBER DATE [RATE]
+  echo "${3:+RATE=$3}" > order/rate
+  git -C order add rate
+  GIT_COMMITTER_DATE=$2 git -C order -c user.name=t -c user.email=t@t commit -q --allow-empty -m "change $1"
+  git -C order tag "c$1"
+}
+for i in 1 2 3 4 5 6 7; do ordered $i "2026-03-0${i}T00:00:00Z" 10000; done
+ordered 8 2026-03-05T00:00:00Z
+REPOSITORY=order expect_status 0 measure --measure c1..c8 --results behind
+expect_status 2 bench regress --results behind --least 5
+expect_line out.txt "^cannot tell  mask_ratio=0.5: the newest commit could not be built or measured .* $(git -C order rev-parse c7 | cut -c1-10) is its last"
+ordered 9 2026-03-05T00:00:00Z 10000 # measured, behind too: the failure is passed
+REPOSITORY=order expect_status 0 measure --measure c1..c9 --results behind
+expect_status 0 bench regress --results behind --least 5
+git -C order checkout -q c7
+ordered 10 2026-03-07T00:00:00Z
+REPOSITORY=order expect_status 0 measure --measure c1..c10 --results burst
+expect_status 2 bench regress --results burst --least 5
+expect_line out.txt "^cannot tell  mask_ratio=0.5: the newest commit could not"
+ordered 11 2026-03-07T00:00:00Z 10000
+REPOSITORY=order expect_status 0 measure --measure c1..c11 --results burst
+expect_status 0 bench regress --results burst --least 5
 # Another build command is measured too, and its builds are its own where the checkouts are kept.
 other=${build/sed \"/sed \"s\/-O3\/-O1\/; }
 [ "$other" != "$build" ] || fail "the same command"
@@ -132,6 +156,29 @@ for command in "$build" "$other"; do
   ! grep -q 'not a sample' err.txt || { cat err.txt; fail "a record of builds is taken for samples"; }
 done
 for c in c08 c09; do git -C repo worktree remove --force "$PWD/kept/$(git -C repo rev-parse $c)"; done
+# A kept checkout whose repository is gone is made again: its program would name no commit.
+git clone -q repo first; git clone -q repo second
+naming='c=$(git rev-parse HEAD) || c=unknown; grep -q RATE rate && . ./rate && mkdir -p out &&
+  sed "s/RATE/$RATE/; s/COMMIT/$c/" "$TEMPLATE" > out/flip && chmod +x out/flip'
+for clone in first second; do
+  expect_status 0 bench history --repository $clone --build "$naming" --program out/flip --rounds 3 --no-progress \
+    --measure c08..c09 --builds cached --results cached_results --again
+  mv $clone $clone.gone
+done
+expect_status 0 bench history --repository second.gone --build "$naming" --program out/flip --rounds 4 --no-progress \
+  --measure c08..c09 --builds cached --results cached_results --again
+expect_line err.txt '2 commits: 2 measured now, 0 measured before'
+[ "$(grep -c '^  [0-9a-f]\{10\} ' out.txt)" = 2 ] || { cat out.txt; fail "not a point of each commit"; }
+rm -rf first.gone second.gone cached
+# A program that names another commit would be measured as that one: it is not.
+expect_status 2 bench history --repository repo --build "${build/rev-parse HEAD/rev-parse c07}" --program out/flip \
+  --rounds 3 --no-progress --measure c08..c09 --results named_wrongly
+expect_line err.txt "is skipped: its program's --version names commit '$(git -C repo rev-parse c07)'"
+expect_line named_wrongly/benchmarks/failures.jsonl '"event":"not_measured"'
+# The page names no failure of a commit that was measured since.
+expect_status 0 measure --measure c08..c09 --results named_wrongly --again
+expect_status 0 bench history --results named_wrongly --format html
+expect_line named_wrongly/benchmarks/history.html '"failures":\[\]'
 # Other words are another measurement; more rounds are added to what is there.
 expect_status 0 measure --measure c08..c09 -- bench step -s threads=1
 expect_line err.txt '2 commits: 2 measured now, 0 measured before'
@@ -153,7 +200,7 @@ expect_line out.txt "regression +mask_ratio=0.5: -(9\.[89]|10\.[01]) % since $(g
 expect_status 0 measure --measure c07^..c07 --results one
 expect_line err.txt '2 commits: 1 measured now, 0 measured before, 1 skipped'
 expect_line out.txt ' [34] samples ‡'
-expect_line out.txt "‡ 1 of these points was measured alone"
+expect_line out.txt "‡ 1 of these points was not measured in turns with the others"
 
 # Commits of one second, as a rebase makes them, stay in git's order.
 git init -q burst
@@ -193,6 +240,75 @@ REPOSITORY=signed expect_status 0 measure --measure HEAD~2..HEAD^ --results sign
 ! grep -h '"committed"' signed-results/benchmarks/*.jsonl | grep -v '"committed":"2026-03-0' || fail "a signature is taken for a date"
 [ "$(grep -oE '^  [0-9a-f]{10} ' out.txt | tr -d ' ')" = "$(git -C signed -c log.showSignature=false log --reverse --format=%H | cut -c1-10)" ] ||
   { cat out.txt; fail "signed commits are not in git's order"; }
+# When the reference is gone, one of the commits measured with it links them with the new ones.
+git init -q gone
+for i in 1 2 3 4 5 6; do
+  echo RATE=10000 > gone/rate
+  git -C gone add rate
+  GIT_COMMITTER_DATE=2026-01-0${i}T00:00:00Z git -C gone -c user.name=t -c user.email=t@t commit -q --allow-empty -m "change $i"
+  git -C gone tag "c$i"
+done
+REPOSITORY=gone expect_status 0 measure --measure c1..c6 --results relinked
+git -C gone reset -q --hard c5
+git -C gone tag -d c6 > /dev/null
+git -C gone reflog expire --expire=now --all
+git -C gone gc -q --prune=now
+for i in 7 8 9; do
+  echo RATE=9000 > gone/rate
+  git -C gone add rate
+  GIT_COMMITTER_DATE=2026-01-0${i}T00:00:00Z git -C gone -c user.name=t -c user.email=t@t commit -q --allow-empty -m "change $i"
+  git -C gone tag "c$i"
+done
+REPOSITORY=gone expect_status 0 measure --measure c4..c9 --results relinked
+expect_line err.txt 'the reference of earlier measurements, cannot be measured'
+expect_line err.txt '5 commits: 4 measured now, 1 measured before'
+! grep -q '‡' out.txt || { cat out.txt; fail "the commits of two references are not linked"; }
+expect_status 1 bench regress --results relinked
+expect_line out.txt "^regression +mask_ratio=0.5: -(9\.[5-9]|10\.[0-5]) % since $(git -C gone rev-parse c7 | cut -c1-10)"
+REPOSITORY=gone expect_status 0 measure --measure c4..c9 --results relinked
+expect_line err.txt '5 commits: 0 measured now, 5 measured before'
+
+# A program that hangs is ended with the budget and recorded, and a stop names its commit.
+git init -q hanging
+sed 's/^n=/[ RATE != 1 ] || sleep 100\nn=/' template > hanging.template
+for i in 1 2 3; do
+  [ $i = 3 ] && echo RATE=1 > hanging/rate || echo RATE=10000 > hanging/rate
+  git -C hanging add rate
+  GIT_COMMITTER_DATE=2026-01-0${i}T00:00:00Z git -C hanging -c user.name=t -c user.email=t@t commit -q --allow-empty -m "change $i"
+  git -C hanging tag "c$i"
+done
+hung=$(git -C hanging rev-parse c3)
+SECONDS=0
+REPOSITORY=hanging TEMPLATE=$PWD/hanging.template expect_status 2 measure --measure c1..c3 --results hung --budget 2s
+[ $SECONDS -lt 20 ] || fail "a program that hangs was waited for, $SECONDS s"
+expect_line err.txt "${hung:0:10} is skipped: .* was ended after [0-9.]+ s, when the budget was used up"
+expect_line err.txt '3 commits: 0 measured now, 0 measured before, 1 skipped .*, 2 left'
+expect_line hung/benchmarks/failures.jsonl "\"event\":\"not_measured\",\"commit\":\"$hung\""
+REPOSITORY=hanging TEMPLATE=$PWD/hanging.template expect_status 0 measure --measure c1..c3 --results hung --budget 60s
+expect_line err.txt '3 commits: 2 measured now, 0 measured before, 1 skipped'
+(TEMPLATE=$PWD/hanging.template exec "$FLIPBENCH" history --repository hanging --build "$build" --program out/flip --rounds 3 \
+  --no-progress --measure c1..c3 --results hung --again > stopped.txt 2>&1) & pid=$!
+for _ in $(seq 200); do ls tmp/flipbench-*/"$hung"/out/flip > /dev/null 2>&1 && break; sleep 0.05; done
+sleep 1; kill -TERM $pid; status=0; SECONDS=0; wait $pid || status=$?
+[ $status = 130 ] && [ $SECONDS -lt 10 ] || { cat stopped.txt; fail "status $status after $SECONDS s"; }
+expect_line stopped.txt "stopped at ${hung:0:10} change 3"
+
+# A commit that changes the flags too begins a series; the one before it is not of today.
+git init -q flagged
+flagged='. ./rate && mkdir -p out && sed "s/RATE/$RATE/; s/COMMIT/$(git rev-parse HEAD)/; s/-O3/-O3$FLAGS/" "$TEMPLATE" > out/flip && chmod +x out/flip'
+for i in 01 02 03 04 05 06 07 08 09 10 11 12; do
+  [ $i -le 06 ] 2> /dev/null && echo 'RATE=10000 FLAGS=' > flagged/rate || echo 'RATE=7000 FLAGS=" -g"' > flagged/rate
+  git -C flagged add rate
+  GIT_COMMITTER_DATE=2026-01-${i}T00:00:00Z git -C flagged -c user.name=t -c user.email=t@t commit -q --allow-empty -m "change $i"
+  git -C flagged tag "c$i"
+done
+expect_status 0 bench history --repository flagged --build "$flagged" --program out/flip --rounds 3 --no-progress \
+  --measure c01..c12 --results flags
+! grep -q '‡' out.txt || { cat out.txt; fail "what was measured in turns with another build is said to have been alone"; }
+expect_status 2 bench regress --results flags --least 5
+expect_line out.txt "^cannot tell  mask_ratio=0.5: not measured at the newest 6 commits, which were built otherwise: gcc 12.2.0, -O3 -g instead of gcc 12.2.0, -O3 \($(git -C flagged rev-parse c06 | cut -c1-10) is its last"
+expect_line out.txt '^fine +mask_ratio=0.5: 6 commits'
+expect_status 0 bench regress --results flags --least 5 --only=-g # the change of flags is accepted
 
 # Drawn: a figure a machine, build and words, with the change in it; a page with all inside.
 expect_status 0 bench history --format svg,pdf

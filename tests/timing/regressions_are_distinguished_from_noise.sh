@@ -66,7 +66,7 @@ expect_line out.txt 'regression   mask_ratio=0.5: -(7|8)\.[0-9] % in 2 steps sin
 mkdir minutes && cp -r results/benchmarks minutes/
 sed -i -E 's/"time":"[^T]*T/"time":"2026-01-01T/' minutes/benchmarks/*.jsonl
 expect_status 2 bench regress --results minutes
-expect_line out.txt 'cannot tell +mask_ratio=0.5: -(7|8)\.[0-9] % since 0000000000, but 15 of 15 commits were measured alone, one after another'
+expect_line out.txt 'cannot tell +mask_ratio=0.5: -(7|8)\.[0-9] % since 0000000000, but 15 of 15 commits were measured alone, all or the newest level one after another'
 
 # Noise that would hide a change of the size asked for.
 for i in 1 2 3 4 5 6; do NOISE=40 measure $((20 + i)) 10000; done
@@ -251,6 +251,39 @@ expect_line out.txt '^fine +row 2: 8 commits'
 sample silent 9 10001 20001 # one in between hides nothing of today
 expect_status 0 bench regress --results silent
 expect_line out.txt '^fine +row 1: 8 commits'
+
+# The level of a commit is that of its own build, not of those with uncommitted changes.
+for commit in 1 2 3 4 5 6 7; do sample dirty $commit $((1000 + commit % 3)); done
+for change in aaaa bbbb cccc; do
+  sed "s/\"dirty\":\"\"/\"dirty\":\"$change\"/; s/\"value\":.*/\"value\":800}/" dirty/benchmarks/7.jsonl > dirty/benchmarks/7$change.jsonl
+done
+for commit in 8 9 10; do sample dirty $commit $((800 + commit % 3)); done
+expect_status 1 bench regress --results dirty --against "$(printf '%040d' 7)"
+expect_line out.txt '^regression   row 1: -(19|20)\.[0-9] %'
+
+# A figure names that build, and marks what was measured alone.
+expect_status 0 bench history --results dirty --format svg
+expect_line dirty/benchmarks/plots/history-samples_per_second-1.svg '<title>Row 1: -(19|20)\.[0-9] % since 00000000\+</title>$'
+expect_line dirty/benchmarks/plots/history-samples_per_second-1.svg 'diamond: with drift'
+expect_status 0 bench history --results minutes --format svg
+expect_line minutes/benchmarks/plots/history-samples_per_second-1.svg "<title>mask_ratio=0.5: .* since 00000000, or the machine's drift</title>$"
+
+# The newest level within minutes, the older ones one a night: the machine may have been slow just then.
+for commit in 1 2 3 4 5 6 7 8 9; do sample nights $commit $((1000 + commit % 3)); done
+for commit in 10 11 12; do sample nights $commit $((950 + commit % 3)); done
+expect_status 1 bench regress --results nights
+sed -i -E 's/"time":"2026-01-(..)T09:00/"time":"2026-01-12T09:\1/' nights/benchmarks/1?.jsonl
+rm -f nights/flipbench.db*
+expect_status 2 bench regress --results nights
+expect_line out.txt '^cannot tell  row 1: -[0-9.]+ % since 0000000000, but 12 of 12 commits were measured alone, all or the newest level one after another'
+
+# The panels of a figure share their axis: the newest commit is at one place in both.
+for commit in 1 2; do sample shared $commit null $((2000 + commit)); done
+for commit in 3 4 5 6; do sample shared $commit $((1000 + commit)) $((2000 + commit)); done
+expect_status 0 bench history --results shared --format svg
+places=$(sed -nE "s/.*xlink:href='#gpPt12' transform='translate\(([0-9.]+),.*/\1/p" shared/benchmarks/plots/history-samples_per_second-1.svg | sort -n)
+[ "$(tail -2 <<< "$places" | uniq | wc -l)" = 1 ] && [ "$(uniq -d <<< "$places" | wc -l)" = 4 ] ||
+  fail "the panels do not share an axis: "$places
 
 # Less of a time or a size is better, by the table of columns or by the name of the metric; more of a
 # rate. Of what is not known there is no guess: a slow-down that is called fine passes a CI.

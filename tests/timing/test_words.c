@@ -119,11 +119,20 @@ static void the_environment_that_changes_speed_counts(void **state) {
                       "FLIP_CPU_KERNELS=x86-64-v2 bench step -s threads=1");
   assert_string_equal(written_as("-s threads=1"), "FLIP_CPU_KERNELS=x86-64-v2 -s threads=1");
   unsetenv("FLIP_CPU_KERNELS");
+  setenv("OMP_THREAD_LIMIT", "1", 1);
+  setenv("OMP_DYNAMIC", "true", 1);
+  setenv("DNNL_MAX_CPU_ISA", "AVX2", 1);
+  assert_string_equal(written_as("bench"),
+                      "DNNL_MAX_CPU_ISA=AVX2 OMP_DYNAMIC=true OMP_THREAD_LIMIT=1 bench");
+  unsetenv("OMP_THREAD_LIMIT");
+  unsetenv("OMP_DYNAMIC");
+  unsetenv("DNNL_MAX_CPU_ISA");
 }
 
 int main(void) {
-  static const char *const own[] = {"OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_WAIT_POLICY",
-                                    "GOMP_SPINCOUNT", "FLIP_CPU_KERNELS"};
+  static const char *const own[] = {"OMP_NUM_THREADS", "OMP_PROC_BIND",    "OMP_WAIT_POLICY",
+                                    "GOMP_SPINCOUNT",  "FLIP_CPU_KERNELS", "OMP_THREAD_LIMIT",
+                                    "OMP_DYNAMIC",     "DNNL_MAX_CPU_ISA"};
   for (size_t i = 0; i < sizeof own / sizeof *own; i++) unsetenv(own[i]);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(order_and_spelling_of_options_do_not_count),

@@ -39,6 +39,11 @@ made=$(stat -c %Y.%i results/builds/"$(git -C repo rev-parse c1)"/out/flip)
 expect_status 3 bisect c1 c5 --keep
 [ "$(stat -c %Y.%i results/builds/"$(git -C repo rev-parse c1)"/out/flip)" = "$made" ] || fail "built again"
 
+# An end that fails leaves no checkout either.
+rm -rf results/builds; git -C repo worktree prune
+expect_status 2 bisect c1 c7^
+[ -z "$(ls -d results/builds/*/ 2>/dev/null)" ] || fail "checkouts were left behind: $(ls results/builds)"
+
 # The commit is found, in the series that differs; for scripts too.
 git -C repo checkout -q -b clean c5
 for i in 13 14; do commit $i 10000; done
