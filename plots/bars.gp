@@ -9,7 +9,7 @@ set style fill solid 1.0 noborder
 text_font = sprintf(',%.1f', name_size)
 set ytics scale 0 font text_font noenhanced
 set xtics format '%g'
-if (is_column) { set xtics tic_step }
+set xtics tic_step
 plot $bars using 2:1:(0):2:($1 - 0.34):($1 + 0.34):(rgb($8)):ytic(5) with boxxyerror fillstyle solid (has_part ? 0.35 : 1.0) noborder linecolor rgb variable, \
      $part using 2:1:(0):2:($1 - 0.34):($1 + 0.34):(rgb($3)) with boxxyerror linecolor rgb variable, \
      $bars using (valid(3) && $3 <= $4 ? $2 : NaN):1:3:4 with xerrorbars pointtype -1 linewidth 1.4 linecolor rgb ink, \

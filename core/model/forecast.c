@@ -54,8 +54,8 @@ static err lacks_precision(const settings *s, const device_rates *rates) {
              *has = precision_name(rates->rows[0].precision);
   return err_new(ERR_INPUT,
                  "precision: %s, and no row of the rates was measured in it (the first is in %s): "
-                 "give the output of 'flip bench step --json --set precision=%s', or predict with "
-                 "--set precision=%s",
+                 "give the output of 'flip bench step --json --set precision=%s', or set "
+                 "'precision: %s'",
                  wanted, has, wanted, has);
 }
 

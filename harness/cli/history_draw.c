@@ -18,9 +18,12 @@ err history_check_format(const char *format) {
   char copy[64], *rest = copy, *one;
   if (strcmp(format, "text") == 0 || strcmp(format, "html") == 0) return NULL;
   snprintf(copy, sizeof copy, "%s", format);
-  while ((one = strsep(&rest, ",")))
+  while ((one = strsep(&rest, ","))) {
+    if (strcmp(one, "text") == 0 || strcmp(one, "html") == 0)
+      return err_new(ERR_INPUT, "--format: '%s' cannot be combined with other formats", one);
     if (!is_format(one))
       return err_new(ERR_INPUT, "--format: '%s' is not one of text, html, svg, png, pdf", one);
+  }
   return NULL;
 }
 

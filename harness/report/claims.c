@@ -210,7 +210,7 @@ static void name_missing(const report_data *d, const spec_claim *c, bool is_of_a
                     is_other ? " had other inputs than the newest run with the same settings "
                                "('flipbench run --retry data')"
                     : is_lost
-                        ? " has lost events, maybe of its last evaluation ('flipbench runs show')"
+                        ? " has lost events, maybe of its last evaluation ('flipbench show RUN')"
                         : "");
   }
   if (count > MOST_NAMED)

@@ -1,4 +1,5 @@
 /* Which runs' results, times and memory are compared, and which have a mean. */
+#include <math.h>
 #include <string.h>
 
 #include "report/data.h"
@@ -74,10 +75,17 @@ const char *data_differing_pace(const report_data *d, size_t row) {
                                                      : NULL;
 }
 
+/* Those of the matrix, too. Runs of older versions, which had one, did not record it. */
+static double ranks_of(const data_cell *c) {
+  const double ranks = data_number_of(c, "ranks");
+  return isnan(ranks) ? 1 : ranks;
+}
+
+/* It is the memory of one rank, which has a smaller part of the batch the more there are. */
 static bool has_comparable_memory(const data_cell *a, const data_cell *b) {
   const char *own = a->environment.device, *other = b->environment.device;
   if (!a->is_finished || !b->is_finished) return true;
-  return a->inputs[INPUT_RANKS] == b->inputs[INPUT_RANKS] &&
+  return a->inputs[INPUT_RANKS] == b->inputs[INPUT_RANKS] && ranks_of(a) == ranks_of(b) &&
          (!*own || !*other || strcmp(own, other) == 0);
 }
 

@@ -21,7 +21,7 @@ typedef struct {
   double at, ideal, part; /* part: NaN where none is shown */
   int colour;
   data_measure value, ratio;
-  char name[96], text[128];
+  char name[96], text[128], planned[64]; /* planned: a part's text, which follows the other */
 } bar;
 
 /* A part is shown where it is not nearly all of the value. */
@@ -90,12 +90,11 @@ static err find_parts(const drawing *g, const char *name, bar *made, size_t coun
 /* "; planned 172 · 0.36×": the ratio is exact, without an interval. */
 static void write_part(const column *c, double base, bool is_baseline, bar *b) {
   char number[32];
-  size_t used = strlen(b->text), room = sizeof b->text - used;
   drawing_number(b->part, c->digits, number, sizeof number);
   if (is_baseline || !(base > 0))
-    snprintf(b->text + used, room, "; planned %s", number);
+    snprintf(b->planned, sizeof b->planned, "; planned %s", number);
   else
-    snprintf(b->text + used, room, "; planned %s · %.2f×", number, b->part / base);
+    snprintf(b->planned, sizeof b->planned, "; planned %s · %.2f×", number, b->part / base);
 }
 
 static err measure_bars(drawing *g, const bars *b, bar *made, size_t *count) {
@@ -130,7 +129,10 @@ static err measure_bars(drawing *g, const bars *b, bar *made, size_t *count) {
     drawing_name_row(g, row, own->name, sizeof own->name);
     bool is_baseline = (ptrdiff_t)row == d->baseline;
     write_text(c, is_baseline, g->f.is_column, own);
-    if (!isnan(own->part) && !g->f.is_column) write_part(c, base_part.value, is_baseline, own);
+    if (isnan(own->part) || g->f.is_column) continue;
+    const bool has_ratio =
+        d->baseline >= 0 && data_has_comparable_memory(d, row, (size_t)d->baseline);
+    write_part(c, has_ratio ? base_part.value : (double)NAN, is_baseline, own);
   }
 cleanup:
   return error;
@@ -168,22 +170,45 @@ static void shorten_names(figure *f, bar *made, size_t count, double size, doubl
     figure_fit_name(f, made[i].name, sizeof made[i].name, size, room);
 }
 
+/* The widest text with what is planned, as a share of the figure in letters of 11.5 points. */
+static double widest_text(const figure *f, const bar *made, size_t count) {
+  double widest = 0;
+  for (size_t i = 0; i < count; i++)
+    widest =
+        fmax(widest, figure_text_share(f, made[i].text) + figure_text_share(f, made[i].planned));
+  return widest;
+}
+
+/* Where names and texts leave no room for bars, these show alone what is planned, and if that is
+ * not enough, names are cut: numbers are not. Returns the width of the texts. */
+static double set_left_edge(figure *f, bar *made, size_t count, double size) {
+  const double margin = f->is_column ? 0.06 : 0.05, gap = 0.03, small = size / 11.5;
+  const double most_left = 0.5, least_left = 0.2, most_texts = 0.7; /* texts: of the plot */
+  double names = 0, texts = small * widest_text(f, made, count) + gap;
+  for (size_t i = 0; i < count; i++)
+    names = fmax(names, figure_text_share(f, made[i].name) * small);
+  if (fmin(margin + names, most_left) + texts / most_texts > f->right_edge) {
+    for (size_t i = 0; i < count; i++) made[i].planned[0] = '\0';
+    texts = small * widest_text(f, made, count) + gap;
+  }
+  const double left = fmin(most_left, f->right_edge - texts / most_texts);
+  f->left_edge = fmin(margin + names, fmax(left, least_left));
+  shorten_names(f, made, count, size, f->left_edge - margin);
+  return texts;
+}
+
 /* Division of the plot: names on the left, texts right of the bars. */
 static void lay_out(figure *f, bar *made, size_t count) {
-  double names = 0, texts = 0, most = 0;
-  double size = fmin(11.5, 190.0 / (double)count), small = size / 11.5;
-  if (f->is_column) size = fmin(9.5, 100.0 / (double)count), small = size / 11.5;
+  const double size =
+      f->is_column ? fmin(9.5, 100.0 / (double)count) : fmin(11.5, 190.0 / (double)count);
+  double most = 0;
   for (size_t i = 0; i < count; i++) {
-    names = fmax(names, figure_text_share(f, made[i].name) * small);
-    texts = fmax(texts, figure_text_share(f, made[i].text) * small);
     double high = isfinite(made[i].value.high) ? made[i].value.high : made[i].value.value;
     most = fmax(most, fmax(high, isnan(made[i].ideal) ? 0 : made[i].ideal));
   }
-  const double margin = f->is_column ? 0.06 : 0.05, most_left = 0.5;
-  f->left_edge = fmin(margin + names, most_left);
-  shorten_names(f, made, count, size, most_left - margin);
   f->right_edge = 0.97;
-  double room = f->right_edge - f->left_edge, share = fmin((texts + 0.03) / room, 0.6);
+  const double texts = set_left_edge(f, made, count, size);
+  const double share = fmin(texts / (f->right_edge - f->left_edge), 0.8);
   f->x_least = 0;
   f->x_most = (most > 0 ? most : 1) / (1 - share);
   f->y_least = made[count - 1].at + 0.6; /* the first row is the topmost */
@@ -212,6 +237,7 @@ static err draw_bars(drawing *g, const bars *b) {
   err error = measure_bars(g, b, made, &count);
   if (error || !count) return error;
   g->f.has_data = true;
+  set_title(g, b, made, count); /* with names that have not been cut */
   lay_out(&g->f, made, count);
   colour_bars(g, made, count);
   for (size_t i = 0; i < count; i++) {
@@ -221,9 +247,9 @@ static err draw_bars(drawing *g, const bars *b) {
         fmax(has_ends ? own->value.high : own->value.value, isnan(own->ideal) ? 0 : own->ideal);
     has_interval = has_interval || has_ends;
     has_ideal = has_ideal || !isnan(own->ideal);
-    strbuf_format(&bar_block, "%.10g %.10g %.10g %.10g \"%s\" \"%s\" %.10g %d\n", own->at,
+    strbuf_format(&bar_block, "%.10g %.10g %.10g %.10g \"%s\" \"%s%s\" %.10g %d\n", own->at,
                   own->value.value, has_ends ? own->value.low : NAN,
-                  has_ends ? own->value.high : NAN, own->name, own->text,
+                  has_ends ? own->value.high : NAN, own->name, own->text, own->planned,
                   end + (g->f.is_column ? 0.022 : 0.012) * g->f.x_most, own->colour);
     if (!isnan(own->ideal)) strbuf_format(&ideal_block, "%.10g %.10g\n", own->at, own->ideal);
     has_part = has_part || !isnan(own->part);
@@ -231,7 +257,6 @@ static err draw_bars(drawing *g, const bars *b) {
   }
   if (!has_ideal) strbuf_append(&ideal_block, "0 NaN\n");
   figure_set_number(&g->f, "has_part", has_part);
-  set_title(g, b, made, count);
   figure_set_text(&g->f, "x_label", "%s (%s)%s%s%s", c->heading, c->unit,
                   has_part && g->f.is_column ? ", darker: planned"
                   : has_part                 ? ", darker: planned for training"

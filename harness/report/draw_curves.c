@@ -155,20 +155,29 @@ static bool is_clearer(const data_iso *a, const data_iso *than) {
   return is_slower && a->at.accuracy > than->at.accuracy;
 }
 
+/* Of the rows that are drawn, but the baseline: how many have a speed-up whose interval has two
+ * ends, one (0.80 or more) or none. */
+typedef struct {
+  size_t rows, two_ends, one_end, no_end;
+} iso_counts;
+
 /* The row that a title tells of, among those that are drawn: the one with the greatest speed-up
  * among those whose interval excludes 1, or if all of these are slow-downs, the one that reaches
  * the highest accuracy: factors are greatest where little has been learnt. */
-static err find_clearest(drawing *g, data_iso *best, size_t *best_row, bool *is_compared) {
+static err find_clearest(drawing *g, data_iso *best, size_t *best_row, iso_counts *counts) {
   err error = NULL;
   size_t rows = drawn_rows(g);
   *best = (data_iso){{NAN, NAN, NAN, NAN}, NAN, NAN, 0, 0};
-  *is_compared = false;
+  *counts = (iso_counts){0};
   if (g->d->baseline >= (ptrdiff_t)rows) return NULL;
   for (size_t row = 0; row < rows && !error; row++) {
     data_iso iso;
     error = curves_iso(g->d, row, &iso);
+    counts->rows += (ptrdiff_t)row != g->d->baseline;
     if (error || isnan(iso.at.speedup)) continue;
-    *is_compared = *is_compared || !isnan(iso.low);
+    counts->two_ends += isfinite(iso.low) && isfinite(iso.high);
+    counts->one_end += isinf(iso.high) && iso.low > 0;
+    counts->no_end += isinf(iso.high) && !(iso.low > 0);
     finding clear = findings_of(iso.low, iso.high, 1);
     if (clear != FINDING_ABOVE && clear != FINDING_BELOW) continue;
     if (!isnan(best->at.speedup) && !is_clearer(&iso, best)) continue;
@@ -176,6 +185,13 @@ static err find_clearest(drawing *g, data_iso *best, size_t *best_row, bool *is_
     *best_row = row;
   }
   return error;
+}
+
+/* Where no interval excludes 1. Nothing is said where it holds for some of the rows only. */
+static const char *without_speedup(const iso_counts *counts) {
+  if (counts->rows && counts->two_ends == counts->rows) return ": no significant speed-up";
+  if (!counts->no_end || counts->two_ends || counts->one_end) return "";
+  return counts->rows > 1 ? ": speed-ups not determined" : ": speed-up not determined";
 }
 
 /* What plots/accuracy_vs_time.gp draws besides the lines. */
@@ -216,8 +232,8 @@ static err mark_iso(drawing *g, double unit) {
   const column *c = g->d->e->report.iso;
   data_iso best;
   size_t row = 0;
-  bool is_compared;
-  err error = find_clearest(g, &best, &row, &is_compared);
+  iso_counts counts;
+  err error = find_clearest(g, &best, &row, &counts);
   bool is_told = best.at.speedup > 1 && g->f.panels < 2;
   const int digits = factor_digits(best.at.speedup);
   figure_set_number(&g->f, "has_iso", is_told);
@@ -234,8 +250,7 @@ static err mark_iso(drawing *g, double unit) {
   if (!isnan(best.at.speedup))
     tell_iso(g, &best, row);
   else
-    set_title(g, NULL, "%s against training time%s", c->heading,
-              is_compared ? ": no significant difference" : "");
+    set_title(g, NULL, "%s against training time%s", c->heading, without_speedup(&counts));
   return error;
 }
 

@@ -1,5 +1,6 @@
 /* What a table leaves empty, and why. */
 #include <math.h>
+#include <string.h>
 
 #include "report/write.h"
 
@@ -17,6 +18,24 @@ static bool has_same_gaps(const report_table *t, size_t a, size_t b, const char 
   return true;
 }
 
+/* " of mask 50 %, way grid ‡": the mark may be all that two rows differ in. */
+static void name_row(const report_table *t, size_t r, const char *before, strbuf *out) {
+  const report_row *row = &t->rows[r];
+  for (size_t k = 0; k < t->key_count; k++)
+    strbuf_format(out, "%s%s %s", k ? ", " : before, t->key_headings[k], row->keys[k]);
+  report_add_marks(false, row->has_other_inputs, out);
+}
+
+/* "loss", or, where another column has the same heading, with its unit: "time (s)". */
+static void name_column(const report_table *t, size_t c, strbuf *out) {
+  const report_column *own = &t->columns[c];
+  size_t alike = 0;
+  for (size_t other = 0; other < t->column_count; other++)
+    alike += strcmp(t->columns[other].heading, own->heading) == 0;
+  strbuf_append(out, own->heading);
+  if (alike > 1 && own->unit && *own->unit) strbuf_format(out, " (%s)", own->unit);
+}
+
 /* "mask 50 %, way grid; mask 75 %, way grid; and 9 more rows": row r and those after it that have
  * the same gaps. */
 static void name_rows_like(const report_table *t, size_t r, const char *reason, strbuf *out) {
@@ -29,21 +48,17 @@ static void name_rows_like(const report_table *t, size_t r, const char *reason, 
       strbuf_format(out, "; and %zu more rows", count - named);
       return;
     }
-    for (size_t k = 0; k < t->key_count; k++)
-      strbuf_format(out, "%s%s %s",
-                    k       ? ", "
-                    : named ? "; "
-                            : " of ",
-                    t->key_headings[k], t->rows[other].keys[k]);
-    named++;
+    name_row(t, other, named++ ? "; " : " of ", out);
   }
 }
 
 static void name_columns(const report_table *t, size_t r, size_t first, const char *reason,
                          strbuf *out) {
-  for (size_t c = first; c < t->column_count; c++)
-    if (reason_at(t, r, c) == reason)
-      strbuf_format(out, "%s%s", c > first ? ", " : "", t->columns[c].heading);
+  for (size_t c = first; c < t->column_count; c++) {
+    if (reason_at(t, r, c) != reason) continue;
+    if (c > first) strbuf_append(out, ", ");
+    name_column(t, c, out);
+  }
 }
 
 /* Values of fewer seeds than have finished. */
@@ -52,9 +67,8 @@ static void list_partial(const report_table *t, strbuf *out) {
     for (size_t c = 0; c < t->column_count; c++) {
       const report_value *v = &t->rows[r].values[c];
       if (isnan(v->value) || !v->seeds || v->seeds >= t->rows[r].finished) continue;
-      strbuf_append(out, t->columns[c].heading);
-      for (size_t k = 0; k < t->key_count; k++)
-        strbuf_format(out, "%s%s %s", k ? ", " : " of ", t->key_headings[k], t->rows[r].keys[k]);
+      name_column(t, c, out);
+      name_row(t, r, " of ", out);
       strbuf_format(out, ": of %zu of the %zu seeds that have finished\n", v->seeds,
                     t->rows[r].finished);
     }

@@ -70,7 +70,7 @@ static err write_experiments(json_writer *w, store *s, const char *results, strb
   static const page_column columns[] = {
       {PAGE_KEY, "experiment", NULL, NULL}, {PAGE_TEXT, "title", NULL, NULL},
       {PAGE_NUMBER, "cells", NULL, NULL},   {PAGE_NUMBER, "finished", NULL, NULL},
-      {PAGE_NUMBER, "failed", NULL, NULL},  {PAGE_NUMBER, "time", NULL, NULL},
+      {PAGE_NUMBER, "failed", NULL, NULL},  {PAGE_NUMBER, "process time", NULL, NULL},
       {PAGE_NUMBER, "last", NULL, NULL},    {PAGE_NUMBER, "commits", NULL, NULL}};
   store_overview *all;
   size_t count;
@@ -139,7 +139,7 @@ static void write_note(json_writer *w, const char *note, strbuf *text) {
 static void write_notes(json_writer *w, size_t disturbed, size_t lost, strbuf *text) {
   static const char note[] =
       "† disturbed by other work on the machine: samples/s is the steady pace (median undisturbed "
-      "step), time is elapsed time.";
+      "step), wall time is elapsed time.";
   static const char note_of_lost[] =
       "events lost: the run's events.jsonl was damaged; accuracies are of the last evaluation "
       "that it still has, which may not be that of the end of training.";
@@ -155,7 +155,7 @@ static err write_cells(json_writer *w, store *s, const char *results, strbuf *te
                                         {PAGE_TEXT, "cell", NULL, NULL},
                                         {PAGE_TEXT, "state", NULL, NULL},
                                         {PAGE_NUMBER, "samples/s", NULL, NULL},
-                                        {PAGE_NUMBER, "time", NULL, NULL},
+                                        {PAGE_NUMBER, "wall time", NULL, NULL},
                                         {PAGE_NUMBER, "memory (MiB)", NULL, NULL},
                                         {PAGE_NUMBER, "loss", NULL, NULL},
                                         {PAGE_NUMBER, "zero-shot per class (%)", NULL, NULL},

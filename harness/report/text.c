@@ -12,12 +12,14 @@ enum { GAP = 2, MOST_HEADING_LINES = 4, LONGEST_CELL = 160 };
 
 enum { MOST_MORE = 3 };
 
-/* As many more than the column's that the interval has a width; or, without one, that a number
- * below ten in a column of whole numbers has two digits that count. */
+/* As many more than the column's that the interval has a width, unless that is rounding; or,
+ * without one, that a number below ten in a column of whole numbers has two digits that count. */
 static int shown_digits(const report_column *c, const report_value *v) {
   double half = isnan(v->half_width) ? (v->high - v->low) / 2 : v->half_width;
   int digits = c->digits;
-  while (half > 0 && half * pow(10, digits) < 0.5 && digits < c->digits + MOST_MORE) digits++;
+  while (half > 1e-9 * fabs(v->value) && half * pow(10, digits) < 0.5 &&
+         digits < c->digits + MOST_MORE)
+    digits++;
   const double size = fabs(v->value);
   const bool is_whole = fabs(v->value - round(v->value)) <= 1e-9 * size;
   if (isnan(half) && c->digits == 0 && !is_whole)

@@ -135,16 +135,32 @@ static double one_more(const grouping *g, size_t items) {
   return sum / (double)items;
 }
 
-static err find_squares(const crossed_table *table, bool is_difference, double *mean,
-                        crossed_squares *v) {
+typedef enum { OF_NUMBERS, OF_SHARE, OF_DIFFERENCE } quantity;
+
+/* The least variance of a share of hits that vary is that of one item in the largest class for one
+ * of the seeds. A model that answers one class for all images hits all of that class and none of
+ * the others: what is left is rounding, and says nothing about other items. */
+static bool is_rounding(double variance, double of_one_more) {
+  return variance < 1e-15 * of_one_more;
+}
+
+static err find_squares(const crossed_table *table, quantity of, double *mean, crossed_squares *v) {
   grouping g;
   *v = (crossed_squares){NAN, NAN, NAN};
   err error = make_grouping(table, &g);
   if (error) return error;
   error = measure(table, &g, mean, v);
-  if (is_difference) v->items += one_more(&g, table->items);
+  const double of_one_more = one_more(&g, table->items);
+  if (of == OF_DIFFERENCE || (of == OF_SHARE && is_rounding(v->items, of_one_more)))
+    v->items += of_one_more;
   free_grouping(&g);
   return error;
+}
+
+/* As many hits more as fewer make no difference, but weights that differ leave rounding. */
+static void snap_to_zero(double *difference) {
+  static const double rounding = 1e-12;
+  if (fabs(*difference) < rounding) *difference = 0;
 }
 
 static void set_ends(crossed_mean *m) {
@@ -152,27 +168,28 @@ static void set_ends(crossed_mean *m) {
   m->high = m->mean + z95 * m->error;
 }
 
-static err combine(const crossed_table *table, bool is_difference, crossed_mean *m) {
+static err combine(const crossed_table *table, quantity of, crossed_mean *m) {
   *m = (crossed_mean){NAN, NAN, NAN, NAN, NAN, NAN, NAN};
   if (!table->seeds || !table->items) return NULL;
   if (table->items == 1) {
     from_seeds(table, m);
   } else {
     crossed_squares v;
-    err error = find_squares(table, is_difference, &m->mean, &v);
+    err error = find_squares(table, of, &m->mean, &v);
     if (error) return error;
     crossed_combine(&v, table->seeds, m);
   }
+  if (of == OF_DIFFERENCE) snap_to_zero(&m->mean);
   set_ends(m);
   return NULL;
 }
 
 err crossed_of(const crossed_table *table, crossed_mean *m) {
-  return combine(table, false, m);
+  return combine(table, OF_NUMBERS, m);
 }
 
 err crossed_difference(const crossed_table *table, crossed_mean *m) {
-  return combine(table, true, m);
+  return combine(table, OF_DIFFERENCE, m);
 }
 
 err crossed_unpaired(const double *differences, const crossed_table *own,
@@ -181,13 +198,14 @@ err crossed_unpaired(const double *differences, const crossed_table *own,
   double mean; /* of one table: not used, the recorded values are exact */
   *m = (crossed_mean){NAN, NAN, NAN, NAN, NAN, NAN, NAN};
   if (!own->seeds || own->items < 2 || other->items < 2) return NULL;
-  err error = find_squares(own, true, &mean, &mine);
-  if (!error) error = find_squares(other, true, &mean, &theirs);
+  err error = find_squares(own, OF_DIFFERENCE, &mean, &mine);
+  if (!error) error = find_squares(other, OF_DIFFERENCE, &mean, &theirs);
   if (error) return error;
   crossed_squares v = {mine.items + theirs.items, NAN, mine.rest + theirs.rest};
   if (own->seeds > 1)
     v.seeds = pow(stats_deviation(differences, own->seeds), 2) / (double)own->seeds;
   m->mean = stats_mean(differences, own->seeds);
+  snap_to_zero(&m->mean);
   crossed_combine(&v, own->seeds, m);
   set_ends(m);
   return NULL;
@@ -205,7 +223,7 @@ static void snap_to_end(crossed_mean *m) {
 }
 
 err crossed_share(const crossed_table *table, crossed_mean *m) {
-  err error = combine(table, false, m);
+  err error = combine(table, OF_SHARE, m);
   if (error || isnan(m->error)) return error;
   if (table->items < 2) {
     m->low = fmax(m->low, 0);

@@ -399,6 +399,7 @@ static void another_precision_is_not_predicted(void **state) {
     assert_ok(settings_set(&s, others[i]));
     err error = forecast_make(&s, VOCABULARY, 0, &m, RANKS, &f);
     assert_non_null(strstr(err_message(error), "no row of the rates was measured in it"));
+    assert_non_null(strstr(err_message(error), "or set 'precision: bf16'"));
     err_free(error);
   }
   assert_ok(settings_set(&s, "precision=auto"));

@@ -100,7 +100,7 @@ last=$(grep '"event":"end"' "$events" | grep -o '"step":[0-9]*' | tail -1)
 sed -i "/\"event\":\"eval\".*$last,/d" "$events"
 expect_status 0 bench db rebuild
 bench report two --claims > out.txt
-expect_line out.txt "^- better: .*; not run: mask_ratio=0.5 seed=0 has lost events, maybe of its last evaluation"
+expect_line out.txt "^- better: .*; not run: mask_ratio=0.5 seed=0 has lost events, maybe of its last evaluation \\('flipbench show RUN'\\)"
 cp whole.jsonl "$events"
 expect_status 0 bench db rebuild
 expect_status 0 bench report two
@@ -124,7 +124,8 @@ expect_status 0 bench report small --format html
 grep -q "\"run_ids\":\[$tuned\]" results/small/report.html || fail "the page's tuned number is not of run $tuned"
 grep -q '"text":"tuned top-1 of mask 0 %: no tuning starts from this row."' results/small/report.html || fail "the page does not say why a number is missing"
 # The index has the mean over classes, and says so.
-expect_line results/index.html '"heading":"zero-shot per class \(%\)"'
+for heading in 'zero-shot per class \(%\)' 'wall time' 'process time'; do expect_line results/index.html "\"heading\":\"$heading\""; done
+! grep -q '"heading":"time"' results/index.html || fail "the index has elapsed time under the name of the steady one"
 
 # What --set does not reach is said at the start.
 expect_status 0 bench run experiments/small.yaml --dry-run --set samples=4k

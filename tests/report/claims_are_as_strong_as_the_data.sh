@@ -21,7 +21,17 @@ expect_line out.txt 'image→text R@1 .*of mask 50 % minus that of mask 0 %: .*n
 expect_line out.txt "^one seed, 790 evaluation images of 'openclipart' · 95 % intervals cover these runs only"
 ! grep -q 'sooner' out.txt || fail "a difference is claimed that 790 images cannot tell"
 expect_line out.txt '^- elapsed: .* one seed †; '
-grep -q "against training time: no significant difference" results/one/plots/accuracy_vs_time.gp || fail "the figure's title claims more"
+title() { grep ^title_text "$1/accuracy_vs_time.gp"; }
+grep -q "against training time: no significant speed-up'" results/one/plots/accuracy_vs_time.gp || fail "the figure's title claims more: $(title results/one/plots)"
+# Without the pace of one row the speed-ups are not all tested; without that of any none is determined.
+for row in '0.75' '0*'; do
+  sqlite3 results/flipbench.db "VACUUM INTO 'pace-$row.db'"
+  sqlite3 "pace-$row.db" "INSERT OR REPLACE INTO summary SELECT run_id, name, 0.99 FROM v_cell_latest,
+    (SELECT value AS name FROM json_each('[\"disturbed\", \"disturbed_share\", \"lost_share\"]')) WHERE experiment = 'one' AND label GLOB 'mask_ratio=$row'"
+  expect_status 0 bench plot one --db "pace-$row.db" --format svg --out "pace-$row"
+done
+grep -q "against training time'" pace-0.75/accuracy_vs_time.gp || fail "the title tells of a speed-up that was not tested: $(title pace-0.75)"
+grep -q "against training time: speed-ups not determined'" 'pace-0*/accuracy_vs_time.gp' || fail "the title tells of unbounded speed-ups: $(title 'pace-0*')"
 # An accuracy has an interval from one seed, and the best of a column is best by more than that.
 bench report one --format json > one.json
 # What a report in JSON says: SQL over its rows `r`.

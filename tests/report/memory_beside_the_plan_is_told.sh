@@ -38,3 +38,29 @@ sed -i 's/"device":"cpu"/"device":"cuda"/' results/small/*/events.jsonl
 expect_status 0 bench db rebuild
 expect_status 0 bench report small
 ! grep -q "the process's peak" out.txt || fail "a GPU's memory is taken for a process's"
+
+# Next to long names the numbers are whole: what is planned is left to the shades. Labels of the axis keep apart.
+cat > experiments/words.yaml <<'Y'
+name: words
+settings: {samples: 3k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 1}
+matrix:
+  mask_ratio: [0, 0.5]
+  words: [{label: all caption words, learning_rate: 1.0e-3}, {label: half of its words, learning_rate: 2.0e-3}]
+  seed: [0, 1, 2]
+report: {rows: [mask_ratio, words], columns: [peak_memory], plots: [memory], baseline: {mask_ratio: 0, words: all caption words}}
+Y
+expect_status 0 bench run experiments/words.yaml --no-progress
+peak=142000
+for run in results/words/mask_ratio=*/; do
+  peak=$((peak + 1000))
+  sed -i -E "s/\"planned_bytes\":[0-9]+/\"planned_bytes\":$((90000 << 20))/; s/\"(host_)?peak_bytes\":[0-9]+/\"\1peak_bytes\":$((peak << 20))/g" "$run"/events.jsonl "$run"/attempts.jsonl
+done
+expect_status 0 bench db rebuild
+expect_status 0 bench plot words --figure memory --format svg,png --out words
+grep -q '^has_part = 1$' words/memory.gp || fail "no part in the figure"
+[ "$(awk '/^\$bars/ { on = 1; next } /^EOD/ { on = 0 } on' words/memory.gp | grep -cE '"mask (0|50) %, (all caption|half of its) words" "[^"]*"')" = 4 ] || fail "names are cut: $(grep -A4 '^\$bars' words/memory.gp)"
+[ "$(grep -cE '"[0-9.e+,]+ · [0-9.]+× \[[0-9.]+, [0-9.]+\]"' words/memory.gp)" = 3 ] || fail "not the numbers alone: $(grep -A4 '^\$bars' words/memory.gp)"
+gnuplot -e "set table 'right.txt'; plot 'words/memory.png' binary filetype=png every 1:1:1490:180:1519:820 with rgbimage" 2> /dev/null
+awk '!/^#/ && NF >= 5 { n++; if ($3 + $4 + $5 < 700) dark++ } END { exit !(n > 1000 && !dark) }' right.txt || fail "a number leaves the figure"
+grep -A1 'font-size="11.00" *text-anchor="middle"' words/memory.svg | sed -n 's/.*translate(\([0-9.]*\),.*/\1/p; s/.*<text>\([0-9.e+]*\).*/\1/p' | paste - - > tics.txt
+awk '{ if (NR > 1 && $1 - last < 3.5 * (length($2) + before) + 4) bad = 1; last = $1; before = length($2) } END { exit bad || NR < 3 }' tics.txt || { cat tics.txt; fail "labels of the axis overlap"; }

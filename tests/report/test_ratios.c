@@ -288,6 +288,14 @@ static void memory_is_of_a_device_and_a_number_of_ranks(void **state) {
     assert_false(data_has_comparable_memory(&d, 1, 0));
     cells[i].inputs[INPUT_RANKS] = 0;
   }
+  for (size_t i = 0; i < CELLS; i++) give(i, "ranks", i < 2 ? 1 : 2); /* as the matrix sets them */
+  assert_false(data_has_comparable_memory(&d, 1, 0));
+  assert_false(measure_is_comparable(&d, 1, 0, columns_find("memory_ratio")));
+  assert_true(data_has_comparable_memory(&d, 1, 1));
+  for (size_t i = 0; i < 2; i++) cells[i].number_count = 0; /* not recorded: one */
+  assert_false(data_has_comparable_memory(&d, 1, 0));
+  for (size_t i = 2; i < CELLS; i++) facts[i][0].value.real = 1;
+  assert_true(data_has_comparable_memory(&d, 1, 0));
 }
 
 static void runs_of_a_row_differ_in_what_their_pace_depends_on(void **state) {

@@ -134,6 +134,25 @@ static void a_mask_is_named_with_all_its_digits(void **state) {
 
 /* A published 0.4 s is not 0 s; what rounds to no difference has no sign; and 0.37 s beside it is
  * more than "0". */
+/* Means of equal numbers differ in their last digit: no more digits are shown for it. */
+static void a_width_of_rounding_adds_no_digits(void **state) {
+  (void)state;
+  const report_column share = {.name = (char *)"zero_shot_top1", .digits = 1};
+  const double rounding = 4e-16;
+  const report_value cases[] = {
+      {.value = 1.87, .half_width = NAN, .low = 1.87 - rounding, .high = 1.87 + rounding},
+      {.value = 5, .half_width = 5 * rounding, .low = 5 - 5 * rounding, .high = 5 + 5 * rounding},
+      {.value = 5, .half_width = 0.004, .low = 4.996, .high = 5.004},
+      {.value = 0, .half_width = NAN, .low = 0, .high = 0.02}};
+  const char *wanted[] = {"1.9 [1.9, 1.9]", "5.0 ± 0.0", "5.000 ± 0.004", "0.00 [0.00, 0.02]"};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    strbuf shown = {0};
+    report_format_value(&share, &cases[i], &shown);
+    assert_string_equal(strbuf_string(&shown), wanted[i]);
+    strbuf_free(&shown);
+  }
+}
+
 static void published_and_small_numbers_keep_the_digits_that_they_have(void **state) {
   (void)state;
   const report_column seconds = {.name = (char *)"train_seconds", .digits = 0};
@@ -181,6 +200,28 @@ static void gaps_are_explained_in_every_format(void **state) {
     strbuf_free(&out);
   }
   values[1][2].seeds = 0;
+}
+
+/* Rows that differ in their mark alone, columns in their units: those meant are named. */
+static void gaps_name_the_row_and_the_column_that_is_meant(void **state) {
+  (void)state;
+  char *same_key[] = {"0 %"};
+  columns[0].heading = columns[2].heading = "time";
+  columns[0].unit = "s";
+  columns[2].unit = "ratio";
+  rows[1].keys = same_key;
+  rows[1].has_other_inputs = true;
+  values[1][0].seeds = 1;
+  values[1][2].value = NAN;
+  values[1][2].missing = "the baseline had other inputs";
+  strbuf out = {0};
+  report_gaps(&table, &out);
+  assert_string_equal(strbuf_string(&out),
+                      "time (ratio) of mask 0 %: no tuning starts from this row\n"
+                      "time (ratio) of mask 0 % ‡: the baseline had other inputs\n"
+                      "time (s) of mask 0 % ‡: of 1 of the 2 seeds that have "
+                      "finished\n");
+  strbuf_free(&out);
 }
 
 static void an_unbounded_interval_is_marked_in_every_format(void **state) {
@@ -472,7 +513,9 @@ int main(void) {
                              make_table),
       cmocka_unit_test(a_mask_is_named_with_all_its_digits),
       cmocka_unit_test(published_and_small_numbers_keep_the_digits_that_they_have),
+      cmocka_unit_test(a_width_of_rounding_adds_no_digits),
       cmocka_unit_test_setup(gaps_are_explained_in_every_format, make_table),
+      cmocka_unit_test_setup(gaps_name_the_row_and_the_column_that_is_meant, make_table),
       cmocka_unit_test(rows_with_the_same_gaps_are_counted),
       cmocka_unit_test_setup(an_unbounded_interval_is_marked_in_every_format, make_table),
       cmocka_unit_test_setup(a_disturbed_row_is_marked_and_explained_in_every_format, make_table),

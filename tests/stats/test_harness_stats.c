@@ -85,6 +85,64 @@ static void all_hits_or_none_have_the_interval_of_so_many_items(void **state) {
   }
 }
 
+/* Classes of 5, 8, 11 … images; the mean over them is one of 10 in either case. */
+enum { UNEQUAL_CLASSES = 10, UNEQUAL_ITEMS = 185 };
+static void make_unequal_classes(uint16_t *classes) {
+  for (size_t c = 0, i = 0; c < UNEQUAL_CLASSES; c++)
+    for (size_t k = 0; k < 5 + 3 * c; k++) classes[i++] = (uint16_t)c;
+}
+
+/* A model that answers the same class for all images, as one does that has learnt nothing. */
+static void one_answer_for_all_images_has_an_interval(void **state) {
+  (void)state;
+  static double hits[3 * UNEQUAL_ITEMS];
+  static uint16_t classes[UNEQUAL_ITEMS];
+  make_unequal_classes(classes);
+  for (size_t answer = 0; answer < UNEQUAL_CLASSES; answer++)
+    for (size_t seeds = 1; seeds <= 3; seeds++) {
+      crossed_mean m;
+      double of_one_more = 0; /* Σ w² / N */
+      for (size_t i = 0; i < 3 * UNEQUAL_ITEMS; i++) hits[i] = classes[i % UNEQUAL_ITEMS] == answer;
+      for (size_t k = 0; k < UNEQUAL_CLASSES; k++)
+        of_one_more += 1.0 / (100.0 * (5 + 3 * (double)k) * UNEQUAL_ITEMS);
+      assert_ok(crossed_share(&(crossed_table){hits, classes, seeds, UNEQUAL_ITEMS}, &m));
+      assert_near(m.mean, 0.1, 1e-12);
+      assert_near(m.error, sqrt(of_one_more), 1e-9);
+      assert_near(m.high - m.low, 2 * 1.959964 * m.error, 1e-4); /* by Wilson: a little less */
+    }
+}
+
+/* One image of the smallest weight that varies in one seed is no rounding. */
+static void a_variance_of_one_image_is_kept(void **state) {
+  (void)state;
+  static double hits[3 * 20001];
+  static uint16_t classes[20001];
+  crossed_mean m;
+  classes[0] = 1, hits[0] = hits[20001] = hits[2 * 20001] = 1; /* the other 20000 are one class */
+  hits[1] = 1;
+  assert_ok(crossed_share(&(crossed_table){hits, classes, 1, 20001}, &m));
+  assert_near(m.error, 0.5 / 20000, 1e-9);
+  assert_ok(crossed_share(&(crossed_table){hits, classes, 3, 20001}, &m));
+  assert_true(m.error < 0.5 / 20000);
+}
+
+/* All images of a class more, all of another class less: the sum of the weights is rounded. */
+static void as_many_classes_more_as_fewer_are_no_difference(void **state) {
+  (void)state;
+  static double differences[UNEQUAL_ITEMS];
+  static uint16_t classes[UNEQUAL_ITEMS];
+  make_unequal_classes(classes);
+  for (size_t more = 0; more < UNEQUAL_CLASSES; more++)
+    for (size_t less = 0; less < UNEQUAL_CLASSES; less++) {
+      crossed_mean m;
+      for (size_t i = 0; i < UNEQUAL_ITEMS; i++)
+        differences[i] = (classes[i] == more) - (classes[i] == less);
+      assert_ok(crossed_difference(&(crossed_table){differences, classes, 1, UNEQUAL_ITEMS}, &m));
+      assert_true(m.mean == 0);
+      assert_true(m.low == -m.high);
+    }
+}
+
 static void a_difference_of_pairs_has_no_noise_that_both_share(void **state) {
   (void)state;
   double differences[3 * 200] = {0};
@@ -490,6 +548,9 @@ int main(void) {
       cmocka_unit_test(t_quantiles_agree_with_printed_tables),
       cmocka_unit_test(an_accuracy_of_one_seed_has_the_interval_of_its_items),
       cmocka_unit_test(all_hits_or_none_have_the_interval_of_so_many_items),
+      cmocka_unit_test(one_answer_for_all_images_has_an_interval),
+      cmocka_unit_test(a_variance_of_one_image_is_kept),
+      cmocka_unit_test(as_many_classes_more_as_fewer_are_no_difference),
       cmocka_unit_test(a_difference_of_pairs_has_no_noise_that_both_share),
       cmocka_unit_test(equal_outcomes_are_no_proof_of_equality),
       cmocka_unit_test(what_would_decide_is_more_than_there_is),

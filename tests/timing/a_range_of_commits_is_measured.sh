@@ -193,6 +193,11 @@ if [ -n "$browser" ]; then
   for width in 1280 390; do test_page $page 2 "$(git -C repo rev-parse c08 | cut -c1-10)" $width; done
 fi
 expect_status 2 bench history --format gif
+expect_line err.txt "'gif' is not one of text, html, svg, png, pdf"
+for formats in html,svg svg,html text,svg; do
+  expect_status 2 bench history --format $formats
+  expect_line err.txt "'(html|text)' cannot be combined with other formats"
+done
 expect_status 2 bench history --size poster --format svg
 
 expect_status 2 measure --measure c01
