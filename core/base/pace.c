@@ -60,14 +60,16 @@ bool pace_is_row_disturbed(const pace_row *row, int threads, int cpus) {
  * rows to compare with. Delays of threads at different times add up, since the others wait for the
  * delayed one at the next barrier; simultaneous delays do not. The time that the threads did not
  * compute is one bound, the time that others computed another: the rest of the delay was caused by
- * the run itself. */
+ * the run itself. Delays and CPU time are also those of a thread that loads data: where it computes
+ * so much that the threads seem never idle, the mean over all of them says more. */
 static double lost_by_evidence(const pace_row *row, int threads, int cpus) {
   double wall = row->seconds, lost = 0, stolen = row->stolen_seconds / at_least_one(cpus);
   if (!isnan(row->delay_seconds)) {
-    double idle = wall - row->cpu_seconds / at_least_one(threads);
-    lost = row->delay_seconds / at_least_one(threads);
-    if (idle > lost) lost = fmin(row->delay_seconds, idle); /* false for NaN */
-    lost = fmin(lost, row->other_cpu_seconds);              /* the other number if one is NaN */
+    const double computing = at_least_one(threads), all = computing + 1;
+    double idle = wall - row->cpu_seconds / computing; /* of NaN and a number fmin has the number */
+    double mean = fmin(row->delay_seconds, wall * all - row->cpu_seconds) / all;
+    lost = fmin(row->delay_seconds, fmax(idle, mean));
+    lost = fmin(lost, row->other_cpu_seconds);
   } else if (!isnan(row->other_cpu_seconds)) {
     lost = wall * row->other_cpu_seconds / (row->other_cpu_seconds + row->cpu_seconds);
   }

@@ -64,6 +64,7 @@ static err look_at_running(store *s, const char *results, const char *cell_id, c
 
 static err fill_progress(store *s, cli_cell *c) {
   store_progress p;
+  double lost;
   c->samples = c->total_samples = c->train_seconds = c->lost_share = NAN;
   if (!c->run_id) return NULL;
   err error = store_find_progress(s, c->run_id, NULL, NULL, &p);
@@ -71,7 +72,9 @@ static err fill_progress(store *s, cli_cell *c) {
   c->samples = p.samples;
   c->total_samples = p.total_samples;
   c->train_seconds = p.train_seconds;
-  return store_find_lost_share(s, c->run_id, &c->lost_share);
+  error = store_find_lost_share(s, c->run_id, &lost);
+  c->is_disturbed = !error && !isnan(lost);
+  return error ? error : store_find_number(s, c->run_id, "lost_share", &c->lost_share);
 }
 
 /* `result`: of the cell, where those of all cells are known; NULL: its newest run. */
@@ -98,7 +101,7 @@ static err add_cell(store *s, const char *results, const char *id, const char *l
   if (strcmp(c->status, "finished") == 0) cells->finished++;
   if (strcmp(c->status, "running") == 0) cells->running++;
   if (strcmp(c->status, "failed") == 0) cells->failed++;
-  if (!isnan(c->lost_share)) cells->disturbed++;
+  if (c->is_disturbed) cells->disturbed++;
   return NULL;
 }
 

@@ -129,8 +129,8 @@ typedef struct {
   char *label, *status, *cell, *kind, *message, *directory; /* never NULL */
   int64_t run_id;                                           /* 0: not run */
   double samples, total_samples, train_seconds;             /* NaN: unknown */
-  double lost_share; /* share of the time that a disturbed run lost; NaN: not disturbed, or
-                      * unknown */
+  bool is_disturbed;
+  double lost_share; /* share of its time that the run lost, disturbed or not; NaN: unknown */
 } cli_cell;
 typedef struct {
   cli_cell *items;

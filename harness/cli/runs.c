@@ -43,7 +43,8 @@ typedef struct {
   bool only_archived, only_unowned, is_json;
 } list_words;
 
-static void write_run_json(const store_run_line *run, const char *status, double lost,
+/* `lost`: of a disturbed run, else NaN; `share`: of any. */
+static void write_run_json(const store_run_line *run, const char *status, double lost, double share,
                            json_writer *w) {
   jsonw_object(w, NULL);
   jsonw_integer(w, "run", run->run_id);
@@ -58,7 +59,7 @@ static void write_run_json(const store_run_line *run, const char *status, double
   jsonw_number(w, "samples_per_second", run->samples_per_second);
   jsonw_number(w, "train_seconds", run->train_seconds);
   jsonw_bool(w, "disturbed", !isnan(lost));
-  jsonw_number(w, "lost_share", lost);
+  jsonw_number(w, "lost_share", share);
   jsonw_end(w);
 }
 
@@ -80,15 +81,16 @@ static void write_run_text(const store_run_line *run, const char *status, double
 static err write_run(runs_call *call, const store_run_line *run, json_writer *w) {
   const char *status = run->status;
   bool is_alive = true, is_elsewhere;
-  double lost;
+  double lost, share;
   err error = NULL;
   if (strcmp(status, "running") == 0)
     error = run_look(call->s, call->place.results, run->directory, &is_alive, &is_elsewhere);
   if (!is_alive) status = "interrupted";
   if (!error) error = store_find_lost_share(call->s, run->run_id, &lost);
+  if (!error) error = store_find_number(call->s, run->run_id, "lost_share", &share);
   if (error) return error;
   if (w)
-    write_run_json(run, status, lost, w);
+    write_run_json(run, status, lost, share, w);
   else
     write_run_text(run, status, lost, &call->out);
   return NULL;

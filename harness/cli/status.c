@@ -92,7 +92,7 @@ static void write_cell_json(const cli_cell *c, json_writer *w) {
   jsonw_number(w, "samples", c->samples);
   jsonw_number(w, "total_samples", c->total_samples);
   jsonw_number(w, "train_seconds", c->train_seconds);
-  jsonw_bool(w, "disturbed", !isnan(c->lost_share));
+  jsonw_bool(w, "disturbed", c->is_disturbed);
   jsonw_number(w, "lost_share", c->lost_share);
   jsonw_string(w, "directory", c->directory);
   jsonw_end(w);
@@ -111,7 +111,7 @@ static void write_cell_text(const cli_cell *c, strbuf *out) {
   else
     strbuf_format(out, "%17s", "");
   strbuf_format(out, "  %s", c->label);
-  if (!isnan(c->lost_share)) strbuf_format(out, " † %.0f %% lost", 100 * c->lost_share);
+  if (c->is_disturbed) strbuf_format(out, " † %.0f %% lost", 100 * c->lost_share);
   strbuf_format(out, "%s%s\n", *c->message ? ": " : "", c->message);
 }
 

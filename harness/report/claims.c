@@ -179,8 +179,19 @@ static bool needs_evaluations(const spec_claim *c) {
          (c->against_metric && measure_is_accuracy(c->against_metric));
 }
 
+/* Has the cell's record lost what the claim is of? The other seeds' alone would be another number.
+ */
+static bool has_lost_it(const report_data *d, size_t cell, const spec_claim *c) {
+  const column *const columns[] = {c->metric, c->against_metric};
+  bool is_lost = needs_evaluations(c);
+  for (int k = 0; k < 2; k++)
+    is_lost = is_lost || (columns[k] && columns[k]->kind == COLUMN_SUMMARY &&
+                          isnan(data_value(d, cell, columns[k])));
+  return d->cells[cell].lost && is_lost;
+}
+
 /* The cells that the claim needs and that have no result, one of other inputs than the newest, or
- * one that may have lost its last evaluation. */
+ * one that has lost what the claim is of, or may have. */
 static void name_missing(const report_data *d, const spec_claim *c, bool is_of_all, strbuf *out) {
   enum { MOST_NAMED = 3 };
   size_t count = 0;
@@ -201,7 +212,7 @@ static void name_missing(const report_data *d, const spec_claim *c, bool is_of_a
         cell->tuning && !is_tuned && !(c->compare == CLAIM_SPEEDUP && continues_curve(d, i));
     /* its row is compared with none of the newest inputs, so the comparison would be left out */
     bool is_other = d->cells[i].is_finished && d->cells[i].group;
-    bool is_lost = d->cells[i].lost && needs_evaluations(c);
+    bool is_lost = has_lost_it(d, i, c);
     if ((d->cells[i].is_finished && !is_other && !is_lost) || !is_used || is_unused_tuning ||
         (is_classifier && !is_fine) || is_unused_probe)
       continue;

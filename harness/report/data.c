@@ -411,8 +411,8 @@ const data_evaluation *data_final_evaluation(const report_data *d, size_t cell, 
   const data_cell *own = e ? shown_cell(d, cell, c) : NULL;
   for (size_t i = 0; own && i < own->evaluation_count; i++)
     if (own->evaluations[i].step > e->step) return NULL;
-  if (own && own->has_lost_evaluation && (double)e->step < data_number_of(own, "total_steps"))
-    return NULL; /* all of the last step are lost */
+  if (own && own->lost && !((double)e->step >= data_number_of(own, "total_steps")))
+    return NULL; /* all of the last step are lost, or which one that was */
   return e;
 }
 

@@ -21,15 +21,14 @@ typedef struct {
   const spec_cell *cell;
   int64_t run_id; /* 0: never run */
   bool is_finished;
-  int64_t origin;           /* the run that it started from; 0: unknown, or none */
-  bool is_origin_unsure;    /* the record does not say which of several */
-  char *status, *message;   /* owned */
-  char *lost;               /* what a finished run's record has lost; owned, NULL: nothing */
-  bool has_lost_evaluation; /* of which at least an evaluation at the last step */
-  char *ended;              /* owned; "" while it is running */
-  ptrdiff_t tuned;          /* the first cell tuned from this one; -1: none */
-  ptrdiff_t fine_tuned;     /* the first classifier trained from this one; -1: none */
-  ptrdiff_t measured;       /* the first cell that measures this one (data_is_measurement); -1 */
+  int64_t origin;         /* the run that it started from; 0: unknown, or none */
+  bool is_origin_unsure;  /* the record does not say which of several */
+  char *status, *message; /* owned */
+  char *lost;             /* what a finished run's record has lost; owned, NULL: nothing */
+  char *ended;            /* owned; "" while it is running */
+  ptrdiff_t tuned;        /* the first cell tuned from this one; -1: none */
+  ptrdiff_t fine_tuned;   /* the first classifier trained from this one; -1: none */
+  ptrdiff_t measured;     /* the first cell that measures this one (data_is_measurement); -1 */
   store_environment environment; /* where it ran */
   store_fact *numbers;           /* the run's summary */
   size_t number_count;

@@ -12,6 +12,16 @@ static bool has_mixed_paces(const report_data *d, size_t row) {
   return is_mixed;
 }
 
+/* Does a run of the row lack the number because its record was damaged? */
+static bool has_lost(const report_data *d, size_t row, const column *c) {
+  bool is_lost = false;
+  for (size_t i = 0; i < d->rows[row].count && c->kind == COLUMN_SUMMARY; i++) {
+    size_t cell = d->rows[row].cells[i];
+    is_lost = is_lost || (d->cells[cell].lost && isnan(data_value(d, cell, c)));
+  }
+  return is_lost;
+}
+
 /* Whether a finished run has the accuracy of which the curves are. */
 static bool has_curve(const report_data *d, size_t row) {
   for (size_t i = 0; i < d->rows[row].count; i++) {
@@ -53,6 +63,10 @@ const char *explain_empty(const report_data *d, size_t row, const column *c) {
       c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE || c->kind == COLUMN_ISO;
   const char *why = needs_baseline ? explain_baseline(d, row, c) : NULL;
   if (why) return why;
+  static const column pace = {.kind = COLUMN_SUMMARY, .argument = "steady_seconds"};
+  const column *of = c->kind == COLUMN_ISO ? &pace : needs_baseline ? columns_find(c->argument) : c;
+  if (needs_baseline && (has_lost(d, row, of) || has_lost(d, (size_t)d->baseline, of)))
+    return "the record of the baseline, or of this row, has lost what it is computed from";
   if (c->kind == COLUMN_ISO)
     return has_curve(d, row) && has_curve(d, (size_t)d->baseline)
                ? "no accuracy above chance that both reach"
@@ -64,6 +78,7 @@ const char *explain_empty(const report_data *d, size_t row, const column *c) {
     if (e && !data_final_evaluation(d, cells->cells[i], c))
       return "its last evaluation of it is not in the record";
   }
+  if (has_lost(d, row, c)) return "its record has lost what it is computed from";
   if (c->kind == COLUMN_FINE_TUNED && !tuned) return "no classifier is trained from this row";
   if (c->kind == COLUMN_FINE_TUNED) return "the classifier has no such evaluation yet";
   if (measure_is_timed(c) && data_differing_pace(d, row) && !has_mixed_paces(d, row))

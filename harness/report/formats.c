@@ -151,7 +151,7 @@ static void csv_head(const report_table *t, strbuf *out) {
     if (shown->has_reference) csv_part(shown->name, "reference", out);
     if (shown->has_reference) csv_part(shown->name, "difference", out);
   }
-  static const char *const own[] = {"seeds", "disturbed_runs", "lost_share", "given_other",
+  static const char *const own[] = {"seeds", "disturbed_runs", "row_lost_share", "given_other",
                                     "missing"};
   for (size_t i = 0; i < sizeof own / sizeof *own; i++)
     if (is_column(t, own[i]))
@@ -181,7 +181,7 @@ void report_write_csv(const report_table *t, strbuf *out) {
       if (has_difference(t, c)) csv_field(v->difference.over ? v->difference.over : "", false, out);
       if (has_fewer_seeds(t, c)) csv_number((double)v->seeds, false, out);
       if (t->columns[c].has_reference) csv_number(v->reference, false, out);
-      if (t->columns[c].has_reference) csv_number(v->value - v->reference, false, out);
+      if (t->columns[c].has_reference) csv_number(report_reference_difference(v), false, out);
     }
     csv_number((double)row->finished, false, out);
     csv_number((double)row->disturbed, false, out);
@@ -336,6 +336,14 @@ static void json_difference(json_writer *w, const report_difference *x) {
   jsonw_end(w);
 }
 
+/* null: the cell has no run. */
+static void json_run(json_writer *w, int64_t run_id) {
+  if (run_id)
+    jsonw_integer(w, NULL, run_id);
+  else
+    jsonw_null(w, NULL);
+}
+
 static void json_value(json_writer *w, const report_column *c, const report_value *v,
                        size_t count) {
   jsonw_object(w, c->name);
@@ -350,7 +358,7 @@ static void json_value(json_writer *w, const report_column *c, const report_valu
   json_difference(w, &v->difference);
   if (!isnan(v->reference)) {
     jsonw_number(w, "reference", v->reference);
-    jsonw_number(w, "difference", v->value - v->reference);
+    jsonw_number(w, "difference", report_reference_difference(v));
     jsonw_bool(w, "reference_verified", v->is_reference_verified);
     if (v->reference_source) jsonw_string(w, "reference_source", v->reference_source);
   }
@@ -363,7 +371,7 @@ static void json_value(json_writer *w, const report_column *c, const report_valu
   }
   if (v->runs) {
     jsonw_array(w, "run_ids");
-    for (size_t i = 0; i < count; i++) jsonw_integer(w, NULL, v->runs[i]);
+    for (size_t i = 0; i < count; i++) json_run(w, v->runs[i]);
     jsonw_end(w);
   }
   jsonw_end(w);
@@ -389,15 +397,11 @@ static void json_row(json_writer *w, const report_table *t, const report_row *ro
   jsonw_integer(w, "cells", (int64_t)row->cells);
   jsonw_integer(w, "finished", (int64_t)row->finished);
   jsonw_integer(w, "disturbed", (int64_t)row->disturbed);
-  if (row->disturbed) jsonw_number(w, "lost_share", row->lost_share);
+  jsonw_number(w, "lost_share", row->lost_share);
   jsonw_bool(w, "given_other", row->has_other_inputs);
   if (row->missing) jsonw_string(w, "missing", row->missing);
   jsonw_array(w, "runs");
-  for (size_t i = 0; i < row->cells; i++)
-    if (row->runs[i])
-      jsonw_integer(w, NULL, row->runs[i]);
-    else
-      jsonw_number(w, NULL, NAN); /* null: the cell has no run */
+  for (size_t i = 0; i < row->cells; i++) json_run(w, row->runs[i]);
   jsonw_end(w);
   jsonw_object(w, "values");
   for (size_t c = 0; c < t->column_count; c++)
@@ -407,6 +411,7 @@ static void json_row(json_writer *w, const report_table *t, const report_row *ro
 }
 
 void report_write_json_members(const report_table *t, json_writer *w) {
+  const char *note = report_reference_note(t);
   jsonw_string(w, "experiment", t->name);
   jsonw_string(w, "title", t->title);
   json_columns(w, t);
@@ -414,6 +419,7 @@ void report_write_json_members(const report_table *t, json_writer *w) {
   for (size_t r = 0; r < t->row_count; r++) json_row(w, t, &t->rows[r]);
   jsonw_end(w);
   jsonw_string(w, "source", t->source);
+  if (t->source && *note) jsonw_string(w, "reference_note", note + strspn(note, "; "));
   jsonw_string(w, "mixed", t->notes.mixed);
   jsonw_string(w, "disturbed", t->notes.disturbed);
   jsonw_string(w, "iso_accuracy", t->notes.iso);

@@ -22,16 +22,18 @@ void load_free_cell(data_cell *c) {
 static err find_lost(store *s, data_cell *c) {
   store_warning *warnings;
   size_t count;
+  strbuf lost = {0};
   err error = store_list_warnings(s, c->run_id, &warnings, &count);
-  for (size_t i = 0; i < count && !error && !c->lost; i++) {
+  if (error) return error;
+  for (size_t i = 0; i < count; i++) {
     if (strcmp(warnings[i].kind, "no_end") != 0 && strcmp(warnings[i].kind, "no_evaluation") != 0)
       continue;
-    c->has_lost_evaluation = strcmp(warnings[i].kind, "no_evaluation") == 0;
-    c->lost = mem_copy_string(warnings[i].message);
-    if (!c->lost) error = mem_error(0, "the report");
+    strbuf_format(&lost, "%s%s", lost.length ? "; " : "", warnings[i].message);
   }
   store_free_warnings(warnings, count);
-  return error;
+  if (!lost.length && !lost.is_broken) return NULL;
+  c->lost = strbuf_take(&lost);
+  return c->lost ? NULL : mem_error(0, "the report");
 }
 
 err load_cell(store *s, const spec_cell *cell, const store_result *result, data_cell *c) {

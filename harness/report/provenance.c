@@ -21,7 +21,7 @@ typedef struct {
   bool is_json;
 } fact;
 
-enum { RUN_FACTS = 10, MOST_FACTS = 24 };
+enum { RUN_FACTS = 12, MOST_FACTS = 26 };
 
 /* Returns the number of facts. */
 static size_t list_facts(const store_run *run, const store_environment *e, fact facts[MOST_FACTS]) {
@@ -35,6 +35,8 @@ static size_t list_facts(const store_run *run, const store_environment *e, fact 
                       {"ended", run->ended, 0, false},
                       {"settings_fingerprint", run->settings_fingerprint, 0, false},
                       {"data_fingerprint", run->data_fingerprint, 0, false},
+                      {"note", run->note, 0, false},
+                      {"tags", run->tags, 0, false},
                       {"commit", e->commit, 0, false},
                       {"dirty", e->dirty, 0, false},
                       {"compiler", e->compiler, 0, false},
@@ -287,6 +289,22 @@ static err json_evaluations(store *s, int64_t run_id, json_writer *w) {
   return NULL;
 }
 
+static err json_warnings(store *s, int64_t run_id, json_writer *w) {
+  store_warning *warnings;
+  size_t count;
+  err error = store_list_warnings(s, run_id, &warnings, &count);
+  jsonw_array(w, "warnings");
+  for (size_t i = 0; i < count; i++) {
+    jsonw_object(w, NULL);
+    jsonw_string(w, "kind", warnings[i].kind);
+    jsonw_string(w, "message", warnings[i].message);
+    jsonw_end(w);
+  }
+  jsonw_end(w);
+  store_free_warnings(warnings, count);
+  return error;
+}
+
 err provenance_json(store *s, int64_t run_id, strbuf *out) {
   store_run run = {0};
   store_environment environment = {0};
@@ -299,6 +317,7 @@ err provenance_json(store *s, int64_t run_id, strbuf *out) {
   TRY(json_attempts(s, run_id, &w));
   TRY(json_pairs(s, run_id, "summary", store_list_numbers, &w));
   TRY(json_evaluations(s, run_id, &w));
+  TRY(json_warnings(s, run_id, &w));
   TRY(json_pairs(s, run_id, "settings", store_list_settings, &w));
   jsonw_end(&w);
   strbuf_append_char(out, '\n');

@@ -294,13 +294,13 @@ static err explain_missing(const report_data *d, size_t row, report_row *made) {
 
 /* A seed's run and those that continue its curve count as one. */
 static void find_disturbed(const report_data *d, size_t row, report_row *made) {
+  made->lost_share = NAN;
   for (size_t i = 0; i < d->rows[row].count; i++) {
     ptrdiff_t at = (ptrdiff_t)d->rows[row].cells[i];
-    if (!d->cells[at].is_finished || !data_is_curve_disturbed(d, (size_t)at)) continue;
-    made->disturbed++;
-    for (; at >= 0; at = data_continued_by(d, (size_t)at))
-      if (data_is_disturbed(&d->cells[at]))
-        made->lost_share = fmax(made->lost_share, data_number_of(&d->cells[at], "lost_share"));
+    if (!d->cells[at].is_finished) continue;
+    made->disturbed += data_is_curve_disturbed(d, (size_t)at);
+    for (; at >= 0; at = data_continued_by(d, (size_t)at)) /* of NaN and a number fmax has this */
+      made->lost_share = fmax(made->lost_share, data_number_of(&d->cells[at], "lost_share"));
   }
 }
 

@@ -50,8 +50,8 @@ typedef struct {
   int64_t *runs;          /* one per cell, 0: not run; owned */
   char **labels;          /* of the cells; owned */
   char *missing; /* why cells have no result, or what the record of one has lost; NULL: nothing */
-  size_t disturbed;      /* seeds with a run disturbed by other load on the machine: marked † */
-  double lost_share;     /* the greatest share of time that one of them lost */
+  size_t disturbed;  /* seeds with a run disturbed by other load on the machine: marked † */
+  double lost_share; /* the greatest that a run of the row recorded, disturbed or not; NaN: none */
   bool has_other_inputs; /* inputs differ from the other rows (notes.mixed): marked ‡ */
 } report_row;
 

@@ -77,10 +77,14 @@ const char *report_reference_note(const report_table *t) {
   return t->reference_note ? t->reference_note : "";
 }
 
+double report_reference_difference(const report_value *v) {
+  const bool is_unbounded = isinf(v->high) && !(v->low > 0);
+  return is_unbounded ? (double)NAN : v->value - v->reference;
+}
+
 void report_format_reference(const report_column *c, const report_value *v, strbuf *out) {
   if (isnan(v->reference)) return;
-  bool is_unbounded = isinf(v->high) && !(v->low > 0); /* nothing is known about the value */
-  double difference = is_unbounded ? (double)NAN : v->value - v->reference;
+  double difference = report_reference_difference(v);
   const int own = shown_digits(c, v), digits = published_digits(c, v->reference);
   strbuf_format(out, "%s%.*f", v->is_reference_verified ? "" : "~", digits, v->reference);
   if (isnan(difference)) return;

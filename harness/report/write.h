@@ -38,6 +38,9 @@ void report_format_signed(double value, int digits, strbuf *out);
 void report_format_key(const report_row *row, size_t key, strbuf *out);
 /* " †‡" after a name: † when one of its runs was disturbed, ‡ when they had other inputs. */
 void report_add_marks(bool is_disturbed, bool has_other_inputs, strbuf *out);
+/* The measured value minus the published one; NaN where nothing was measured, or the interval has
+ * no end: nothing is known about the value then. */
+double report_reference_difference(const report_value *v);
 /* What follows the source of the published values and "the difference from it". */
 const char *report_reference_note(const report_table *t);
 /* "69.6, −0.7": the published value with its own digits, at least the column's, and the measured

@@ -112,10 +112,11 @@ err store_list_cells(store *s, const char *experiment, store_cell **cells, size_
   void *items = NULL;
   *cells = NULL;
   *count = 0;
-  err error = experiment
-                  ? sql_query(s, &rows, CELL_COLUMNS " WHERE experiment = ? ORDER BY position", "t",
-                              experiment)
-                  : sql_query(s, &rows, CELL_COLUMNS " ORDER BY ended DESC", "");
+  err error =
+      experiment
+          ? sql_query(s, &rows, CELL_COLUMNS " WHERE experiment = ? ORDER BY position", "t",
+                      experiment)
+          : sql_query(s, &rows, CELL_COLUMNS " ORDER BY ended DESC, experiment, position", "");
   if (!error) error = rows_collect(s, rows, &cell_kind, &items, count);
   *cells = items;
   return error;

@@ -380,7 +380,8 @@ static err check_evaluations(ingest *in, const char *events_path, int64_t last_s
 }
 
 /* A trainer writes its end before flipbench records that: without it, events were lost, and the
- * numbers that they had are missing for no reason of the run. */
+ * numbers that they had are missing for no reason of the run. The last step of a finished run is
+ * then known from its newest start. */
 static err check_end(ingest *in, const char *events_path) {
   static const char message[] =
       "attempts.jsonl says that the run finished, but events.jsonl has no end event: the file is "
@@ -394,12 +395,14 @@ static err check_end(ingest *in, const char *events_path) {
                   in->run_id));
   if (!is_finished) goto cleanup;
   last_step = last_step_of(events_path);
-  if (last_step >= 0) {
-    error = check_evaluations(in, events_path, last_step);
-    goto cleanup;
+  if (last_step < 0) {
+    log_warning("%s: %s", events_path, message);
+    TRY(ingest_put_warning(in, "no_end", message, ""));
+    TRY(sql_integer(in->s, -1, &last_step,
+                    "SELECT value FROM summary WHERE run_id = ? AND name = 'total_steps'", "i",
+                    in->run_id));
   }
-  log_warning("%s: %s", events_path, message);
-  TRY(ingest_put_warning(in, "no_end", message, ""));
+  if (last_step >= 0) error = check_evaluations(in, events_path, last_step);
 cleanup:
   return error;
 }

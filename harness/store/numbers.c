@@ -416,6 +416,43 @@ static err add_rates(store *s, int64_t run_id, numbers *n) {
   return NULL;
 }
 
+/* ---- damaged records ---- */
+
+/* Takes back what the record of a finished run no longer determines, as its events were damaged or
+ * cut. Sums, means and the last row are those of the run only where all steps are there. The last
+ * reading of memory follows the last evaluation, and the end follows everything. */
+static err drop_lost(store *s, int64_t run_id, numbers *n) {
+  sqlite3_stmt *rows;
+  double v[6];
+  err error = sql_query(s, &rows,
+                        "SELECT status = 'finished', total,"
+                        " coalesce((SELECT max(step) FROM step WHERE run_id = ?1), 0) < total,"
+                        " coalesce((SELECT max(step) FROM memory WHERE run_id = ?1), 0) < total,"
+                        " EXISTS (SELECT 1 FROM warning WHERE run_id = ?1 AND kind = 'no_end'),"
+                        " (SELECT min(version) FROM process WHERE run_id = ?1)"
+                        " FROM run, (SELECT max(value) AS total FROM summary"
+                        "  WHERE run_id = ?1 AND name = 'total_steps') WHERE id = ?1",
+                        "i", run_id);
+  if (!error) error = read_reals(s, rows, v, 6);
+  if (error || !(v[0] > 0)) return error;
+  const bool has_total = !isnan(v[1]), is_short = v[2] > 0, has_end = !(v[4] > 0);
+  const bool is_old = !(v[5] >= 2); /* streams of version 1 have no row of the last steps */
+  const bool has_steps = is_short ? is_old && has_end : has_total || has_end;
+  if (!has_steps) { /* attempts.jsonl and the starts have these */
+    numbers known = nothing_known();
+    known.ranks = n->ranks;
+    known.nodes = n->nodes;
+    known.cpu_seconds = n->cpu_seconds;
+    known.attempts = n->attempts;
+    *n = known;
+  }
+  if (!has_end) n->wall_seconds = NAN;
+  if (!has_end && !(has_total && v[3] <= 0))
+    n->peak_bytes = n->host_peak_bytes = n->device_used_bytes = n->utilisation = n->power_watts =
+        NAN;
+  return NULL;
+}
+
 /* ---- entry points ---- */
 
 static err put(store *s, int64_t run_id, const char *name, double value) {
@@ -440,6 +477,7 @@ err numbers_make(store *s, int64_t run_id) {
   TRY(add_final_loss(s, run_id, &n));
   TRY(add_saturation(s, run_id, &n));
   TRY(add_rates(s, run_id, &n));
+  TRY(drop_lost(s, run_id, &n));
 #define PUT(name) TRY(put(s, run_id, #name, n.name));
   NUMBERS(PUT)
 #undef PUT

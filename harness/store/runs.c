@@ -23,13 +23,16 @@ static const size_t run_texts_of[] = {offsetof(store_run, cell_id),
                                       offsetof(store_run, data_fingerprint),
                                       offsetof(store_run, data_stamp),
                                       offsetof(store_run, note),
+                                      offsetof(store_run, tags),
                                       offsetof(store_run, log_tail)};
 static const rows_texts run_texts = ROWS_TEXTS(run_texts_of);
 
 /* A run with its newest attempt. julianday counts days from noon of 4714 BC. */
 #define RUN_COLUMNS                                                                                \
   "SELECT run.cell_id, run.directory, run.status, run.kind, run.message, run.started, run.ended,"  \
-  " settings_fingerprint, data_fingerprint, data_stamp, note, attempt.log_tail,"                   \
+  " settings_fingerprint, data_fingerprint, data_stamp, note,"                                     \
+  " (SELECT group_concat(name, ' ') FROM (SELECT name FROM tag WHERE run_id = run.id"              \
+  "  ORDER BY name)), attempt.log_tail,"                                                           \
   " run.id, attempt.number, attempt.pid, attempts_offset + events_offset,"                         \
   " (julianday(run.started) - 2440587.5) * 86400, archived"                                        \
   " FROM run LEFT JOIN attempt ON attempt.run_id = run.id"
@@ -38,12 +41,12 @@ static const rows_texts run_texts = ROWS_TEXTS(run_texts_of);
 static err take_run(sqlite3_stmt *row, void *item) {
   store_run *run = item;
   err error = rows_copy_texts(row, 0, &run_texts, run);
-  run->run_id = sqlite3_column_int64(row, 12);
-  run->attempts = sqlite3_column_int64(row, 13);
-  run->pid = sqlite3_column_int64(row, 14);
-  run->bytes_read = sqlite3_column_int64(row, 15);
-  run->started_seconds = sql_real(row, 16);
-  run->is_archived = sqlite3_column_int(row, 17) != 0;
+  run->run_id = sqlite3_column_int64(row, 13);
+  run->attempts = sqlite3_column_int64(row, 14);
+  run->pid = sqlite3_column_int64(row, 15);
+  run->bytes_read = sqlite3_column_int64(row, 16);
+  run->started_seconds = sql_real(row, 17);
+  run->is_archived = sqlite3_column_int(row, 18) != 0;
   return error;
 }
 
@@ -211,7 +214,8 @@ err store_list_runs(store *s, const store_run_filter *filter, store_run_line **r
   err error = sql_query(
       s, &rows,
       "SELECT run.status, run.cell_id, run.directory, run.started, run.note,"
-      " (SELECT group_concat(name, ' ') FROM tag WHERE run_id = run.id),"
+      " (SELECT group_concat(name, ' ') FROM (SELECT name FROM tag WHERE run_id = run.id"
+      "  ORDER BY name)),"
       " (SELECT group_concat(DISTINCT experiment.name) FROM experiment_cell JOIN experiment"
       "  ON experiment.id = experiment_id WHERE experiment_cell.cell_id = run.cell_id) AS owners,"
       " run.id, run.archived,"

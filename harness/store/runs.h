@@ -13,6 +13,7 @@ typedef struct {
   char *settings_fingerprint, *data_fingerprint;
   char *data_stamp; /* of the files that it was trained on (sweep/stamp.h) */
   char *note;       /* written by the user */
+  char *tags;       /* likewise, separated by spaces */
   char *log_tail;   /* of the newest process */
   /* strings are owned; after a successful call never NULL */
   int64_t attempts, pid;  /* number of processes; id of the newest one */

@@ -9,7 +9,7 @@
 #include "store/sql.h"
 
 enum {
-  NUMBERS_RULES = 3, /* raised when numbers.c derives other numbers from the same record */
+  NUMBERS_RULES = 4, /* raised when numbers.c derives other numbers from the same record */
   NUMBERS_VERSION = 3
 }; /* before it, numbers were totals reported by processes at exit, and fewer were kept than the run
     * folders contain */

@@ -242,7 +242,9 @@ void process_look_after_ranks(const run_options *options, const run_cell *cell, 
   }
   if (!has_ended) return;
   if (p->rank_0_ended <= 0) p->rank_0_ended = now;
-  if (now - p->rank_0_ended > (has_failed ? patience : patience_when_finished)) process_kill(p);
+  if (now - p->rank_0_ended <= (has_failed ? patience : patience_when_finished)) return;
+  p->is_launcher_killed = true;
+  process_kill(p);
 }
 
 void process_kill(const process *p) {
@@ -372,6 +374,16 @@ static void judge_ranks(const run_options *options, const run_cell *cell, const 
   free(folder);
 }
 
+/* The signal that ended a launcher which did not end with its ranks says nothing about these. */
+static int status_of(const run_options *options, const run_cell *cell, const process *p,
+                     int wait_status) {
+  bool is_ours = p->is_launcher_killed && WIFSIGNALED(wait_status);
+  char *folder = is_ours ? directory_path(options->results, cell->directory, NULL) : NULL;
+  int status = folder ? ranks_wait_status(folder, p->attempt) : wait_status;
+  free(folder);
+  return status;
+}
+
 /* The tail of log.txt and the last lines of the other ranks' logs. */
 static char *gather_tails(const run_options *options, const run_cell *cell, const process *p) {
   strbuf all = {0};
@@ -396,6 +408,7 @@ err process_finish(const run_options *options, store *s, run_cell *cell, process
   verdict v = {0};
   uint64_t peak_bytes = (uint64_t)used->ru_maxrss * 1024;
   char *tail = gather_tails(options, cell, p);
+  wait_status = status_of(options, cell, p, wait_status);
   bool ended_well = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
   bool has_checkpoint = directory_has_checkpoint(options->results, cell->directory);
   err error = tail ? NULL : mem_error(0, "a log");

@@ -28,6 +28,7 @@ typedef struct {
   double looked;                /* clock_seconds of the last check of the ranks */
   bool has_events, asked_early; /* the trainer has started; it was asked to stop before that */
   double rank_0_ended;          /* clock_seconds when that was seen; 0: not yet */
+  bool is_launcher_killed;      /* by us, since it did not end with its ranks */
   int64_t events_start;         /* bytes that events.jsonl had */
   int64_t log_start;            /* bytes that log.txt had */
   int64_t kills_before;         /* limits_count_kills */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -203,6 +204,20 @@ static int64_t *list_records(const char *folder, int64_t attempt, size_t *count)
 static int compare_ranks(const void *a, const void *b) {
   int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
   return (x > y) - (x < y);
+}
+
+int ranks_wait_status(const char *folder, int64_t attempt) {
+  json_t *records = ranks_read_records(folder, attempt);
+  size_t i;
+  json_t *record;
+  int status = 0;
+  json_array_foreach(records, i, record) {
+    int code = (int)json_integer_value(json_object_get(record, "exit_code"));
+    int number = (int)json_integer_value(json_object_get(record, "signal"));
+    if (!status) status = W_EXITCODE(number ? 0 : code & 0xff, number & 0x7f);
+  }
+  json_decref(records);
+  return status;
 }
 
 json_t *ranks_read_records(const char *folder, int64_t attempt) {

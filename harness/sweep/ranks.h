@@ -45,6 +45,9 @@ void ranks_remove_records(const char *folder, int64_t attempt);
 
 /* Has rank 0 recorded its end? *failed: not with status 0. */
 bool ranks_have_ended(const char *folder, int64_t attempt, bool *failed);
+/* How the ranks ended, as wait(2) has it: rank 0, or, where that ended with status 0, the first
+ * other that did not. */
+int ranks_wait_status(const char *folder, int64_t attempt);
 
 /* Why an attempt failed, from the ranks' records and logs; `log_start`: size of log.txt before it.
  * Sets v->kind and v->message: "rank" if one was lost, else the first error that a rank wrote.

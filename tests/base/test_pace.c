@@ -245,6 +245,21 @@ static void other_load_bounds_the_lost_time(void **state) {
   assert_true(p.is_disturbed);
 }
 
+/* Two threads and a loader's, each of which computed for 0.2 s of a second and waited for 0.8 s. */
+static void time_in_which_the_run_computed_is_not_lost(void **state) {
+  (void)state;
+  pace_row rows[10];
+  for (size_t i = 0; i < 10; i++) rows[i] = (pace_row){1, 1, 1, 0.6, 2.4, 0, 2, {0}};
+  pace p = measured(rows, 10);
+  assert_near(p.lost_share, 0.8);
+  assert_near(p.steady_low, 0.2);
+  for (size_t i = 0; i < 10; i++) rows[i].cpu_seconds = (double)NAN;
+  assert_near(measured(rows, 10).lost_share, 0.8);
+  /* a loader that computed all the time does not hide that the others waited for half of it */
+  for (size_t i = 0; i < 10; i++) rows[i] = (pace_row){1, 1, 1, 2, 1, 0, 1, {0}};
+  assert_near(measured(rows, 10).lost_share, 1 / 3.0);
+}
+
 static void stolen_time_is_evidence(void **state) {
   (void)state;
   pace_row row = {1, 1, 1, 2, 0, 0.039, 0, {0}};
@@ -312,6 +327,7 @@ int main(void) {
       cmocka_unit_test(one_busy_neighbour_of_many_threads_is_evidence),
       cmocka_unit_test(short_rows_are_judged_with_their_neighbours),
       cmocka_unit_test(other_load_bounds_the_lost_time),
+      cmocka_unit_test(time_in_which_the_run_computed_is_not_lost),
       cmocka_unit_test(stolen_time_is_evidence),
       cmocka_unit_test(without_delays_a_full_machine_with_others_is_evidence),
       cmocka_unit_test(unknown_values_are_not_evidence),

@@ -309,8 +309,8 @@ static void csv_has_a_column_for_each_part_of_a_value(void **state) {
                    "zero_shot_top1_from_baseline_high,"
                    "zero_shot_top1_from_baseline_interval_over,zero_shot_top1_reference,"
                    "zero_shot_top1_difference,iso_speedup,iso_speedup_low,iso_speedup_high,"
-                   "iso_speedup_interval_over,tuned_zero_shot_top1,seeds,disturbed_runs,lost_share,"
-                   "given_other,missing\r\n");
+                   "iso_speedup_interval_over,tuned_zero_shot_top1,seeds,disturbed_runs,"
+                   "row_lost_share,given_other,missing\r\n");
   assert_has(&out, "0,68.6,,,,,,,,,,,,,,,1,0,0,0,\r\n");
   assert_has(&out, "\"a,\"\"b\"\"\",69.5,68.75,70.25,seeds and images,0.9,-0.2,2,seeds and "
                    "paired images,70.25,-0.75,3.7,3.1,4,,70.1,2,1,0.25,");
@@ -328,15 +328,59 @@ static void csv_says_which_numbers_are_of_fewer_seeds(void **state) {
   strbuf_free(&out);
 }
 
+/* The interval of a time without an end says nothing about the value: no difference is known. */
+static void an_unbounded_value_is_compared_in_no_format(void **state) {
+  (void)state;
+  report_column times[3];
+  report_value own[3];
+  report_row row = rows[1];
+  report_table other = table;
+  strbuf out = {0};
+  memcpy(times, columns, sizeof times);
+  memcpy(own, values[1], sizeof own);
+  times[1].has_reference = true;
+  own[1].low = 0;
+  own[1].high = INFINITY;
+  own[1].reference = 0.5;
+  row.values = own;
+  other.columns = times;
+  other.rows = &row;
+  other.row_count = 1;
+  report_write_csv(&other, &out);
+  assert_has(&out, ",iso_speedup_reference,iso_speedup_difference,");
+  assert_has(&out, ",3.7,0,inf,,0.5,,");
+  strbuf_clear(&out);
+  report_write_json(&other, &out);
+  assert_has(&out, "\"unbounded\":true,\"reference\":0.5,\"difference\":null");
+  strbuf_clear(&out);
+  own[1].low = 0.8; /* at least a bound is known, as text has it */
+  report_write_csv(&other, &out);
+  assert_has(&out, ",3.7,0.8,inf,,0.5,3.2,");
+  strbuf_free(&out);
+}
+
+static void json_says_how_published_values_compare(void **state) {
+  (void)state;
+  report_table other = table;
+  strbuf out = {0};
+  report_write_json(&other, &out);
+  assert_null(strstr(strbuf_string(&out), "reference_note"));
+  other.reference_note = "; another model";
+  strbuf_clear(&out);
+  report_write_json(&other, &out);
+  assert_has(&out, "\"source\":\"Li et al.\",\"reference_note\":\"another model\"");
+  strbuf_free(&out);
+}
+
 static void json_has_the_runs_behind_each_number(void **state) {
   (void)state;
   strbuf out = {0};
-  int64_t of_tunings[] = {11, 13};
+  int64_t of_tunings[] = {11, 0}; /* the other seed has no tuning */
   values[1][2].runs = of_tunings;
   report_write_json(&table, &out);
   values[1][2].runs = NULL;
   assert_has(&out, "\"runs\":[7,9]");
-  assert_has(&out, "\"run_ids\":[11,13]");
+  assert_has(&out, "\"run_ids\":[11,null]");
   assert_has(&out, "\"reference\":70.25,\"difference\":-0.75,\"reference_verified\":false");
   assert_has(&out, "\"runs\":[69,70]");
   assert_has(&out, "\"low\":68.75,\"high\":70.25,\"interval_over\":\"seeds and images\","
@@ -523,6 +567,8 @@ int main(void) {
       cmocka_unit_test_setup(latex_takes_care_of_its_own_characters, make_table),
       cmocka_unit_test_setup(csv_has_a_column_for_each_part_of_a_value, make_table),
       cmocka_unit_test_setup(csv_says_which_numbers_are_of_fewer_seeds, make_table),
+      cmocka_unit_test_setup(an_unbounded_value_is_compared_in_no_format, make_table),
+      cmocka_unit_test_setup(json_says_how_published_values_compare, make_table),
       cmocka_unit_test_setup(json_has_the_runs_behind_each_number, make_table),
       cmocka_unit_test_setup(a_published_value_is_named_with_its_own_source, make_table),
       cmocka_unit_test_setup(one_seed_on_the_same_images_agrees_by_equality_alone, make_table),

@@ -86,8 +86,26 @@ for run in mask_ratio=0 mask_ratio=0.5; do
   expect_line err.txt "cut/small/$run-.*/events.jsonl: attempts.jsonl says that the run finished, but events.jsonl has no end event"
 done
 [ "$(grep -c 'no end event' err.txt)" = 2 ] || fail "whole runs were reported"
+# Nor are half of its steps and an evaluation before the last a result, or good for a claim.
+bench report small --format json --results cut > cut.json
+[ "$(sqlite3 :memory: "SELECT group_concat(cell.key) FROM json_each(readfile('cut.json'), '\$.rows') AS r, json_each(r.value, '\$.values') AS cell WHERE r.value ->> '\$.row.mask_ratio' = '0.5' AND cell.value ->> 'value' IS NOT NULL")" = tuned_zero_shot_top1 ] || fail "numbers of half a run: $(cat cut.json)"
+cp experiments/small.yaml experiments/claimed.yaml
+cat >> experiments/claimed.yaml <<'E'
+claims:
+  - {claim: hits, metric: zero_shot_top1, of: {mask_ratio: 0.5}, against: {mask_ratio: 0.75}, expect: greater}
+  - {claim: loss, compare: ratio, metric: final_loss, of: {mask_ratio: 0.5}, against: {mask_ratio: 0.75}, expect: smaller}
+  - {claim: work, compare: ratio, metric: flops_per_sample, of: {mask_ratio: 0.5}, against: {mask_ratio: 0.75}, expect: greater}
+E
+expect_status 0 bench report experiments/claimed.yaml --claims --results cut
+expect_line out.txt '^- hits: not run: mask_ratio=0.5 has lost events'
+expect_line out.txt '^- loss: not run: mask_ratio=0.5 has lost events'
+expect_line out.txt '^- work: .*; holds$'
+rm experiments/claimed.yaml
 expect_status 0 bench report small --format html --results cut
 grep -q 'events.jsonl has no end event' cut/small/report.html || fail "the page does not say what is missing"
+run=$(sqlite3 cut/flipbench.db "SELECT min(run_id) FROM warning WHERE kind = 'no_end'")
+expect_status 0 bench show "$run" --json --results cut
+expect_line out.txt '"warnings":\[.*\{"kind":"no_end","message":"attempts.jsonl says that the run finished, but'
 cp results/small/mask_ratio=0-*/events.jsonl cut/small/mask_ratio=0-*/
 expect_status 0 bench run experiments/small.yaml --results cut
 [ "$(sqlite3 cut/flipbench.db "SELECT count(*) FROM warning WHERE kind = 'no_end'")" = 1 ] || fail "a restored stream is still missed"

@@ -22,7 +22,7 @@ static void a_checkpoint_ends_a_row_wherever_the_reading_paused(void **state) {
     store *s;
     int64_t run_id;
     strbuf text = {0};
-    write_attempts(2);
+    write_running_attempts(2);
     add_start(&text, 0, 0, STEPS);
     for (int step = 1; step <= SAVED; step++) add_step(&text, 0, step, 1, 0.25);
     strbuf_format(&text, "{\"event\":\"saving\",\"step\":%d}\n", (int)SAVED);
@@ -105,7 +105,7 @@ static void a_clock_set_back_leaves_no_wall_time(void **state) {
     store *s;
     int64_t run_id;
     strbuf text = {0};
-    write_attempts(2);
+    write_running_attempts(2);
     add_start(&text, 0, 0, 4); /* 00:00:01 */
     add_step(&text, 0, 1, 1, 0.5);
     add_step(&text, 20, 2, 1, 0.5); /* 00:20:10 */
@@ -138,7 +138,7 @@ static void a_clock_set_between_processes_is_no_matter(void **state) {
   store *s;
   int64_t run_id;
   strbuf text = {0};
-  write_attempts(2);
+  write_running_attempts(2);
   add_start(&text, 20, 0, 2);
   add_step(&text, 20, 1, 1, 0.5);
   add_start(&text, 1, 1, 2);

@@ -515,6 +515,82 @@ static void a_run_that_continued_elsewhere_has_no_steady_pace(void **state) {
   }
 }
 
+static const char *const of_steps[] = {"samples",        "train_seconds",   "samples_per_second",
+                                       "steady_seconds", "data_wait_share", "final_loss",
+                                       "energy_joules",  "wall_seconds",    "peak_bytes"};
+
+/* Takes the last lines from the written run's events. */
+static void cut_events(strbuf *text, int lines) {
+  for (; lines > 0; lines--) {
+    text->data[text->length - 1] = '\0';
+    text->length = (size_t)(strrchr(text->data, '\n') + 1 - text->data);
+  }
+  text->data[text->length] = '\0';
+  write_file("results/e/r/events.jsonl", text);
+}
+
+/* Half of a finished run is no shorter run: its sums would pass for those of the whole. */
+static void a_finished_run_whose_events_were_cut_has_no_numbers_of_the_rest(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  strbuf text = {0};
+  write_attempts(3);
+  write_interrupted_run(&text);
+  cut_events(&text, 3); /* the end, a reading of memory, the last step */
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_near(real(s, "SELECT max(step) FROM step"), 9);
+  for (size_t i = 0; i < sizeof of_steps / sizeof *of_steps; i++)
+    if (!isnan(summary(s, of_steps[i]))) fail_msg("%s is known", of_steps[i]);
+  assert_near(summary(s, "attempts"), 3);
+  assert_near(summary(s, "total_steps"), 10);
+  strbuf_clear(&text);
+  write_interrupted_run(&text); /* restored */
+  write_file("results/e/r/events.jsonl", &text);
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  for (size_t i = 0; i < sizeof of_steps / sizeof *of_steps; i++)
+    if (isnan(summary(s, of_steps[i]))) fail_msg("%s is not known", of_steps[i]);
+  strbuf_free(&text);
+  store_close(s);
+}
+
+static void what_only_the_last_events_had_is_missing_without_them(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  strbuf text = {0};
+  write_attempts(3);
+  write_interrupted_run(&text);
+  cut_events(&text, 2); /* the end, a reading of memory */
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_near(summary(s, "samples"), 640);
+  assert_near(summary(s, "final_loss"), 3.9);
+  assert_true(isnan(summary(s, "wall_seconds")) && isnan(summary(s, "peak_bytes")));
+  strbuf_free(&text);
+  store_close(s);
+}
+
+/* A run that was stopped has the numbers of what it trained. */
+static void an_unfinished_run_has_numbers_so_far(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  strbuf text = {0};
+  write_running_attempts(2);
+  add_start(&text, 0, 0, 10);
+  for (int step = 1; step <= 5; step++) add_step(&text, 0, step, 1, 0.5);
+  add_memory(&text, 0, 900);
+  write_file("results/e/r/events.jsonl", &text);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  for (size_t i = 0; i < sizeof of_steps / sizeof *of_steps; i++)
+    if (isnan(summary(s, of_steps[i]))) fail_msg("%s is not known", of_steps[i]);
+  strbuf_free(&text);
+  store_close(s);
+}
+
 int main(void) {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
   const struct CMUnitTest tests[] = {
@@ -533,6 +609,9 @@ int main(void) {
       IN_FOLDER(the_energy_of_a_sample_is_unknown_for_several_ranks),
       IN_FOLDER(a_run_on_two_numbers_of_ranks_has_no_steady_pace),
       IN_FOLDER(a_run_that_continued_elsewhere_has_no_steady_pace),
+      IN_FOLDER(a_finished_run_whose_events_were_cut_has_no_numbers_of_the_rest),
+      IN_FOLDER(what_only_the_last_events_had_is_missing_without_them),
+      IN_FOLDER(an_unfinished_run_has_numbers_so_far),
       IN_FOLDER(run_folders_beside_a_migrated_record_are_read_anew),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,18 +24,30 @@ void write_file(const char *path, const strbuf *text) {
   assert_ok(fs_write_atomic(path, text->data, text->length));
 }
 
-void write_attempts(int count) {
+static void write_ended(int count, int ended) {
   static const char *const ends[] = {"failed", "interrupted", "finished"};
   strbuf text = {0};
-  for (int i = 0; i < count; i++)
+  for (int i = 0; i < count; i++) {
     strbuf_format(&text,
                   "{\"event\":\"attempt_start\",\"time\":\"2026-01-01T00:%02d:00.000Z\",\"cell\":"
-                  "\"c\",\"attempt\":%d,\"pid\":1,\"command\":[\"flip\"]}\n"
+                  "\"c\",\"attempt\":%d,\"pid\":1,\"command\":[\"flip\"]}\n",
+                  i, i + 1);
+    if (i >= ended) break;
+    strbuf_format(&text,
                   "{\"event\":\"attempt_end\",\"time\":\"2026-01-01T00:%02d:59.000Z\",\"attempt\":"
                   "%d,\"status\":\"%s\"}\n",
-                  i, i + 1, i, i + 1, ends[i + 3 - count]);
+                  i, i + 1, ends[i + 3 - count]);
+  }
   write_file("results/e/r/attempts.jsonl", &text);
   strbuf_free(&text);
+}
+
+void write_attempts(int count) {
+  write_ended(count, count);
+}
+
+void write_running_attempts(int count) {
+  write_ended(count, count - 1);
 }
 
 void add_start(strbuf *text, int minute, int first_step, int64_t total_steps) {

@@ -21,6 +21,8 @@ double summary(store *s, const char *name);
 void write_file(const char *path, const strbuf *text);
 /* attempts.jsonl of three processes, started at seconds 0, 100 and 200 of a minute's count. */
 void write_attempts(int count);
+/* The same while the last of them runs. */
+void write_running_attempts(int count);
 void add_start(strbuf *text, int minute, int first_step, int64_t total_steps);
 void add_step(strbuf *text, int minute, int64_t step, int steps, double seconds);
 void add_memory(strbuf *text, int minute, int64_t peak);

@@ -14,4 +14,10 @@ for name in small other; do
   expect_answer "SELECT count(*) FROM v_cell_latest WHERE experiment = '$name' AND status = 'finished'" 5
 done
 expect_answer "SELECT count(*) FROM run" 5
+# The index lists them in one order, whichever of the two the database knows first.
+expect_status 0 bench report small --format html
+cp results/index.html index.html
+sqlite3 results/flipbench.db "UPDATE experiment SET id = 100 - id; UPDATE experiment_cell SET experiment_id = 100 - experiment_id"
+expect_status 0 bench report small --format html
+cmp results/index.html index.html || fail 'the order of the index is that of the database'
 cat small.txt other.txt; echo "status ${status:-0}"

@@ -19,6 +19,15 @@ expect_status 0 bench status
 expect_line out.txt '^two +2/2 finished · 1 disturbed †'
 expect_status 0 bench status two --json
 expect_line out.txt '"disturbed":true,"lost_share":0.[0-9]+'
+# Of the other the share that was recorded, as everywhere, not none.
+expect_line out.txt '"disturbed":false,"lost_share":0[,.]'
+expect_status 0 bench runs list --json
+expect_line out.txt '"disturbed":true,"lost_share":0.[0-9]+'
+expect_line out.txt '"disturbed":false,"lost_share":0[},.]'
+expect_status 0 bench report two --format csv
+expect_line out.txt '^mask_ratio,.*,seeds,disturbed_runs,row_lost_share,given_other,missing'
+expect_line out.txt '^0,.*,1,1,0\.[0-9]+,0,'
+expect_line out.txt '^0.5,.*,1,0,0,0,'
 expect_status 0 bench run experiments/two.yaml
 expect_line err.txt 'other processes disturbed 1 of 2 cells.*mask_ratio=0 \([0-9]+ % of its time lost\)'
 expect_line err.txt 'to measure them again on an idle machine: .*--retry disturbed'
@@ -76,6 +85,12 @@ expect_status 0 bench runs list --tag paper
 expect_line out.txt "\[paper\]: before the fan was cleaned"
 expect_status 0 bench runs list --tag paper --json
 expect_line out.txt '"note":"before the fan was cleaned"'
+expect_status 0 bench runs tag "$run" cold
+expect_status 0 bench show "$run" --json
+expect_line out.txt '"note":"before the fan was cleaned","tags":"cold paper",'
+expect_status 0 bench show "$run"
+expect_line out.txt '^tags +cold paper$'
+expect_status 0 bench runs tag "$run" cold --remove
 run=$(ask "SELECT run_id FROM tag WHERE name = 'paper'")
 expect_status 0 bench runs archive "$run"
 folder=$(ask "SELECT directory FROM run WHERE id = $run")
