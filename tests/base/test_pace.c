@@ -95,11 +95,28 @@ static void few_rows_have_students_interval(void **state) {
   assert_near(p.steady_step_seconds, 8);
   assert_near(p.steady_high, 8 + 4.303 / sqrt(3));
   assert_near(p.steady_low, 8 - 4.303 / sqrt(3));
+  p = measured(rows, 5); /* 8, 7, 9, 7: a mean of 7.75, squares of 2.75 */
+  assert_near(p.steady_step_seconds, 7.5);
+  assert_near(p.steady_high, 7.5 + 3.182 * sqrt(2.75 / 12));
+  p = measured(rows, 6); /* and 9 */
+  assert_near(p.steady_step_seconds, 8);
+  assert_near(p.steady_high, 8 + 2.776 * sqrt(4. / 20));
   p = measured(rows, 2);
   assert_true(isnan(p.steady_low) && isnan(p.steady_high));
   p = measured(rows, 7); /* of six the extremes: 96.9 % */
   assert_near(p.steady_low, 7);
   assert_near(p.steady_high, 9);
+}
+
+/* P(Binomial(8, 1/2) < 2) = 9/256 = 3.5 %: the second and the seventh enclose it with 93 %. */
+static void of_eight_rows_only_the_extremes_enclose_the_median(void **state) {
+  (void)state;
+  pace_row rows[9] = {quiet(1, 1, 20)};
+  for (size_t i = 1; i < 9; i++) rows[i] = quiet(1, 1, (double)i);
+  pace p = measured(rows, 9);
+  assert_near(p.steady_step_seconds, 4.5);
+  assert_near(p.steady_low, 1);
+  assert_near(p.steady_high, 8);
 }
 
 static void rows_weigh_as_many_steps_as_they_cover(void **state) {
@@ -175,6 +192,21 @@ static void disturbed_rows_are_left_out_and_their_lost_time_is_reported(void **s
   assert_true(p.has_undisturbed && p.is_disturbed);
 }
 
+/* One row of 20 lost 1.1 s of 21.1, 5.2 %; or 1 s of 21, 4.8 %. */
+static void a_run_is_disturbed_from_a_twentieth_on(void **state) {
+  (void)state;
+  pace_row rows[20];
+  for (size_t i = 0; i < 20; i++) rows[i] = quiet(1, 1, 1);
+  rows[9] = (pace_row){1, 1, 2.1, 2, 2, 0, 2, {0}};
+  pace p = measured(rows, 20);
+  assert_near(p.lost_share, 1.1 / 21.1);
+  assert_true(p.is_disturbed);
+  rows[9].seconds = 2;
+  p = measured(rows, 20);
+  assert_near(p.lost_share, 1 / 21.0);
+  assert_false(p.is_disturbed);
+}
+
 static void without_quiet_rows_the_interval_reaches_down(void **state) {
   (void)state;
   /* every row took 2 s: one thread computed for 1 s of it and waited for 1 s, the other computed
@@ -233,6 +265,12 @@ static void short_rows_are_judged_with_their_neighbours(void **state) {
   for (size_t i = 0; i < 100; i++) rows[i].other_cpu_seconds = 0.01, rows[i].delay_seconds = 0;
   rows[50].delay_seconds = 0.01; /* others all the time, and in the way once */
   assert_near(measured(rows, 100).disturbed_share, 0.01);
+  /* half a second: four rows, of whose time others used 6 %, in the first of them */
+  for (size_t i = 0; i < 100; i++)
+    rows[i] = (pace_row){1, 1, 0.125, 0.23, 0.0095, 0, i % 4 == 0 ? 0.06 : 0, {0}};
+  assert_near(measured(rows, 100).disturbed_share, 1);
+  for (size_t i = 0; i < 100; i++) rows[i].other_cpu_seconds = i % 8 == 0 ? 0.06 : 0;
+  assert_near(measured(rows, 100).disturbed_share, 0.52); /* 13 of 25 windows */
 }
 
 static void other_load_bounds_the_lost_time(void **state) {
@@ -316,11 +354,13 @@ int main(void) {
       cmocka_unit_test(at_most_twenty_rows_are_warm_up),
       cmocka_unit_test(one_row_is_not_skipped),
       cmocka_unit_test(few_rows_have_students_interval),
+      cmocka_unit_test(of_eight_rows_only_the_extremes_enclose_the_median),
       cmocka_unit_test(rows_weigh_as_many_steps_as_they_cover),
       cmocka_unit_test(merged_rows_keep_the_median_step),
       cmocka_unit_test(a_merged_row_is_judged_by_its_drawn_step_and_its_sums),
       cmocka_unit_test(a_varying_pace_has_a_wide_interval),
       cmocka_unit_test(disturbed_rows_are_left_out_and_their_lost_time_is_reported),
+      cmocka_unit_test(a_run_is_disturbed_from_a_twentieth_on),
       cmocka_unit_test(without_quiet_rows_the_interval_reaches_down),
       cmocka_unit_test(small_delays_are_no_evidence),
       cmocka_unit_test(delays_of_the_runs_own_making_are_no_evidence),

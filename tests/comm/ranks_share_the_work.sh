@@ -39,6 +39,10 @@ for key in comm_seconds comm_bytes slowest_rank rank_spread; do
   [ "$(field step $key plain3/events.jsonl | wc -l)" = 10 ] || fail "rows without $key"
   [ "$(field end $key plain3/events.jsonl | wc -l)" = 1 ] || fail "no $key at the end"
 done
+# every step moves the same, and the end adds them up
+field step comm_bytes plain3/events.jsonl | awk -v end="$(field end comm_bytes plain3/events.jsonl)" '
+  NR == 1 { first = $1 } $1 != first || $1 <= 0 { bad = 1 } { sum += $1 } END { exit bad || sum != end }' ||
+  fail "bytes of the steps: $(field step comm_bytes plain3/events.jsonl | tr '\n' ' ')"
 [ "$(field end ranks plain3/events.jsonl)" = 3 ] || fail "the end does not say on how many ranks"
 [ "$(field end comm_bytes narrow/events.jsonl)" -lt "$(field end comm_bytes plain2/events.jsonl)" ] || fail "bf16 moved no fewer bytes"
 field step rank_spread plain3/events.jsonl | awk '$1 < 1 { exit 1 }' || fail "the slowest rank was faster than the fastest"

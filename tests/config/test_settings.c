@@ -410,6 +410,7 @@ static void lengths_follow_the_released_codes_rule(void **state) {
       {"epochs: 0.5\nwarmup_samples: 100\nbatch_size: 10\n", 1010, 51, 10}, /* 50.5, rounded */
       {"epochs: 2\nbatch_size: 10\n", 0, 0, 0},                             /* not known */
       {"samples: 104\nwarmup_samples: 2000\nbatch_size: 10\n", 7, 10, 10},
+      {"samples: 105\nbatch_size: 10\n", 7, 11, 0},
       {"samples: 1\nbatch_size: 10\n", 7, 1, 0},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -86,6 +86,38 @@ static void shares_stay_between_0_and_1(void **state) {
 }
 
 /* Not the interval of an unknown share. */
+/* Of items 0 to 99 the mean, in hundredths; each resample has 100 of them. */
+static double mean_item(const void *data, const int32_t *weights) {
+  (void)data;
+  double sum = 0, count = 0;
+  for (int i = 0; i < IMAGES; i++) sum += 0.01 * i * weights[i], count += weights[i];
+  assert_true(count == IMAGES);
+  return sum / count;
+}
+
+static int by_value(const void *a, const void *b) {
+  float x = *(const float *)a, y = *(const float *)b;
+  return (x > y) - (x < y);
+}
+
+/* 1,000 draws: of a mean with a standard error of sqrt((100² - 1) / 12 / 100) hundredths. Two have
+ * the same sum of whole numbers now and then; if each had a twin, half would be different. */
+static void each_resample_is_a_draw_of_its_own(void **state) {
+  (void)state;
+  const double error = sqrt(9999. / 1200) / 100;
+  double bounds[2];
+  float *resampled;
+  int twins = 0, different = 1;
+  assert_ok(interval_of(NULL, IMAGES, mean_item, NULL, 0.495, false, bounds, &resampled));
+  assert_true(fabs((bounds[1] - 0.495) / (1.96 * error) - 1) < 0.07); /* three of 2.2 % */
+  for (int k = 1; k < EVAL_RESAMPLES; k++) twins += resampled[k] == resampled[k - 1];
+  assert_true(twins < 20);
+  qsort(resampled, EVAL_RESAMPLES, sizeof *resampled, by_value);
+  for (int k = 1; k < EVAL_RESAMPLES; k++) different += resampled[k] != resampled[k - 1];
+  assert_true(different > 550); /* of about 1,150 sums within two standard errors */
+  free(resampled);
+}
+
 static void short_memory_gives_no_interval(void **state) {
   (void)state;
   uint8_t bits[2] = {0xff, 0x01};
@@ -127,6 +159,7 @@ int main(void) {
       cmocka_unit_test(areas_are_covered),
       cmocka_unit_test(mean_precisions_are_covered),
       cmocka_unit_test(shares_stay_between_0_and_1),
+      cmocka_unit_test(each_resample_is_a_draw_of_its_own),
       cmocka_unit_test(short_memory_gives_no_interval),
       cmocka_unit_test(a_perfect_area_has_no_interval),
       cmocka_unit_test(one_class_alone_has_no_area),

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/rng.h"
 #include "config/settings.h"
 #include "eval/views.h"
 #include "model/mask.h"
@@ -48,6 +49,30 @@ static void each_patch_is_in_exactly_one_view(void **state) {
         seen[patch]++;
       }
     for (int p = 0; p < PATCHES; p++) assert_int_equal(seen[p], 1);
+  }
+  /* the patches that the first view leaves out are shared out in an order of the image's own */
+  for (int i = 0; i < IMAGES; i++) {
+    int32_t rest[12];
+    int left = 0;
+    for (int32_t p = 0; p < PATCHES; p++) {
+      bool is_first = false;
+      for (int k = 0; k < 4; k++) is_first = is_first || index[i * 4 + k] == p;
+      if (!is_first) rest[left++] = p;
+    }
+    assert_int_equal(left, 12);
+    rng random = rng_at(3, RNG_MASK, 1, (uint64_t)(7 + i));
+    for (int64_t at = 11; at > 0; at--) {
+      int64_t other = rng_below(&random, (uint32_t)at + 1);
+      int32_t kept = rest[at];
+      rest[at] = rest[other];
+      rest[other] = kept;
+    }
+    for (int k = 0; k < 12; k++) {
+      const int32_t *view = index + ((1 + k / 4) * IMAGES + i) * 4;
+      bool is_there = false;
+      for (int j = 0; j < 4; j++) is_there = is_there || view[j] == rest[k];
+      assert_true(is_there);
+    }
   }
   /* the first view is what a single masked view shows */
   const mask_config mask = {MASK_RANDOM, 0.75, 4, false};
@@ -127,12 +152,48 @@ static void an_ensemble_is_made_of_its_views_embeddings(void **state) {
   settings_free(&s);
 }
 
+/* Rounded to 16 bits a row would be up to 0.3 % longer or shorter than 1. */
+static void embeddings_in_bf16_are_of_unit_length(void **state) {
+  (void)state;
+  settings s;
+  clip_config config = config_of(0.5, true, &s);
+  const clip_limits limits = {.batch = 4,
+                              .micro_batch = 4,
+                              .train_patches = PATCHES,
+                              .train_words = 4,
+                              .eval_batch = 3,
+                              .eval_patches = PATCHES};
+  ops *o = NULL;
+  clip_model *model = NULL;
+  uint8_t pixels[IMAGES * SIDE * SIDE * 3];
+  int32_t ids[IMAGES * 4], counts[IMAGES];
+  float embeddings[2][IMAGES * 8];
+  for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(i * 37 % 251);
+  for (int i = 0; i < IMAGES * 4; i++) ids[i] = i % 7;
+  for (int i = 0; i < IMAGES; i++) counts[i] = 1 + i % 4;
+  assert_ok(ops_open_as(&s, PRECISION_BF16, &o));
+  assert_ok(clip_create(o, &config, &limits, false, &model));
+  assert_ok(clip_initialise(model, 1));
+  assert_ok(clip_embed_images(model, IMAGES, pixels, NULL, embeddings[0]));
+  assert_ok(clip_embed_texts(model, IMAGES, ids, counts, embeddings[1]));
+  for (int i = 0; i < 2 * IMAGES; i++) {
+    const float *row = embeddings[i / IMAGES] + i % IMAGES * 8;
+    double square = 0;
+    for (int k = 0; k < 8; k++) square += (double)row[k] * (double)row[k];
+    assert_true(fabs(square - 1) < 1e-6); /* a rounding of fp32 each */
+  }
+  clip_destroy(model);
+  ops_destroy(o);
+  settings_free(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_patch_is_in_exactly_one_view),
       cmocka_unit_test(ratios_that_leave_unequal_views_are_refused),
       cmocka_unit_test(unit_rows_are_averaged_and_brought_to_unit_length),
       cmocka_unit_test(an_ensemble_is_made_of_its_views_embeddings),
+      cmocka_unit_test(embeddings_in_bf16_are_of_unit_length),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

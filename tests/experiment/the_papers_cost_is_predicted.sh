@@ -25,6 +25,19 @@ fast=$(value device_hours 1)
 cost "$paper/table1a.yaml" --profile paper --rate h100 --ranks 256 --link 25 --json
 awk -v slow="$(value device_hours 1)" -v fast="$fast" 'BEGIN { exit !(slow > 1.5 * fast) }' || fail "a slow link costs nothing"
 
+# an experiment's costs are its cells', the total's those of all different cells, on each device
+cost "$paper/table1a.yaml" "$paper/table1a.yaml" "$paper/table2.yaml" --profile paper --rate h100 --rate a100 --ranks 256 --link 25 --cells --json
+sqlite3 :memory: "
+  CREATE TABLE cell AS SELECT e.key AS experiment, c.value ->> 'id' AS id, d.value AS cost, d.key AS device
+    FROM json_each(readfile('out.txt'), '\$.experiments') AS e, json_each(e.value, '\$.cells') AS c, json_each(c.value, '\$.devices') AS d;
+  CREATE TABLE named AS SELECT column1 AS name FROM (VALUES ('cells'), ('samples'), ('flops'), ('device_hours'), ('kwh'));
+  SELECT 'experiment', e.key, d.key, name, d.value ->> name, (SELECT sum(cost ->> name) FROM cell WHERE experiment = e.key AND device = d.key)
+    FROM json_each(readfile('out.txt'), '\$.experiments') AS e, json_each(e.value, '\$.devices') AS d, named
+  UNION ALL SELECT 'total', '', t.key, name, t.value ->> name, (SELECT sum(cost ->> name) FROM (SELECT * FROM cell WHERE device = t.key GROUP BY id))
+    FROM json_each(readfile('out.txt'), '\$.total') AS t, named" > sums.txt
+awk -F '|' '{ d = $5 / $6 - 1; if (!($5 > 0 && d < 1e-9 && d > -1e-9)) exit 1; n[$1]++ } END { exit n["experiment"] != 30 || n["total"] != 10 }' sums.txt ||
+  { cat sums.txt; fail "costs are not the sums of the cells'"; }
+
 # each cell has the micro-batches of the row that it is predicted from: 1,024 samples on a device that
 # were measured at once are not encoded twice, whatever the batch of other rows
 sed '/"mask_ratio":0,/!s/"batch_size":256/"batch_size":1024/' "$SOURCE/experiments/devices/h100.jsonl" > fitted.jsonl

@@ -84,11 +84,46 @@ static void drop_path_rises_from_nothing_in_the_first_block(void **state) {
   }
 }
 
+/* What the block adds becomes 0. */
+static void silence(const clip_model *m, int64_t block) {
+  static const char *const last[] = {"out.weight", "out.bias", "fc2.weight", "fc2.bias"};
+  for (size_t i = 0; i < 4; i++) {
+    char name[PARAM_NAME_SIZE];
+    snprintf(name, sizeof name, "image.blocks.%d.%s", (int)block, last[i]);
+    const param *p = param_table_find(clip_params(m), name);
+    assert_non_null(p);
+    memset((double *)clip_weights(m)->master.data + p->offset, 0,
+           (size_t)param_elements(p) * sizeof(double));
+  }
+}
+
+/* Of three blocks only one adds something: dropped is what the second and the third add. */
+static void each_block_but_the_first_is_dropped(void **state) {
+  (void)state;
+  enum { LAYERS = 3 };
+  for (int64_t heard = 0; heard < LAYERS; heard++) {
+    settings s = classifier_settings(false), none = classifier_settings(false);
+    s.image_layers = none.image_layers = LAYERS;
+    s.classification_drop_path = 0.8;
+    fixture with = make(&s), without = make(&none);
+    for (int64_t block = 0; block < LAYERS; block++) {
+      if (block == heard) continue;
+      silence(with.model, block);
+      silence(without.model, block);
+    }
+    double dropped = loss_of(&with), whole = loss_of(&without);
+    assert_true(heard ? dropped != whole : dropped == whole);
+    unmake(&with), unmake(&without);
+    settings_free(&s), settings_free(&none);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_classifiers_gradients_match_finite_differences),
       cmocka_unit_test(a_classifiers_loss_is_the_smoothed_cross_entropy),
       cmocka_unit_test(drop_path_rises_from_nothing_in_the_first_block),
+      cmocka_unit_test(each_block_but_the_first_is_dropped),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

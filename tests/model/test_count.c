@@ -29,6 +29,8 @@ static void vit_b16_counts_as_by_hand(void **state) {
   double text = 12 * (24.0 * 32 * 512 * 512 + 4.0 * 32 * 32 * 512) + 2.0 * 512 * 512;
   assert_true(fabs(c.forward_text - text) < 1);
   assert_true(fabs(c.train_sample - 3 * (c.forward_image + c.forward_text)) < 1);
+  /* the logits of 64 images and texts, and two products as large for their gradients */
+  assert_true(c.logits_batch == 3 * 2.0 * 64 * 64 * 512);
   /* by hand: patch 768*768+768; class 768; 12 blocks of 12 w² + 13 w; norm 2 w; projection */
   int64_t w = 768, image = w * w + w + w + 12 * (12 * w * w + 13 * w) + 2 * w + w * 512;
   assert_int_equal(c.parameters_image, image);
@@ -99,6 +101,7 @@ static void masked_text_costs_what_a_shorter_text_costs(void **state) {
   (void)state;
   settings s = paper(768, 12, 12, 512, 8, 512, 0.5);
   model_counts whole, masked, shorter;
+  s.text_recompute = 12;
   assert_ok(model_count(&s, 30523, OPS_F32, 0, &whole));
   s.text_mask_mode = TEXT_MASK_RANDOM, s.text_mask_ratio = 0.5;
   assert_ok(model_count(&s, 30523, OPS_F32, 0, &masked));
@@ -106,9 +109,25 @@ static void masked_text_costs_what_a_shorter_text_costs(void **state) {
   assert_ok(model_count(&s, 30523, OPS_F32, 0, &shorter));
   assert_int_equal(masked.text_tokens, 16);
   assert_true(masked.forward_text == shorter.forward_text);
+  assert_true(masked.recomputed == shorter.recomputed && masked.recomputed < whole.recomputed);
   assert_true(masked.memory.bytes[CLIP_ACTIVATIONS] == shorter.memory.bytes[CLIP_ACTIVATIONS]);
   assert_true(masked.memory.bytes[CLIP_ACTIVATIONS] < whole.memory.bytes[CLIP_ACTIVATIONS]);
   assert_int_equal(masked.parameters_text, whole.parameters_text); /* 32 positions stay */
+  settings_free(&s);
+}
+
+/* No text and no other sample: neither tokens nor logits of pairs. */
+static void a_classifier_reads_no_text(void **state) {
+  (void)state;
+  settings s = paper(768, 12, 12, 512, 8, 512, 0);
+  model_counts pairs, classes;
+  assert_ok(model_count(&s, 30523, OPS_F32, 0, &pairs));
+  s.classification_classes = 1000;
+  assert_ok(model_count(&s, 0, OPS_F32, 0, &classes));
+  assert_int_equal(pairs.text_tokens, 32);
+  assert_int_equal(classes.text_tokens, 0);
+  assert_true(classes.forward_text == 0 && classes.logits_batch == 0);
+  assert_int_equal(classes.parameters_text, 0);
   settings_free(&s);
 }
 
@@ -208,6 +227,7 @@ int main(void) {
       cmocka_unit_test(reconstruction_counts_as_by_hand),
       cmocka_unit_test(vit_l16_masked_by_half_costs_what_the_paper_says),
       cmocka_unit_test(masked_text_costs_what_a_shorter_text_costs),
+      cmocka_unit_test(a_classifier_reads_no_text),
       cmocka_unit_test(a_gradient_cache_plans_less_memory),
       cmocka_unit_test(the_plan_includes_the_optimizers_moments),
       cmocka_unit_test(a_published_vocabulary_is_of_its_tokenizer),

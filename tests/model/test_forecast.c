@@ -98,6 +98,10 @@ static void overlap_hides_gradients_up_to_the_backward_pass(void **state) {
   m.link_bytes_per_second = 5e9; /* now the backward pass is the shorter */
   assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &tight));
   assert_true(near(tight.exposed, tight.exchange - 256 * c.train_sample * pace_of(&c) * 2 / 3));
+  m.most_micro_batch = 64; /* gradients are complete in the last micro-batch's backward pass */
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &all));
+  assert_true(near(all.exposed, all.exchange - 64 * c.train_sample * pace_of(&c) * 2 / 3));
+  m.most_micro_batch = 0;
   m.wire = OPS_BF16;
   assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &all));
   assert_int_equal(all.moved.gradients * 2, tight.moved.gradients);
@@ -350,6 +354,18 @@ static void measured_rows_are_taken_where_they_are_nearest(void **state) {
   settings_free(&s);
 }
 
+/* Of rows of as many FLOPs the one of the nearer mask, whatever their order. */
+static void of_equal_rows_the_nearer_mask_is_taken(void **state) {
+  (void)state;
+  rate_row rows[] = {{.mask_ratio = 0, .flops_per_sample = 100},
+                     {.mask_ratio = 0.75, .flops_per_sample = 100},
+                     {.mask_ratio = 0.5, .flops_per_sample = 300}};
+  const device_rates rates = {.rows = rows, .count = 3};
+  assert_ptr_equal(rates_nearest(&rates, rows[0].precision, 100, 0.7), &rows[1]);
+  assert_ptr_equal(rates_nearest(&rates, rows[0].precision, 100, 0.2), &rows[0]);
+  assert_ptr_equal(rates_nearest(&rates, rows[0].precision, 290, 0.2), &rows[2]);
+}
+
 /* A step measured with all blocks recomputed, as it is predicted with and without. */
 static void recomputed_blocks_take_their_time(void **state) {
   (void)state;
@@ -379,6 +395,7 @@ static void recomputed_blocks_take_their_time(void **state) {
   assert_ok(forecast_make(&again, VOCABULARY, 0, &m, RANKS, &f));
   const double encode = 256 * (more.train_sample + more.recomputed) * pace_of(&more);
   assert_true(near(f.encode, encode) && encode < 0.256);
+  assert_true(near(f.efficiency, 0.256 / f.step)); /* it was measured with them */
   rates_free(&rates);
   settings_free(&s);
   settings_free(&again);
@@ -422,6 +439,7 @@ int main(void) {
       cmocka_unit_test(recomputed_blocks_take_their_time),
       cmocka_unit_test(another_precision_is_not_predicted),
       cmocka_unit_test(measured_rows_are_taken_where_they_are_nearest),
+      cmocka_unit_test(of_equal_rows_the_nearer_mask_is_taken),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -252,6 +252,31 @@ static void padding_is_masked_on_request(void **state) {
   }
 }
 
+/* An end token that a caption itself writes out ends it, as in CLIP: what follows is not read. */
+static void a_text_ends_at_its_first_end_token(void **state) {
+  (void)state;
+  enum { END = VOCABULARY - 1 };
+  settings s = small_settings(true);
+  float whole[BATCH * 6], first[BATCH * 6], later[BATCH * 6];
+  fixture f = make(&s);
+  for (int i = 0; i < BATCH; i++) {
+    const int32_t ids[] = {i, END, i + 1, END, 0};
+    memcpy(f.ids + i * s.text_length, ids, sizeof ids);
+    f.counts[i] = 2;
+  }
+  assert_ok(clip_embed_texts(f.model, BATCH, f.ids, f.counts, first));
+  for (int i = 0; i < BATCH; i++) f.counts[i] = 4;
+  assert_ok(clip_embed_texts(f.model, BATCH, f.ids, f.counts, whole));
+  assert_memory_equal(whole, first, sizeof whole);
+  for (int i = 0; i < BATCH; i++) f.ids[i * s.text_length + 1] = 5; /* now it goes on to the end */
+  assert_ok(clip_embed_texts(f.model, BATCH, f.ids, f.counts, whole));
+  for (int i = 0; i < BATCH; i++) f.ids[i * s.text_length + 2] ^= 1;
+  assert_ok(clip_embed_texts(f.model, BATCH, f.ids, f.counts, later));
+  assert_memory_not_equal(whole, later, sizeof whole);
+  unmake(&f);
+  settings_free(&s);
+}
+
 /* Dropout is for training: evaluation has none, and another seed or sample draws other noise. */
 static void dropout_is_in_training_alone(void **state) {
   (void)state;
@@ -486,6 +511,7 @@ int main(void) {
       cmocka_unit_test(a_clipped_scale_acts_as_its_bound),
       cmocka_unit_test(a_fixed_temperature_is_not_clipped),
       cmocka_unit_test(padding_is_masked_on_request),
+      cmocka_unit_test(a_text_ends_at_its_first_end_token),
       cmocka_unit_test(dropout_is_in_training_alone),
       cmocka_unit_test(pixel_gradients_match_differences),
       cmocka_unit_test(a_gradient_cache_gives_the_whole_batch_gradient),

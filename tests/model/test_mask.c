@@ -220,10 +220,9 @@ static void a_kept_block_is_one_rectangle(void **state) {
 }
 
 /* n draws of k from n numbers leave n (1 - 1/n)^k of them undrawn. */
-static void drawing_with_replacement_drops_fewer(void **state) {
-  (void)state;
+static void check_replacement(double ratio) {
   enum { IMAGES = 2000, ALL = GRID * GRID };
-  mask_config c = {MASK_ZERO, 0.5, GRID, true};
+  mask_config c = {MASK_ZERO, ratio, GRID, true};
   int32_t *index = malloc(sizeof(int32_t) * IMAGES * ALL);
   assert_int_equal(mask_encoded_count(&c), ALL);
   assert_ok(mask_draw(&c, 3, 0, IMAGES, index));
@@ -240,11 +239,17 @@ static void drawing_with_replacement_drops_fewer(void **state) {
     least = own < least ? own : least;
     most = own > most ? own : most;
   }
-  double wanted = ALL * pow(1 - 1.0 / ALL, (double)(ALL - mask_keep_count(ALL, 0.5)));
+  double wanted = ALL * pow(1 - 1.0 / ALL, (double)(ALL - mask_keep_count(ALL, ratio)));
   assert_true(fabs(kept - wanted) <
               0.3); /* deviation of one count below 3, of the mean below 0.07 */
-  assert_true(least >= mask_keep_count(ALL, 0.5) && most > least);
+  assert_true(least >= mask_keep_count(ALL, ratio) && most > least);
   free(index);
+}
+
+static void drawing_with_replacement_drops_fewer(void **state) {
+  (void)state;
+  check_replacement(0.5);
+  check_replacement(0.75);
 }
 
 /* The largest scores, of equal ones the lower number; squares share their mean; a patch of a

@@ -169,6 +169,24 @@ static void the_sweep_finds_a_regulariser_as_good_as_any_tried(void **state) {
   logistic_free(&with_all);
 }
 
+/* Numbers of two signs: every C that outweighs the bias separates them. */
+static void of_equally_good_regularisers_the_strongest_is_chosen(void **state) {
+  (void)state;
+  float rows[20];
+  int32_t labels[20];
+  logistic model = {0};
+  logistic_sweep sweep;
+  for (int i = 0; i < 20; i++) {
+    labels[i] = i % 2;
+    rows[i] = (i % 2 ? 1.0f : -1.0f) * (1 + 0.01f * (float)i);
+  }
+  const logistic_data data = {rows, labels, 20, 1, 2, NULL};
+  assert_ok(logistic_fit_swept(&data, 3, 1000, &model, &sweep));
+  assert_true(sweep.validation == 1);
+  assert_true(sweep.c <= 1); /* of up to 10^6 */
+  logistic_free(&model);
+}
+
 static void an_npy_file_has_the_bytes_that_numpy_writes(void **state) {
   (void)state;
   char path[] = "/tmp/flip-npy-XXXXXX", *text;
@@ -193,6 +211,7 @@ int main(void) {
       cmocka_unit_test(the_linear_probe_is_scikit_learns),
       cmocka_unit_test(a_probe_of_two_classes_has_one_row_of_weights),
       cmocka_unit_test(the_sweep_finds_a_regulariser_as_good_as_any_tried),
+      cmocka_unit_test(of_equally_good_regularisers_the_strongest_is_chosen),
       cmocka_unit_test(an_npy_file_has_the_bytes_that_numpy_writes),
   };
   return cmocka_run_group_tests(tests, open_file, close_file);

@@ -1,15 +1,18 @@
 #include "support/test.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/rng.h"
 #include "config/settings.h"
 #include "image/image.h"
 #include "read/loader.h"
 #include "read/permute.h"
 #include "read/shard_expand.h"
 #include "read/shard_writer.h"
+#include "read/text_mask.h"
 #include "image/shrink.h"
 #include "support/folder.h"
 
@@ -218,6 +221,31 @@ static void every_epoch_shows_each_sample_once_in_a_new_order(void **state) {
   unmake(&f);
 }
 
+/* An epoch has a quarter of the source: drawn with replacement, samples are of any epoch. */
+static void drawing_with_replacement_reaches_all_of_a_weighted_source(void **state) {
+  (void)state;
+  fixture f = make(false);
+  loader_config c = config_of(&f, 2, 0);
+  char *name = (char *)"scenes:1#size=16,count=40,weight=0.25";
+  bool is_seen[40] = {false};
+  int found = 0;
+  dataset *d;
+  assert_ok(dataset_open(&name, 1, &d));
+  assert_int_equal(dataset_epoch(d), 10);
+  c.data = d;
+  c.shuffle = false;
+  c.resample = true;
+  batches *s = read_from(&c, 0, NULL, NULL, NULL);
+  for (int g = 0; g < 80; g++) {
+    found += !is_seen[s->rows[g]];
+    is_seen[s->rows[g]] = true;
+  }
+  assert_true(found > 25); /* of 40 (1 - (39/40)^80) = 34.7 */
+  free(s);
+  dataset_close(d);
+  unmake(&f);
+}
+
 static void a_bad_sample_is_replaced_counted_and_named_once(void **state) {
   (void)state;
   fixture f = make(true);
@@ -312,6 +340,100 @@ static void masked_captions_are_the_same_for_any_number_of_workers(void **state)
 }
 
 /* One, two and four workers; from the beginning and from after every batch. */
+/* What sample g of the run shows of its row: drawn for g, in the first epoch and in later ones. */
+static void a_sample_is_cropped_changed_and_masked_by_its_own_number(void **state) {
+  (void)state;
+  enum { KEPT = 4 };
+  fixture f = make(false);
+  loader_config c = config_of(&f, 2, 1 << 20);
+  c.augment = (rand_augment){.magnitude = 9, .deviation = 0.5, .operations = 2};
+  c.text_mask_mode = TEXT_MASK_RANDOM;
+  c.text_tokens = KEPT;
+  const text_mask mask = {.mode = TEXT_MASK_RANDOM,
+                          .length = LENGTH,
+                          .kept = KEPT,
+                          .ends = tokenizer_ends(f.words),
+                          .padding = tokenizer_padding(f.words)};
+  const image_augmentation crop = {c.crop_min, c.crop_max, c.ratio_min, c.ratio_max, c.flip};
+  batches *s = read_from(&c, 0, NULL, NULL, NULL);
+  for (int64_t g = 0; g < 80; g++) {
+    dataset_sample sample;
+    image picture;
+    uint8_t pixels[SIZE * SIZE * 3];
+    int32_t whole[LENGTH], tokens[LENGTH], places[LENGTH], count;
+    rng of_crop = rng_at(3, RNG_CROP, 0, (uint64_t)g),
+        of_change = rng_at(3, RNG_AUGMENT, 0, (uint64_t)g);
+    assert_ok(dataset_read(f.data, s->rows[g], &sample));
+    assert_ok(image_decode(sample.image, sample.image_bytes, 1, &picture));
+    assert_ok(image_train_transform(&picture, &crop, &of_crop, SIZE, pixels));
+    assert_ok(rand_augment_image(&c.augment, &of_change, SIZE, pixels));
+    assert_memory_equal(s->images[g], pixels, sizeof pixels);
+    assert_ok(tokenizer_encode(f.words, sample.caption, LENGTH, whole, &count));
+    text_mask_draw(&mask, 3, g, whole, count, tokens, places, &count);
+    assert_memory_equal(s->tokens[g], tokens, KEPT * sizeof *tokens);
+    image_free(&picture);
+    dataset_sample_free(&sample);
+  }
+  free(s);
+  unmake(&f);
+}
+
+/* Of crops from a tenth of 256 x 256 pixels on, three times as high as wide, the least side is 16 /
+ * sqrt(0.1 * 0.3) = 92.4: the picture may be decoded at half its size, 128, and no smaller. */
+static void a_jpeg_is_decoded_at_a_scale_that_no_crop_exceeds(void **state) {
+  (void)state;
+  enum { SIDE = 256, LEAST = 93 };
+  fixture f = make(false);
+  loader_config c = config_of(&f, 1, 0);
+  char folder[96], path[128], *name = folder;
+  image picture, decoded;
+  uint8_t *bytes, pixels[SIZE * SIZE * 3];
+  size_t size;
+  dataset *d;
+  assert_ok(image_allocate(SIDE, SIDE, &picture));
+  rng random = rng_at(1, RNG_TEST, 0, 0);
+  for (int p = 0; p < SIDE * SIDE * 3; p++) picture.pixels[p] = (uint8_t)rng_below(&random, 256);
+  assert_ok(shrink_encode_jpeg(&picture, &bytes, &size));
+  snprintf(folder, sizeof folder, "%s/pictures", f.folder);
+  assert_ok(fs_make_folders(folder));
+  snprintf(path, sizeof path, "%s/one.jpg", folder);
+  assert_ok(fs_write_atomic(path, bytes, size));
+  snprintf(path, sizeof path, "%s/one.txt", folder);
+  assert_ok(fs_write_atomic(path, "picture", 7));
+  assert_ok(dataset_open(&name, 1, &d));
+  c.data = d;
+  c.crop_min = 0.1, c.crop_max = 0.2, c.ratio_min = 0.3, c.ratio_max = 1;
+  const image_augmentation crop = {c.crop_min, c.crop_max, c.ratio_min, c.ratio_max, c.flip};
+  batches *s = read_from(&c, 0, NULL, NULL, NULL);
+  assert_ok(image_decode(bytes, size, LEAST, &decoded));
+  assert_int_equal(decoded.width, SIDE / 2);
+  for (int64_t g = 0; g < 80; g++) {
+    rng of_crop = rng_at(3, RNG_CROP, 0, (uint64_t)g);
+    assert_ok(image_train_transform(&decoded, &crop, &of_crop, SIZE, pixels));
+    assert_memory_equal(s->images[g], pixels, sizeof pixels);
+  }
+  image_free(&decoded);
+  image_free(&picture);
+  free(bytes);
+  free(s);
+  dataset_close(d);
+  unmake(&f);
+}
+
+/* "picture 5 of 23" has one "picture", one "of" and two words that the vocabulary lacks. */
+static void a_token_weighs_as_the_root_of_its_rarity(void **state) {
+  (void)state;
+  fixture f = make(false);
+  double *weights;
+  assert_ok(text_mask_weigh(f.data, f.words, &weights));
+  assert_true(fabs(weights[4] - 1 / sqrt(SAMPLES)) < 1e-12);
+  assert_true(fabs(weights[5] - 1 / sqrt(SAMPLES)) < 1e-12);
+  assert_true(fabs(weights[1] - 1 / sqrt(2 * SAMPLES)) < 1e-12);
+  assert_true(weights[0] == 1); /* padding is not counted, and unseen as rare as seen once */
+  free(weights);
+  unmake(&f);
+}
+
 static void a_stream_is_one_for_any_number_of_workers_and_any_stop(void **state) {
   (void)state;
   static const int64_t buffers[] = {1, 7, SAMPLES, 1000};
@@ -496,9 +618,13 @@ int main(void) {
       cmocka_unit_test(workers_cache_and_resuming_change_nothing),
       cmocka_unit_test(the_pairs_of_a_group_are_on_one_rank),
       cmocka_unit_test(every_epoch_shows_each_sample_once_in_a_new_order),
+      cmocka_unit_test(drawing_with_replacement_reaches_all_of_a_weighted_source),
       cmocka_unit_test(a_bad_sample_is_replaced_counted_and_named_once),
       cmocka_unit_test(neighbours_that_are_bad_are_replaced_by_different_samples),
       cmocka_unit_test(masked_captions_are_the_same_for_any_number_of_workers),
+      cmocka_unit_test(a_sample_is_cropped_changed_and_masked_by_its_own_number),
+      cmocka_unit_test(a_jpeg_is_decoded_at_a_scale_that_no_crop_exceeds),
+      cmocka_unit_test(a_token_weighs_as_the_root_of_its_rarity),
       cmocka_unit_test(a_stream_is_one_for_any_number_of_workers_and_any_stop),
       cmocka_unit_test(a_stream_gives_the_samples_of_the_exact_order),
       cmocka_unit_test(a_bad_sample_of_a_stream_is_replaced_and_named),

@@ -491,6 +491,33 @@ static void scenes_are_drawn_while_they_are_read(void **state) {
   refuse_one("scenes:1#number=5", "a source of kind scenes has no option 'number'");
 }
 
+/* Of two sources of 40 samples an epoch shows 20 each: two epochs are one pass over a source. A
+ * pass shows each sample once, in an order that no other pass has, nor the other source. */
+static void each_pass_over_a_weighted_source_has_its_own_order(void **state) {
+  (void)state;
+  enum { COUNT = 40, PLACES = 20, PASSES = 3 };
+  char *names[] = {(char *)"scenes:1#size=32,count=40,weight=0.5",
+                   (char *)"scenes:2#size=32,count=40,weight=0.5"};
+  int64_t orders[2 * PASSES][COUNT];
+  dataset *d;
+  assert_ok(dataset_open(names, 2, &d));
+  assert_int_equal(dataset_epoch(d), 2 * PLACES);
+  for (int64_t source = 0; source < 2; source++)
+    for (int64_t pass = 0; pass < PASSES; pass++) {
+      int64_t *order = orders[source * PASSES + pass];
+      bool is_seen[COUNT] = {false};
+      for (int64_t i = 0; i < COUNT; i++) {
+        order[i] = dataset_row(d, 7, true, 2 * pass + i / PLACES, source * PLACES + i % PLACES) -
+                   source * COUNT;
+        assert_true(order[i] >= 0 && order[i] < COUNT && !is_seen[order[i]]);
+        is_seen[order[i]] = true;
+      }
+    }
+  for (size_t a = 0; a < 2 * PASSES; a++)
+    for (size_t b = 0; b < a; b++) assert_memory_not_equal(orders[a], orders[b], sizeof *orders);
+  dataset_close(d);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_folder_gives_its_images_with_their_text_files),
@@ -508,6 +535,7 @@ int main(void) {
       cmocka_unit_test(rows_of_an_open_image_are_one_sample_or_refused),
       cmocka_unit_test(an_image_without_a_positive_label_is_counted),
       cmocka_unit_test(the_fingerprint_covers_file_contents),
+      cmocka_unit_test(each_pass_over_a_weighted_source_has_its_own_order),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

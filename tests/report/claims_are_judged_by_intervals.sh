@@ -12,6 +12,9 @@ claims:
   - {claim: better, metric: retrieval_i2t_r1, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater}
   - {claim: alike, metric: retrieval_i2t_r1, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: equal, within: 99}
   - {claim: large, metric: retrieval_i2t_r1, of: {mask_ratio: 0.5}, expect: greater, profiles: large}
+  - {claim: near, metric: retrieval_i2t_r1, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: equal, within: 0.01}
+  - {claim: above, metric: retrieval_i2t_r1, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater, than: 0.01}
+  - {claim: below, metric: retrieval_i2t_r1, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater, than: -0.01}
 E
 expect_status 0 bench run experiments/one.yaml --no-progress
 expect_status 0 bench report one
@@ -20,7 +23,7 @@ expect_line out.txt '^- slower: .*; does not hold$'
 expect_line out.txt '^- better: .*one seed, 790 images; cannot tell; it would take about [0-9,]+ images'
 expect_line out.txt '^- alike: .*; holds$'
 expect_line out.txt '^- large: not judged in this profile$'
-expect_line out.txt '^2 hold, 1 does not hold, 1 cannot tell, 0 not run, 1 not judged$'
+expect_line out.txt '^2 hold, 1 does not hold, 4 cannot tell, 0 not run, 1 not judged$'
 # What it would take is counted from the difference's own parts, as in the sentence below the table,
 # which is of the same difference from 0.
 number() { grep -oE 'would take about [0-9,]+ (images|seeds)' | sed -n 1p; }
@@ -34,6 +37,11 @@ of_one() { sqlite3 :memory: "SELECT $1 FROM json_each(readfile('one.json'), '\$.
 [ "$(of_one "value ->> 'verdict', value ->> 'published'" faster)" = 'holds|2.5' ] || fail "claim missing in JSON"
 [ "$(of_one "value ->> 'low' < 0 AND value ->> 'high' > 0 AND value ->> 'images_needed' > 790" better)" = 1 ] || fail "no interval in JSON"
 [ "$(of_one "value ->> 'verdict', value ->> 'value' IS NULL" large)" = 'not judged in this profile|1' ] || fail "judged in JSON"
+# Being equal within 0.01 is decided at the end of that range that the difference is nearer to.
+side=above
+[ "$(of_one "value ->> 'value' < 0" near)" = 0 ] || side=below
+needed=$(of_one "value ->> 'images_needed'" near)
+[ "$needed" -gt 790 ] && [ "$needed" = "$(of_one "value ->> 'images_needed'" $side)" ] || fail "equal: $needed images at the other end of its range"
 bench report one --format latex > one.tex
 grep -q '^Table 9 & faster (speed of mask 75 \\% over that of mask 0 \\%) & .* & 2.50 & holds' one.tex || fail "claims missing in LaTeX"
 grep -qE '^ & better \(.*\): it would take about [0-9,]+ images & .* & cannot tell' one.tex || fail "LaTeX does not say what it would take"
@@ -44,7 +52,7 @@ grep -q '^faster,Table 9,holds,' one.csv || fail "claims missing in CSV"
 # The page has the same, with and without scripts.
 expect_status 0 bench report one --format html
 expect_line results/one/report.html '"claim":"slower","from":null,"verdict":"does not hold",.*"evidence":"[0-9].*; does not hold"'
-expect_line results/one/report.html '"claim_counts":"2 hold, 1 does not hold, 1 cannot tell, 0 not run, 1 not judged"'
+expect_line results/one/report.html '"claim_counts":"2 hold, 1 does not hold, 4 cannot tell, 0 not run, 1 not judged"'
 expect_line results/one/report.html '^- \[Table 9\] faster: .*; holds$'
 # A cell that was not run.
 sed -i 's/0.5, 0.75\]/0.5, 0.75, 0.9]/; s/of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater/of: {mask_ratio: 0.9}, against: {mask_ratio: 0}, expect: greater/' experiments/one.yaml
@@ -70,6 +78,8 @@ claims:
   - {claim: best, metric: retrieval_i2t_r1, of: {mask_ratio: 0.5}, expect: greater}
   - {claim: not far behind, metric: retrieval_i2t_r1, of: {mask_ratio: 0.5}, expect: greater, than: -99}
   - {claim: alike, compare: ratio, metric: samples_per_second, of: {mask_ratio: 0.5}, expect: equal, within: 0.1}
+  - {claim: worst, metric: retrieval_i2t_r1, of: {mask_ratio: 0.5}, expect: smaller}
+  - {claim: speed, compare: ratio, metric: samples_per_second, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater, than: 0.01}
   - {claim: tuned, metric: tuned_retrieval_i2t_r1, against_metric: retrieval_i2t_r1, of: {mask_ratio: 0.5}, expect: greater, than: -99}
 E
 expect_status 0 bench run experiments/two.yaml --no-progress
@@ -90,6 +100,18 @@ for claim in best 'not far behind'; do
     BEGIN { split(others, o, " "); d = half - (o[1] > o[2] ? o[1] : o[2]); exit !((d - v) ^ 2 < 1e-12) }' ||
     fail "$claim: not the comparison that speaks most against it"
 done
+awk -v v="$(of_two "value ->> 'value'" worst)" -v half="$half" -v others="$others" '
+  BEGIN { split(others, o, " "); d = half - (o[1] < o[2] ? o[1] : o[2]); exit !((d - v) ^ 2 < 1e-12) }' ||
+  fail "worst: not the comparison that speaks most against it"
+# A bound half way to the end of a ratio's interval: 2.8 standard errors, which decide with 80 % power, are to be as
+# short as it is now 0.98 of them away, and they shrink with the root of the number of seeds.
+than=$(of_two "sqrt((value ->> 'value') * (value ->> 'high'))" speed)
+sed "s/than: 0.01}/than: $than}/" experiments/two.yaml > experiments/half.yaml
+expect_status 0 bench report experiments/half.yaml --format json
+cp out.txt half.json
+needed=$(sqlite3 :memory: "SELECT value ->> 'seeds_needed' FROM json_each(readfile('half.json'), '\$.claims') WHERE value ->> 'claim' = 'speed'")
+awk -v n="$needed" -v width="$(of_two "ln((value ->> 'high') / (value ->> 'low'))" speed)" -v off="$(of_two "ln((value ->> 'high') / (value ->> 'value')) / 2" speed)" '
+  BEGIN { wanted = 3 * (2.8 * width / 3.92 / off) ^ 2; exit !(n >= wanted - 0.01 && n < wanted + 1.01) }' || fail "$needed seeds for a ratio"
 # mask 50 % has 1.5 times the speed of mask 0 %, and 0.74 times that of mask 75 %: nearer to 1
 [ "$(of_two "value ->> 'verdict', value ->> 'quantity' LIKE '%over that of mask 0 \% (the row least%' ESCAPE '\'" alike)" = 'does not hold|1' ] ||
   fail "equal: not the comparison that is farthest off: $(of_two "value ->> 'quantity'" alike)"
@@ -119,6 +141,13 @@ for claim in sooner 'far sooner' best 'not far behind' alike; do
   expect_line out.txt "^- $claim: .*not run: mask_ratio=0 seed=0 had other inputs than the newest run with the same settings \('flipbench run --retry data'\); mask_ratio=0 seed=1 "
 done
 expect_line out.txt '^- tuned: .*; holds$'
+
+# Of a baseline with two data sets the seeds of the newest are what others are compared with.
+sed -i 's/"data_fingerprint":"[^"]*"/"data_fingerprint":"feedfacefeedface"/' results/two/mask_ratio=0_*seed=2-*/events.jsonl
+expect_status 0 bench db rebuild
+bench report two --format json > two.json
+[ "$(sqlite3 :memory: "SELECT count(*) FROM json_each(readfile('two.json'), '\$.rows') WHERE value -> 'row' ->> 'mask_ratio' = '0'")" = 2 ] || fail "not two baselines"
+awk -v v="$(table 0.75 iso_speedup value)" 'BEGIN { exit !(v > 0) }' || fail "not compared with the newest baseline"
 
 # A speed-up is of whole curves: while a tuning has not run, there is none to judge.
 cat > experiments/three.yaml <<'E'
@@ -151,13 +180,14 @@ report:
   rows: mask_ratio
   baseline: {mask_ratio: 0}
   iso: retrieval_i2t_r10
-  columns: [retrieval_i2t_r10, iso_speedup, data_wait_share]
-  reference: [{mask_ratio: 0.5, retrieval_i2t_r10: 60, verified: false}, {mask_ratio: 0, retrieval_i2t_r10: 50}]
+  columns: [retrieval_i2t_r10, samples_per_second, iso_speedup, data_wait_share]
+  reference: [{mask_ratio: 0.5, retrieval_i2t_r10: 60, samples_per_second: 30, verified: false}, {mask_ratio: 0, retrieval_i2t_r10: 50, samples_per_second: 25}]
 claims:
   - {claim: sooner, compare: speedup, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater}
   - {claim: lost, compare: ratio, metric: lost_share, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater}
   - {claim: probed, metric: linear_probe_top1, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater}
   - {claim: better, metric: retrieval_i2t_r10, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater}
+  - {claim: slower, compare: ratio, metric: samples_per_second, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: smaller}
 E
 expect_status 0 bench run experiments/four.yaml --no-progress
 expect_status 0 bench report four
@@ -165,6 +195,7 @@ expect_status 0 bench report four
 expect_line out.txt "^- lost: cannot tell; the other row's value is 0$"
 expect_line out.txt '^- probed: not run: the run has no evaluation set for it$'
 expect_line out.txt '^- better: .*; published ~\+10\.00; '
+expect_line out.txt '^- slower: .*; published ~1\.20; does not hold$'
 sed -i -E 's/"chance_r1":[0-9.e-]+/"chance_r1":0.09/g' results/four/*/events.jsonl
 expect_status 0 bench db rebuild
 expect_status 0 bench report four

@@ -49,10 +49,12 @@ sqlite3 :memory: ".import --csv curves/metrics.csv m" ".import --csv curves/para
   "SELECT min(length(value)) FROM p WHERE key = 'init_from'" \
   "SELECT count(*) FROM p WHERE value LIKE '\"%'" > told.txt
 [ "$(tr '\n' ' ' < told.txt)" = "0 1 1 0 0 " ] || { cat told.txt; fail "the table does not say what it should"; }
-sqlite3 :memory: ".import --csv curves/metrics.csv m" \
-  "SELECT value FROM m WHERE metric = 'train/loss' AND label = 'mask_ratio=0' ORDER BY step + 0" > losses.txt
-ask "SELECT loss FROM step JOIN run ON run.id = run_id JOIN experiment_cell USING (cell_id) WHERE label = 'mask_ratio=0' ORDER BY step" > wanted.txt
-paste losses.txt wanted.txt | awk 'NF != 2 || ($1 - $2) ^ 2 > 1e-20 { bad = 1 } END { exit bad || !NR }' || fail "losses differ from the database's"
+for name in loss learning_rate logit_scale grad_norm train_seconds; do
+  sqlite3 :memory: ".import --csv curves/metrics.csv m" \
+    "SELECT value FROM m WHERE metric = 'train/$name' AND label = 'mask_ratio=0' ORDER BY step + 0" > exported.txt
+  ask "SELECT $name FROM step JOIN run ON run.id = run_id JOIN experiment_cell USING (cell_id) WHERE label = 'mask_ratio=0' ORDER BY step" > wanted.txt
+  paste exported.txt wanted.txt | awk 'NF != 2 || ($1 - $2) ^ 2 > 1e-20 { bad = 1 } END { exit bad || !NR }' || fail "$name differs from the database's"
+done
 
 expect_status 2 bench export small --format parquet
 expect_line err.txt "'parquet' is not tensorboard or csv"

@@ -25,6 +25,18 @@ static void the_shifted_set_is_the_first_other_with_the_metric(void **state) {
   assert_string_equal(set_of(0, "shifted_zero_shot_top1"), "imagenet");
 }
 
+static void the_last_evaluation_is_the_runs(void **state) {
+  (void)state;
+  const column *c = columns_find("zero_shot_top1");
+  data_measure m;
+  for (int k = 1; k <= 3; k++) add(0, "imagenet", "zeroshot", "top1", 10 * k, 0.1 * k);
+  add(0, "imagenet_v2", "zeroshot", "top1", 30, 0.9);
+  cells[1].is_finished = false;
+  assert_int_equal(data_find_evaluation(&d, 0, c)->step, 30);
+  assert_ok(measure_row(&d, 0, c, &m));
+  assert_near(m.value, 30, 1e-9);
+}
+
 static void a_number_is_divided_by_the_chance_of_its_own_set(void **state) {
   (void)state;
   add(0, "voc2007", "zeroshot", "map_11point", 10, 0.7);
@@ -153,6 +165,41 @@ static void tuned_and_untuned_on_two_sets_are_not_subtracted(void **state) {
   assert_near(x.value, -10, 1e-9);
 }
 
+/* 30 and 70 of 100 images: their mean has their outcomes where it is theirs. */
+static void a_mean_of_two_kinds_of_hits_has_the_images_of_both(void **state) {
+  (void)state;
+  data_measure m;
+  add(0, "a", "zeroshot", "top1", 10, 0.3);
+  add_hits(0, 100, 0);
+  add(0, "a", "zeroshot", "top5", 10, 0.7);
+  add_hits(0, 100, 0);
+  add(0, "a", "zeroshot", "mean_top1_top5", 10, 0.5);
+  cells[1].is_finished = false;
+  assert_ok(measure_row(&d, 0, columns_find("zero_shot_mean_top1_top5"), &m));
+  assert_near(m.value, 50, 1e-9);
+  assert_int_equal(m.items, 100);
+  assert_true(m.low < 50 && m.high > 50);
+  evaluations[0][2].value = 0.55; /* of something else */
+  assert_ok(measure_row(&d, 0, columns_find("zero_shot_mean_top1_top5"), &m));
+  assert_near(m.value, 55, 1e-9);
+  assert_true(isnan(m.low) && isnan(m.high) && !m.over);
+}
+
+static void multiples_of_unequal_chances_are_not_subtracted(void **state) {
+  (void)state;
+  const column *c = columns_find("zero_shot_x_chance");
+  data_difference x;
+  for (size_t i = 0; i < CELLS; i++) {
+    add(i, "pets", "zeroshot", "mean_per_class", 10, i < 2 ? 0.3 : 0.5);
+    add(i, "pets", "zeroshot", "chance", 10, 0.1);
+  }
+  assert_ok(measure_difference(&d, 1, 0, c, &x));
+  assert_near(x.value, 2, 1e-9);
+  for (size_t i = 2; i < CELLS; i++) evaluations[i][1].value = 0.2;
+  assert_ok(measure_difference(&d, 1, 0, c, &x));
+  assert_true(isnan(x.value));
+}
+
 static void equal_differences_without_outcomes_have_no_interval(void **state) {
   (void)state;
   const column *c = columns_find("zero_shot_top1");
@@ -165,6 +212,27 @@ static void equal_differences_without_outcomes_have_no_interval(void **state) {
   assert_ok(measure_difference(&d, 1, 0, c, &x));
   assert_true(x.low < 20 && x.high > 20);
   assert_string_equal(x.over, "seeds");
+}
+
+/* In the column's unit: from a bound of 3 points a difference of 4 is as far as one of 1 from 0. */
+static void what_would_decide_is_counted_from_the_bound(void **state) {
+  (void)state;
+  data_difference x, near;
+  size_t seeds, items, of_near;
+  add(0, "imagenet", "zeroshot", "top1", 10, 0.5);
+  add_hits(0, 1000, 0);
+  add(2, "imagenet", "zeroshot", "top1", 10, 0.54);
+  add_hits(2, 1000, 0);
+  cells[1].is_finished = cells[3].is_finished = false;
+  assert_ok(measure_difference(&d, 1, 0, columns_find("zero_shot_top1"), &x));
+  assert_near(x.value, 4, 1e-9);
+  near = x;
+  near.mean.mean = 0.01;
+  measure_needed(&near, 0, &seeds, &of_near);
+  measure_needed(&x, 3, &seeds, &items);
+  assert_true(of_near > 1000);
+  assert_near((double)items, (double)of_near, 0.02 * (double)of_near); /* bisected to 1 % */
+  assert_int_equal(seeds, 0);
 }
 
 /* ---- what is compared ---- */
@@ -303,6 +371,7 @@ static void rows_without_a_common_seed_are_said_to_have_none(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       ON_CELLS(the_shifted_set_is_the_first_other_with_the_metric),
+      ON_CELLS(the_last_evaluation_is_the_runs),
       ON_CELLS(a_number_is_divided_by_the_chance_of_its_own_set),
       ON_CELLS(a_classifiers_curve_begins_at_chance_too),
       ON_CELLS(a_curve_of_few_classes_begins_at_what_chance_reaches),
@@ -311,7 +380,10 @@ int main(void) {
       ON_CELLS(a_difference_of_two_sets_has_the_variances_of_both),
       ON_CELLS(classes_of_one_set_are_not_those_of_another),
       ON_CELLS(tuned_and_untuned_on_two_sets_are_not_subtracted),
+      ON_CELLS(a_mean_of_two_kinds_of_hits_has_the_images_of_both),
+      ON_CELLS(multiples_of_unequal_chances_are_not_subtracted),
       ON_CELLS(equal_differences_without_outcomes_have_no_interval),
+      ON_CELLS(what_would_decide_is_counted_from_the_bound),
       ON_CELLS(a_seed_that_has_not_finished_does_not_prevent_a_comparison),
       ON_CELLS(losses_of_other_batch_sizes_are_not_compared),
       ON_CELLS(a_seed_without_a_curve_leaves_its_pair_out),

@@ -35,6 +35,11 @@ static void a_ratio_is_of_the_row_over_the_baseline(void **state) {
   assert_ok(measure_row(&d, 0, columns_find("time_ratio"), &m));
   assert_near(m.value, 1, 1e-12);
   assert_true(isnan(m.low) && isnan(m.high)); /* by definition */
+  d.baseline = 1;                             /* wherever it is in the table */
+  assert_ok(measure_row(&d, 0, columns_find("time_ratio"), &m));
+  assert_near(m.value, 2, 1e-12);
+  assert_ok(measure_row(&d, 1, columns_find("time_ratio"), &m));
+  assert_near(m.value, 1, 1e-12);
   d.baseline = -1;
   assert_ok(measure_row(&d, 1, columns_find("time_ratio"), &m));
   assert_true(isnan(m.value));
@@ -72,6 +77,26 @@ static void a_number_is_above_by_its_paired_seeds(void **state) {
   facts[3][0].value.real = 1.5;
   cells[3].is_finished = false; /* one pair shows nothing */
   assert_false(is_above(1, "cpu_seconds"));
+}
+
+/* Of the same 100 images 4 more are hits, or 20 more: 4 points +- 4.3, and 20 +- 8.1. */
+static void an_accuracy_is_above_by_its_interval(void **state) {
+  (void)state;
+  const double values[] = {0.5, 0.54, 0.7};
+  for (size_t i = 0; i < 3; i++) {
+    add(i, "imagenet", "zeroshot", "top1", 10, values[i]);
+    add_hits(i, 100, 0);
+    specs[i].settings.seed = 0;
+  }
+  cells[1].is_finished = cells[3].is_finished = false;
+  assert_true(is_above(1, "zero_shot_top1"));
+  assert_false(is_above(0, "zero_shot_top1"));
+  row_cells[1][0] = 1; /* the 0.54 */
+  cells[1].is_finished = true;
+  cells[2].is_finished = false;
+  rows[0].count = rows[1].count = 1;
+  assert_false(is_above(1, "zero_shot_top1"));
+  assert_false(is_above(0, "zero_shot_top1"));
 }
 
 /* What is computed from the settings has no interval: one pair decides. */
@@ -133,6 +158,13 @@ static void the_interval_of_steps_is_that_of_times_and_inverted_of_speeds(void *
   assert_ok(measure_row(&d, 0, columns_find("samples_per_second"), &m));
   assert_near(m.low, 64 / 1.25, 1e-9);
   assert_near(m.high, 64 / 0.9, 1e-9);
+  facts[0][3].value.real = 1e-9; /* few rows, which differ: no bound (base/pace.h) */
+  assert_ok(measure_row(&d, 0, columns_find("steady_seconds"), &m));
+  assert_near(m.low, 0, 0);
+  assert_near(m.high, 125, 1e-9);
+  assert_ok(measure_row(&d, 0, columns_find("samples_per_second"), &m));
+  assert_near(m.low, 64 / 1.25, 1e-9);
+  assert_true(isinf(m.high));
 }
 
 /* 1 and 3 s a step over 2 and 2 s. */
@@ -148,6 +180,29 @@ static void a_ratio_of_paces_is_of_all_pairs(void **state) {
   assert_near(log(r.high), 12.7062047 * 0.5, 1e-6);
   assert_ok(measure_pace_ratio(&d, &above[1], &below[1], 1, &r));
   assert_near(r.value, 1.5, 1e-12);
+}
+
+/* The curve's time goes on with the tuning's, of which only an upper bound is known. */
+static void a_tuning_without_a_pace_leaves_the_curves_time_unbounded_below(void **state) {
+  (void)state;
+  const size_t above = 0, below = 1;
+  paired_result r;
+  for (size_t i = 0; i < 3; i++) {
+    give(i, "steady_step_seconds", 1);
+    give(i, "steady_low", 0.9);
+    give(i, "steady_high", 1.25);
+  }
+  cells[0].tuned = 2;
+  assert_ok(measure_pace_ratio(&d, &above, &below, 1, &r));
+  assert_near(r.value, 1, 1e-12);
+  /* slower by a quarter, and the other faster by a tenth */
+  assert_near(log(r.high), hypot(log(1.25), log(1 / 0.9)), 1e-9);
+  assert_near(log(r.low), -hypot(log(1.25), log(1 / 0.9)), 1e-9);
+  give(2, "disturbed", 1);
+  give(2, "disturbed_share", 1);
+  assert_ok(measure_pace_ratio(&d, &above, &below, 1, &r));
+  assert_near(r.low, 0, 0);
+  assert_near(log(r.high), hypot(log(1.25), log(1 / 0.9)), 1e-9);
 }
 
 /* All rows were disturbed, and differ: slower by a quarter, or faster by what is not known. */
@@ -247,6 +302,10 @@ static void a_speedup_is_based_on_the_images_of_both(void **state) {
   assert_near(m.value, 4, 1e-9);
   assert_true(m.low <= 4 && m.high >= 4 && m.low > 1);
   assert_string_equal(m.over, "seeds, images and pace");
+  for (size_t k = 0; k < 2; k++) outcomes[1][k].items = 99; /* of the baseline's alone */
+  assert_ok(curves_iso(&d, 1, &iso));
+  assert_int_equal(iso.items, 0);
+  for (size_t k = 0; k < 2; k++) outcomes[1][k].items = 100;
   for (size_t k = 0; k < 2; k++) outcomes[3][k].items = 99;
   assert_ok(curves_iso(&d, 1, &iso));
   assert_int_equal(iso.items, 0);
@@ -258,6 +317,26 @@ static void a_speedup_is_based_on_the_images_of_both(void **state) {
   for (size_t k = 0; k < 2; k++) outcomes[2][k].items = 99;
   assert_ok(measure_row(&d, 1, columns_find("iso_speedup"), &m));
   assert_true(isnan(m.low) && !m.over);
+}
+
+/* From 10 %, which chance reaches, to 80 % in 5 s: 40 % after 3/7 of them. The baseline has it
+ * after 20 s. */
+static void a_curve_begins_at_chance(void **state) {
+  (void)state;
+  data_iso iso;
+  experiment.report.iso = columns_find("zero_shot_top1");
+  cells[1].is_finished = cells[3].is_finished = false;
+  give(0, "steady_step_seconds", 1);
+  give(2, "steady_step_seconds", 0.5);
+  add(0, "pets", "zeroshot", "top1", 10, 0.2);
+  add(0, "pets", "zeroshot", "top1", 20, 0.4);
+  add(0, "pets", "zeroshot", "chance", 20, 0.1);
+  add(2, "pets", "zeroshot", "top1", 10, 0.8);
+  add(2, "pets", "zeroshot", "chance", 10, 0.1);
+  assert_ok(curves_iso(&d, 1, &iso));
+  assert_near(iso.at.accuracy, 40, 1e-9);
+  assert_near(iso.at.baseline_seconds, 20, 1e-9);
+  assert_near(iso.at.seconds, 5 * 3. / 7, 1e-9);
 }
 
 /* ---- machines ---- */
@@ -338,10 +417,13 @@ int main(void) {
       ON_CELLS(a_curve_has_the_numbers_of_every_seed_and_point),
       ON_CELLS(a_tuning_adds_its_time_and_samples_to_the_curve),
       ON_CELLS(a_speedup_is_based_on_the_images_of_both),
+      ON_CELLS(a_curve_begins_at_chance),
       ON_CELLS(each_input_of_times_prevents_a_comparison),
       ON_CELLS(memory_is_of_a_device_and_a_number_of_ranks),
       ON_CELLS(runs_of_a_row_differ_in_what_their_pace_depends_on),
       ON_CELLS(a_ratio_of_paces_is_of_all_pairs),
+      ON_CELLS(a_tuning_without_a_pace_leaves_the_curves_time_unbounded_below),
+      ON_CELLS(an_accuracy_is_above_by_its_interval),
       ON_CELLS(disturbed_rows_bound_a_time_from_above_by_their_own),
       ON_CELLS(an_inverse_is_above_when_its_parts_are_below),
       ON_CELLS(a_number_is_above_by_its_paired_seeds),

@@ -462,6 +462,10 @@ static void a_mean_of_times_has_the_interval_of_a_hand_computation(void **state)
   r = paired_mean(wide, 2); /* equal: of the runs alone, each half of the mean */
   assert_near(r.low, 4 * exp(-hypot(log(4), log(2)) / 2), 1e-12);
   assert_near(r.high, 4 * exp(hypot(log(2), log(3)) / 2), 1e-12);
+  /* the wider of both, here that over seeds, who differ by 0.2 of the mean either way */
+  const paired_value seeds[] = {{4, 3.9, 4.1}, {6, 5.9, 6.1}};
+  r = paired_mean(seeds, 2);
+  assert_near(log(r.high / 5), 12.7062047 * 0.2, 1e-6);
   r = paired_mean(wide, 1);
   assert_near(r.low, 1, 1e-12);
   assert_near(r.high, 8, 1e-12);

@@ -55,6 +55,112 @@ static void numbers_of_an_interrupted_run_are_those_of_all_its_processes(void **
   store_close(s);
 }
 
+/* The meter could not be read in the last step: its samples are not counted either. */
+static void energy_is_of_the_samples_of_the_steps_that_have_it(void **state) {
+  (void)state;
+  static const char key[] = "\"energy_joules\"";
+  store *s;
+  int64_t run_id;
+  strbuf text = {0};
+  write_attempts(3);
+  write_interrupted_run(&text);
+  char *last = NULL;
+  for (char *at = text.data; (at = strstr(at, key)); at++) last = at;
+  assert_non_null(last);
+  last[1] = 'E';
+  write_file("results/e/r/events.jsonl", &text);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_near(summary(s, "energy_joules"), 2 * 8);
+  assert_near(summary(s, "energy_per_sample"), 16.0 / (9 * 64));
+  strbuf_free(&text);
+  store_close(s);
+}
+
+/* Ten rows of a process on two CPUs, of whose time the hypervisor took 3 %, and ten of three steps
+ * on four, undisturbed: shares are of the CPUs and the steps of each. */
+static void a_processes_readings_are_of_its_own_cpus(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  strbuf text = {0};
+  write_attempts(2);
+  for (int i = 0; i < 20; i++) {
+    if (i % 10 == 0)
+      strbuf_format(&text,
+                    "{\"event\":\"start\",\"time\":\"2026-01-01T00:%02d:00.000Z\",\"version\":2,"
+                    "\"settings\":{\"batch_size\":64},\"host\":\"h\",\"cpu\":\"c\",\"threads\":2,"
+                    "\"conditions\":{\"cpus\":%d},\"total_steps\":40,\"first_step\":%d}\n",
+                    i / 10, i ? 4 : 2, i);
+    const int steps = i < 10 ? 1 : 3;
+    strbuf_format(&text,
+                  "{\"event\":\"step\",\"time\":\"2026-01-01T00:%02d:02.000Z\",\"step\":%d,"
+                  "\"samples\":%d,\"loss\":1,\"seconds\":1,\"steps\":%d,\"stolen_seconds\":%g,"
+                  "\"rank_spread\":%d}\n",
+                  i / 10, i < 10 ? i + 1 : 10 + 3 * (i - 9), 64, steps, i < 10 ? 0.06 : 0.0,
+                  i < 10 ? 1 : 2);
+  }
+  write_file("results/e/r/events.jsonl", &text);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_near(summary(s, "stolen_share"), 0.6 / (10 * 2 + 10 * 4));
+  assert_near(summary(s, "disturbed_share"), 0.5);
+  assert_near(summary(s, "rank_spread"), (10 * 1 + 30 * 2) / 40.0);
+  strbuf_free(&text);
+  store_close(s);
+}
+
+/* A line was lost: the time of the others is not the run's. */
+static void without_one_of_its_rows_a_run_has_no_time(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  strbuf text = {0}, rest = {0};
+  write_attempts(3);
+  write_interrupted_run(&text);
+  for (const char *at = text.data, *next; *at; at = next) {
+    next = strchr(at, '\n') + 1;
+    const char *lost = strstr(at, "\"step\":7,");
+    if (!lost || lost >= next) strbuf_append_bytes(&rest, at, (size_t)(next - at));
+  }
+  assert_true(rest.length < text.length);
+  write_file("results/e/r/events.jsonl", &rest);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_near(real(s, "SELECT sum(steps) FROM step"), 9);
+  assert_true(isnan(summary(s, "train_seconds")) && isnan(summary(s, "samples_per_second_run")));
+  assert_true(isnan(summary(s, "steady_seconds")) && isnan(summary(s, "samples_per_second")));
+  assert_near(summary(s, "samples"), 640);
+  strbuf_free(&text);
+  strbuf_free(&rest);
+  store_close(s);
+}
+
+/* Its end is after its start all the same. */
+static void a_clock_that_was_set_back_leaves_no_wall_time(void **state) {
+  (void)state;
+  for (int is_back = 0; is_back < 2; is_back++) {
+    store *s;
+    int64_t run_id;
+    strbuf text = {0};
+    write_attempts(1);
+    add_start(&text, 0, 0, 2);
+    add_step(&text, 5, 1, 1, 0.5);
+    add_step(&text, is_back ? 3 : 6, 2, 1, 0.5);
+    add_end(&text, 7, "finished");
+    write_file("results/e/r/events.jsonl", &text);
+    assert_ok(store_open(is_back ? "back.db" : "s.db", &s));
+    assert_ok(store_ingest(s, "results", "e/r", &run_id));
+    if (is_back)
+      assert_true(isnan(summary(s, "wall_seconds")));
+    else
+      assert_near(summary(s, "wall_seconds"), 7 * 60 + 29);
+    assert_near(summary(s, "train_seconds"), 1);
+    strbuf_free(&text);
+    store_close(s);
+  }
+}
+
 /* All that was made of a run, for comparison. */
 static char *dump(store *s) {
   static const char *const queries[] = {
@@ -342,6 +448,7 @@ static void rows_of_the_old_stream_cover_the_steps_between_them(void **state) {
   assert_near(summary(s, "train_seconds"), 12);
   assert_near(summary(s, "steady_step_seconds"), 0.4);
   assert_near(summary(s, "samples_per_second_median"), 20);
+  assert_near(summary(s, "data_wait_share"), 3 * 10 * 0.01 / 12);
   assert_near(summary(s, "peak_bytes"), 5);
   assert_near(summary(s, "energy_per_sample"), 7.0 / 240);
   /* nothing tells whether it was disturbed */
@@ -595,6 +702,10 @@ int main(void) {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
   const struct CMUnitTest tests[] = {
       IN_FOLDER(numbers_of_an_interrupted_run_are_those_of_all_its_processes),
+      IN_FOLDER(energy_is_of_the_samples_of_the_steps_that_have_it),
+      IN_FOLDER(a_processes_readings_are_of_its_own_cpus),
+      IN_FOLDER(a_clock_that_was_set_back_leaves_no_wall_time),
+      IN_FOLDER(without_one_of_its_rows_a_run_has_no_time),
       IN_FOLDER(read_line_by_line_or_at_once_the_record_is_the_same),
       IN_FOLDER(sums_of_a_long_run_are_exact),
       IN_FOLDER(numbers_of_a_long_run_are_of_its_steps),

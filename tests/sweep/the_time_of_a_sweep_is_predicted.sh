@@ -42,6 +42,8 @@ if [ "$cores" -ge 2 ]; then
   dry several --set seed=1 --jobs 2
   expect_line total.txt '6 to run: about .* s, 2 in parallel$'
   agree 'two at once' "$(awk -v s="$(seconds cells.txt)" 'BEGIN { print s / 2 }')"
+  # with half of the cores a cell takes about twice as long
+  awk -v s="$(seconds cells.txt)" -v w="$whole" 'BEGIN { exit !(s > 1.5 * w) }' || { cat cells.txt; fail "half of the cores: not about twice $whole s"; }
   dry chain --set seed=1 --jobs 2
   agree 'a cell and its tuning' "$(seconds cells.txt)"
 fi

@@ -27,6 +27,9 @@ printf '#!/bin/bash\nCOMMIT=%040d RATE=11000 exec ./program "$@"\n' 2 > faster &
 COMMIT=$(printf '%040d' 1) RATE=10000 expect_status 0 bench compare ./program ./faster --rounds 6 --results ab
 expect_line out.txt 'mask_ratio=0.5 +1\.(09|10|11)[0-9]* × \[1\.0[89][0-9]*, 1\.1[0-9]*\]  more; ±[0-9.]+ % detectable'
 [ "$(cat ab/benchmarks/*.jsonl | grep -c '"side":"new"')" = 6 ] || fail "not every sample was kept"
+# Each program is the first in every second round: what grows slower with time slows both.
+sides=$(cat ab/benchmarks/*.jsonl | grep -oE '"side":"[a-z]+"' | cut -d '"' -f 4 | tr '\n' ' ')
+[ "$sides" = 'base new new base base new new base base new new base ' ] || fail "measured in the order: $sides"
 COMMIT=$(printf '%040d' 1) RATE=10000 expect_status 0 bench compare ./program ./program --rounds 6 --results ab --json
 expect_line out.txt '"series":"mask_ratio=0.5","rounds":6,"ratio":(1|0\.99|1\.00)'
 

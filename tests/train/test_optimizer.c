@@ -58,6 +58,26 @@ static void the_rates_of_the_released_recipe(void **state) {
   assert_near(schedule_rate(peak, 189999, 760, 190000), 7.055e-14, 1e-17);
 }
 
+/* As BEiT's and MAE's layer-wise rates: the head and the last norm 0, the last block 1, the front
+ * one more than the first block. */
+static void depths_are_counted_from_the_head(void **state) {
+  (void)state;
+  static const struct {
+    const char *name;
+    int depth;
+  } wanted[] = {{"head.weight", 0},
+                {"image.norm.weight", 0},
+                {"image.blocks.11.norm1.weight", 1},
+                {"image.blocks.0.mlp.fc2.bias", 12},
+                {"image.pre_norm.weight", 13},
+                {"image.pre_norm.bias", 13},
+                {"image.class_token", 13},
+                {"image.positions", 13},
+                {"image.patch.weight", 13}};
+  for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+    assert_int_equal(optimizer_depth_of(wanted[i].name, 12), wanted[i].depth);
+}
+
 static void a_run_of_one_step_gets_the_peak(void **state) {
   (void)state;
   assert_near(schedule_rate(2, 0, 0, 1), 2, 0);
@@ -211,6 +231,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_rate_is_the_released_codes),
       cmocka_unit_test(the_rates_of_the_released_recipe),
+      cmocka_unit_test(depths_are_counted_from_the_head),
       cmocka_unit_test(a_run_of_one_step_gets_the_peak),
       cmocka_unit_test(the_peak_scales_with_the_batch_as_in_the_paper),
       cmocka_unit_test(one_update_is_adamw_with_the_papers_exclusions),

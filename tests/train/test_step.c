@@ -21,6 +21,7 @@ enum { BATCH = 6, STEPS = 5, VOCABULARY = 13, SKIPPED = 77 /* as in CMakeLists.t
 
 static err (*open_tested)(ops **out);
 static bool reconstructs; /* dropped patches, in the runs from here on */
+static bool has_noise;    /* dropout, and words with places of their own in their captions */
 
 static err open_cpu(ops **out) {
   return open_on_cpu((ops_request){.compute = OPS_F32}, out);
@@ -44,7 +45,8 @@ typedef struct {
   optimizer moments;
   train_step step;
   uint8_t *images;
-  int32_t *index, *ids, *counts;
+  int32_t *index, *ids, *places, *counts;
+  int64_t numbers[STEPS * BATCH]; /* of samples, given in every second step */
 } rig;
 
 static void make_inputs(rig *r, int64_t encoded) {
@@ -52,16 +54,23 @@ static void make_inputs(rig *r, int64_t encoded) {
   size_t pixels = (size_t)(BATCH * s->image_size * s->image_size * 3);
   mask_config mask = {s->mask_mode, s->mask_ratio, s->image_size / s->image_patch,
                       s->mask_replacement};
+  int64_t words = settings_text_tokens(s);
   r->images = malloc(STEPS * pixels);
   r->index = malloc((size_t)(STEPS * BATCH * encoded) * 4);
-  r->ids = malloc((size_t)(STEPS * BATCH * s->text_length) * 4);
+  r->ids = malloc((size_t)(STEPS * BATCH * words) * 4);
+  r->places = malloc((size_t)(STEPS * BATCH * words) * 4);
   r->counts = malloc(STEPS * BATCH * sizeof *r->counts);
   rng random = rng_at(5, RNG_TEST, 0, 0);
   for (size_t i = 0; i < STEPS * pixels; i++) r->images[i] = (uint8_t)rng_below(&random, 256);
-  for (int64_t i = 0; i < STEPS * BATCH * s->text_length; i++)
+  for (int64_t i = 0; i < STEPS * BATCH * words; i++)
     r->ids[i] = (int32_t)rng_below(&random, VOCABULARY);
   for (int i = 0; i < STEPS * BATCH; i++)
-    r->counts[i] = 1 + (int32_t)rng_below(&random, (uint32_t)s->text_length);
+    r->counts[i] = 1 + (int32_t)rng_below(&random, (uint32_t)words);
+  for (int64_t i = 0, first = 0; i < STEPS * BATCH * words; i++) {
+    if (i % words == 0) first = rng_below(&random, (uint32_t)(s->text_length - words + 1));
+    r->places[i] = (int32_t)(first + i % words);
+  }
+  for (int i = 0; i < STEPS * BATCH; i++) r->numbers[i] = rng_below(&random, 1000);
   for (int i = 0; i < STEPS; i++)
     assert_ok(mask_draw(&mask, 3, i * BATCH, BATCH, r->index + i * BATCH * encoded));
 }
@@ -71,8 +80,13 @@ static void make(rig *r, ops *o, int64_t micro_batch, int64_t recompute) {
       "image.size=24",  "image.patch=8",     "image.width=24",   "image.heads=3", "image.layers=2",
       "text.width=16",  "text.heads=2",      "text.layers=2",    "text.length=7", "embed_dim=8",
       "mask_ratio=0.5", "eval.batch_size=2", "weight_decay=0.3", "clip_norm=0.5", "text.pool=eot"};
+  static const char *const noise[] = {"image.dropout=0.2", "text.dropout=0.3",
+                                      "text_mask_mode=random", "text_mask_ratio=0.4",
+                                      "text_mask_positions=original"};
   *r = (rig){.o = o};
   assert_ok(settings_init(&r->s));
+  for (size_t i = 0; has_noise && i < sizeof noise / sizeof *noise; i++)
+    assert_ok(settings_set(&r->s, noise[i]));
   if (reconstructs) {
     assert_ok(settings_set(&r->s, "reconstruction.weight=0.5"));
     assert_ok(settings_set(&r->s, "reconstruction.width=16"));
@@ -100,17 +114,22 @@ static void unmake(rig *r) {
   free(r->images);
   free(r->index);
   free(r->ids);
+  free(r->places);
   free(r->counts);
   settings_free(&r->s);
 }
 
 static clip_inputs batch_of(const rig *r, int number) {
   int64_t first = (int64_t)number * BATCH, size = r->s.image_size;
+  int64_t words = settings_text_tokens(&r->s);
   return (clip_inputs){.count = BATCH,
                        .images = r->images + first * size * size * 3,
                        .index = r->index + first * r->step.encoded_patches,
-                       .ids = r->ids + first * r->s.text_length,
-                       .id_counts = r->counts + first};
+                       .ids = r->ids + first * words,
+                       .places = has_noise ? r->places + first * words : NULL,
+                       .id_counts = r->counts + first,
+                       .first_sample = first,
+                       .numbers = number % 2 ? r->numbers + first : NULL};
 }
 
 /* All steps in the trainer's order; losses [STEPS] and, at the end, weights [params.total]. */
@@ -234,6 +253,14 @@ static void steps_that_reconstruct_agree_and_are_recorded(void **state) {
   reconstructs = false;
 }
 
+/* Noise and places are the sample's own: a micro-batch has those of its samples. */
+static void samples_keep_their_noise_and_places_in_parts(void **state) {
+  (void)state;
+  has_noise = true;
+  check_against_reference(2, 0);
+  has_noise = false;
+}
+
 int main(int argc, char **argv) {
   const char *name = argc > 1 ? argv[1] : "cpu";
   ops *o = NULL;
@@ -253,6 +280,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(steps_in_parts_agree_with_the_reference),
       cmocka_unit_test(recorded_steps_give_the_same_bits),
       cmocka_unit_test(steps_that_reconstruct_agree_and_are_recorded),
+      cmocka_unit_test(samples_keep_their_noise_and_places_in_parts),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
