@@ -1,6 +1,7 @@
 # The headers that tests compile the CUDA backend's host code with. They are NVIDIA's and in no
 # package of Debian's, so packages.txt cannot name them; they are looked for in CUDA_HOME, CUDA_PATH
 # and /usr/local/cuda alone. Sets flip_cuda_includes, or flip_cuda_missing to what is wrong.
+include(flip_cudnn)
 set(flip_cuda_includes)
 set(flip_cuda_missing)
 
@@ -23,7 +24,13 @@ endmacro()
 flip_cuda_header(cuda_runtime_api.h CUDART_VERSION 13000 "CUDA 13")
 flip_cuda_header(cublasLt.h)
 flip_cuda_header(cudnn.h)
-flip_cuda_header(cudnn_version.h CUDNN_MAJOR 9 "cuDNN 9")
+flip_cuda_header(cudnn_version.h)
+if(FLIP_PATH_cudnn_version_h)
+  flip_cudnn_version(version ${FLIP_PATH_cudnn_version_h})
+  if(version VERSION_LESS ${flip_least_cudnn})
+    list(APPEND flip_cuda_missing "${FLIP_PATH_cudnn_version_h}/cudnn_version.h is of cuDNN ${version}, older than ${flip_least_cudnn}")
+  endif()
+endif()
 # NCCL's comes apart from the toolkit. flip_nccl_include is empty where there is none.
 find_path(FLIP_PATH_nccl_h nccl.h PATHS ENV CUDA_HOME ENV CUDA_PATH /usr/local/cuda /usr/local /usr PATH_SUFFIXES include NO_DEFAULT_PATH)
 set(flip_nccl_include)

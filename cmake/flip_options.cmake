@@ -9,10 +9,10 @@ target_compile_definitions(flip_flags INTERFACE _GNU_SOURCE)
 target_compile_options(flip_flags INTERFACE -Wall -Wextra ${flip_werror} -Wshadow -Wconversion
                                             -fno-common -fno-math-errno)
 # clang reports a loop that OpenMP's simd could not vectorise; under its sanitizers none can be. And it
-# counts an enumeration that becomes an int as a change of sign, which gcc, that looks at the same code,
-# does not.
+# counts an enumeration that becomes an int as a change of sign, or warns of one that becomes a double, which gcc, that
+# looks at the same code, does not.
 if(CMAKE_C_COMPILER_ID STREQUAL Clang)
-  target_compile_options(flip_flags INTERFACE -Wno-pass-failed -Wno-sign-conversion)
+  target_compile_options(flip_flags INTERFACE -Wno-pass-failed -Wno-sign-conversion -Wno-enum-float-conversion)
 endif()
 target_link_libraries(flip_flags INTERFACE m)
 

@@ -38,7 +38,7 @@ set(CPACK_DEBIAN_FLIPBENCH_PACKAGE_SUGGESTS
     "openclipart-png, openclipart-svg, fonts-noto-color-emoji, unicode-cldr-core, slurm-client") # data, clusters
 set(CPACK_DEBIAN_FLIPBENCH-CUDA_PACKAGE_NAME flipbench-cuda)
 set(CPACK_DEBIAN_FLIPBENCH-CUDA_DESCRIPTION
-    "The CUDA backend of flip. It needs CUDA 13 and cuDNN 9, which Debian does not\npackage: install NVIDIA's (docs/gpu.md).")
+    "The CUDA backend of flip. It needs CUDA 13 and cuDNN 9.13, which Debian does not\npackage: install NVIDIA's (docs/gpu.md).")
 # plugin and program check each other's interface
 set(CPACK_DEBIAN_FLIPBENCH-CUDA_PACKAGE_DEPENDS "flipbench (= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_FLIPBENCH-CUDA_PACKAGE_SUGGESTS "cuda-cudart-13-0, libcublas-13-0, libcudnn9-cuda-13")

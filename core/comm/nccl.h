@@ -2,6 +2,11 @@
 #ifndef FLIP_COMM_NCCL_H
 #define FLIP_COMM_NCCL_H
 
+/* Before NCCL 2.24 its header has bf16 only where this is defined, as C++ has it from cuda_bf16.h.
+ */
+#ifndef __CUDA_BF16_TYPES_EXIST__
+#define __CUDA_BF16_TYPES_EXIST__ 1
+#endif
 #include <nccl.h>
 #include <pthread.h>
 

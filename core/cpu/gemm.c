@@ -12,10 +12,6 @@
 #include "base/mem.h"
 #include "cpu/cpu.h"
 
-#if DNNL_VERSION_MAJOR != 2
-#error "core/cpu/gemm.c is written for oneDNN 2 (Debian 12's libdnnl-dev)"
-#endif
-
 /* What makes two products the same primitive. */
 typedef struct {
   int64_t m, n, k;
@@ -106,12 +102,62 @@ static dnnl_data_type_t type_of(int type) {
   return type == OPS_BF16 ? dnnl_bf16 : dnnl_f32;
 }
 
+/* What oneDNN 2 (Debian 12) and 3 (Debian 13) do differently: a description is a value, or an
+ * object that must be destroyed. */
+#if DNNL_VERSION_MAJOR == 2
+typedef const dnnl_memory_desc_t *gemm_view;
+#define VIEW(description) (&(description))
+
+static dnnl_status_t describe_layout(dnnl_memory_desc_t *desc, const dnnl_dims_t dims,
+                                     dnnl_data_type_t type, dnnl_format_tag_t layout) {
+  return dnnl_memory_desc_init_by_tag(desc, 2, dims, type, layout);
+}
+
+static void forget(dnnl_memory_desc_t desc) {
+  (void)desc;
+}
+
+static dnnl_status_t append_sum(dnnl_post_ops_t post) {
+  return dnnl_post_ops_append_sum(post, 1.0f);
+}
+
+static dnnl_status_t plan(dnnl_primitive_desc_t *made, dnnl_engine_t engine, gemm_view a,
+                          gemm_view b, gemm_view bias, gemm_view c,
+                          const_dnnl_primitive_attr_t attributes) {
+  dnnl_matmul_desc_t desc;
+  dnnl_status_t status = dnnl_matmul_desc_init(&desc, a, b, bias, c);
+  if (status != dnnl_success) return status;
+  return dnnl_primitive_desc_create(made, &desc, attributes, engine, NULL);
+}
+#else
+typedef const_dnnl_memory_desc_t gemm_view;
+#define VIEW(description) (description)
+
+static dnnl_status_t describe_layout(dnnl_memory_desc_t *desc, const dnnl_dims_t dims,
+                                     dnnl_data_type_t type, dnnl_format_tag_t layout) {
+  return dnnl_memory_desc_create_with_tag(desc, 2, dims, type, layout);
+}
+
+static void forget(dnnl_memory_desc_t desc) {
+  if (desc) dnnl_memory_desc_destroy(desc);
+}
+
+static dnnl_status_t append_sum(dnnl_post_ops_t post) {
+  return dnnl_post_ops_append_sum(post, 1.0f, 0, dnnl_data_type_undef);
+}
+
+static dnnl_status_t plan(dnnl_primitive_desc_t *made, dnnl_engine_t engine, gemm_view a,
+                          gemm_view b, gemm_view bias, gemm_view c,
+                          const_dnnl_primitive_attr_t attributes) {
+  return dnnl_matmul_primitive_desc_create(made, engine, a, b, bias, c, attributes);
+}
+#endif
+
 static err describe(dnnl_memory_desc_t *desc, int64_t rows, int64_t columns, int type,
                     bool is_transposed) {
   const dnnl_dims_t dims = {rows, columns};
-  return dnnl_error(
-      dnnl_memory_desc_init_by_tag(desc, 2, dims, type_of(type), is_transposed ? dnnl_ba : dnnl_ab),
-      "describing a matrix");
+  return dnnl_error(describe_layout(desc, dims, type_of(type), is_transposed ? dnnl_ba : dnnl_ab),
+                    "describing a matrix");
 }
 
 static err make_attributes(const gemm_key *key, dnnl_primitive_attr_t *attributes) {
@@ -123,7 +169,7 @@ static err make_attributes(const gemm_key *key, dnnl_primitive_attr_t *attribute
                    "choosing the scratchpad");
   if (!error && key->accumulate) {
     error = dnnl_error(dnnl_post_ops_create(&post), "creating a post-op");
-    if (!error) error = dnnl_error(dnnl_post_ops_append_sum(post, 1.0f), "adding a sum");
+    if (!error) error = dnnl_error(append_sum(post), "adding a sum");
     if (!error)
       error = dnnl_error(dnnl_primitive_attr_set_post_ops(*attributes, post), "setting a sum");
     if (post) dnnl_post_ops_destroy(post);
@@ -131,14 +177,13 @@ static err make_attributes(const gemm_key *key, dnnl_primitive_attr_t *attribute
   return error;
 }
 
-static err make_memory(gemm_cache *cache, const dnnl_memory_desc_t *desc, dnnl_memory_t *memory) {
+static err make_memory(gemm_cache *cache, gemm_view desc, dnnl_memory_t *memory) {
   return dnnl_error(dnnl_memory_create(memory, desc, cache->engine, DNNL_MEMORY_NONE),
                     "creating a memory object");
 }
 
 static err make_entry(gemm_cache *cache, const gemm_key *key, gemm_entry *e) {
-  dnnl_memory_desc_t a, b, c, bias;
-  dnnl_matmul_desc_t desc;
+  dnnl_memory_desc_t a = {0}, b = {0}, c = {0}, bias = {0};
   dnnl_primitive_attr_t attributes = NULL;
   dnnl_primitive_desc_t made = NULL;
   err error = NULL;
@@ -148,17 +193,15 @@ static err make_entry(gemm_cache *cache, const gemm_key *key, gemm_entry *e) {
   TRY(describe(&c, key->m, key->n, key->type_out, false));
   TRY(describe(&bias, 1, key->n, OPS_F32, false));
   TRY(make_attributes(key, &attributes));
-  TRY(dnnl_error(dnnl_matmul_desc_init(&desc, &a, &b, key->has_bias ? &bias : NULL, &c),
-                 "describing a product"));
-  TRY(dnnl_error(dnnl_primitive_desc_create(&made, &desc, attributes, cache->engine, NULL),
+  TRY(dnnl_error(plan(&made, cache->engine, VIEW(a), VIEW(b), key->has_bias ? VIEW(bias) : NULL,
+                      VIEW(c), attributes),
                  "planning a product"));
   TRY(dnnl_error(dnnl_primitive_create(&e->primitive, made), "building a product"));
-  TRY(make_memory(cache, &a, &e->a));
-  TRY(make_memory(cache, &b, &e->b));
-  TRY(make_memory(cache, &c, &e->c));
-  if (key->has_bias) TRY(make_memory(cache, &bias, &e->bias));
-  const dnnl_memory_desc_t *scratchpad =
-      dnnl_primitive_desc_query_md(made, dnnl_query_scratchpad_md, 0);
+  TRY(make_memory(cache, VIEW(a), &e->a));
+  TRY(make_memory(cache, VIEW(b), &e->b));
+  TRY(make_memory(cache, VIEW(c), &e->c));
+  if (key->has_bias) TRY(make_memory(cache, VIEW(bias), &e->bias));
+  gemm_view scratchpad = dnnl_primitive_desc_query_md(made, dnnl_query_scratchpad_md, 0);
   size_t bytes = dnnl_memory_desc_get_size(scratchpad);
   if (bytes > cache->scratchpad_bytes) {
     void *larger = mem_aligned(bytes);
@@ -172,6 +215,7 @@ static err make_entry(gemm_cache *cache, const gemm_key *key, gemm_entry *e) {
   }
   TRY(make_memory(cache, scratchpad, &e->scratchpad));
 cleanup:
+  forget(a), forget(b), forget(c), forget(bias);
   if (made) dnnl_primitive_desc_destroy(made);
   if (attributes) dnnl_primitive_attr_destroy(attributes);
   if (error) free_entry(e);

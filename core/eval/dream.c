@@ -158,15 +158,21 @@ static void gather_gradient(painting *p) {
 }
 
 /* Adam, uphill. */
-static void move(painting *p, int64_t step) {
+static err move(painting *p, int64_t step) {
   const float b1 = 0.9f, b2 = 0.99f;
-  float c1 = 1 - powf(b1, (float)step), c2 = 1 - powf(b2, (float)step);
+  float c1 = 1 - powf(b1, (float)step), c2 = 1 - powf(b2, (float)step), sum = 0;
   for (int64_t i = 0; i < p->parameters; i++) {
     float g = p->gradient[i];
     p->m[i] = b1 * p->m[i] + (1 - b1) * g;
     p->v[i] = b2 * p->v[i] + (1 - b2) * g * g;
     p->values[i] += (float)p->o->rate * (p->m[i] / c1) / (sqrtf(p->v[i] / c2) + 1e-12f);
+    sum += 0 * p->values[i];
   }
+  if (isfinite(sum)) return NULL;
+  return err_new(
+      ERR_NUMERIC,
+      "step %ld: the image is not finite any more: try a lower --rate (%g) or --smoothness (%g)",
+      (long)step, p->o->rate, p->o->smoothness);
 }
 
 static err take_step(painting *p, clip_model *model, const float *text, int64_t step,
@@ -191,8 +197,7 @@ static err take_step(painting *p, clip_model *model, const float *text, int64_t 
   }
   add_smoothness(p);
   gather_gradient(p);
-  move(p, step);
-  return NULL;
+  return move(p, step);
 }
 
 /* The score of the whole canvas, untransformed. */

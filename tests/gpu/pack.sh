@@ -65,7 +65,7 @@ pack_plugin() { # FOLDER
 
 pack_proof() { # FOLDER
   local out=$1 library
-  build_programs flip flip_cuda flip_nccl gpu_calls test_ops test_step test_narrow
+  build_programs flip gpu_plugins gpu_calls test_ops test_step test_narrow
   mkdir -p "$out/bin" "$out/lib" "$out/tests"
   [ -e "$out/experiments" ] || mkdir "$out/experiments"
   cp "$build/bin/flip" "$out/bin/"

@@ -51,7 +51,7 @@ in_bf16() {
 train_on_the_cpu() { train_for "$cpu_steps" $batch cpu fp32 "$work/cpu"; } # at the same time as other stages
 cpu_and_gpu_learn_the_same() {
   in_fp32 || return 1
-  until [ -e "$work/ended/train_on_the_cpu" ]; do sleep 1; done
+  until [ -e "$work/ended/train_on_the_cpu" ]; do sleep 0.2; done
   alike "$work/cpu" "$work/gpu" "$cpu_steps" 0.02
 }
 the_same_bits_twice() {

@@ -41,9 +41,9 @@ choices() { cat "$XDG_CACHE_HOME"/flip/choices-*.txt 2>/dev/null | LC_ALL=C sort
 keep_while() { # PID
   local ticks=0
   while kill -0 "$1" 2>/dev/null; do
-    sleep 0.5
+    sleep 0.1
     ticks=$((ticks + 1))
-    [ $((ticks % 20)) != 0 ] || keep
+    [ $((ticks % 100)) != 0 ] || keep
   done
 }
 

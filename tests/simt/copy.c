@@ -13,7 +13,7 @@ void simt_copy_async(void *to, const void *from, bool is_there, const char *file
     simt_fail("cp.async (%s:%d): more than %d copies in flight", file, line, SIMT_MOST_COPIES);
   if (is_there) record_access(from, COPY_BYTES, ACCESS_READ);
   record_access(to, COPY_BYTES, ACCESS_WRITE); /* from now on the old bytes may be gone */
-  t->copies[t->copy_count++] = (simt_copy){to, is_there ? from : NULL, t->group};
+  simt.copies[simt.current][t->copy_count++] = (simt_copy){to, is_there ? from : NULL, t->group};
 }
 
 void simt_copy_commit(void) {
@@ -22,11 +22,12 @@ void simt_copy_commit(void) {
 
 void simt_copy_wait(unsigned groups) {
   simt_thread *t = &simt.thread[simt.current];
+  simt_copy *copies = simt.copies[simt.current];
   unsigned kept = 0;
   for (unsigned i = 0; i < t->copy_count; i++) {
-    const simt_copy copy = t->copies[i];
+    const simt_copy copy = copies[i];
     if (copy.group + groups >= t->group) {
-      t->copies[kept++] = copy;
+      copies[kept++] = copy;
       continue;
     }
     record_access(copy.to, COPY_BYTES, ACCESS_WRITE);

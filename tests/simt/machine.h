@@ -35,8 +35,7 @@ typedef struct {
   int line;
   unsigned mask;
   simt_payload given;
-  simt_copy copies[SIMT_MOST_COPIES]; /* oldest first */
-  unsigned copy_count, group;         /* group: the one that the next copy joins */
+  unsigned copy_count, group; /* of its copies; the group that the next one joins */
 } simt_thread;
 
 typedef struct {
@@ -57,7 +56,9 @@ typedef struct {
   uint64_t generation; /* counts blocks over all launches */
   uint32_t block, block_epoch;
   unsigned threads, current, waiting, returned;
+  unsigned position, turn[SIMT_MOST_THREADS]; /* of the pass over the threads that is going on */
   simt_thread thread[SIMT_MOST_THREADS];
+  simt_copy copies[SIMT_MOST_THREADS][SIMT_MOST_COPIES]; /* of each thread, the oldest first */
   simt_warp warp[SIMT_MOST_WARPS];
   fiber scheduler;
 
@@ -79,7 +80,7 @@ extern simt_machine simt;
 
 /* Records the first error of a launch and leaves the thread for good. */
 void simt_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
-/* Goes back to the scheduler until the thread's state is THREAD_READY again. */
+/* Lets the other threads run until the thread's state is THREAD_READY again. */
 void simt_yield(void);
 
 typedef enum { ACCESS_NONE, ACCESS_READ, ACCESS_WRITE, ACCESS_ATOMIC } access_kind;

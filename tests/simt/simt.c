@@ -88,6 +88,32 @@ static void shuffle(unsigned *items, unsigned count) {
   }
 }
 
+/* The next thread of this pass that can run. */
+static bool find_ready(unsigned *index) {
+  while (simt.position < simt.threads) {
+    *index = place_in_order(simt.position++, simt.threads, simt.turn);
+    if (simt.thread[*index].state == THREAD_READY) return true;
+  }
+  return false;
+}
+
+static fiber *enter(unsigned index) {
+  simt.current = index;
+  simt_here.thread.x = index;
+  return &simt.thread[index].fiber;
+}
+
+/* To the next thread, or at the end of a pass to the scheduler. */
+static void leave(bool is_last) {
+  fiber *from = &simt.thread[simt.current].fiber;
+  unsigned next;
+  fiber_switch(from, find_ready(&next) ? enter(next) : &simt.scheduler, is_last);
+}
+
+void simt_yield(void) {
+  leave(false);
+}
+
 static void thread_main(void) {
   fiber_arrived(&simt.scheduler);
   simt.body(simt.arguments);
@@ -96,20 +122,8 @@ static void thread_main(void) {
               simt.current);
   simt.thread[simt.current].state = THREAD_RETURNED;
   simt.returned++;
-  fiber_switch(&simt.thread[simt.current].fiber, &simt.scheduler, true);
+  leave(true);
   abort();
-}
-
-static void resume(unsigned index) {
-  simt.current = index;
-  simt_here.thread.x = index;
-  simt.is_running = true;
-  fiber_switch(&simt.scheduler, &simt.thread[index].fiber, false);
-  simt.is_running = false;
-}
-
-void simt_yield(void) {
-  fiber_switch(&simt.thread[simt.current].fiber, &simt.scheduler, false);
 }
 
 /* Deadlock: reports one waiting thread and one that does not arrive. */
@@ -135,17 +149,17 @@ static void report_stuck(void) {
 }
 
 static void run_threads(void) {
-  unsigned order[SIMT_MOST_THREADS];
+  unsigned first;
   while (simt.returned < simt.threads && !simt.has_failed) {
-    bool has_progressed = false;
-    shuffle(order, simt.threads);
-    for (unsigned i = 0; i < simt.threads && !simt.has_failed; i++) {
-      unsigned index = place_in_order(i, simt.threads, order);
-      if (simt.thread[index].state != THREAD_READY) continue;
-      has_progressed = true;
-      resume(index);
+    shuffle(simt.turn, simt.threads);
+    simt.position = 0;
+    if (!find_ready(&first)) {
+      report_stuck();
+      break;
     }
-    if (!has_progressed) report_stuck();
+    simt.is_running = true;
+    fiber_switch(&simt.scheduler, enter(first), false);
+    simt.is_running = false;
   }
 }
 
@@ -281,7 +295,7 @@ void simt_barrier(const char *file, int line) {
   if (++simt.waiting == simt.threads) {
     for (unsigned i = 0; i < simt.threads; i++) {
       const simt_thread *other = &simt.thread[i];
-      if (other->line != line || strcmp(other->file, file) != 0)
+      if (other->line != line || (other->file != file && strcmp(other->file, file) != 0))
         simt_fail("thread %u waits at __syncthreads (%s:%d) but thread %u waits at another (%s:%d)",
                   simt.current, file, line, i, other->file, other->line);
     }

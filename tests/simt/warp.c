@@ -6,6 +6,10 @@
 
 static const char warp_barrier[] = "__syncwarp";
 
+static bool is_same(const char *a, const char *b) {
+  return a == b || strcmp(a, b) == 0;
+}
+
 int simt_lane(void) {
   return (int)(simt.current % SIMT_LANES);
 }
@@ -16,14 +20,14 @@ static void complete(simt_warp *warp, unsigned mask, const simt_thread *me) {
   for (unsigned lane = 0; lane < SIMT_LANES; lane++) {
     if (!(mask >> lane & 1)) continue;
     simt_thread *other = &simt.thread[first + lane];
-    if (other->mask != mask || other->line != me->line || strcmp(other->what, me->what) != 0)
+    if (other->mask != mask || other->line != me->line || !is_same(other->what, me->what))
       simt_fail("lane %d is at %s (%s:%d) with mask %08x, lane %u at %s (%s:%d) with mask %08x",
                 simt_lane(), me->what, me->file, me->line, mask, lane, other->what, other->file,
                 other->line, other->mask);
     warp->shown[lane] = other->given;
   }
   warp->arrived &= ~mask;
-  if (strcmp(me->what, warp_barrier) == 0) warp->epoch++;
+  if (me->what == warp_barrier) warp->epoch++;
   for (unsigned lane = 0; lane < SIMT_LANES; lane++)
     if (mask >> lane & 1) simt.thread[first + lane].state = THREAD_READY;
 }
