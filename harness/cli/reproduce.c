@@ -258,8 +258,12 @@ static err print_both(const record *first, const record *again, const localise_m
 }
 
 static err load_experiment(const reproduction *r, const bundle_manifest *m, spec_experiment **e) {
-  spec_options spec = {*m->profile ? m->profile : NULL, (const char *const *)m->set.items,
-                       m->set.count, (const char *const *)m->set_cell.items, m->set_cell.count};
+  spec_options spec = {.profile = *m->profile ? m->profile : NULL,
+                       .set = (const char *const *)m->set.items,
+                       .set_count = m->set.count,
+                       .set_cell = (const char *const *)m->set_cell.items,
+                       .set_cell_count = m->set_cell.count,
+                       .trains = r->runs};
   localise_place place = {.inside = r->folder, .start = r->start};
   strbuf path = {0}, root = {0};
   strbuf_format(&path, "%s/%s", r->folder, m->experiment);

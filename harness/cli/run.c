@@ -293,10 +293,12 @@ int cli_run(int argc, char **argv) {
                        .set = words.set.items,
                        .set_count = words.set.count,
                        .set_cell = words.set_cell.items,
-                       .set_cell_count = words.set_cell.count};
+                       .set_cell_count = words.set_cell.count,
+                       .trains = true};
   TRY(cli_load_experiment(NULL, NULL, given, &spec, &e));
   cli_tell_notices(e);
   TRY(words.dry_run ? cli_copy_place(&words.place, &s) : cli_make_place(&words.place, &s));
+  TRY(cli_tell_recipes(s, e));
   TRY(run_and_report(&words, given, e, s, &all_finished));
 cleanup:
   store_close(s);
