@@ -130,6 +130,9 @@ err cli_describe_recipes(store *s, const spec_experiment *e, size_t *count,
                          char **said) ERR_MUST_CHECK;
 /* A warning with it. */
 err cli_tell_recipes(store *s, const spec_experiment *e) ERR_MUST_CHECK;
+/* ERR_INPUT for a run, or recorded runs of an experiment, that this version cannot train again. */
+err cli_refuse_other_recipe(store *s, int64_t run_id) ERR_MUST_CHECK;
+err cli_refuse_other_recipes(store *s, const spec_experiment *e, const char *commit) ERR_MUST_CHECK;
 
 /* Says what its --set does not reach. */
 void cli_tell_notices(const spec_experiment *e);

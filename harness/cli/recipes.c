@@ -113,6 +113,28 @@ err cli_describe_recipes(store *s, const spec_experiment *e, size_t *count, char
   return error;
 }
 
+err cli_refuse_other_recipe(store *s, int64_t run_id) {
+  int64_t recipe;
+  err error = cli_find_recipe(s, run_id, &recipe);
+  if (error || recipe == SETTINGS_RECIPE) return error;
+  return err_new(ERR_INPUT,
+                 "run %lld is of recipe %lld, and this version trains with recipe %d "
+                 "(docs/decisions.md): only the version that made it can train it again",
+                 (long long)run_id, (long long)recipe, SETTINGS_RECIPE);
+}
+
+err cli_refuse_other_recipes(store *s, const spec_experiment *e, const char *commit) {
+  int64_t recipe, run_id;
+  size_t found;
+  err error = count_runs(s, e, &recipe, &run_id, &found);
+  if (error || !found) return error;
+  return err_new(ERR_INPUT,
+                 "the recorded runs of %s are of recipe %lld, and this version trains with recipe "
+                 "%d (docs/decisions.md): reproduce it with the version that made it, of commit "
+                 "%.10s",
+                 e->name, (long long)recipe, SETTINGS_RECIPE, commit);
+}
+
 err cli_tell_recipes(store *s, const spec_experiment *e) {
   size_t count;
   char *said;

@@ -97,6 +97,17 @@ static err check_packed_table(const report_table *table, const char *folder) {
   return error;
 }
 
+/* Before hours of training whose rows would be compared with none. */
+static err check_recipe(const spec_experiment *e, const char *results, const char *commit) {
+  char *path = fs_join(results, "flipbench.db");
+  store *s = NULL;
+  err error = path ? store_open_existing(path, &s) : mem_error(0, "a path");
+  if (!error) error = cli_refuse_other_recipes(s, e, commit);
+  store_close(s);
+  free(path);
+  return error;
+}
+
 /* ---- permissions of a bundle ---- */
 
 /* Variables that choose how fast a trainer is, where it runs and what its libraries print, all
@@ -292,6 +303,7 @@ static err reproduce(const reproduction *r, const bundle_manifest *m, const char
   if (!results || !fresh) FAIL(ERR_MEMORY, "out of memory: a path");
   TRY(load_experiment(r, m, &e));
   TRY(read_record(e, results, &recorded));
+  if (r->runs) TRY(check_recipe(e, results, m->commit));
   TRY(check_packed_table(recorded.table, r->folder));
   if (!r->runs) {
     *is_fine = true;

@@ -45,3 +45,23 @@ for command in run check; do
   expect_status 2 bench $command experiments/then.yaml
   expect_line err.txt 'recipe: these settings use recipe 1, this version trains with recipe 2'
 done
+
+# Nor is anything trained again to be compared with them.
+expect_status 2 bench verify 1
+expect_line err.txt 'run 1 is of recipe 1, and this version trains with recipe 2'
+! ls -d results/verify-* 2> /dev/null || fail 'the run was trained again'
+set=(--set recipe=1 --set image.normalization=clip --set text.special_tokens=both)
+expect_status 0 bench bundle experiments/small.yaml "${set[@]}" --out then.tar.gz
+# (A bundle of a version of recipe 1 names no recipe.)
+tar xzf then.tar.gz
+python3 -c '
+import json
+path = "small/MANIFEST.json"
+manifest = json.load(open(path))
+assert "recipe=1" in manifest["set"]
+manifest["set"] = []
+json.dump(manifest, open(path, "w"))'
+tar czf then.tar.gz small
+expect_status 2 bench reproduce then.tar.gz --other-data
+expect_line err.txt 'the recorded runs of small are of recipe 1, and this version trains with recipe 2 '
+[ ! -e reproduced/small/again ] || fail 'the bundle was trained again'
