@@ -21,7 +21,7 @@ typedef struct {
   bool is_json;
 } fact;
 
-enum { RUN_FACTS = 10, MOST_FACTS = 24 };
+enum { RUN_FACTS = 10, MOST_FACTS = 25 };
 
 /* Returns the number of facts. */
 static size_t list_facts(const store_run *run, const store_environment *e, fact facts[MOST_FACTS]) {
@@ -37,6 +37,7 @@ static size_t list_facts(const store_run *run, const store_environment *e, fact 
                       {"data_fingerprint", run->data_fingerprint, 0, false},
                       {"commit", e->commit, 0, false},
                       {"dirty", e->dirty, 0, false},
+                      {"programs", e->programs, 0, false},
                       {"compiler", e->compiler, 0, false},
                       {"flags", e->flags, 0, false},
                       {"program_version", e->program_version, 0, false},
