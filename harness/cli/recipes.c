@@ -58,6 +58,24 @@ static err write_settings(const settings *of_run, strbuf *out) {
   return error;
 }
 
+/* Records from before recipes were numbered name every setting but this. One without any settings
+ * says nothing, and is taken for one of today. */
+err cli_find_recipe(store *s, int64_t run_id, int64_t *recipe) {
+  settings then;
+  char *named = NULL, *other = NULL;
+  *recipe = SETTINGS_RECIPE;
+  err error = store_find_setting(s, run_id, "recipe", &named);
+  if (!error && !named) error = store_find_setting(s, run_id, "batch_size", &other);
+  if (named) *recipe = strtoll(named, NULL, 10);
+  if (!error && other && !(error = settings_init_recorded(&then))) {
+    *recipe = then.recipe;
+    settings_free(&then);
+  }
+  free(named);
+  free(other);
+  return error;
+}
+
 /* The runs of one other recipe, that of the newest one. */
 static err count_runs(store *s, const spec_experiment *e, int64_t *recipe, int64_t *run_id,
                       size_t *found) {
@@ -78,15 +96,6 @@ static err count_runs(store *s, const spec_experiment *e, int64_t *recipe, int64
   }
   store_free_run_lines(runs, count);
   return error;
-}
-
-err cli_find_recipe(store *s, int64_t run_id, int64_t *recipe) {
-  settings of_run;
-  err error = read_settings(s, run_id, &of_run);
-  if (error) return error;
-  *recipe = of_run.recipe;
-  settings_free(&of_run);
-  return NULL;
 }
 
 err cli_describe_recipes(store *s, const spec_experiment *e, size_t *count, char **said) {
