@@ -315,7 +315,11 @@ err settings_check_step(const settings *s) {
 
 err settings_check(const settings *s) {
   err error = check_recipe(s);
-  if (!error) error = settings_check_step(s);
+  return error ? error : settings_check_shown(s);
+}
+
+err settings_check_shown(const settings *s) {
+  err error = settings_check_step(s);
   if (error) return error;
   if (!(s->samples > 0) && !(s->epochs > 0))
     return err_new(ERR_INPUT, "give one of samples and epochs (samples %" PRId64 ", epochs %g)",

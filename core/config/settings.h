@@ -166,8 +166,10 @@ void setting_apply_node(const setting *row, settings *s, const yml_node *node,
 void setting_format(const setting *row, const settings *s, strbuf *out);
 
 /* Constraints between settings: patch divides size, heads divide width, one of samples/epochs, a
- * vocabulary for the text tower. */
+ * vocabulary for the text tower; this version's recipe. */
 err settings_check(const settings *s) ERR_MUST_CHECK;
+/* The same of a run that is not trained here: its recipe may be another version's. */
+err settings_check_shown(const settings *s) ERR_MUST_CHECK;
 /* Checks that every number is within its row's limits, for settings not set through
  * setting_assign. */
 err settings_check_limits(const settings *s) ERR_MUST_CHECK;

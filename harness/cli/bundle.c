@@ -78,8 +78,11 @@ static err go_home(store *s, const char *name, const char *results, char **moved
 
 /* By name with the settings of its last run; a file with those of this command line alone. */
 static err load(store *s, const char *given, const bundle_words *words, spec_experiment **e) {
-  spec_options spec = {words->profile, words->set.items, words->set.count, words->set_cell.items,
-                       words->set_cell.count};
+  spec_options spec = {.profile = words->profile,
+                       .set = words->set.items,
+                       .set_count = words->set.count,
+                       .set_cell = words->set_cell.items,
+                       .set_cell_count = words->set_cell.count};
   char *moved = NULL;
   err error = NULL;
   if (!strchr(given, '/') && !strstr(given, ".y")) {

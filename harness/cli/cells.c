@@ -16,6 +16,7 @@ void cli_free_cells(cli_cells *cells) {
     for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) free(texts[k]);
   }
   free(cells->items);
+  free(cells->recipes);
   free(cells->trouble);
   free(cells->unread);
   *cells = (cli_cells){0};
@@ -146,7 +147,9 @@ static err list_of_file(store *s, const char *results, const spec_experiment *e,
     error = add_cell(s, results, e->cells[i].id, e->cells[i].label, &runs[i], cells);
   free(runs);
   if (!error) error = count_stuck(e, cells);
-  return error ? error : count_strangers(s, e, &cells->strangers);
+  if (!error) error = count_strangers(s, e, &cells->strangers);
+  if (error || !cells->strangers) return error;
+  return cli_describe_recipes(s, e, &cells->of_other_recipe, &cells->recipes);
 }
 
 /* ---- of the record ---- */

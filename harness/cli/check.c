@@ -107,7 +107,8 @@ int cli_check(int argc, char **argv) {
                          .set = set.items,
                          .set_count = set.count,
                          .set_cell = set_cell.items,
-                         .set_cell_count = set_cell.count};
+                         .set_cell_count = set_cell.count,
+                         .trains = true};
     TRY(check_all(given, &spec, is_verbose, &out));
   }
   TRY(cli_print(&out));

@@ -120,6 +120,20 @@ err cli_enter(const char *folder) ERR_MUST_CHECK;
 err cli_load_recorded(const char *results, const char *path, const spec_options *options,
                       spec_experiment **e) ERR_MUST_CHECK;
 
+/* ---- runs of another version's rules (recipes.c) ---- */
+
+/* The recipe that a run was trained with; runs from before recipes were numbered have the first. */
+err cli_find_recipe(store *s, int64_t run_id, int64_t *recipe) ERR_MUST_CHECK;
+/* Finished runs of the experiment that its file does not ask for, because they are of another
+ * recipe: how many, and a sentence that says how they are shown, to be freed; NULL: none. */
+err cli_describe_recipes(store *s, const spec_experiment *e, size_t *count,
+                         char **said) ERR_MUST_CHECK;
+/* A warning with it. */
+err cli_tell_recipes(store *s, const spec_experiment *e) ERR_MUST_CHECK;
+/* ERR_INPUT for a run, or recorded runs of an experiment, that this version cannot train again. */
+err cli_refuse_other_recipe(store *s, int64_t run_id) ERR_MUST_CHECK;
+err cli_refuse_other_recipes(store *s, const spec_experiment *e, const char *commit) ERR_MUST_CHECK;
+
 /* Says what its --set does not reach. */
 void cli_tell_notices(const spec_experiment *e);
 /* The cells of an experiment with their state, for `status` (cells.c). The cells are those of its
@@ -137,8 +151,11 @@ typedef struct {
   size_t count, finished, running, failed, disturbed;
   size_t stuck;     /* not run, and a cell that they start from has failed */
   size_t strangers; /* runs of cells that are no longer in the file */
-  char *trouble;    /* why the file could not be read; NULL */
-  char *unread;     /* why what Slurm's tasks have recorded could not be read; NULL */
+  size_t
+      of_other_recipe; /* finished runs, among them; `recipes` says how they are shown; or NULL */
+  char *recipes;
+  char *trouble; /* why the file could not be read; NULL */
+  char *unread;  /* why what Slurm's tasks have recorded could not be read; NULL */
 } cli_cells;
 err cli_list_cells(store *s, const char *results, const char *name,
                    cli_cells *cells) ERR_MUST_CHECK;

@@ -235,7 +235,7 @@ static err remember(costing *c, const spec_experiment *e) {
 static err cost_experiment(costing *c, const char *path) {
   spec_experiment *e = NULL;
   cost_sum sums[MOST_RATES] = {{0}};
-  spec_options options = {.profile = c->words->profile};
+  spec_options options = {.profile = c->words->profile, .trains = true};
   err error = cli_load_experiment(NULL, NULL, path, &options, &e);
   if (error) return error;
   if (c->words->as_json) {

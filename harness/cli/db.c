@@ -165,6 +165,11 @@ static int db_merge(int argc, char **argv) {
     strbuf_format(&call.out, "%zu run%s merged, %zu already known", count.merged,
                   count.merged == 1 ? "" : "s", count.known);
     if (count.running) strbuf_format(&call.out, ", %zu still running there", count.running);
+    if (count.abandoned)
+      strbuf_format(&call.out,
+                    ", %zu left out: killed there before an end was recorded (run the experiment "
+                    "there, which continues %s, and merge again)",
+                    count.abandoned, count.abandoned == 1 ? "it" : "them");
     if (count.archived) strbuf_format(&call.out, "; %zu archived, as there", count.archived);
     if (count.sessions)
       strbuf_format(&call.out, "; %zu session%s of timings", count.sessions,

@@ -78,8 +78,11 @@ int cli_export(int argc, char **argv) {
   TRY(read_words(&words, &wanted));
   TRY(cli_find_place(&words.place));
   TRY(cli_read_place(&words.place, &s));
-  spec_options spec = {words.profile, words.set.items, words.set.count, words.set_cell.items,
-                       words.set_cell.count};
+  spec_options spec = {.profile = words.profile,
+                       .set = words.set.items,
+                       .set_count = words.set.count,
+                       .set_cell = words.set_cell.items,
+                       .set_cell_count = words.set_cell.count};
   TRY(cli_load_experiment(s, words.place.results, given, &spec, &e));
   TRY(cli_catch_up(words.place.results, e, s));
   strbuf_format(&folder, "%s/%s/%s", words.place.results, e->name, words.format);

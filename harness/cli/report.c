@@ -258,6 +258,7 @@ int cli_report(int argc, char **argv) {
   TRY(cli_read_place(&words.place, &s));
   spec_options spec = {.profile = words.profile};
   TRY(cli_load_experiment(s, words.place.results, given, &spec, &e));
+  TRY(cli_tell_recipes(s, e));
   TRY(strcmp(words.format, "html") == 0 ? write_html(&words, e, s)
                                         : write_table(&words, format, e, s));
 cleanup:

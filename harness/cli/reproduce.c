@@ -97,6 +97,17 @@ static err check_packed_table(const report_table *table, const char *folder) {
   return error;
 }
 
+/* Before hours of training whose rows would be compared with none. */
+static err check_recipe(const spec_experiment *e, const char *results, const char *commit) {
+  char *path = fs_join(results, "flipbench.db");
+  store *s = NULL;
+  err error = path ? store_open_existing(path, &s) : mem_error(0, "a path");
+  if (!error) error = cli_refuse_other_recipes(s, e, commit);
+  store_close(s);
+  free(path);
+  return error;
+}
+
 /* ---- permissions of a bundle ---- */
 
 /* Variables that choose how fast a trainer is, where it runs and what its libraries print, all
@@ -258,8 +269,12 @@ static err print_both(const record *first, const record *again, const localise_m
 }
 
 static err load_experiment(const reproduction *r, const bundle_manifest *m, spec_experiment **e) {
-  spec_options spec = {*m->profile ? m->profile : NULL, (const char *const *)m->set.items,
-                       m->set.count, (const char *const *)m->set_cell.items, m->set_cell.count};
+  spec_options spec = {.profile = *m->profile ? m->profile : NULL,
+                       .set = (const char *const *)m->set.items,
+                       .set_count = m->set.count,
+                       .set_cell = (const char *const *)m->set_cell.items,
+                       .set_cell_count = m->set_cell.count,
+                       .trains = r->runs};
   localise_place place = {.inside = r->folder, .start = r->start};
   strbuf path = {0}, root = {0};
   strbuf_format(&path, "%s/%s", r->folder, m->experiment);
@@ -288,6 +303,7 @@ static err reproduce(const reproduction *r, const bundle_manifest *m, const char
   if (!results || !fresh) FAIL(ERR_MEMORY, "out of memory: a path");
   TRY(load_experiment(r, m, &e));
   TRY(read_record(e, results, &recorded));
+  if (r->runs) TRY(check_recipe(e, results, m->commit));
   TRY(check_packed_table(recorded.table, r->folder));
   if (!r->runs) {
     *is_fine = true;

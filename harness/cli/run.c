@@ -78,9 +78,10 @@ static void append_dry_cell(const run_cell *c, const run_prediction *p, strbuf *
   char samples[TEXT_NUMBER_SIZE], time[TEXT_NUMBER_SIZE], memory[TEXT_NUMBER_SIZE];
   const settings *own = &c->cell->settings;
   double count = (double)run_predict_samples(own), each = p->flops_per_sample;
-  strbuf_format(out, "%-11s %.8s  %s\n",
+  const char *elsewhere = c->is_elsewhere && c->reason ? c->reason : "";
+  strbuf_format(out, "%-11s %.8s  %s%s%s\n",
                 c->has_begun && c->state == CELL_WAITING ? "interrupted" : run_state_name(c->state),
-                c->cell->id, c->cell->label);
+                c->cell->id, c->cell->label, *elsewhere ? ": " : "", elsewhere);
   if (count > 0)
     strbuf_format(out, "%22s%s samples", "", text_count(count, samples));
   else
@@ -293,10 +294,12 @@ int cli_run(int argc, char **argv) {
                        .set = words.set.items,
                        .set_count = words.set.count,
                        .set_cell = words.set_cell.items,
-                       .set_cell_count = words.set_cell.count};
+                       .set_cell_count = words.set_cell.count,
+                       .trains = true};
   TRY(cli_load_experiment(NULL, NULL, given, &spec, &e));
   cli_tell_notices(e);
   TRY(words.dry_run ? cli_copy_place(&words.place, &s) : cli_make_place(&words.place, &s));
+  TRY(cli_tell_recipes(s, e));
   TRY(run_and_report(&words, given, e, s, &all_finished));
 cleanup:
   store_close(s);

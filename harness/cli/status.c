@@ -38,6 +38,8 @@ static void write_counts(const cli_cells *cells, strbuf *out) {
   if (cells->running) strbuf_format(out, " · %zu running", cells->running);
   if (cells->failed) strbuf_format(out, " · %zu failed", cells->failed);
   if (cells->disturbed) strbuf_format(out, " · %zu disturbed †", cells->disturbed);
+  if (cells->of_other_recipe)
+    strbuf_format(out, " · %zu more of another recipe", cells->of_other_recipe);
 }
 
 static void write_experiment(const char *name, const cli_cells *cells, json_writer *w,
@@ -125,6 +127,7 @@ static void write_notes(const cli_cells *cells, const char *name, strbuf *out) {
                   "%zu run%s of cells no longer in the experiment file; 'flipbench "
                   "runs list' shows all\n",
                   cells->strangers, cells->strangers == 1 ? "" : "s");
+  if (cells->recipes) strbuf_format(out, "%s\n", cells->recipes);
   if (cells->trouble)
     strbuf_format(out, "%s cannot be read; showing the recorded cells: %s\n", name, cells->trouble);
 }

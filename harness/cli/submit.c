@@ -211,7 +211,8 @@ static err submit(submit_words *words, const option_list *rest, bool *all_finish
                        .set = words->set.items,
                        .set_count = words->set.count,
                        .set_cell = words->set_cell.items,
-                       .set_cell_count = words->set_cell.count};
+                       .set_cell_count = words->set_cell.count,
+                       .trains = true};
   TRY(cli_load_experiment(NULL, NULL, given, &spec, &e));
   cli_tell_notices(e);
   TRY(find_paths(words));

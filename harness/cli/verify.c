@@ -85,6 +85,7 @@ int cli_verify(int argc, char **argv) {
   TRY(cli_find_place(&place));
   TRY(cli_open_place(&place, &s));
   TRY(cli_find_run(s, word, &run_id));
+  TRY(cli_refuse_other_recipe(s, run_id));
   TRY(run_find_flip(&flip));
   log_info("training run %lld again", (long long)run_id);
   interrupt_catch(stop); /* so that the second run's folder does not stay */

@@ -215,8 +215,9 @@ static err merge_run(const merge *m, const char *experiment, const char *folder)
     log_warning("%s/%s/attempts.jsonl: no start of a process can be read: the run is left out",
                 m->from, directory);
   if (error || !theirs.processes) goto cleanup; /* not a run's directory */
-  if (!theirs.is_closed) {
-    m->count->running++;
+  if (!theirs.is_closed) { /* closed here, it would be another run than the one continued there */
+    bool is_elsewhere, is_alive = directory_is_alive(m->from, directory, &is_elsewhere);
+    *(is_alive ? &m->count->running : &m->count->abandoned) += 1;
     goto cleanup;
   }
   TRY(find_run(m, experiment, folder, &theirs, &name, &ours));

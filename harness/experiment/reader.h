@@ -25,7 +25,7 @@ typedef struct {
   spec_names axes;  /* every key that distinguishes cells, in order of appearance */
   spec_change *changes;
   size_t change_count;
-  strbuf last_check; /* the last message of settings_check: reported once, not once per cell */
+  strbuf last_check; /* the last message of spec_check_cell: reported once, not once per cell */
 } spec_reader;
 
 /* matrix, include, exclude and tuning into e->cells. Problems are collected. */

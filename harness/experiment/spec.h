@@ -158,6 +158,7 @@ typedef struct {
   size_t set_count;
   const char *const *set_cell; /* "AXIS=VALUE[,…]:key=value", over the matrix, for some cells */
   size_t set_cell_count;
+  bool trains; /* the cells are to be trained: not by another version's recipe */
 } spec_options;
 
 err spec_load(const char *path, const spec_options *options, spec_experiment **e) ERR_MUST_CHECK;

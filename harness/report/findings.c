@@ -396,6 +396,11 @@ static err describe_accuracy(report_data *d, report_table *t) {
 /* ---- provenance ---- */
 
 static void name_commit(const data_cell *c, strbuf *out) {
+  if (*c->environment.programs) { /* commas separate runs */
+    for (const char *at = c->environment.programs; *at; at++)
+      if (*at != ',') strbuf_append_char(out, *at);
+    return;
+  }
   strbuf_format(out, "%.10s", c->environment.commit);
   if (*c->environment.dirty) strbuf_format(out, "+%s", c->environment.dirty);
 }

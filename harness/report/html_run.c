@@ -27,6 +27,7 @@ static void write_facts(json_writer *w, const store_run *run, const store_enviro
   if (e->is_known) {
     strbuf_append(&commit, e->commit);
     if (*e->dirty) strbuf_format(&commit, " with uncommitted changes %s", e->dirty);
+    if (*e->programs) strbuf_format(&commit, " (its programs: %s)", e->programs);
     strbuf_format(&compiler, "%s %s", e->compiler, e->flags);
     strbuf_format(&host, "%s, %s", e->host, e->os);
     strbuf_format(&machine, "%s%s%s", is_cpu ? "" : e->device_name, is_cpu ? "" : ", ", e->cpu);
@@ -59,7 +60,10 @@ static void write_brief(json_writer *w, const store_run *run, const store_enviro
   strbuf commit = {0};
   snprintf(ended, sizeof ended, "%.16s", run->ended);
   if (strlen(ended) > 10 && ended[10] == 'T') ended[10] = ' ';
-  strbuf_format(&commit, "%.10s%s", e->commit, *e->dirty ? "+" : "");
+  if (*e->programs)
+    strbuf_append(&commit, e->programs);
+  else
+    strbuf_format(&commit, "%.10s%s", e->commit, *e->dirty ? "+" : "");
   jsonw_string(w, "commit", strbuf_string(&commit));
   jsonw_string(w, "machine", strcmp(e->device, "cpu") == 0 ? e->cpu : e->device_name);
   jsonw_string(w, "ended", ended);

@@ -21,7 +21,7 @@ typedef struct {
   bool is_json;
 } fact;
 
-enum { RUN_FACTS = 12, MOST_FACTS = 26 };
+enum { RUN_FACTS = 12, MOST_FACTS = 27 };
 
 /* Returns the number of facts. */
 static size_t list_facts(const store_run *run, const store_environment *e, fact facts[MOST_FACTS]) {
@@ -39,6 +39,7 @@ static size_t list_facts(const store_run *run, const store_environment *e, fact 
                       {"tags", run->tags, 0, false},
                       {"commit", e->commit, 0, false},
                       {"dirty", e->dirty, 0, false},
+                      {"programs", e->programs, 0, false},
                       {"compiler", e->compiler, 0, false},
                       {"flags", e->flags, 0, false},
                       {"program_version", e->program_version, 0, false},

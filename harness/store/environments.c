@@ -1,7 +1,11 @@
 #include "store/environments.h"
 
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/mem.h"
+#include "store/inputs.h"
 #include "store/rows.h"
 
 static const size_t texts_of[] = {
@@ -12,19 +16,20 @@ static const size_t texts_of[] = {
     offsetof(store_environment, device_name),  offsetof(store_environment, driver),
     offsetof(store_environment, precision),    offsetof(store_environment, libraries),
     offsetof(store_environment, library_list), offsetof(store_environment, program_version),
-    offsetof(store_environment, kernels)};
+    offsetof(store_environment, kernels),      offsetof(store_environment, programs)};
 static const rows_texts texts = ROWS_TEXTS(texts_of);
 
 #define ENVIRONMENT_COLUMNS                                                                        \
   "SELECT commit_id, dirty, compiler, flags, host, os, cpu, device, device_name, driver,"          \
   " precision, libraries, (SELECT group_concat(key || ' ' || value, ', ') FROM"                    \
   " json_each(libraries)), program_version, CASE device WHEN 'cpu' THEN"                           \
-  "  coalesce(json_extract(libraries, '$.cpu_kernels'), '') ELSE '' END, threads FROM environment"
+  "  coalesce(json_extract(libraries, '$.cpu_kernels'), '') ELSE '' END, '', threads FROM "        \
+  "environment"
 
 static err take_environment(sqlite3_stmt *row, void *item) {
   store_environment *e = item;
   e->is_known = true;
-  e->threads = sqlite3_column_int64(row, 15);
+  e->threads = sqlite3_column_int64(row, 16);
   return rows_copy_texts(row, 0, &texts, e);
 }
 
@@ -40,6 +45,20 @@ void store_free_environment(store_environment *e) {
   *e = (store_environment){0};
 }
 
+/* The environment is the newest process's: a run that went on with another program has several. */
+static err take_programs(store *s, int64_t run_id, store_environment *e) {
+  store_inputs given;
+  err error = store_load_inputs(s, run_id, &given);
+  if (error) return error;
+  if (strstr(given.got[INPUT_PROGRAM], ", then ")) {
+    free(e->programs);
+    e->programs = mem_copy_string(given.got[INPUT_PROGRAM]);
+    if (!e->programs) error = mem_error(0, "where a run ran");
+  }
+  store_free_inputs(&given);
+  return error;
+}
+
 err store_load_environment(store *s, int64_t run_id, store_environment *e) {
   sqlite3_stmt *rows;
   bool has_row;
@@ -49,7 +68,7 @@ err store_load_environment(store *s, int64_t run_id, store_environment *e) {
                                             " WHERE run.id = ?)",
                         "i", run_id);
   if (!error) error = rows_first(s, rows, &kind, e, &has_row);
-  if (!error && !has_row) error = rows_empty_texts(&texts, e);
+  if (!error) error = has_row ? take_programs(s, run_id, e) : rows_empty_texts(&texts, e);
   if (error) store_free_environment(e);
   return error;
 }

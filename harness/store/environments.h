@@ -5,9 +5,11 @@
 #include "store/store.h"
 
 typedef struct {
-  bool is_known; /* false: no process of the run recorded it; all strings are "" */
-  char *commit;  /* owned, as all strings; never NULL */
-  char *dirty;   /* digest of the uncommitted diff; "": none */
+  bool is_known;  /* false: no process of the run recorded it; all strings are "" */
+  char *commit;   /* owned, as all strings; never NULL */
+  char *dirty;    /* digest of the uncommitted diff; "": none */
+  char *programs; /* "A, then B": first digits of the commits of a run that went on with another
+                   * program; "": one (or not of a single run) */
   char *compiler, *flags, *program_version, *host, *os, *cpu;
   char *device, *device_name, *driver; /* device: "cpu" or "cuda" */
   char *precision;
@@ -17,7 +19,7 @@ typedef struct {
   int64_t threads;
 } store_environment;
 
-/* The environment of a run. Free with store_free_environment. */
+/* The environment of a run: of its newest process. Free with store_free_environment. */
 err store_load_environment(store *s, int64_t run_id, store_environment *e) ERR_MUST_CHECK;
 void store_free_environment(store_environment *e);
 

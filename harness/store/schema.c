@@ -9,7 +9,8 @@
 #include "store/sql.h"
 
 enum {
-  NUMBERS_RULES = 4, /* raised when numbers.c derives other numbers from the same record */
+  NUMBERS_RULES = 4,   /* raised when numbers.c derives other numbers from the same record */
+  FOLDERS_UNREAD = -1, /* instead of the rules: the run folders are still to be read anew */
   NUMBERS_VERSION = 3
 }; /* before it, numbers were totals reported by processes at exit, and fewer were kept than the run
     * folders contain */
@@ -432,23 +433,36 @@ _Static_assert(sizeof migrations / sizeof *migrations == STORE_VERSION,
                "one step for each version");
 
 /* Which rules the derived numbers follow is kept in the database's application id. */
-static err note_rules(store *s) {
+static err note_rules(store *s, int rules) {
   char script[64];
-  snprintf(script, sizeof script, "PRAGMA application_id = %d", NUMBERS_RULES);
+  snprintf(script, sizeof script, "PRAGMA application_id = %d", rules);
   return sql_script(s, script);
 }
 
-/* Makes numbers again that an earlier version derived from the same record by other rules. A
- * database that cannot be written keeps them. */
-static err follow_rules(store *s) {
+err schema_note_folders_read(store *s) {
+  return note_rules(s, NUMBERS_RULES);
+}
+
+/* Makes numbers again that an earlier version derived from the same record by other rules.
+ * is_unread: the migration does not record that the run folders were read, which its process does
+ * afterwards, and may be killed before. */
+static err make_numbers(store *s, bool is_unread) {
+  int64_t rules;
+  err error = sql_integer(s, 0, &rules, "PRAGMA application_id", "");
+  if (!error && (is_unread || rules != NUMBERS_RULES)) error = numbers_make_all(s);
+  return error ? error : note_rules(s, is_unread ? FOLDERS_UNREAD : NUMBERS_RULES);
+}
+
+/* A database that cannot be written keeps its numbers. */
+static err follow_rules(store *s, bool *is_behind) {
   int64_t rules;
   err error = sql_integer(s, 0, &rules, "PRAGMA application_id", "");
   if (error || rules == NUMBERS_RULES || store_is_readonly(s)) return error;
-  error = sql_begin(s);
+  error = sql_begin(s); /* another process may have done it: check again under the lock */
   if (error) return error;
   error = sql_integer(s, 0, &rules, "PRAGMA application_id", "");
-  if (!error && rules != NUMBERS_RULES) error = numbers_make_all(s);
-  if (!error) error = note_rules(s);
+  *is_behind = !error && rules == FOLDERS_UNREAD;
+  if (!error) error = make_numbers(s, *is_behind);
   return sql_end(s, error);
 }
 
@@ -463,12 +477,11 @@ err schema_upgrade(store *s, bool *is_behind) {
         "%s: was written by a newer flipbench (schema %d; this version supports %d); update "
         "flipbench, or choose another database with --db",
         store_path(s), (int)version, STORE_VERSION);
-  if (version == STORE_VERSION) return follow_rules(s);
+  if (version == STORE_VERSION) return follow_rules(s, is_behind);
   error = sql_begin(s); /* another process may have migrated it: check again under the lock */
   if (error) return error;
   error = sql_integer(s, 0, &version, "PRAGMA user_version", "");
-  *is_behind = version < NUMBERS_VERSION;
-  bool had_runs = version > 0;
+  *is_behind = version > 0 && version < NUMBERS_VERSION;
   for (; !error && version < STORE_VERSION; version++) {
     strbuf bump = {0};
     error = sql_script(s, migrations[version]);
@@ -476,8 +489,6 @@ err schema_upgrade(store *s, bool *is_behind) {
     if (!error) error = sql_script(s, strbuf_string(&bump));
     strbuf_free(&bump);
   }
-  if (!error && *is_behind) error = numbers_make_all(s);
-  if (!error) error = note_rules(s);
-  *is_behind = *is_behind && had_runs;
+  if (!error) error = make_numbers(s, *is_behind);
   return sql_end(s, error);
 }

@@ -450,6 +450,7 @@ static err open_file(const char *path, int flags, bool is_copy, store **out) {
   TRY(sql_script(s, pragmas));
   TRY(schema_upgrade(s, &is_behind));
   if (is_behind) TRY(read_folders_anew(s));
+  if (is_behind) TRY(schema_note_folders_read(s));
   *out = s;
 cleanup:
   if (error) store_close(s);

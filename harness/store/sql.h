@@ -49,7 +49,9 @@ err sql_begin_soon(store *s, bool *is_busy) ERR_MUST_CHECK;
 err sql_end(store *s, err error) ERR_MUST_CHECK;
 
 /* The schema's migrations: brings the database from its user_version to STORE_VERSION.
- * *is_behind: the run folders hold more than the migrated rows. */
+ * *is_behind: the run folders hold more than the migrated rows: read them, then call
+ * schema_note_folders_read. Until then the database says so to whoever opens it. */
 err schema_upgrade(store *s, bool *is_behind) ERR_MUST_CHECK;
+err schema_note_folders_read(store *s) ERR_MUST_CHECK;
 
 #endif

@@ -219,9 +219,9 @@ static err look_at_running(store *s, const run_options *options, store_run *run,
   lock_holder holder;
   err error = directory_lock(results, run->directory, &fd, &lock, &holder);
   if (error) return error;
-  if (lock == LOCK_REFUSED)
-    return is_parent ? leave_to_other(options, run, c)
-                     : refuse_held(results, run->directory, &holder);
+  if (lock == LOCK_REFUSED) /* a dry run starts nothing that could be in its way */
+    return is_parent || options->is_dry ? leave_to_other(options, run, c)
+                                        : refuse_held(results, run->directory, &holder);
   if (lock == LOCK_ORPHANED) return NULL; /* its trainer is still writing: run_all waits for it */
   error = close_if_running(s, results, run->directory, options->is_dry);
   close(fd);

@@ -187,10 +187,12 @@ int64_t run_predict_samples(const settings *s);
 err run_rebuild(const char *path, const char *results, size_t *runs) ERR_MUST_CHECK;
 
 /* Merges the runs of another machine's results folder `from` into `results` and the database.
- * Idempotent. A run still in progress there is skipped; two runs of one cell are both kept, and
- * reports use a finished one. Adds to the counts. */
+ * Idempotent. A run still in progress there is skipped, and one that was killed there and not
+ * closed or continued since; two runs of one cell are both kept, and reports use a finished one.
+ * Adds to the counts. */
 typedef struct {
   size_t experiments, merged, known, running; /* merged: new or with new attempts */
+  size_t abandoned;                           /* killed there, with no recorded end */
   size_t archived;                            /* here, because they were archived there */
   size_t sessions;                            /* of `flipbench compare`, new or longer */
 } run_merged;

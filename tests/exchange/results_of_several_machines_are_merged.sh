@@ -36,15 +36,23 @@ expect_answer "SELECT count(*), sum(archived) FROM run" '6|1'
 cp -r there third
 tail -n 1 third/small/mask_ratio=0-*/attempts.jsonl | grep -q attempt_end
 sed -i '$d' third/small/mask_ratio=0-*/attempts.jsonl
+run=$(echo third/small/mask_ratio=0-*)
+echo '1 node7' > "$run/lock"
 expect_status 0 bench db merge third --results fresh
 expect_line out.txt '3 runs merged, 0 already known, 1 still running there'
+echo "1 $(hostname)" > "$run/lock"
+flock "$run/lock" "$FLIPBENCH" db merge third --results fresh > out.txt
+expect_line out.txt '0 runs merged, 3 already known, 1 still running there'
+# One whose processes were killed together has not ended either, and is said to be so.
+expect_status 0 bench db merge third --results fresh
+expect_line out.txt '0 runs merged, 3 already known, 1 left out: killed there before an end was recorded \(run the experiment there'
+! grep -q 'still running' out.txt || fail 'a killed run is said to be running'
 
 # Its last process decides, not the number of lines: a note does not end it, and a process without a recorded
 # end, whose flipbench was killed, does not keep back the result of the next one.
-run=$(echo third/small/mask_ratio=0-*)
 echo '{"event":"note","time":"2026-01-01T00:00:00Z","text":"a note"}' >> "$run/attempts.jsonl"
 expect_status 0 bench db merge third --results fresh
-expect_line out.txt '0 runs merged, 3 already known, 1 still running there'
+expect_line out.txt '0 runs merged, 3 already known, 1 left out'
 start=$(head -n 1 "$run/attempts.jsonl")
 sed 's/"attempt":1,/"attempt":2,/' <<< "$start" >> "$run/attempts.jsonl"
 echo '{"event":"attempt_end","time":"2026-01-01T00:00:01Z","attempt":2,"status":"finished","exit_code":0,"signal":0,"kind":"","message":"","log_tail":""}' >> "$run/attempts.jsonl"

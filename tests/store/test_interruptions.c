@@ -3,12 +3,16 @@
 #include "support/test.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 #include "base/text.h"
 #include "store/numbers.h"
+#include "store/old_database.h"
 #include "store/sql.h"
 #include "store/written_runs.h"
 #include "support/folder.h"
@@ -41,6 +45,48 @@ static void a_checkpoint_ends_a_row_wherever_the_reading_paused(void **state) {
     strbuf_free(&text);
     store_close(s);
   }
+}
+
+static int64_t version_of(const char *path) {
+  sqlite3 *database;
+  sqlite3_stmt *rows = NULL;
+  int64_t version = -1; /* it is locked */
+  assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+  if (sqlite3_prepare_v2(database, "PRAGMA user_version", -1, &rows, NULL) == SQLITE_OK &&
+      sqlite3_step(rows) == SQLITE_ROW)
+    version = sqlite3_column_int64(rows, 0);
+  sqlite3_finalize(rows);
+  sqlite3_close(database);
+  return version;
+}
+
+/* The migration is committed before the run folders are read: a kill in between must not leave the
+ * rows of the old database for good. */
+static void folders_are_read_anew_after_a_kill_in_the_migration(void **state) {
+  (void)state;
+  static const char path[] = "results/flipbench.db", record[] = "results/e/r/attempts.jsonl";
+  store *s;
+  strbuf text = {0};
+  write_attempts(3);
+  write_interrupted_run(&text);
+  write_file("results/e/r/events.jsonl", &text);
+  assert_int_equal(rename(record, "kept"), 0);
+  assert_int_equal(mkfifo(record, 0666), 0); /* where reading stops until somebody writes */
+  make_old_database(2, path);
+  assert_int_equal(system("sqlite3 results/flipbench.db \"UPDATE run SET directory = 'e/r' WHERE"
+                          " id = 1\""),
+                   0);
+  pid_t child = fork();
+  if (!child) _exit(store_open(path, &s) != NULL);
+  while (version_of(path) != STORE_VERSION && waitpid(child, NULL, WNOHANG) == 0) usleep(1000);
+  assert_int_equal(kill(child, SIGKILL), 0);
+  assert_int_equal(waitpid(child, NULL, 0), child);
+  assert_int_equal(rename("kept", record), 0);
+  assert_ok(store_open(path, &s));
+  assert_near(real(s, "SELECT count(*) FROM step WHERE run_id = 1"), 9);
+  assert_true(real(s, "PRAGMA application_id") > 0);
+  strbuf_free(&text);
+  store_close(s);
 }
 
 static int64_t work; /* of every database that is open, in a thousand instructions of SQLite */
@@ -156,6 +202,7 @@ static void a_clock_set_between_processes_is_no_matter(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       IN_FOLDER(a_checkpoint_ends_a_row_wherever_the_reading_paused),
+      IN_FOLDER(folders_are_read_anew_after_a_kill_in_the_migration),
       IN_FOLDER(many_processes_cost_no_more_than_few),
       IN_FOLDER(a_clock_set_back_leaves_no_wall_time),
       IN_FOLDER(a_clock_set_between_processes_is_no_matter),

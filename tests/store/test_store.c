@@ -73,6 +73,40 @@ static void a_database_of_every_earlier_version_is_brought_up_to_date(void **sta
   store_close(fresh);
 }
 
+static char *numbers_of(store *s) {
+  strbuf text = {0};
+  sqlite3_stmt *rows;
+  bool more;
+  assert_ok(sql_query_once(
+      s, &rows, "SELECT run_id, name, CAST(value AS TEXT) FROM summary ORDER BY run_id, name"));
+  for (err error; !(error = sql_next(s, rows, &more)) && more;)
+    strbuf_format(&text, "%s %s %s\n", sql_text(rows, 0), sql_text(rows, 1), sql_text(rows, 2));
+  sqlite3_finalize(rows);
+  return strbuf_take(&text);
+}
+
+/* Not only a database of this schema has numbers of other rules. */
+static void a_migrated_database_has_numbers_of_the_present_rules(void **state) {
+  (void)state;
+  for (int version = 1; version < STORE_VERSION; version++) {
+    char path[32];
+    store *s;
+    snprintf(path, sizeof path, "old%d.db", version);
+    make_old_database(version, path);
+    assert_ok(store_open(path, &s));
+    char *migrated = numbers_of(s);
+    assert_ok(sql_script(s, "PRAGMA application_id = 1")); /* of other rules: made again */
+    store_close(s);
+    assert_ok(store_open(path, &s));
+    char *made = numbers_of(s);
+    store_close(s);
+    assert_non_null(strstr(made, "steady_low"));
+    assert_string_equal(migrated, made);
+    free(migrated);
+    free(made);
+  }
+}
+
 static void a_database_of_a_later_version_is_left_alone(void **state) {
   (void)state;
   store *s;
@@ -434,6 +468,7 @@ int main(void) {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
   const struct CMUnitTest tests[] = {
       IN_FOLDER(a_database_of_every_earlier_version_is_brought_up_to_date),
+      IN_FOLDER(a_migrated_database_has_numbers_of_the_present_rules),
       IN_FOLDER(a_database_of_a_later_version_is_left_alone),
       IN_FOLDER(the_meters_of_a_device_are_kept_and_those_of_none_are_missing),
       IN_FOLDER(numbers_beyond_any_count_are_not_taken),

@@ -32,6 +32,9 @@ flock 9
 expect_status 1 bench run experiments/part.yaml
 expect_line err.txt 'process 1 on node7 is running this cell; wait for it$'
 ! grep -q "'kill" err.txt || fail 'advice to kill a process of this machine'
+expect_status 0 bench run experiments/part.yaml --dry-run
+expect_line out.txt '^skipped .* mask_ratio=0.5: another flipbench is running it in results/small/mask_ratio=0.5-'
+expect_line out.txt '^2 cells, 0 to run'
 exec 9<&-
 true & dead=$!
 wait $dead
