@@ -180,7 +180,7 @@
        "peak learning rate; 0: base_learning_rate * batch_size / 256")                             \
   REAL(beta1, "beta1", 0.9, 0, 0.999999, true, "AdamW first-moment decay")                         \
   REAL(beta2, "beta2", 0.95, 0, 0.999999, true, "AdamW second-moment decay")                       \
-  REAL(epsilon, "epsilon", 1e-8, 1e-37, 1, true, "AdamW epsilon")                                  \
+  REAL(epsilon, "epsilon", 1e-8, 0, 1, true, "AdamW epsilon")                                      \
   REAL(weight_decay, "weight_decay", 0.2, 0, 10, true,                                             \
        "AdamW decay; not on biases, norms and positions")                                          \
   REAL(clip_norm, "clip_norm", 0, 0, 1e9, true, "global gradient norm limit; 0: none (FLIP)")      \

@@ -171,7 +171,7 @@ static int64_t count_not_finite(const float *numbers, size_t count) {
 }
 
 /* What lies between tensors, to align them, need not be a number. */
-err checkpoint_check(const checkpoint_image *image) {
+err checkpoint_check(const checkpoint_image *image, const settings *s) {
   int64_t wrong = 0, all = 0;
   for (size_t i = 0; i < image->weights; i++) {
     const safetensor *t = &image->tensors[i];
@@ -181,9 +181,8 @@ err checkpoint_check(const checkpoint_image *image) {
   if (!wrong) return NULL;
   return err_new(ERR_NUMERIC,
                  "step %s: %" PRId64 " of %" PRId64
-                 " weights are not finite; the last good checkpoint is kept "
-                 "(try a lower learning_rate, a longer warmup_samples or clip_norm)",
-                 image->numbers[0], wrong, all);
+                 " weights are not finite; the last good checkpoint is kept (try %s)",
+                 image->numbers[0], wrong, all, optimizer_remedy(s));
 }
 
 err checkpoint_write(const char *path, const checkpoint_image *image, const strbuf *times,

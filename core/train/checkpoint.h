@@ -40,8 +40,8 @@ err checkpoint_capture(const clip_model *model, optimizer *moments, const settin
                        const checkpoint_state *state, bool is_kept,
                        checkpoint_image **out) ERR_MUST_CHECK;
 /* ERR_NUMERIC if a weight is not finite: such a checkpoint must not become the newest, which the
- * run would be resumed from. */
-err checkpoint_check(const checkpoint_image *image) ERR_MUST_CHECK;
+ * run would be resumed from. The message says what to change in `s`. */
+err checkpoint_check(const checkpoint_image *image, const settings *s) ERR_MUST_CHECK;
 /* Writes the state file (state_file_describe), then the weights. */
 err checkpoint_write(const char *path, const checkpoint_image *image, const strbuf *times,
                      size_t *bytes) ERR_MUST_CHECK;

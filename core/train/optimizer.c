@@ -1,5 +1,6 @@
 #include "train/optimizer.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +114,14 @@ err optimizer_create_layered(clip_model *model, double layer_decay, const bucket
   *o = (optimizer){.model = model, .shared = shared, .layer_decay = layer_decay};
   o->depths = layer_decay == 1 ? 1 : (int)clip_get_config(model)->image.layers + 2;
   return create(o);
+}
+
+const char *optimizer_remedy(const settings *s) {
+  if ((float)s->epsilon < FLT_MIN)
+    return "a larger epsilon: this one is 0 in fp32, and the update of a parameter without a "
+           "gradient, "
+           "as of an unused word, 0 / 0";
+  return "a lower learning_rate, a longer warmup_samples or clip_norm";
 }
 
 err optimizer_create_for(clip_model *model, const settings *s, const buckets *shared,

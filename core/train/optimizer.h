@@ -54,6 +54,8 @@ err optimizer_create(clip_model *model, const buckets *shared, optimizer *o) ERR
  * (patch embedding, class token, positions) layer_decay times the first block's. */
 err optimizer_create_layered(clip_model *model, double layer_decay, const buckets *shared,
                              optimizer *o) ERR_MUST_CHECK;
+/* What to try, in words, where losses or weights are not finite. */
+const char *optimizer_remedy(const settings *s);
 /* One of the two, according to the settings: a classifier's with layer-wise rates; moments in bf16
  * or not. */
 err optimizer_create_for(clip_model *model, const settings *s, const buckets *shared,

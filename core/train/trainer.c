@@ -61,7 +61,7 @@ static err save_checkpoint(run *r) {
   if (!error) error = checkpoint_capture(r->model, &r->moments, r->s, &r->at, is_writer(r), &image);
   r->checkpoint_time = clock_seconds();
   r->place.is_saved = true;
-  if (!error) error = ranks_agree(r->ranks, image ? checkpoint_check(image) : NULL);
+  if (!error) error = ranks_agree(r->ranks, image ? checkpoint_check(image, r->s) : NULL);
   if (error) checkpoint_image_free(image);
   if (error || !image) return error;
   r->state_file.is_evaluated = r->place.is_evaluated;
@@ -222,9 +222,8 @@ static err check_finite(const run *r, int64_t step) {
   if (isfinite(r->result.loss) && (!r->step.has_norm || isfinite(r->result.grad_norm))) return NULL;
   return err_new(ERR_NUMERIC,
                  "step %" PRId64 ": loss %g, gradient norm %g: not finite; the last good "
-                 "checkpoint is kept (try a lower learning_rate, a longer warmup_samples or "
-                 "clip_norm)",
-                 step, r->result.loss, r->result.grad_norm);
+                 "checkpoint is kept (try %s)",
+                 step, r->result.loss, r->result.grad_norm, optimizer_remedy(r->s));
 }
 
 /* A row ends before a checkpoint or an evaluation that was not planned when its last step ran: the

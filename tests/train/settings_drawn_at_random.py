@@ -78,7 +78,7 @@ def draw(r):
 
 class Trainer:
     def __init__(self, program, gpu):
-        self.program, self.gpu, self.port = program, gpu, 20000 + os.getpid() % 20000
+        self.program, self.gpu, self.port = program, gpu, 20000 + os.getpid() % 12000 # below the ports that the kernel gives out
 
     def start(self, settings, folder, resume, environment):
         words = [self.program, 'train', '--config', 'run.yaml', '--no-progress', '--out', folder]
