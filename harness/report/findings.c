@@ -97,7 +97,7 @@ static void describe_unmeasured(const report_data *d, const report_table *t, str
       strbuf_append(text, "; ");
     else
       strbuf_format(text,
-                    "%sdisturbance by other work was not measured: ", text->length ? ". " : "");
+                    "%sdisturbance by other work was not measured: ", text->length ? "; " : "");
     data_name_row(d, r, text);
   }
 }

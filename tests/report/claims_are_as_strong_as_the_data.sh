@@ -65,7 +65,7 @@ sqlite3 results/flipbench.db "VACUUM INTO 'unmeasured.db'"
 sqlite3 unmeasured.db "DELETE FROM summary WHERE name IN ('disturbed', 'disturbed_share', 'lost_share')
   AND run_id IN (SELECT run_id FROM v_cell_latest WHERE experiment = 'one' AND label LIKE '%mask_ratio=0 %' OR label LIKE '%mask_ratio=0')"
 bench report one --db unmeasured.db > out.txt
-expect_line out.txt '^† disturbed by other work on the machine: .*\. disturbance by other work was not measured: mask 0 %$'
+expect_line out.txt '^† disturbed by other work on the machine: .*; disturbance by other work was not measured: mask 0 %$'
 bench report one --format csv > one.csv
 head -1 one.csv | grep -q 'iso_speedup_low,iso_speedup_high' || fail "the ends of an interval are not in the CSV"
 head -1 one.csv | grep -q 'retrieval_i2t_r1_from_baseline_low' || fail "no difference in the CSV"
