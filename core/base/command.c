@@ -109,27 +109,6 @@ err command_run(const command_call *call, int *status) {
   return error ? error : wait_for(pid, call->words[0], status);
 }
 
-err command_read(const command_call *call, bool takes_both, strbuf *out, int *status) {
-  int ends[2];
-  char block[4096];
-  pid_t pid = 0;
-  command_call own = *call;
-  if (pipe2(ends, O_CLOEXEC) != 0) return err_errno(errno, "cannot start %s", call->words[0]);
-  own.out = ends[1];
-  if (takes_both) own.err = ends[1];
-  err error = command_start(&own, &pid);
-  close(ends[1]);
-  for (ssize_t got; pid > 0 && (got = read(ends[0], block, sizeof block)) != 0;) {
-    if (got > 0) strbuf_append_bytes(out, block, (size_t)got);
-    if (got < 0 && errno != EINTR) break;
-  }
-  close(ends[0]);
-  if (!error) error = wait_for(pid, call->words[0], status);
-  if (!error && out->is_broken)
-    error = err_new(ERR_MEMORY, "out of memory: the output of %s", call->words[0]);
-  return error;
-}
-
 /* How often a stop is looked for, and how many looks later SIGKILL follows SIGTERM. */
 enum { LOOK_MS = 50, PATIENCE = 100 };
 
@@ -158,13 +137,13 @@ err command_run_until(const command_call *call, const command_stop *stop, int *s
   return error ? error : wait_or_stop(pid, call->words[0], stop, status);
 }
 
-/* Reads until the end of the output, or until a stop is asked for. */
+/* Reads until the end of the output, or until a stop is asked for (NULL: never). */
 static void read_or_stop(int fd, const command_stop *stop, strbuf *out) {
   char block[4096];
   struct pollfd end = {.fd = fd, .events = POLLIN};
-  for (bool is_open = true; is_open && !stop->is_asked(stop->context);) {
+  for (bool is_open = true; is_open && !(stop && stop->is_asked(stop->context));) {
     ssize_t got = 1;
-    if (poll(&end, 1, LOOK_MS) > 0) {
+    if (!stop || poll(&end, 1, LOOK_MS) > 0) {
       got = read(fd, block, sizeof block);
       if (got > 0) strbuf_append_bytes(out, block, (size_t)got);
     }
@@ -172,21 +151,26 @@ static void read_or_stop(int fd, const command_stop *stop, strbuf *out) {
   }
 }
 
-err command_read_until(const command_call *call, const command_stop *stop, strbuf *out,
-                       int *status) {
+static err read_all(const command_call *call, bool takes_both, const command_stop *stop,
+                    strbuf *out, int *status) {
   int ends[2];
   pid_t pid = 0;
   command_call own = *call;
   if (pipe2(ends, O_CLOEXEC) != 0) return err_errno(errno, "cannot start %s", call->words[0]);
   own.out = ends[1];
+  if (takes_both) own.err = ends[1];
   err error = command_start(&own, &pid);
   close(ends[1]);
   if (pid > 0) read_or_stop(ends[0], stop, out);
-  if (!error) error = wait_or_stop(pid, call->words[0], stop, status);
   close(ends[0]);
+  if (!error) error = wait_or_stop(pid, call->words[0], stop, status);
   if (!error && out->is_broken)
     error = err_new(ERR_MEMORY, "out of memory: the output of %s", call->words[0]);
   return error;
+}
+
+err command_read(const command_call *call, bool takes_both, strbuf *out, int *status) {
+  return read_all(call, takes_both, NULL, out, status);
 }
 
 /* ---- convenience functions ---- */
@@ -194,8 +178,7 @@ err command_read_until(const command_call *call, const command_stop *stop, strbu
 static err capture(const command_call *call, const command_stop *stop, strbuf *out) {
   char *const *words = call->words;
   int status;
-  err error =
-      stop ? command_read_until(call, stop, out, &status) : command_read(call, false, out, &status);
+  err error = read_all(call, false, stop, out, &status);
   if (error) return error;
   int code = command_exit_status(status);
   if (code == COMMAND_NOT_FOUND) return err_new(ERR_INPUT, "%s: command not found", words[0]);

@@ -44,9 +44,6 @@ err command_run_until(const command_call *call, const command_stop *stop,
 /* As command_run; appends its stdout and, with `takes_both`, its stderr to `out`. */
 err command_read(const command_call *call, bool takes_both, strbuf *out,
                  int *status) ERR_MUST_CHECK;
-/* As command_read, for its stdout, and command_run_until. */
-err command_read_until(const command_call *call, const command_stop *stop, strbuf *out,
-                       int *status) ERR_MUST_CHECK;
 /* The exit status; for a process killed by a signal, the negated signal number. */
 int command_exit_status(int status);
 

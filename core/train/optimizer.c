@@ -119,8 +119,7 @@ err optimizer_create_layered(clip_model *model, double layer_decay, const bucket
 const char *optimizer_remedy(const settings *s) {
   if ((float)s->epsilon < FLT_MIN)
     return "a larger epsilon: this one is 0 in fp32, and the update of a parameter without a "
-           "gradient, "
-           "as of an unused word, 0 / 0";
+           "gradient, as of an unused word, 0 / 0";
   return "a lower learning_rate, a longer warmup_samples or clip_norm";
 }
 
