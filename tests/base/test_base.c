@@ -1,15 +1,10 @@
 #include "support/test.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -18,7 +13,6 @@
 #include "base/progress.h"
 #include "base/rng.h"
 #include "base/text.h"
-#include "support/folder.h"
 
 static void philox_gives_the_known_answers(void **state) {
   (void)state;
@@ -272,88 +266,6 @@ static void json_survives_quotes_control_characters_and_bad_utf8(void **state) {
   strbuf_free(&out);
 }
 
-static void an_atomic_write_replaces_the_whole_file(void **state) {
-  (void)state;
-  char folder[FOLDER_SIZE];
-  folder_make(folder);
-  char *deep = fs_join(folder, "a/b"), *path = fs_join(folder, "a/b/file");
-  assert_ok(fs_make_folders(deep));
-  assert_ok(fs_write_atomic(path, "long first text", 15));
-  assert_ok(fs_write_atomic(path, "short", 5));
-  char *data, **names;
-  size_t length, count;
-  assert_ok(fs_read(path, &data, &length));
-  assert_string_equal(data, "short");
-  assert_ok(fs_list(deep, &names, &count));
-  assert_int_equal(count, 1); /* no temporary file is left */
-  fs_free_names(names, count);
-  assert_fails_with(fs_write_atomic("/proc/none/file", "x", 1), "/proc/none/file");
-  assert_fails_with(fs_read(folder, &data, &length), "is a folder");
-  free(data);
-  free(deep);
-  free(path);
-  folder_remove(folder);
-}
-
-/* readdir for fs_list: after so many more names the disk fails; negative: never. */
-static int names_before_a_fault = -1;
-
-struct dirent *readdir(DIR *from) {
-  if (names_before_a_fault == 0) {
-    errno = EIO;
-    return NULL;
-  }
-  if (names_before_a_fault > 0) names_before_a_fault--;
-  return (struct dirent *)(void *)readdir64(from);
-}
-
-static void a_folder_that_cannot_be_read_to_its_end_is_an_error(void **state) {
-  (void)state;
-  char folder[FOLDER_SIZE], **names;
-  size_t count;
-  folder_make(folder);
-  char *path = fs_join(folder, "file");
-  assert_ok(fs_write_atomic(path, "", 0));
-  names_before_a_fault = 2;
-  err error = fs_list(folder, &names, &count);
-  names_before_a_fault = -1;
-  assert_fails_with(error, "cannot read folder");
-  assert_ok(fs_list(folder, &names, &count));
-  assert_int_equal(count, 1);
-  fs_free_names(names, count);
-  free(path);
-  folder_remove(folder);
-}
-
-/* As when its process is stopped in between. */
-static void a_file_that_is_not_committed_never_has_its_name(void **state) {
-  (void)state;
-  char folder[FOLDER_SIZE], **names, *data;
-  size_t count, length;
-  folder_make(folder);
-  char *path = fs_join(folder, "file");
-  assert_ok(fs_write_atomic(path, "old", 3));
-  fs_writer w = {0};
-  assert_ok(fs_writer_open(&w, path));
-  assert_ok(fs_writer_add(&w, "new", 3));
-  assert_ok(fs_list(folder, &names, &count));
-  assert_int_equal(count, 2);
-  assert_false(fs_is_temporary(names[0]));
-  assert_true(fs_is_temporary(names[1]));
-  fs_free_names(names, count);
-  fs_writer_close(&w);
-  fs_writer_close(&w); /* nothing more to do */
-  assert_ok(fs_list(folder, &names, &count));
-  assert_int_equal(count, 1);
-  fs_free_names(names, count);
-  assert_ok(fs_read(path, &data, &length));
-  assert_string_equal(data, "old");
-  assert_false(fs_is_temporary("a.tmp") || fs_is_temporary("b.tmp1.tar") || fs_is_temporary("c"));
-  free(data);
-  free(path);
-  folder_remove(folder);
-}
-
 static void options_parse_suggest_and_refuse(void **state) {
   (void)state;
   bool json = false, help = false;
@@ -431,39 +343,6 @@ static void an_option_with_an_optional_value_takes_only_its_own_words(void **sta
   options_free_list(&rest);
   char *wrong[] = {"test", "--retry=never"};
   assert_fails_with(options_parse(&c, 2, wrong, &rest, &help), "'never' is not one of failed|data");
-}
-
-/* A pipe gets the bytes, and stays one. */
-static void a_file_that_is_none_is_written_into(void **state) {
-  (void)state;
-  char path[] = "/tmp/flip-pipe-XXXXXX", got[8] = "";
-  struct stat at;
-  assert_true(mkdtemp(path) != NULL);
-  char *pipe_path = fs_join(path, "pipe");
-  assert_int_equal(mkfifo(pipe_path, 0600), 0);
-  int fd = open(pipe_path, O_RDONLY | O_NONBLOCK);
-  assert_ok(fs_write_atomic(pipe_path, "bytes", 5));
-  assert_int_equal(read(fd, got, sizeof got), 5);
-  assert_string_equal(got, "bytes");
-  assert_int_equal(stat(pipe_path, &at), 0);
-  assert_true(S_ISFIFO(at.st_mode));
-  close(fd);
-  unlink(pipe_path);
-  rmdir(path);
-  free(pipe_path);
-  assert_fails_with(fs_write_atomic("/dev/full", "x", 1), "/dev/full: cannot write");
-}
-
-static void a_folder_under_dev_holds_files_like_any_other(void **state) {
-  (void)state;
-  char folder[] = "/dev/shm/flip-test-XXXXXX";
-  if (!mkdtemp(folder)) skip();
-  char *path = fs_join(folder, "new");
-  assert_ok(fs_write_atomic(path, "x", 1));
-  assert_ok(fs_write_atomic(path, "y", 1));
-  assert_int_equal(unlink(path), 0);
-  assert_int_equal(rmdir(folder), 0);
-  free(path);
 }
 
 static void text_from_outside_cannot_command_a_terminal(void **state) {
@@ -598,18 +477,13 @@ int main(void) {
       cmocka_unit_test(a_lack_of_memory_is_reported_with_what_would_fit),
       cmocka_unit_test(integers_are_parsed_alike_everywhere),
       cmocka_unit_test(the_median_of_many_lies_between_the_middle_two),
-      cmocka_unit_test(a_folder_that_cannot_be_read_to_its_end_is_an_error),
-      cmocka_unit_test(a_file_that_is_not_committed_never_has_its_name),
       cmocka_unit_test(the_nearest_name_is_suggested_only_when_it_is_near),
       cmocka_unit_test(numbers_are_written_for_people),
       cmocka_unit_test(rounding_moves_to_the_next_unit),
       cmocka_unit_test(json_survives_quotes_control_characters_and_bad_utf8),
-      cmocka_unit_test(an_atomic_write_replaces_the_whole_file),
       cmocka_unit_test(options_parse_suggest_and_refuse),
       cmocka_unit_test(an_empty_path_is_refused_and_an_empty_text_is_not),
       cmocka_unit_test(an_option_with_an_optional_value_takes_only_its_own_words),
-      cmocka_unit_test(a_file_that_is_none_is_written_into),
-      cmocka_unit_test(a_folder_under_dev_holds_files_like_any_other),
       cmocka_unit_test(text_from_outside_cannot_command_a_terminal),
       cmocka_unit_test(a_file_and_its_bytes_have_one_fingerprint),
       cmocka_unit_test(progress_in_a_pipe_ends_with_the_work),

@@ -9,8 +9,6 @@
 #include "config/settings.h"
 #include "image/image.h"
 #include "read/loader.h"
-#include "read/permute.h"
-#include "read/shard_expand.h"
 #include "read/shard_writer.h"
 #include "read/text_mask.h"
 #include "image/shrink.h"
@@ -339,7 +337,6 @@ static void masked_captions_are_the_same_for_any_number_of_workers(void **state)
   unmake(&f);
 }
 
-/* One, two and four workers; from the beginning and from after every batch. */
 /* What sample g of the run shows of its row: drawn for g, in the first epoch and in later ones. */
 static void a_sample_is_cropped_changed_and_masked_by_its_own_number(void **state) {
   (void)state;
@@ -434,6 +431,7 @@ static void a_token_weighs_as_the_root_of_its_rarity(void **state) {
   unmake(&f);
 }
 
+/* One, two and four workers; from the beginning and from after every batch. */
 static void a_stream_is_one_for_any_number_of_workers_and_any_stop(void **state) {
   (void)state;
   static const int64_t buffers[] = {1, 7, SAMPLES, 1000};
@@ -552,49 +550,6 @@ static void closing_in_the_middle_is_clean(void **state) {
   unmake(&f);
 }
 
-static void the_permutation_is_one_for_any_size(void **state) {
-  (void)state;
-  for (int64_t count = 1; count < 300; count += 7) {
-    bool seen[300] = {false};
-    for (int64_t i = 0; i < count; i++) {
-      int64_t row = permute(9, 2, count, i);
-      assert_true(row >= 0 && row < count && !seen[row]);
-      seen[row] = true;
-    }
-  }
-}
-
-static void patterns_expand_as_in_webdataset(void **state) {
-  (void)state;
-  char **paths, *patterns[] = {"a-{008..011}.tar", "{x,y}/b.tar"};
-  size_t count;
-  assert_ok(shard_expand(patterns, 2, &paths, &count));
-  assert_int_equal(count, 6);
-  assert_string_equal(paths[0], "a-008.tar");
-  assert_string_equal(paths[3], "a-011.tar");
-  assert_string_equal(paths[5], "y/b.tar");
-  fs_free_names(paths, count);
-  char *none[] = {"/nowhere/*.tar"};
-  assert_fails_with(shard_expand(none, 1, &paths, &count), "no file matches");
-}
-
-static void a_pattern_that_names_millions_of_shards_is_reported(void **state) {
-  (void)state;
-  char **paths, *two_ranges[] = {"{0..999}-{0..9999}.tar"}, *one[] = {"{00..80000012}.tar"};
-  char *backwards[] = {"{a,b}-{9..0}.tar"};
-  char *edges[] = {"{-9223372036854775807..9223372036854775807}.tar"};
-  char *last[] = {"{9223372036854775806..9223372036854775807}.tar"};
-  size_t count;
-  assert_fails_with(shard_expand(two_ranges, 1, &paths, &count),
-                    "{0..999}-{0..9999}.tar: more than 1000000 shards");
-  assert_fails_with(shard_expand(one, 1, &paths, &count), "longer than 1000000");
-  assert_fails_with(shard_expand(backwards, 1, &paths, &count), "{a,b}-{9..0}.tar: the range runs");
-  assert_fails_with(shard_expand(edges, 1, &paths, &count), "longer than 1000000");
-  assert_ok(shard_expand(last, 1, &paths, &count));
-  assert_int_equal(count, 2);
-  fs_free_names(paths, count);
-}
-
 static void shards_are_plain_tars_with_the_same_bytes_each_time(void **state) {
   (void)state;
   fixture f = make(false), again = make(false);
@@ -630,9 +585,6 @@ int main(void) {
       cmocka_unit_test(a_bad_sample_of_a_stream_is_replaced_and_named),
       cmocka_unit_test(a_stream_of_nothing_that_can_be_decoded_says_so),
       cmocka_unit_test(closing_in_the_middle_is_clean),
-      cmocka_unit_test(the_permutation_is_one_for_any_size),
-      cmocka_unit_test(patterns_expand_as_in_webdataset),
-      cmocka_unit_test(a_pattern_that_names_millions_of_shards_is_reported),
       cmocka_unit_test(shards_are_plain_tars_with_the_same_bytes_each_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
